@@ -1,0 +1,17 @@
+//! The pure core of monopod: values in, values out.
+//!
+//! ```text
+//! user data ─► config::Config ─┐
+//!                              ├─► plan::Plan ─► (the agent acts) ─► event::Event
+//! facts::InstanceFacts ────────┘
+//! ```
+//!
+//! Nothing here reads a file, a socket, an environment variable or a clock, and nothing here
+//! depends on tokio, bollard or the AWS SDK: Cargo.toml enforces it. Time, randomness and what the
+//! engine says come in as arguments, so every decision can be tested as a function.
+
+pub mod config;
+pub mod facts;
+pub mod logs;
+pub mod redact;
+pub mod secret;
