@@ -1,0 +1,3 @@
+//! The demo: to come.
+
+fn main() {}
