@@ -1,0 +1,118 @@
+#!/bin/bash
+# Installs what the tests and the demo need on a Debian 12 machine: the engine, a registry, a log daemon, network tools
+# (by apt), and the AWS stand-in (by pip, under target/rig). Run it as often as you like: a second run takes a moment.
+# It leaves no service behind that was not there before: what apt would start or enable for us is held back.
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+packages=(docker.io docker-registry busybox-static iproute2 iptables python3-venv rsyslog util-linux)
+# Services that come with those packages and have no business on a newcomer's machine.
+services=(docker.service docker.socket containerd.service docker-registry.service rsyslog.service)
+policy=/usr/sbin/policy-rc.d
+# Where the kernel has AppArmor, the engine starts no container without its tools.
+if grep -qs Y /sys/module/apparmor/parameters/enabled; then packages+=(apparmor); fi
+
+say() { printf 'setup: %s\n' "$*"; }
+die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"; else sudo -- "$@"; fi
+}
+
+check_machine() {
+    [ "$(uname -s)" = Linux ] || die "this needs Linux: the tests run a real Docker Engine in namespaces of their own"
+    if ! command -v apt-get >/dev/null || [ ! -r /etc/debian_version ]; then
+        die "this needs Debian (tried on Debian 12): apt-get or /etc/debian_version is missing"
+    fi
+    if [ "$(id -u)" != 0 ] && ! command -v sudo >/dev/null; then
+        die "this needs root, to install packages and make namespaces: run it as root or install sudo"
+    fi
+}
+
+missing_packages() {
+    local package
+    for package in "${packages[@]}"; do
+        case $(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null || true) in
+            installed) ;;
+            *) printf '%s\n' "$package" ;;
+        esac
+    done
+}
+
+# Which of the services have a unit file, and are enabled, before we touch anything.
+known_services() {
+    local service
+    for service in "${services[@]}"; do
+        if [ -e "/lib/systemd/system/$service" ] || [ -e "/etc/systemd/system/$service" ]; then
+            printf '%s\n' "$service"
+        fi
+    done
+}
+
+install_packages() {
+    local missing before service
+    mapfile -t missing < <(missing_packages)
+    if [ "${#missing[@]}" = 0 ]; then
+        say "packages: all there"
+        return
+    fi
+    say "packages: installing ${missing[*]}"
+    before=$(known_services)
+    hold_services
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
+    release_services
+    for service in $(known_services); do
+        # One that was here before belongs to somebody: leave it as it is.
+        if grep -qxF "$service" <<<"$before"; then continue; fi
+        disable_service "$service"
+    done
+}
+
+# Debian's maintainer scripts ask policy-rc.d before they start a service; 101 means no.
+hold_services() {
+    if [ -e "$policy" ]; then
+        say "services: $policy is here already, leaving it alone"
+        return
+    fi
+    trap release_services EXIT
+    printf '#!/bin/sh\n# monopod tests/setup.sh: nothing is started while packages are installed\nexit 101\n' |
+        as_root tee "$policy" >/dev/null
+    as_root chmod 755 "$policy"
+}
+
+release_services() {
+    if grep -qs 'monopod tests/setup.sh' "$policy"; then as_root rm -f "$policy"; fi
+    trap - EXIT
+}
+
+disable_service() {
+    say "services: $1 came with a package, disabling it"
+    # Works without a running systemd too: it only removes links.
+    as_root systemctl disable --quiet "$1" 2>/dev/null ||
+        as_root rm -f "/etc/systemd/system/multi-user.target.wants/$1" "/etc/systemd/system/sockets.target.wants/$1"
+    if [ -d /run/systemd/system ]; then as_root systemctl stop --quiet "$1" || true; fi
+}
+
+# The environment is named done by a stamp that holds the hash of the requirements, written last: a run cut short
+# in the middle is done again.
+install_python() {
+    local venv=$root/target/rig/venv requirements=$root/tests/support/requirements.txt wanted
+    wanted=$(sha256sum <"$requirements")
+    if [ -x "$venv/bin/python" ] && [ "$(cat "$venv/stamp" 2>/dev/null)" = "$wanted" ]; then
+        say "AWS stand-in: there"
+        return
+    fi
+    say "AWS stand-in: installing into target/rig/venv (140 MB, some seconds)"
+    rm -rf "$venv"
+    mkdir -p "$(dirname "$venv")"
+    # Debian's own Python, not one that happens to be first in PATH.
+    /usr/bin/python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$requirements"
+    printf '%s\n' "$wanted" >"$venv/stamp"
+}
+
+check_machine
+install_packages
+install_python
+say "ready"

@@ -1,0 +1,222 @@
+"""AWS for tests: moto, with what its KMS lacks, and faults on demand.
+
+Prints the port it listens on (loopback only). Everything a test sets or reads is kept apart by the access key id its
+client signs with, so tests that run at once don't see each other.
+
+  POST /_test/encrypt  {"region": R, "plaintext": base64, "context": {}}     -> {"ciphertext": base64, "key_arn": ARN}
+  POST /_test/faults   {"access_key": K, "faults": [FAULT, ...]}             replaces the faults of K
+  GET  /_test/journal?access_key=K                                           -> {"calls": [...], "max_concurrent": {OP: N}}
+
+A FAULT is {"op": "Decrypt", "times": 3, "code": "ThrottlingException", "http": 400, "delay": 0.05, "message": "..."}.
+Without `code` the call is only delayed; without `times` the fault stays. The first fault that fits is used.
+
+What is replaced in moto (pinned in requirements.txt): key ids and key material are derived from the region, so that a
+ciphertext outlives this process; a ciphertext that isn't one is InvalidCiphertextException, as AWS says, where moto
+says AccessDeniedException; a disabled key refuses to decrypt.
+"""
+import base64
+import hashlib
+import io
+import json
+import re
+import struct
+import threading
+import time
+import uuid
+from collections import defaultdict
+from urllib.parse import parse_qs
+
+import moto.kms.models as kms
+from moto.core.exceptions import JsonRESTError
+from moto.kms.exceptions import InvalidCiphertextException
+from moto.kms.models import kms_backends
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.serving import WSGIRequestHandler, make_server
+from werkzeug.wrappers import Request, Response
+
+ACCOUNT = "123456789012"
+
+# --- KMS ----------------------------------------------------------------------------------------------------------
+
+_new_key = kms.Key.__init__
+_decrypt = kms.KmsBackend.decrypt
+_key_lock = threading.Lock()
+_keys = {}
+
+
+def _stable_key(self, *args, **kwargs):
+    _new_key(self, *args, **kwargs)
+    self.key_material = hashlib.sha256(b"monopod rig " + self.id.encode()).digest()
+
+
+def _decrypt_like_aws(self, ciphertext_blob, *args, **kwargs):
+    # moto's own header: a key id in text, an initialisation vector, a tag.
+    try:
+        (key_id,) = struct.unpack(">36s", ciphertext_blob[:36])
+        key_id = str(uuid.UUID(key_id.decode("ascii")))
+    except (struct.error, ValueError):
+        raise InvalidCiphertextException() from None
+    key = self.keys.get(key_id)
+    if key is not None and not key.enabled:
+        raise JsonRESTError("DisabledException", f"{key.arn} is disabled.")
+    return _decrypt(self, ciphertext_blob, *args, **kwargs)
+
+
+kms.Key.__init__ = _stable_key
+kms.KmsBackend.decrypt = _decrypt_like_aws
+
+
+def key_of(region):
+    with _key_lock:
+        if region not in _keys:
+            backend = kms_backends[ACCOUNT][region]
+            wanted = str(uuid.uuid5(uuid.NAMESPACE_DNS, f"{region}.monopod-rig.test"))
+            generate, kms.generate_key_id = kms.generate_key_id, lambda multi_region=False: wanted
+            try:
+                key = backend.create_key(None, "ENCRYPT_DECRYPT", "SYMMETRIC_DEFAULT", "monopod test rig", [])
+            finally:
+                kms.generate_key_id = generate
+            _keys[region] = key
+        return _keys[region]
+
+
+def encrypt(order):
+    region = order["region"]
+    key = key_of(region)
+    blob, arn = kms_backends[ACCOUNT][region].encrypt(
+        key.id, base64.b64decode(order["plaintext"]), order.get("context", {})
+    )
+    return {"ciphertext": base64.b64encode(blob).decode(), "key_arn": arn}
+
+
+# --- faults and journal -------------------------------------------------------------------------------------------
+
+
+class Account:
+    """What one access key has been told to suffer, and what it did."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.faults = []
+        self.calls = []
+        self.running = defaultdict(int)
+        self.max_concurrent = defaultdict(int)
+
+    def begin(self, op):
+        with self.lock:
+            self.running[op] += 1
+            self.max_concurrent[op] = max(self.max_concurrent[op], self.running[op])
+            for fault in self.faults:
+                if fault["op"] == op and fault.get("times", 1) > 0:
+                    if "times" in fault:
+                        fault["times"] -= 1
+                    return fault
+        return None
+
+    def end(self, op, started, status, injected):
+        with self.lock:
+            self.running[op] -= 1
+            self.calls.append({"op": op, "status": status, "injected": injected, "seconds": time.monotonic() - started})
+
+
+_accounts = defaultdict(Account)
+_accounts_lock = threading.Lock()
+
+
+def account(access_key):
+    with _accounts_lock:
+        return _accounts[access_key]
+
+
+def access_key_of(request):
+    found = re.search(r"Credential=([^/,\s]+)/", request.headers.get("Authorization", ""))
+    return found.group(1) if found else "anonymous"
+
+
+def operation(request, body):
+    target = request.headers.get("X-Amz-Target")
+    if target:
+        return target.rpartition(".")[2]
+    action = parse_qs(body.decode("latin-1")).get("Action")
+    return action[0] if action else f"{request.method} {request.path}"
+
+
+def injected_error(request, fault):
+    code, message = fault["code"], fault.get("message", "injected by the test rig")
+    status = fault.get("http", 400)
+    content_type = request.headers.get("Content-Type", "")
+    if "json" in content_type:
+        return Response(json.dumps({"__type": code, "message": message}), status, content_type=content_type)
+    text = (
+        f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
+        "<RequestId>injected</RequestId></ErrorResponse>"
+    )
+    return Response(text, status, content_type="text/xml")
+
+
+# --- server -------------------------------------------------------------------------------------------------------
+
+moto_app = DomainDispatcherApplication(create_backend_app)
+
+
+def control(request):
+    order = json.loads(request.get_data() or b"{}")
+    if request.path == "/_test/ready":
+        return {}
+    if request.path == "/_test/encrypt":
+        return encrypt(order)
+    if request.path == "/_test/faults":
+        chosen = account(order["access_key"])
+        with chosen.lock:
+            chosen.faults = order["faults"]
+        return {}
+    if request.path == "/_test/journal":
+        chosen = account(request.args["access_key"])
+        with chosen.lock:
+            return {"calls": list(chosen.calls), "max_concurrent": dict(chosen.max_concurrent)}
+    return None
+
+
+def app(environ, start_response):
+    request = Request(environ)
+    if request.path.startswith("/_test/"):
+        answer = control(request)
+        response = Response("no such control", 404) if answer is None else Response(json.dumps(answer))
+        return response(environ, start_response)
+
+    body = request.get_data(cache=True)
+    environ["wsgi.input"] = io.BytesIO(body)
+    op, caller, started = operation(request, body), account(access_key_of(request)), time.monotonic()
+    fault, status = caller.begin(op), 500
+    try:
+        if fault:
+            time.sleep(fault.get("delay", 0))
+            if fault.get("code"):
+                status = fault.get("http", 400)
+                return injected_error(request, fault)(environ, start_response)
+
+        def remember_status(line, headers, *rest):
+            nonlocal status
+            status = int(line.split(" ", 1)[0])
+            return start_response(line, headers, *rest)
+
+        return list(moto_app(environ, remember_status))
+    finally:
+        caller.end(op, started, status, bool(fault))
+
+
+class Quiet(WSGIRequestHandler):
+    # Bodies are small and written in two pieces: without this the second waits for the first one's acknowledgement.
+    disable_nagle_algorithm = True
+    protocol_version = "HTTP/1.1"
+
+    def log_request(self, code="-", size="-"):
+        pass
+
+
+if __name__ == "__main__":
+    # The first request to a backend pays for its imports: pay here, before we call ourselves ready.
+    key_of("eu-central-1")
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
+    print(f"listening on 127.0.0.1:{server.server_port}", flush=True)
+    server.serve_forever()

@@ -1,0 +1,172 @@
+//! A port inside a machine's network that leads to a shared server outside of it, with the faults of a bad line.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use crate::gate::Gate;
+use crate::sandbox::Network;
+use crate::wait::{lock, pause};
+
+/// What a line does to those who use it. The default is a good line.
+#[derive(Clone, Copy, Debug, Default)]
+struct Faults {
+    delay: Duration,
+    stalled: bool,
+    bytes_per_second: Option<u64>,
+    cut_after: Option<u64>,
+    cuts_left: usize,
+}
+
+/// The line to the registry or to AWS. Every fault ends with [`Line::heal`], and with the machine's lease.
+pub struct Line {
+    gate: Gate,
+    network: Mutex<Arc<Network>>,
+    faults: Arc<Mutex<Faults>>,
+}
+
+impl Line {
+    pub(crate) fn new(network: &Arc<Network>, port: u16, upstream: SocketAddr) -> Self {
+        let faults = Arc::new(Mutex::new(Faults::default()));
+        let shared = Arc::clone(&faults);
+        let gate = Gate::new(network, port, move |stream| {
+            // A line that breaks is what it is for: whoever is at its ends sees it.
+            drop(carry(stream, upstream, &shared));
+        });
+        Self {
+            gate,
+            network: Mutex::new(Arc::clone(network)),
+            faults,
+        }
+    }
+
+    /// Connections are refused, and those there are cut.
+    pub fn down(&self) {
+        self.gate.close();
+    }
+
+    /// Connections are accepted again.
+    pub fn up(&self) {
+        self.gate.open(&lock(&self.network));
+    }
+
+    /// Cuts the connections there are, once.
+    pub fn sever(&self) {
+        self.gate.sever();
+    }
+
+    /// Every new connection waits this long before its first byte is passed on.
+    pub fn delay(&self, delay: Duration) {
+        lock(&self.faults).delay = delay;
+    }
+
+    /// Accepts connections and passes nothing on, for those there are too.
+    pub fn stall(&self) {
+        lock(&self.faults).stalled = true;
+    }
+
+    /// Passes answers on at this speed: a pull that takes long enough to be watched, or interrupted.
+    pub fn throttle(&self, bytes_per_second: u64) {
+        lock(&self.faults).bytes_per_second = Some(bytes_per_second);
+    }
+
+    /// Cuts a connection once it has carried this many bytes of answers; `times` connections suffer it.
+    pub fn cut_after(&self, bytes: u64, times: usize) {
+        let mut faults = lock(&self.faults);
+        faults.cut_after = Some(bytes);
+        faults.cuts_left = times;
+    }
+
+    /// How many of the cuts asked for have not happened yet.
+    #[must_use]
+    pub fn cuts_left(&self) -> usize {
+        lock(&self.faults).cuts_left
+    }
+
+    /// Ends all faults; a line that is down comes up.
+    pub fn heal(&self) {
+        *lock(&self.faults) = Faults::default();
+        self.up();
+    }
+
+    /// Into another network, as it was: what was down stays down. Connections are cut.
+    pub(crate) fn move_to(&self, network: &Arc<Network>) {
+        let open = self.gate.is_open();
+        self.gate.close();
+        *lock(&self.network) = Arc::clone(network);
+        if open {
+            self.up();
+        }
+    }
+}
+
+fn carry(client: TcpStream, upstream: SocketAddr, faults: &Arc<Mutex<Faults>>) -> io::Result<()> {
+    let delay = lock(faults).delay;
+    pause(delay);
+    let server = TcpStream::connect(upstream)?;
+    server.set_nodelay(true)?;
+    let (mut questions, mut to_server) = (client.try_clone()?, server.try_clone()?);
+    let shared = Arc::clone(faults);
+    let asking = thread::spawn(move || {
+        let passed = pass(&mut questions, &mut to_server, &shared, Direction::Question);
+        // The client has said all it will: the server may still answer.
+        drop(to_server.shutdown(Shutdown::Write));
+        passed
+    });
+    let (mut answers, mut to_client) = (server.try_clone()?, client.try_clone()?);
+    let passed = pass(&mut answers, &mut to_client, faults, Direction::Answer);
+    drop(client.shutdown(Shutdown::Both));
+    drop(server.shutdown(Shutdown::Both));
+    drop(asking.join());
+    passed
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Direction {
+    Question,
+    Answer,
+}
+
+fn pass(
+    from: &mut TcpStream,
+    to: &mut TcpStream,
+    faults: &Mutex<Faults>,
+    direction: Direction,
+) -> io::Result<()> {
+    let mut buffer = vec![0; 16 * 1024];
+    let mut carried: u64 = 0;
+    loop {
+        let now = *lock(faults);
+        // Small bites when the speed matters, so that it is a stream and no burst.
+        let bite = now.bytes_per_second.map_or(buffer.len(), |speed| {
+            usize::try_from(speed / 20).unwrap_or(1).max(1)
+        });
+        let bite = bite.min(buffer.len());
+        let count = from.read(&mut buffer[..bite])?;
+        if count == 0 {
+            return Ok(());
+        }
+        while lock(faults).stalled {
+            // A stall ends by heal(), or by the connection being cut, which the write below finds out.
+            pause(Duration::from_millis(20));
+            if to.peer_addr().is_err() {
+                return Ok(());
+            }
+        }
+        to.write_all(&buffer[..count])?;
+        carried += count as u64;
+        if direction == Direction::Answer {
+            let mut faults = lock(faults);
+            if faults.cuts_left > 0 && faults.cut_after.is_some_and(|limit| carried >= limit) {
+                faults.cuts_left -= 1;
+                return Ok(());
+            }
+            drop(faults);
+            if let Some(speed) = now.bytes_per_second {
+                pause(Duration::from_secs_f64(count as f64 / speed.max(1) as f64));
+            }
+        }
+    }
+}

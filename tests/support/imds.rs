@@ -1,0 +1,449 @@
+//! An instance metadata service: version 2, tokens enforced, with outages on demand.
+//!
+//! It listens inside the machine's network only, so nothing here can be mistaken for, or ask, a real one.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::io::{self, BufReader, Write};
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde_json::json;
+
+use crate::gate::Gate;
+use crate::http::{Request, read_request};
+use crate::sandbox::Network;
+use crate::wait::{Journal, lock, pause};
+
+const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
+
+/// Who the machine is. Served as the identity document and under meta-data.
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names are the identity document's own")]
+pub struct Identity {
+    pub account_id: String,
+    pub region: String,
+    pub availability_zone: String,
+    pub instance_id: String,
+    pub instance_type: String,
+    pub image_id: String,
+    pub private_ip: String,
+    /// None: no public address, the path answers 404.
+    pub public_ip: Option<String>,
+    pub pending_time: SystemTime,
+}
+
+impl Identity {
+    pub(crate) fn new(number: u64) -> Self {
+        Self {
+            account_id: "123456789012".into(),
+            region: "eu-central-1".into(),
+            availability_zone: "eu-central-1a".into(),
+            instance_id: format!("i-{number:017x}"),
+            instance_type: "t3.micro".into(),
+            image_id: "ami-0123456789abcdef0".into(),
+            private_ip: "10.0.0.7".into(),
+            public_ip: None,
+            pending_time: SystemTime::now(),
+        }
+    }
+
+    fn document(&self) -> String {
+        let document = json!({
+            "accountId": self.account_id,
+            "architecture": "x86_64",
+            "availabilityZone": self.availability_zone,
+            "billingProducts": null,
+            "imageId": self.image_id,
+            "instanceId": self.instance_id,
+            "instanceType": self.instance_type,
+            "pendingTime": rfc3339(self.pending_time),
+            "privateIp": self.private_ip,
+            "region": self.region,
+            "version": "2017-09-30",
+        });
+        format!("{document:#}")
+    }
+
+    fn get(&self, path: &str) -> Option<String> {
+        let host = format!(
+            "ip-{}.{}.compute.internal",
+            self.private_ip.replace('.', "-"),
+            self.region
+        );
+        Some(match path {
+            "dynamic/instance-identity/document" => self.document(),
+            // Signatures over nothing: they have the right shape, and nobody here checks them.
+            "dynamic/instance-identity/signature" | "dynamic/instance-identity/pkcs7" => {
+                "TU9OT1BPRCBSSUc=\n".repeat(3)
+            }
+            "meta-data/instance-id" => self.instance_id.clone(),
+            "meta-data/instance-type" => self.instance_type.clone(),
+            "meta-data/ami-id" => self.image_id.clone(),
+            "meta-data/placement/availability-zone" => self.availability_zone.clone(),
+            "meta-data/placement/region" => self.region.clone(),
+            "meta-data/local-ipv4" => self.private_ip.clone(),
+            "meta-data/public-ipv4" => self.public_ip.clone()?,
+            "meta-data/hostname" | "meta-data/local-hostname" => host,
+            "meta-data/mac" => "02:00:00:00:00:07".into(),
+            "meta-data/iam/security-credentials" | "meta-data/iam/security-credentials/" => {
+                "monopod-rig".into()
+            }
+            "meta-data/iam/security-credentials/monopod-rig" => json!({
+                "Code": "Success", "Type": "AWS-HMAC", "LastUpdated": rfc3339(self.pending_time),
+                "AccessKeyId": "AKIARIGINSTANCEROLE0", "SecretAccessKey": "instance-role-secret",
+                "Token": "instance-role-token", "Expiration": "2099-01-01T00:00:00Z",
+            })
+            .to_string(),
+            _ => return None,
+        })
+    }
+}
+
+/// What a request carried as its token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Token {
+    /// A token that was issued and is still good.
+    Good,
+    /// One that has expired, or was never issued.
+    Bad,
+    /// None.
+    Missing,
+}
+
+/// One request, as it was answered.
+#[derive(Clone, Debug)]
+pub struct ImdsCall {
+    /// GET or PUT.
+    pub method: String,
+    /// The path asked for.
+    pub path: String,
+    /// What the request carried as its token.
+    pub token: Token,
+    /// The status it was answered with.
+    pub status: u16,
+    /// When.
+    pub at: Instant,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+enum Mode {
+    #[default]
+    Sound,
+    /// Every request is answered with this status.
+    Always(u16),
+    /// As before version 2: no tokens, and none asked for.
+    VersionOne,
+}
+
+#[derive(Debug)]
+struct State {
+    identity: Identity,
+    user_data: Option<Vec<u8>>,
+    mode: Mode,
+    delay: Duration,
+    tokens: HashMap<String, Instant>,
+    issued: u64,
+}
+
+/// The service, as a test steers it.
+pub struct Imds {
+    gate: Arc<Gate>,
+    network: Arc<Mutex<Arc<Network>>>,
+    state: Arc<Mutex<State>>,
+    journal: Journal<ImdsCall>,
+}
+
+impl Imds {
+    pub(crate) fn new(network: &Arc<Network>, port: u16, identity: Identity) -> Self {
+        let state = Arc::new(Mutex::new(State {
+            identity,
+            user_data: None,
+            mode: Mode::Sound,
+            delay: Duration::ZERO,
+            tokens: HashMap::new(),
+            issued: 0,
+        }));
+        let journal = Journal::default();
+        let (shared, calls) = (Arc::clone(&state), journal.clone());
+        let gate = Gate::new(network, port, move |stream| {
+            // A client that hangs up in the middle is its own affair.
+            drop(converse(stream, &shared, &calls));
+        });
+        Self {
+            gate: Arc::new(gate),
+            network: Arc::new(Mutex::new(Arc::clone(network))),
+            state,
+            journal,
+        }
+    }
+
+    /// What the launch template would carry; any bytes.
+    pub fn set_user_data(&self, data: impl AsRef<[u8]>) {
+        lock(&self.state).user_data = Some(data.as_ref().to_owned());
+    }
+
+    /// No user data: 404, as on a machine launched without.
+    pub fn clear_user_data(&self) {
+        lock(&self.state).user_data = None;
+    }
+
+    /// Changes who the machine is.
+    pub fn identity(&self, change: impl FnOnce(&mut Identity)) {
+        change(&mut lock(&self.state).identity);
+    }
+
+    /// The instance id it gives.
+    #[must_use]
+    pub fn instance_id(&self) -> String {
+        lock(&self.state).identity.instance_id.clone()
+    }
+
+    /// Connections are refused.
+    pub fn down(&self) {
+        self.gate.close();
+    }
+
+    /// Connections are accepted again.
+    pub fn up(&self) {
+        self.gate.open(&lock(&self.network));
+    }
+
+    /// Refuses connections now, and comes up after `delay` by itself.
+    pub fn late_by(&self, delay: Duration) {
+        self.down();
+        let (gate, network) = (Arc::downgrade(&self.gate), Arc::clone(&self.network));
+        thread::spawn(move || {
+            pause(delay);
+            if let Some(gate) = gate.upgrade() {
+                gate.open(&lock(&network));
+            }
+        });
+    }
+
+    /// Every answer takes this long.
+    pub fn delay(&self, delay: Duration) {
+        lock(&self.state).delay = delay;
+    }
+
+    /// Every request, the one for a token too, is answered with this status (401, 403, 503 ...).
+    pub fn always(&self, status: u16) {
+        lock(&self.state).mode = Mode::Always(status);
+    }
+
+    /// A service of version 1: the token path is 404, everything else answers without a token.
+    pub fn version_one(&self) {
+        lock(&self.state).mode = Mode::VersionOne;
+    }
+
+    /// Tokens issued so far are good no longer.
+    pub fn expire_tokens(&self) {
+        lock(&self.state).tokens.clear();
+    }
+
+    /// Ends all faults; user data and identity stay.
+    pub fn heal(&self) {
+        {
+            let mut state = lock(&self.state);
+            state.mode = Mode::Sound;
+            state.delay = Duration::ZERO;
+        }
+        self.up();
+    }
+
+    /// All requests so far.
+    #[must_use]
+    pub fn calls(&self) -> Vec<ImdsCall> {
+        self.journal.entries()
+    }
+
+    /// The requests as they come: for waiting on one.
+    #[must_use]
+    pub fn journal(&self) -> &Journal<ImdsCall> {
+        &self.journal
+    }
+
+    pub(crate) fn move_to(&self, network: &Arc<Network>) {
+        let open = self.gate.is_open();
+        self.gate.close();
+        *lock(&self.network) = Arc::clone(network);
+        if open {
+            self.up();
+        }
+    }
+}
+
+fn converse(mut stream: TcpStream, state: &Mutex<State>, journal: &Journal<ImdsCall>) -> io::Result<()> {
+    let mut reader = BufReader::new(stream.try_clone()?);
+    while let Some(request) = read_request(&mut reader)? {
+        let delay = lock(state).delay;
+        pause(delay);
+        let (token, answer) = {
+            let mut state = lock(state);
+            (judge(&state, &request), answer(&mut state, &request))
+        };
+        let last = request.last;
+        journal.push(ImdsCall {
+            method: request.method,
+            path: request.path,
+            token,
+            status: answer.status,
+            at: Instant::now(),
+        });
+        answer.send(&mut stream)?;
+        if last {
+            break;
+        }
+    }
+    Ok(())
+}
+
+struct Answer {
+    status: u16,
+    ttl: Option<u64>,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn status(status: u16) -> Self {
+        Self {
+            status,
+            ttl: None,
+            body: Vec::new(),
+        }
+    }
+
+    fn ok(body: impl Into<Vec<u8>>) -> Self {
+        Self {
+            status: 200,
+            ttl: None,
+            body: body.into(),
+        }
+    }
+
+    fn send(&self, stream: &mut TcpStream) -> io::Result<()> {
+        let mut head = format!(
+            "HTTP/1.1 {} Rig\r\nServer: EC2ws\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n",
+            self.status,
+            self.body.len()
+        );
+        if let Some(ttl) = self.ttl {
+            write!(head, "{TTL}: {ttl}\r\n").expect("writing to a string");
+        }
+        head.push_str("\r\n");
+        let mut message = head.into_bytes();
+        message.extend_from_slice(&self.body);
+        stream.write_all(&message)
+    }
+}
+
+fn judge(state: &State, request: &Request) -> Token {
+    match request.header("x-aws-ec2-metadata-token") {
+        None => Token::Missing,
+        Some(token)
+            if state
+                .tokens
+                .get(token)
+                .is_some_and(|until| *until > Instant::now()) =>
+        {
+            Token::Good
+        }
+        Some(_) => Token::Bad,
+    }
+}
+
+fn answer(state: &mut State, request: &Request) -> Answer {
+    if let Mode::Always(status) = state.mode {
+        return Answer::status(status);
+    }
+    let Some(path) = request.path.strip_prefix("/latest/") else {
+        return Answer::status(404);
+    };
+    if path == "api/token" {
+        return if state.mode == Mode::VersionOne {
+            Answer::status(404)
+        } else {
+            issue(state, request)
+        };
+    }
+    if request.method != "GET" {
+        return Answer::status(405);
+    }
+    if state.mode == Mode::Sound && judge(state, request) != Token::Good {
+        return Answer::status(401);
+    }
+    if path == "user-data" {
+        return state
+            .user_data
+            .clone()
+            .map_or_else(|| Answer::status(404), Answer::ok);
+    }
+    state
+        .identity
+        .get(path)
+        .map_or_else(|| Answer::status(404), Answer::ok)
+}
+
+fn issue(state: &mut State, request: &Request) -> Answer {
+    if request.method != "PUT" {
+        return Answer::status(405);
+    }
+    let ttl = request.header(TTL).and_then(|value| value.parse::<u64>().ok());
+    let Some(ttl) = ttl.filter(|ttl| (1..=21600).contains(ttl)) else {
+        return Answer::status(400);
+    };
+    // The real service refuses to give a token to a request that came through a proxy.
+    if request.header("x-forwarded-for").is_some() {
+        return Answer::status(403);
+    }
+    state.issued += 1;
+    let token = format!("rig-token-{}==", state.issued);
+    state
+        .tokens
+        .insert(token.clone(), Instant::now() + Duration::from_secs(ttl));
+    Answer {
+        status: 200,
+        ttl: Some(ttl),
+        body: token.into_bytes(),
+    }
+}
+
+/// A time as EC2 writes it: seconds, in UTC.
+pub(crate) fn rfc3339(time: SystemTime) -> String {
+    let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    // Days since 0000-03-01, in 400-year eras: leap days are then the last of their year.
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!(
+        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z",
+        rest / 3600,
+        rest / 60 % 60,
+        rest % 60
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_written_as_ec2_does() {
+        let at = |seconds| rfc3339(UNIX_EPOCH + Duration::from_secs(seconds));
+        assert_eq!(at(0), "1970-01-01T00:00:00Z");
+        assert_eq!(at(951_827_696), "2000-02-29T12:34:56Z");
+        assert_eq!(at(1_798_761_599), "2026-12-31T23:59:59Z");
+    }
+}

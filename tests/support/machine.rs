@@ -1,0 +1,449 @@
+//! A machine, as one test has it: an engine, the network around it, and the sockets of a host.
+
+use std::fs;
+use std::io;
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::agent::{Agent, Shared};
+use crate::aws::Aws;
+use crate::forward::Line;
+use crate::http::{self, Response};
+use crate::imds::{Identity, Imds};
+use crate::layout::make_dir;
+use crate::pool::Slot;
+use crate::process::{stat, tied, tool};
+use crate::registry::Registry;
+use crate::sockets::{NotifySocket, SyslogSocket};
+use crate::wait::lock;
+use crate::{AWS_PORT, IMDS_PORT, REGISTRY_PORT, Rig};
+
+/// The folders and sockets of one lease, fresh and empty.
+#[derive(Clone, Debug)]
+pub struct Dirs {
+    /// All of it; removed with the lease. Tests may keep their own files in it.
+    pub base: PathBuf,
+    /// `RUNTIME_DIRECTORY`: emptied by a reboot.
+    pub runtime: PathBuf,
+    /// `STATE_DIRECTORY`: kept.
+    pub state: PathBuf,
+    /// `LOGS_DIRECTORY`: kept.
+    pub logs: PathBuf,
+    /// The engine's socket.
+    pub docker: PathBuf,
+    /// The engine's data, where containers' log files are.
+    pub engine_data: PathBuf,
+    /// What `--syslog-socket` gets.
+    pub syslog: PathBuf,
+    /// What `NOTIFY_SOCKET` says.
+    pub notify: PathBuf,
+}
+
+/// A machine of one's own until it is dropped.
+///
+/// Dropping it kills the agents started on it, removes its containers and images, ends all faults, and gives the
+/// engine to the next test.
+pub struct Machine {
+    slot: Mutex<Option<Slot>>,
+    dirs: Dirs,
+    imds: Imds,
+    registry: Registry,
+    aws: Aws,
+    notify: NotifySocket,
+    syslog: SyslogSocket,
+    agents: Mutex<Vec<Weak<Shared>>>,
+}
+
+impl Machine {
+    /// A machine with nothing on it; waits for one when all are lent.
+    #[must_use]
+    pub fn acquire() -> Self {
+        static LEASES: AtomicU64 = AtomicU64::new(1);
+        let rig = Rig::get();
+        let slot = rig.pool.take();
+        let lease = LEASES.fetch_add(1, Ordering::SeqCst);
+        let dirs = lay_out(&slot, lease);
+        let network = Arc::clone(slot.sandbox.network());
+        let number = (u64::from(std::process::id()) << 20) + lease;
+        let (server, standin) = (rig.registry(), rig.standin());
+        Self {
+            imds: Imds::new(&network, IMDS_PORT, Identity::new(number)),
+            registry: Registry {
+                server,
+                line: Line::new(&network, REGISTRY_PORT, server.address),
+            },
+            aws: Aws {
+                standin,
+                line: Line::new(&network, AWS_PORT, standin.address),
+                access_key: format!("AKIA{number:016X}"),
+            },
+            notify: NotifySocket::new(&dirs.notify),
+            syslog: SyslogSocket::new(&dirs.syslog),
+            agents: Mutex::default(),
+            slot: Mutex::new(Some(slot)),
+            dirs,
+        }
+    }
+
+    fn slot(&self) -> SlotGuard<'_> {
+        SlotGuard(lock(&self.slot))
+    }
+
+    /// The number of its slot: no two machines in use at once have the same.
+    #[must_use]
+    pub fn index(&self) -> usize {
+        self.slot().get().index
+    }
+
+    /// Its folders and sockets.
+    #[must_use]
+    pub fn dirs(&self) -> &Dirs {
+        &self.dirs
+    }
+
+    /// Its metadata service.
+    #[must_use]
+    pub fn imds(&self) -> &Imds {
+        &self.imds
+    }
+
+    /// The registry, as it sees it.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// AWS, as it sees it.
+    #[must_use]
+    pub fn aws(&self) -> &Aws {
+        &self.aws
+    }
+
+    /// systemd's end of the notification socket.
+    #[must_use]
+    pub fn notify(&self) -> &NotifySocket {
+        &self.notify
+    }
+
+    /// Its syslog socket.
+    #[must_use]
+    pub fn syslog(&self) -> &SyslogSocket {
+        &self.syslog
+    }
+
+    /// The user data its metadata service gives.
+    pub fn set_user_data(&self, text: &str) {
+        self.imds.set_user_data(text);
+    }
+
+    /// A command in the machine's network with a clean environment: what systemd would set, and where to find the
+    /// engine, the metadata service and AWS. Its pid is the program's. It dies with the thread that starts it, so use
+    /// [`Self::spawn`] for what runs longer than one call.
+    #[must_use]
+    pub fn monopod(&self, binary: &Path, args: &[&str]) -> Command {
+        let init = self.slot().get().sandbox.init();
+        let mut command = tied("nsenter");
+        // By absolute path: monopod's PATH is for monopod.
+        command
+            .arg(format!("--net=/proc/{init}/ns/net"))
+            .arg("--")
+            .arg(binary)
+            .args(args);
+        command.env("DOCKER_HOST", format!("unix://{}", self.dirs.docker.display()));
+        for (name, value) in self.endpoints() {
+            command.env(name, value);
+        }
+        command
+            .env("RUNTIME_DIRECTORY", &self.dirs.runtime)
+            .env("STATE_DIRECTORY", &self.dirs.state)
+            .env("LOGS_DIRECTORY", &self.dirs.logs)
+            .env("NOTIFY_SOCKET", &self.dirs.notify)
+            .current_dir("/");
+        command
+    }
+
+    fn endpoints(&self) -> [(&'static str, String); 4] {
+        [
+            ("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{AWS_PORT}")),
+            (
+                "AWS_EC2_METADATA_SERVICE_ENDPOINT",
+                format!("http://127.0.0.1:{IMDS_PORT}"),
+            ),
+            ("AWS_ACCESS_KEY_ID", self.aws.access_key.clone()),
+            ("AWS_SECRET_ACCESS_KEY", "rig-secret-access-key".to_owned()),
+        ]
+    }
+
+    /// Starts a program as [`Self::monopod`] describes.
+    #[must_use]
+    pub fn spawn(&self, binary: &Path, args: &[&str]) -> Agent {
+        self.spawn_command(self.monopod(binary, args))
+    }
+
+    /// Starts a command made by [`Self::monopod`], with what a test has changed about it.
+    #[must_use]
+    pub fn spawn_command(&self, command: Command) -> Agent {
+        let agent = Agent::start(command);
+        lock(&self.agents).push(Arc::downgrade(agent.shared()));
+        agent
+    }
+
+    /// Runs the docker command against this machine's engine; no check of its exit code.
+    #[must_use]
+    pub fn docker(&self, args: &[&str]) -> Output {
+        let mut command = tool("docker");
+        command
+            .env("DOCKER_HOST", format!("unix://{}", self.dirs.docker.display()))
+            .env("DOCKER_CONFIG", self.dirs.base.join("docker-config"))
+            .env("HOME", &self.dirs.base)
+            .args(args);
+        command
+            .output()
+            .unwrap_or_else(|e| panic!("rig: starting docker {args:?}: {e}"))
+    }
+
+    /// The same, for commands that must succeed: gives their standard output.
+    pub fn docker_ok(&self, args: &[&str]) -> String {
+        let output = self.docker(args);
+        assert!(
+            output.status.success(),
+            "rig: docker {args:?}: {}\n{}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr),
+            self.engine_log()
+        );
+        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+
+    /// One call of the engine's API.
+    #[must_use]
+    pub fn engine_api(&self, method: &str, path: &str, body: Option<&Value>) -> Response {
+        self.slot().get().engine.api(method, path, body)
+    }
+
+    /// What the engine knows of a container; None if there is none.
+    #[must_use]
+    pub fn inspect(&self, name: &str) -> Option<Value> {
+        let answer = self.engine_api("GET", &format!("/containers/{name}/json"), None);
+        match answer.status {
+            200 => Some(serde_json::from_slice(&answer.body).expect("rig: the engine answers with JSON")),
+            404 => None,
+            status => panic!(
+                "rig: inspecting {name}: {status} {}{}",
+                answer.text(),
+                self.engine_log()
+            ),
+        }
+    }
+
+    /// All containers, running or not, as the engine lists them.
+    #[must_use]
+    pub fn containers(&self) -> Vec<Value> {
+        self.slot().get().engine.list("/containers/json?all=1")
+    }
+
+    /// `/proc/PID/status` of a container's first process: what the kernel says its user and capabilities are.
+    #[must_use]
+    pub fn process_status(&self, name: &str) -> Option<String> {
+        fs::read_to_string(format!("/proc/{}/status", self.host_pid(name)?)).ok()
+    }
+
+    /// The pid of a container's first process as the host sees it. `State.Pid` is another: the engine counts in the
+    /// sandbox's process namespace.
+    #[must_use]
+    pub fn host_pid(&self, name: &str) -> Option<u32> {
+        let inside = self.inspect(name)?["State"]["Pid"]
+            .as_u64()
+            .filter(|pid| *pid > 0)?
+            .to_string();
+        let init = self.slot().get().sandbox.init();
+        let depth = |pid: u32| -> Option<Vec<String>> {
+            let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+            let pids = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+            Some(pids.split_whitespace().map(str::to_owned).collect())
+        };
+        // One column a namespace, from the host's inwards: the sandbox's own is where its first process is 1.
+        let column = depth(init)?.len() - 1;
+        fs::read_dir("/proc")
+            .ok()?
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+            .find(|pid| {
+                depth(*pid).is_some_and(|pids| pids.get(column) == Some(&inside)) && descends(*pid, init)
+            })
+    }
+
+    /// One GET from inside the machine's network.
+    pub fn http_get(&self, port: u16, path: &str) -> io::Result<Response> {
+        let network = Arc::clone(self.slot().get().sandbox.network());
+        let stream = network.enter(|| TcpStream::connect((Ipv4Addr::LOCALHOST, port)))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        http::call(stream, "GET", path, &[], &[])
+    }
+
+    /// Runs `work` on a thread in the machine's network: sockets it makes and processes it starts are inside.
+    pub fn inside<T: Send>(&self, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
+        let network = Arc::clone(self.slot().get().sandbox.network());
+        network.enter(work)
+    }
+
+    /// Stops and starts the engine, as `systemctl restart docker` does.
+    pub fn restart_engine(&self) {
+        self.stop_engine();
+        self.start_engine();
+    }
+
+    /// SIGTERM; with live-restore (the default here, as in the image) containers go on.
+    pub fn stop_engine(&self) {
+        self.slot().get().engine.stop();
+    }
+
+    /// SIGKILL; with live-restore containers go on.
+    pub fn kill_engine(&self) {
+        self.slot().get().engine.kill();
+    }
+
+    /// Starts the engine after a stop, a kill or a cut of the power.
+    pub fn start_engine(&self) {
+        self.slot().get().start_engine();
+    }
+
+    /// The engine is there and answers nothing, until [`Self::thaw_engine`].
+    pub fn freeze_engine(&self) {
+        self.slot().get().engine.signal(Signal::SIGSTOP);
+    }
+
+    /// Ends [`Self::freeze_engine`].
+    pub fn thaw_engine(&self) {
+        self.slot().get().engine.signal(Signal::SIGCONT);
+    }
+
+    /// Restarts the engine with live-restore on or off; off, containers stop with it. On again with the next lease.
+    pub fn set_live_restore(&self, on: bool) {
+        self.stop_engine();
+        self.slot().get().engine.set_live_restore(on);
+        self.start_engine();
+    }
+
+    /// The last lines of the engine's log, for a failure's message.
+    #[must_use]
+    pub fn engine_log(&self) -> String {
+        self.slot().get().engine.tail()
+    }
+
+    /// Removes all images; containers too, as they hold them.
+    pub fn forget_images(&self) {
+        self.slot().get().engine.scrub(true);
+    }
+
+    /// Cuts the power and boots again: agents, engine and containers die at once, `RUNTIME_DIRECTORY` is emptied, the
+    /// engine starts. What was down (registry, AWS, metadata) stays down. The caller starts the agent.
+    pub fn reboot(&self) {
+        self.cut_power();
+        self.start_engine();
+    }
+
+    /// The first half of [`Self::reboot`], for boots where the agent is there before the engine.
+    pub fn cut_power(&self) {
+        self.end_agents();
+        let mut slot = self.slot();
+        slot.get().replace_sandbox();
+        let network = Arc::clone(slot.get().sandbox.network());
+        self.imds.move_to(&network);
+        self.registry.line.move_to(&network);
+        self.aws.line.move_to(&network);
+        empty(&self.dirs.runtime);
+    }
+
+    fn end_agents(&self) {
+        for agent in lock(&self.agents).drain(..) {
+            if let Some(agent) = agent.upgrade() {
+                agent.end();
+            }
+        }
+    }
+
+    /// Makes the engine as it was, for the next lease.
+    fn clean(slot: &mut Slot) {
+        slot.engine.signal(Signal::SIGCONT);
+        slot.engine.set_live_restore(true);
+        slot.start_engine();
+        slot.engine.scrub(true);
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        self.end_agents();
+        let Some(mut slot) = lock(&self.slot).take() else {
+            return;
+        };
+        drop(fs::remove_dir_all(&self.dirs.base));
+        let pool = &Rig::get().pool;
+        // A panic here, in a test that is failing already, would end the whole process and hide the reason.
+        let cleaned = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| Self::clean(&mut slot)));
+        if cleaned.is_ok() {
+            pool.give_back(slot);
+        } else {
+            eprintln!(
+                "rig: machine {} could not be cleaned and is not used again",
+                slot.index
+            );
+            drop(slot);
+            pool.lost_one();
+        }
+    }
+}
+
+/// The slot, which is there as long as the machine is.
+struct SlotGuard<'a>(MutexGuard<'a, Option<Slot>>);
+
+impl SlotGuard<'_> {
+    fn get(&mut self) -> &mut Slot {
+        self.0
+            .as_mut()
+            .expect("rig: a machine has its slot until it is dropped")
+    }
+}
+
+fn lay_out(slot: &Slot, lease: u64) -> Dirs {
+    let base = slot.run.join(format!("lease-{lease}"));
+    let dirs = Dirs {
+        runtime: base.join("run"),
+        state: base.join("state"),
+        logs: base.join("logs"),
+        docker: slot.engine.socket(),
+        engine_data: slot.engine.data().to_owned(),
+        syslog: base.join("log.sock"),
+        notify: base.join("notify.sock"),
+        base,
+    };
+    for dir in [&dirs.runtime, &dirs.state, &dirs.logs] {
+        make_dir(dir);
+    }
+    dirs
+}
+
+fn empty(dir: &Path) {
+    drop(fs::remove_dir_all(dir));
+    make_dir(dir);
+}
+
+fn descends(pid: u32, ancestor: u32) -> bool {
+    let mut current = pid;
+    while current > 1 {
+        if current == ancestor {
+            return true;
+        }
+        let Some(stat) = stat(current) else { return false };
+        current = stat.parent;
+    }
+    false
+}

@@ -1,0 +1,187 @@
+//! The registry: Debian's docker-registry with a password, one for all tests, and one machine's line to it.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpStream};
+use std::process::Stdio;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use nix::fcntl::{Flock, FlockArg};
+use serde_json::{Value, json};
+
+use crate::forward::Line;
+use crate::http::{self, Response};
+use crate::images::Image;
+use crate::layout;
+use crate::process::{Part, spawn_tied, tied};
+use crate::wait::lock;
+
+/// The registry's name in image references, from inside a machine.
+pub const REGISTRY: &str = "127.0.0.1:5000";
+/// Who may push and pull.
+pub const REGISTRY_USER: &str = "rig";
+/// With which password; a word no output may ever hold.
+pub const REGISTRY_PASSWORD: &str = "canary-registry-password";
+
+/// The same, as the registry wants it: bcrypt at its lowest cost, with the prefix its library knows.
+const HTPASSWD: &str = "rig:$2a$04$cMwieeqUjnzA0qXaoHHWVuc/ZaK79ckBctQy1dMqeTzV76ASiLCtS\n";
+
+/// The process.
+#[derive(Debug)]
+pub(crate) struct Server {
+    part: Part,
+    pub(crate) address: SocketAddr,
+    digests: Mutex<HashMap<String, String>>,
+}
+
+impl Server {
+    /// Starts it, with the standard images in it.
+    pub(crate) fn start(standard: &[Image]) -> Self {
+        let (dir, storage) = (layout::process(), layout::home().join("registry"));
+        layout::make_dir(&storage);
+        let (config, htpasswd) = (dir.join("registry.json"), dir.join("htpasswd"));
+        let settings = json!({
+            "version": "0.1",
+            "log": {"accesslog": {"disabled": true}, "level": "info"},
+            "storage": {"filesystem": {"rootdirectory": storage}},
+            "http": {"addr": "127.0.0.1:0", "relativeurls": true},
+            "auth": {"htpasswd": {"realm": "rig", "path": htpasswd}},
+        });
+        for (path, text) in [(&config, settings.to_string()), (&htpasswd, HTPASSWD.to_owned())] {
+            fs::write(path, text).unwrap_or_else(|e| panic!("rig: writing {}: {e}", path.display()));
+        }
+        let mut command = tied("docker-registry");
+        command.arg("serve").arg(&config);
+        let part = Part::start("registry", command, &dir.join("registry.log"));
+        let address = part.ready(Duration::from_secs(30), |log| {
+            let rest = log.split_once("listening on ")?.1;
+            rest.split(|c: char| c == '"' || c.is_whitespace())
+                .next()?
+                .parse()
+                .ok()
+        });
+        let server = Self {
+            part,
+            address,
+            digests: Mutex::default(),
+        };
+        server.push(standard);
+        server
+    }
+
+    /// Builds and pushes images; those that are there already cost nothing.
+    pub(crate) fn push(&self, images: &[Image]) {
+        let specs: Vec<&Value> = images.iter().map(Image::spec).collect();
+        let order = json!({"user": REGISTRY_USER, "password": REGISTRY_PASSWORD, "images": specs});
+        // Other test processes push into the same storage.
+        let path = layout::home().join("images.lock");
+        let file = File::create(&path).unwrap_or_else(|e| panic!("rig: creating {}: {e}", path.display()));
+        let held = Flock::lock(file, FlockArg::LockExclusive)
+            .unwrap_or_else(|(_, e)| panic!("rig: locking images: {e}"));
+        let mut command = tied(layout::python());
+        command
+            .arg(layout::support().join("images.py"))
+            .arg(format!("http://{}", self.address))
+            .arg(layout::home().join("images.json"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = spawn_tied(command).unwrap_or_else(|e| panic!("rig: starting images.py: {e}"));
+        let mut input = child.stdin.take().expect("rig: its input is a pipe");
+        let written = input.write_all(order.to_string().as_bytes());
+        drop(input);
+        let output = child
+            .wait_with_output()
+            .unwrap_or_else(|e| panic!("rig: waiting for images.py: {e}"));
+        drop(held);
+        assert!(
+            written.is_ok() && output.status.success(),
+            "rig: building images: {}\n{}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stderr),
+            self.part.tail()
+        );
+        let digests: HashMap<String, String> = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|e| panic!("rig: reading images.py's answer: {e}"));
+        lock(&self.digests).extend(digests);
+    }
+}
+
+/// The registry, as one machine sees it.
+pub struct Registry {
+    pub(crate) server: &'static Server,
+    pub(crate) line: Line,
+}
+
+impl Registry {
+    /// The line between the machine and the registry: down, slow, cut.
+    #[must_use]
+    pub fn line(&self) -> &Line {
+        &self.line
+    }
+
+    /// The reference of a standard image or one pushed by this process: `web` gives `127.0.0.1:5000/test/web:1`.
+    #[must_use]
+    pub fn image(&self, name: &str) -> String {
+        let reference = format!("{REGISTRY}/test/{name}:1");
+        // Says it at once when there is none.
+        drop(self.digest(&reference));
+        reference
+    }
+
+    /// The digest of an image, by name or by reference.
+    #[must_use]
+    pub fn digest(&self, image: &str) -> String {
+        let name = image
+            .strip_prefix(&format!("{REGISTRY}/"))
+            .map_or_else(|| format!("test/{image}:1"), str::to_owned);
+        let digests = lock(&self.server.digests);
+        digests
+            .get(&name)
+            .cloned()
+            .unwrap_or_else(|| panic!("rig: no image {name}; there are {:?}", digests.keys()))
+    }
+
+    /// Pushes one more image and gives its reference.
+    #[must_use]
+    pub fn push(&self, image: &Image) -> String {
+        self.server.push(std::slice::from_ref(image));
+        format!("{REGISTRY}/{}", image.name())
+    }
+
+    /// What user data carries to log in, as the value of `dockercfg`.
+    #[must_use]
+    pub fn dockercfg(&self) -> Value {
+        json!({REGISTRY: {"auth": basic(REGISTRY_PASSWORD), "email": "rig@example.org"}})
+    }
+
+    /// The same with a password that is wrong.
+    #[must_use]
+    pub fn wrong_dockercfg(&self) -> Value {
+        json!({REGISTRY: {"auth": basic("canary-wrong-password"), "email": "rig@example.org"}})
+    }
+
+    /// A request to the registry itself, past the line; `password` makes it an authorised one.
+    #[must_use]
+    pub fn ask(&self, path: &str, password: Option<&str>) -> Response {
+        let authorization = password.map(|password| format!("Basic {}", basic(password)));
+        let mut headers = vec![("Accept", "application/vnd.docker.distribution.manifest.v2+json")];
+        if let Some(value) = &authorization {
+            headers.push(("Authorization", value));
+        }
+        TcpStream::connect(self.server.address)
+            .and_then(|stream| {
+                stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+                http::call(stream, "GET", path, &headers, &[])
+            })
+            .unwrap_or_else(|e| panic!("rig: GET {path} on the registry: {e}{}", self.server.part.tail()))
+    }
+}
+
+fn basic(password: &str) -> String {
+    BASE64.encode(format!("{REGISTRY_USER}:{password}"))
+}
