@@ -19,6 +19,15 @@ as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo -- "$@"; fi
 }
 
+# Runs a command with its output in a log, and shows that only when it fails.
+quietly() {
+    local log=$root/target/rig/setup.log
+    if ! "$@" >"$log" 2>&1; then
+        tail -n 40 "$log" >&2
+        die "failed: $* (all of its output is in target/rig/setup.log)"
+    fi
+}
+
 check_machine() {
     [ "$(uname -s)" = Linux ] || die "this needs Linux: the tests run a real Docker Engine in namespaces of their own"
     if ! command -v apt-get >/dev/null || [ ! -r /etc/debian_version ]; then
@@ -59,8 +68,8 @@ install_packages() {
     say "packages: installing ${missing[*]}"
     before=$(known_services)
     hold_services
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
+    quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get update
+    quietly as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
     release_services
     for service in $(known_services); do
         # One that was here before belongs to somebody: leave it as it is.
@@ -105,14 +114,14 @@ install_python() {
     fi
     say "AWS stand-in: installing into target/rig/venv (140 MB, some seconds)"
     rm -rf "$venv"
-    mkdir -p "$(dirname "$venv")"
     # Debian's own Python, not one that happens to be first in PATH.
-    /usr/bin/python3 -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$requirements"
+    quietly /usr/bin/python3 -m venv "$venv"
+    quietly "$venv/bin/pip" install --disable-pip-version-check --requirement "$requirements"
     printf '%s\n' "$wanted" >"$venv/stamp"
 }
 
 check_machine
+mkdir -p "$root/target/rig"
 install_packages
 install_python
 say "ready"

@@ -10,7 +10,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::http::{self, Response};
-use crate::process::{Part, alive, children, send, tied};
+use crate::process::{Part, alive, children, send, stopped, tied};
 use crate::sandbox::Sandbox;
 use crate::wait::wait_until;
 
@@ -67,6 +67,11 @@ impl Engine {
         crate::process::tail("engine", &self.log())
     }
 
+    pub(crate) fn live_restore(&self) -> bool {
+        self.live_restore
+    }
+
+    /// From its next start.
     pub(crate) fn set_live_restore(&mut self, on: bool) {
         self.live_restore = on;
     }
@@ -159,10 +164,19 @@ impl Engine {
         .unwrap_or_else(|| panic!("rig: the engine's containerd outlived it{}", running.part.tail()));
     }
 
-    /// SIGSTOP or SIGCONT: an engine that is there and doesn't answer.
-    pub(crate) fn signal(&self, signal: Signal) {
+    /// Stops all of its threads: an engine that is there and doesn't answer.
+    pub(crate) fn freeze(&self) {
+        let Some(running) = &self.process else { return };
+        running.signal(Signal::SIGSTOP);
+        // The signal has been sent, and threads stop one after another: one more answer is possible until the last has.
+        wait_until(Duration::from_secs(5), || stopped(running.pid).then_some(()))
+            .unwrap_or_else(|| panic!("rig: the engine goes on 5 s after SIGSTOP{}", self.tail()));
+    }
+
+    /// Ends [`Self::freeze`].
+    pub(crate) fn thaw(&self) {
         if let Some(running) = &self.process {
-            running.signal(signal);
+            running.signal(Signal::SIGCONT);
         }
     }
 

@@ -9,14 +9,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
-use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::agent::{Agent, Shared};
 use crate::aws::Aws;
 use crate::forward::Line;
 use crate::http::{self, Response};
-use crate::imds::{Identity, Imds};
+use crate::identity::Identity;
+use crate::imds::Imds;
 use crate::layout::make_dir;
 use crate::pool::Slot;
 use crate::process::{stat, tied, tool};
@@ -92,7 +92,7 @@ impl Machine {
         }
     }
 
-    fn slot(&self) -> SlotGuard<'_> {
+    pub(crate) fn slot(&self) -> SlotGuard<'_> {
         SlotGuard(lock(&self.slot))
     }
 
@@ -294,75 +294,8 @@ impl Machine {
         network.enter(work)
     }
 
-    /// Stops and starts the engine, as `systemctl restart docker` does.
-    pub fn restart_engine(&self) {
-        self.stop_engine();
-        self.start_engine();
-    }
-
-    /// SIGTERM; with live-restore (the default here, as in the image) containers go on.
-    pub fn stop_engine(&self) {
-        self.slot().get().engine.stop();
-    }
-
-    /// SIGKILL; with live-restore containers go on.
-    pub fn kill_engine(&self) {
-        self.slot().get().engine.kill();
-    }
-
-    /// Starts the engine after a stop, a kill or a cut of the power.
-    pub fn start_engine(&self) {
-        self.slot().get().start_engine();
-    }
-
-    /// The engine is there and answers nothing, until [`Self::thaw_engine`].
-    pub fn freeze_engine(&self) {
-        self.slot().get().engine.signal(Signal::SIGSTOP);
-    }
-
-    /// Ends [`Self::freeze_engine`].
-    pub fn thaw_engine(&self) {
-        self.slot().get().engine.signal(Signal::SIGCONT);
-    }
-
-    /// Restarts the engine with live-restore on or off; off, containers stop with it. On again with the next lease.
-    pub fn set_live_restore(&self, on: bool) {
-        self.stop_engine();
-        self.slot().get().engine.set_live_restore(on);
-        self.start_engine();
-    }
-
-    /// The last lines of the engine's log, for a failure's message.
-    #[must_use]
-    pub fn engine_log(&self) -> String {
-        self.slot().get().engine.tail()
-    }
-
-    /// Removes all images; containers too, as they hold them.
-    pub fn forget_images(&self) {
-        self.slot().get().engine.scrub(true);
-    }
-
-    /// Cuts the power and boots again: agents, engine and containers die at once, `RUNTIME_DIRECTORY` is emptied, the
-    /// engine starts. What was down (registry, AWS, metadata) stays down. The caller starts the agent.
-    pub fn reboot(&self) {
-        self.cut_power();
-        self.start_engine();
-    }
-
-    /// The first half of [`Self::reboot`], for boots where the agent is there before the engine.
-    pub fn cut_power(&self) {
-        self.end_agents();
-        let mut slot = self.slot();
-        slot.get().replace_sandbox();
-        let network = Arc::clone(slot.get().sandbox.network());
-        self.imds.move_to(&network);
-        self.registry.line.move_to(&network);
-        self.aws.line.move_to(&network);
-        empty(&self.dirs.runtime);
-    }
-
-    fn end_agents(&self) {
+    /// Kills the agents started here.
+    pub(crate) fn end_agents(&self) {
         for agent in lock(&self.agents).drain(..) {
             if let Some(agent) = agent.upgrade() {
                 agent.end();
@@ -372,10 +305,14 @@ impl Machine {
 
     /// Makes the engine as it was, for the next lease.
     fn clean(slot: &mut Slot) {
-        slot.engine.signal(Signal::SIGCONT);
-        slot.engine.set_live_restore(true);
+        slot.engine.thaw();
         slot.start_engine();
         slot.engine.scrub(true);
+        if !slot.engine.live_restore() {
+            slot.engine.stop();
+            slot.engine.set_live_restore(true);
+            slot.start_engine();
+        }
     }
 }
 
@@ -403,10 +340,10 @@ impl Drop for Machine {
 }
 
 /// The slot, which is there as long as the machine is.
-struct SlotGuard<'a>(MutexGuard<'a, Option<Slot>>);
+pub(crate) struct SlotGuard<'a>(MutexGuard<'a, Option<Slot>>);
 
 impl SlotGuard<'_> {
-    fn get(&mut self) -> &mut Slot {
+    pub(crate) fn get(&mut self) -> &mut Slot {
         self.0
             .as_mut()
             .expect("rig: a machine has its slot until it is dropped")
@@ -429,11 +366,6 @@ fn lay_out(slot: &Slot, lease: u64) -> Dirs {
         make_dir(dir);
     }
     dirs
-}
-
-fn empty(dir: &Path) {
-    drop(fs::remove_dir_all(dir));
-    make_dir(dir);
 }
 
 fn descends(pid: u32, ancestor: u32) -> bool {

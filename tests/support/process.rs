@@ -189,6 +189,19 @@ pub(crate) fn alive(pid: u32) -> bool {
     stat(pid).is_some_and(|stat| !matches!(stat.state, 'Z' | 'X'))
 }
 
+/// Stopped, with all its threads.
+pub(crate) fn stopped(pid: u32) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else {
+        return false;
+    };
+    threads.flatten().all(|thread| {
+        let text = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // A thread that has ended since is no obstacle.
+        text.rsplit_once(')')
+            .is_none_or(|(_, fields)| fields.trim_start().starts_with('T'))
+    })
+}
+
 /// The children of a process, from the whole process table: /proc/PID/task/TID/children is a kernel option.
 pub(crate) fn children(pid: u32) -> Vec<u32> {
     let Ok(entries) = fs::read_dir("/proc") else {

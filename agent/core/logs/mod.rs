@@ -1,1 +1,32 @@
-//! placeholder
+//! Logs, the pure half: records in, lines, positions and decisions out.
+//!
+//! The engine's own json-file logs are the spool: nothing is copied before a sink has it, and a sink that is away
+//! costs disk the engine has budgeted anyway. What that needs and can be decided without touching a file is here.
+//!
+//! ```text
+//! bytes of a file ─► record::Joiner ─► batch::Batch of lines
+//! cursor + files present ─► resume::resume ─► where to read on, what is known to be lost (gap::Gap)
+//! size of application.log ─► rotation::decide ─► rotate or not, what to remove
+//! ```
+//!
+//! Invariants:
+//! - Only whole records move a position; a torn one waits for its rest.
+//! - A line is delivered, or it is in a gap. Where the count isn't known, the gap says "at least".
+//! - No input makes this code fail: garbage is counted and skipped.
+//!
+//! Deliberately absent: redaction and filters of application lines, joining of lines that belong together (stack
+//! traces), other sources than json-file. They come as steps between `record` and `batch`.
+
+mod batch;
+mod cursor;
+mod gap;
+mod record;
+mod resume;
+mod rotation;
+
+pub use batch::{Batch, Line, Stream};
+pub use cursor::{AheadFile, Cursor, CursorError, FileIdentity, Partial, Position, Source};
+pub use gap::{Gap, GapReason, rfc3339};
+pub use record::{Decoded, Joiner, MAX_LINE};
+pub use resume::{PresentFile, Resume, resume};
+pub use rotation::{RotatedFile, Rotation, RotationPolicy, decide};

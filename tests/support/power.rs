@@ -1,0 +1,83 @@
+//! What can happen to a machine's engine, and to the machine.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::layout::make_dir;
+use crate::machine::Machine;
+
+impl Machine {
+    /// Stops and starts the engine, as `systemctl restart docker` does.
+    pub fn restart_engine(&self) {
+        self.stop_engine();
+        self.start_engine();
+    }
+
+    /// SIGTERM; with live-restore (the default here, as in the image) containers go on.
+    pub fn stop_engine(&self) {
+        self.slot().get().engine.stop();
+    }
+
+    /// SIGKILL; with live-restore containers go on.
+    pub fn kill_engine(&self) {
+        self.slot().get().engine.kill();
+    }
+
+    /// Starts the engine after a stop, a kill or a cut of the power.
+    pub fn start_engine(&self) {
+        self.slot().get().start_engine();
+    }
+
+    /// The engine is there and answers nothing, until [`Self::thaw_engine`].
+    pub fn freeze_engine(&self) {
+        self.slot().get().engine.freeze();
+    }
+
+    /// Ends [`Self::freeze_engine`].
+    pub fn thaw_engine(&self) {
+        self.slot().get().engine.thaw();
+    }
+
+    /// Restarts the engine with live-restore on or off; off, containers stop with it. On again with the next lease.
+    pub fn set_live_restore(&self, on: bool) {
+        self.stop_engine();
+        self.slot().get().engine.set_live_restore(on);
+        self.start_engine();
+    }
+
+    /// The last lines of the engine's log, for a failure's message.
+    #[must_use]
+    pub fn engine_log(&self) -> String {
+        self.slot().get().engine.tail()
+    }
+
+    /// Removes all images; containers too, as they hold them.
+    pub fn forget_images(&self) {
+        self.slot().get().engine.scrub(true);
+    }
+
+    /// Cuts the power and boots again: agents, engine and containers die at once, `RUNTIME_DIRECTORY` is emptied, the
+    /// engine starts. What was down (registry, AWS, metadata) stays down. The caller starts the agent.
+    pub fn reboot(&self) {
+        self.cut_power();
+        self.start_engine();
+    }
+
+    /// The first half of [`Self::reboot`], for boots where the agent is there before the engine.
+    pub fn cut_power(&self) {
+        self.end_agents();
+        let mut slot = self.slot();
+        slot.get().replace_sandbox();
+        let network = Arc::clone(slot.get().sandbox.network());
+        self.imds().move_to(&network);
+        self.registry().line.move_to(&network);
+        self.aws().line.move_to(&network);
+        empty(&self.dirs().runtime);
+    }
+}
+
+fn empty(dir: &Path) {
+    drop(fs::remove_dir_all(dir));
+    make_dir(dir);
+}
