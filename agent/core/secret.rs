@@ -80,7 +80,10 @@ mod tests {
     #[test]
     fn a_secret_never_shows_itself() {
         let secret = Secret::new("hunter2-hunter2".into());
-        assert_eq!(format!("{secret} {secret:?} {secret:#?}"), "<secret> <secret> <secret>");
+        assert_eq!(
+            format!("{secret} {secret:?} {secret:#?}"),
+            "<secret> <secret> <secret>"
+        );
         assert_eq!(secret.expose(), "hunter2-hunter2");
         let source = SecretSource::Literal(secret);
         assert!(!format!("{source:?}").contains("hunter2"));

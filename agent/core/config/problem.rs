@@ -1,0 +1,184 @@
+//! What can be wrong with user data, as data.
+//!
+//! A [`Problem`] has a severity, a stable code, a place and a sentence. A message may name keys and
+//! variables; it never quotes a value, because any value may turn out to be a secret.
+
+use std::fmt;
+
+/// Whether a problem stops the boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Severity {
+    /// No configuration comes out of this text.
+    Error,
+    /// The text is taken, but probably not meant as it reads.
+    Warning,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        })
+    }
+}
+
+/// Declares the codes once: name, number and meaning, so that none is used twice or renumbered by accident.
+macro_rules! codes {
+    ($($name:ident = $text:literal, $doc:literal;)*) => {
+        /// The stable number of a kind of problem. A number is never given to another kind.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code { $(#[doc = $doc] $name,)* }
+
+        impl Code {
+            /// Every code there is.
+            pub const ALL: &'static [Code] = &[$(Code::$name,)*];
+
+            /// `MP0101`.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Code::$name => $text,)* }
+            }
+
+            /// What the code stands for, in one sentence.
+            pub fn meaning(self) -> &'static str {
+                match self { $(Code::$name => $doc,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    Empty = "MP0001", "There is no user data.";
+    TooLarge = "MP0002", "The user data is larger than monopod reads.";
+    NotUtf8 = "MP0003", "The user data is not UTF-8 text.";
+    Header = "MP0004", "The first line is not `#taupage-ami-config`.";
+    Encoded = "MP0005", "The user data is compressed, encoded or in parts, which is not available yet.";
+    OverEc2Limit = "MP0006", "The user data is larger than EC2 carries.";
+    Unprintable = "MP0007", "A control character stands in the text.";
+    Syntax = "MP0101", "The text is not YAML.";
+    Tab = "MP0102", "A tab is used as indentation.";
+    NoBreakSpace = "MP0103", "A no-break space is used as indentation.";
+    Template = "MP0104", "A template was not expanded.";
+    Tag = "MP0105", "A YAML tag is not known.";
+    Limit = "MP0106", "The text is nested too deeply or expands to too much.";
+    DuplicateKey = "MP0107", "A key stands twice in one map.";
+    SecondDocument = "MP0108", "A second YAML document follows.";
+    NotAMap = "MP0109", "The text is not a map of keys and values.";
+    Alias = "MP0110", "An alias or a merge key has nothing it can refer to.";
+    Unreadable = "MP0111", "A value looks like a number or a date and is none.";
+    KeyForm = "MP0112", "A key is not a plain word.";
+    UnknownKey = "MP0201", "Nobody knows this key.";
+    NoEffectYet = "MP0202", "The key is known, but has no effect in this version.";
+    NotAvailable = "MP0203", "The key is known and cannot be left out in silence, but is not available yet.";
+    Retired = "MP0204", "The service behind this key is gone.";
+    Missing = "MP0301", "A key that is needed is missing.";
+    WrongType = "MP0302", "The value is of the wrong type.";
+    BadValue = "MP0303", "The value cannot be used.";
+    Coerced = "MP0304", "The value was written as another type, and taken.";
+    BadCiphertext = "MP0305", "What follows `aws:kms:` is not base64.";
+    SecretNotHere = "MP0306", "A KMS value is not available for this key yet.";
+    EnvironmentName = "MP0307", "The name of an environment variable cannot be used.";
+    EnvironmentOverridden = "MP0308", "The environment variable is always set by monopod.";
+    ImageReference = "MP0309", "The image reference cannot be read.";
+    MutableImage = "MP0310", "The image tag can change under a running fleet.";
+    Port = "MP0311", "A port mapping cannot be read.";
+    PortTaken = "MP0312", "A host port is mapped twice.";
+    PortProtocol = "MP0313", "The two sides of a port mapping name different protocols.";
+    Capability = "MP0314", "The kernel has no such capability.";
+    HealthCheck = "MP0315", "The health check cannot be run as written.";
+    RegistryLogin = "MP0316", "A registry login cannot be read.";
+    Networking = "MP0317", "The networking mode is refused.";
+    SourceText = "MP0318", "The value was taken as written, not as YAML reads it.";
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A place in the text: both count from 1, the column in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// Line, from 1; the header's line counts.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
+/// One thing that is wrong, or probably not meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Whether it stops the boot.
+    pub severity: Severity,
+    /// Its stable code.
+    pub code: Code,
+    /// Where; `None` when it concerns the whole text.
+    pub place: Option<Place>,
+    /// The dotted path of the key, `environment.DB_PASSWORD`.
+    pub key: Option<String>,
+    /// What is wrong, in one sentence without the value.
+    pub message: String,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+impl Problem {
+    /// An error, so far without a place.
+    pub(super) fn error(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Error,
+            code,
+            place: None,
+            key: None,
+            message: message.into(),
+            help: None,
+        }
+    }
+
+    /// A warning, so far without a place.
+    pub(super) fn warning(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Warning,
+            ..Self::error(code, message)
+        }
+    }
+
+    /// Adds the place.
+    pub(super) fn at(mut self, place: Place) -> Self {
+        self.place = Some(place);
+        self
+    }
+
+    /// Adds the dotted path.
+    pub(super) fn key(mut self, key: impl Into<String>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Adds what to do.
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn codes_are_unique_and_well_formed() {
+        let texts: BTreeSet<&str> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        assert_eq!(texts.len(), Code::ALL.len());
+        assert!(texts.iter().all(|text| text.len() == 6 && text.starts_with("MP")));
+        assert!(Code::ALL.iter().all(|code| code.meaning().ends_with('.')));
+    }
+}
