@@ -39,8 +39,6 @@ pub struct InstanceFacts {
 pub struct EngineFacts {
     /// `20.10.24+dfsg1`.
     pub version: String,
-    /// `1.41`.
-    pub api_version: String,
     /// Memory of the machine in bytes.
     pub memory_total: u64,
     /// `amd64`, `arm64`.

@@ -8,6 +8,8 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::image::ImageRef;
+use serde::{Deserialize, Serialize};
+
 use crate::secret::{Ciphertext, SecretSource};
 
 /// One container, as its user wants it.
@@ -186,7 +188,8 @@ impl fmt::Display for Networking {
 }
 
 /// What happens when the container ends.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum RestartPolicy {
     /// Started again whatever its exit code.
     Always,

@@ -1,0 +1,273 @@
+//! From config and facts to everything that will be done, as data.
+//!
+//! Design: [`Plan::new`] is a pure function; `monopod plan` prints exactly what `monopod run` will
+//! do. A step is an enum variant with its payload, so plans can be compared, printed and tested. What
+//! can only be known on the machine is a hole that a step fills: the secrets' values, the image's
+//! digest, and whether the container is adopted, resumed or created ([`reconcile`]).
+//!
+//! Invariants: a plan holds no secret's value; its text and JSON can be shown to anybody who may see
+//! the user data. The executor makes no choices: [`Plan::steps`] says which steps there are for a
+//! [`Then`], and [`StepId::after`] what each waits for.
+
+pub mod container;
+pub mod reconcile;
+mod render;
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::budget;
+use crate::config::{Config, HealthCheck, ImageRef, Problem, RegistryAuth, RestartPolicy};
+use crate::facts::InstanceFacts;
+use crate::secret::Ciphertext;
+use container::ContainerSpec;
+use reconcile::Then;
+
+/// Who the container is: goes with every line and every report.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Application {
+    /// `application_id`.
+    pub id: String,
+    /// `application_version`.
+    pub version: String,
+}
+
+impl fmt::Display for Application {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.id, self.version)
+    }
+}
+
+/// What has to be true before the machine counts as up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Gate {
+    /// Nothing was asked for: running is enough, unless the image brings a HEALTHCHECK of its own.
+    Running,
+    /// `GET http://127.0.0.1:port/path` answers 200.
+    Http {
+        /// Published port.
+        port: u16,
+        /// Begins with a slash.
+        path: String,
+        /// How long it may take.
+        timeout_seconds: u32,
+    },
+}
+
+/// Time between two probes of the gate.
+pub const PROBE_INTERVAL: Duration = Duration::from_secs(2);
+/// How long one probe may take.
+pub const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an image's own HEALTHCHECK may take to say healthy where no time was given.
+pub const DEFAULT_GATE_TIMEOUT: Duration = Duration::from_secs(60);
+
+impl Gate {
+    /// The whole time the gate may take.
+    pub fn timeout(&self) -> Duration {
+        match self {
+            Self::Running => DEFAULT_GATE_TIMEOUT,
+            Self::Http { timeout_seconds, .. } => Duration::from_secs(u64::from(*timeout_seconds)),
+        }
+    }
+}
+
+impl fmt::Display for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Running => f.write_str("the container runs, and is healthy if its image says how to tell"),
+            Self::Http { port, path, timeout_seconds } => write!(
+                f,
+                "GET http://127.0.0.1:{port}{path} until it answers 200, every {} s, for {timeout_seconds} s at most",
+                PROBE_INTERVAL.as_secs()
+            ),
+        }
+    }
+}
+
+/// One ciphertext and everything that uses it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretUse {
+    /// What KMS gets.
+    pub ciphertext: Ciphertext,
+    /// `environment.DB_PASSWORD`, `dockercfg.registry.example.org`.
+    pub used_by: Vec<String>,
+}
+
+/// Names a step in the timeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StepId {
+    /// Ask the engine what it has.
+    Engine,
+    /// Ask the metadata service who we are.
+    Facts,
+    /// Read and check the user data.
+    Config,
+    /// Decrypt.
+    Secrets,
+    /// Resolve and pull.
+    Image,
+    /// Remove, create, start or adopt.
+    Container,
+    /// Wait for health.
+    Health,
+    /// Tell systemd.
+    Ready,
+}
+
+impl StepId {
+    /// In the order of the timeline.
+    pub const ALL: [Self; 8] =
+        [Self::Engine, Self::Facts, Self::Config, Self::Secrets, Self::Image, Self::Container, Self::Health, Self::Ready];
+
+    /// What has to be done before.
+    pub const fn after(self) -> &'static [Self] {
+        match self {
+            Self::Engine | Self::Facts => &[],
+            Self::Config => &[Self::Facts],
+            Self::Secrets => &[Self::Engine, Self::Config],
+            // A registry password may be a KMS value, but the pull waits for that value alone, not for the step.
+            Self::Image => &[Self::Engine, Self::Config],
+            Self::Container => &[Self::Secrets, Self::Image],
+            Self::Health => &[Self::Container],
+            Self::Ready => &[Self::Health],
+        }
+    }
+
+    /// One word, as it stands in the journal.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Engine => "engine",
+            Self::Facts => "facts",
+            Self::Config => "config",
+            Self::Secrets => "secrets",
+            Self::Image => "image",
+            Self::Container => "container",
+            Self::Health => "health",
+            Self::Ready => "ready",
+        }
+    }
+}
+
+impl fmt::Display for StepId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// One step with everything it needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Decrypt these, each once, at most four at a time.
+    DecryptSecrets(Vec<SecretUse>),
+    /// Resolve the reference to a digest, pull it unless it is there.
+    ObtainImage(ImageRef),
+    /// End with this container running, alone.
+    EnsureContainer(Then),
+    /// Wait until it is healthy.
+    AwaitHealth(Gate),
+    /// READY=1.
+    NotifyReady,
+}
+
+impl Step {
+    /// Its place in the timeline.
+    pub const fn id(&self) -> StepId {
+        match self {
+            Self::DecryptSecrets(_) => StepId::Secrets,
+            Self::ObtainImage(_) => StepId::Image,
+            Self::EnsureContainer(_) => StepId::Container,
+            Self::AwaitHealth(_) => StepId::Health,
+            Self::NotifyReady => StepId::Ready,
+        }
+    }
+}
+
+/// Everything that will be done.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Who it is for.
+    pub application: Application,
+    /// On which machine; `None` where a plan is made away from any.
+    pub facts: Option<InstanceFacts>,
+    /// What the engine is asked for.
+    pub container: ContainerSpec,
+    /// What has to be decrypted, each ciphertext once.
+    pub secrets: Vec<SecretUse>,
+    /// Credentials for the registry of the image, and for no other.
+    pub registry_auth: Option<RegistryAuth>,
+    /// When the machine counts as up.
+    pub gate: Gate,
+    /// What happens when the container ends.
+    pub restart: RestartPolicy,
+    /// How long all of it may take.
+    pub budget: Duration,
+    /// What the container's identity is computed from, together with the digest.
+    pub intent: serde_json::Value,
+    /// What the user should know.
+    pub warnings: Vec<Problem>,
+}
+
+impl Plan {
+    /// Decides everything that can be decided without touching the machine.
+    pub fn new(config: &Config, warnings: Vec<Problem>, facts: Option<&InstanceFacts>) -> Self {
+        let container = ContainerSpec::new(config);
+        let registry_auth =
+            config.registry_auths().iter().find(|auth| auth.registry == config.source().registry()).cloned();
+        Self {
+            application: Application {
+                id: config.application_id().to_owned(),
+                version: config.application_version().to_owned(),
+            },
+            facts: facts.cloned(),
+            secrets: secret_uses(&container, registry_auth.as_ref()),
+            registry_auth,
+            gate: gate(config.health_check()),
+            restart: config.restart(),
+            budget: budget::DEFAULT,
+            intent: config.canonical(),
+            container,
+            warnings,
+        }
+    }
+
+    /// The steps for what was found on the engine: adopting and resuming need neither KMS nor a registry.
+    pub fn steps(&self, then: &Then) -> Vec<Step> {
+        let mut steps = Vec::new();
+        if *then == Then::Create {
+            steps.push(Step::DecryptSecrets(self.secrets.clone()));
+            steps.push(Step::ObtainImage(self.container.image.clone()));
+        }
+        steps.push(Step::EnsureContainer(then.clone()));
+        steps.push(Step::AwaitHealth(self.gate.clone()));
+        steps.push(Step::NotifyReady);
+        steps
+    }
+}
+
+fn gate(check: Option<HealthCheck>) -> Gate {
+    check.map_or(Gate::Running, |check| Gate::Http {
+        port: check.port,
+        path: check.path,
+        timeout_seconds: check.timeout_seconds,
+    })
+}
+
+fn secret_uses(container: &ContainerSpec, auth: Option<&RegistryAuth>) -> Vec<SecretUse> {
+    let mut uses: Vec<SecretUse> = Vec::new();
+    let mut add = |ciphertext: &Ciphertext, by: String| match uses.iter_mut().find(|one| one.ciphertext == *ciphertext) {
+        Some(one) => one.used_by.push(by),
+        None => uses.push(SecretUse { ciphertext: ciphertext.clone(), used_by: vec![by] }),
+    };
+    // The registry's password first: the pull waits for it.
+    if let Some(RegistryAuth { registry, auth: crate::secret::SecretSource::Kms(ciphertext) }) = auth {
+        add(ciphertext, format!("dockercfg.{registry}"));
+    }
+    for (name, ciphertext) in container.secrets() {
+        add(ciphertext, format!("environment.{name}"));
+    }
+    uses
+}

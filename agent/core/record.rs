@@ -1,0 +1,420 @@
+//! The boot record: what happened on this machine since it booted, secret-free, for `monopod status`
+//! and whoever reads `/run/monopod/status.json`.
+//!
+//! A record is folded from events by a pure function; the agent only writes it to a file. It is a
+//! report, never a source of truth: what runs is what the engine lists.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::{ContainerSeen, Event};
+use crate::facts::InstanceFacts;
+use crate::plan::{Application, StepId};
+use crate::supervise::Exit;
+use crate::text;
+
+/// Changes when a field changes its meaning.
+pub const SCHEMA: u32 = 1;
+
+/// Everything `monopod status` shows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BootRecord {
+    /// See [`SCHEMA`].
+    pub schema: u32,
+    /// The agent that wrote it.
+    pub agent_version: String,
+    /// Its process id.
+    pub agent_pid: u32,
+    /// When that agent started, in milliseconds since the epoch.
+    pub agent_started_at: u64,
+    /// When it was written.
+    pub written_at: u64,
+    /// Who runs here.
+    pub application: Option<Application>,
+    /// The machine.
+    pub facts: Option<InstanceFacts>,
+    /// Where the machine stands.
+    pub outcome: Outcome,
+    /// The steps in their order.
+    pub steps: Vec<StepRecord>,
+    /// The container.
+    pub container: Option<ContainerRecord>,
+    /// Log shipping, a row a sink, as the shipper reports it.
+    #[serde(default)]
+    pub logs: serde_json::Value,
+    /// The newest warnings, oldest first, [`MOST_WARNINGS`] at most.
+    #[serde(default)]
+    pub warnings: Vec<String>,
+}
+
+/// More would be a log.
+pub const MOST_WARNINGS: usize = 20;
+
+/// Where the machine stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase", tag = "state")]
+pub enum Outcome {
+    /// Still at it.
+    Booting,
+    /// Up.
+    Ready {
+        /// Since when, in milliseconds since the epoch.
+        since: u64,
+    },
+    /// The container ended as it should.
+    Completed {
+        /// When.
+        since: u64,
+    },
+    /// The agent is there, the container is not as it should be.
+    Degraded {
+        /// Since when.
+        since: u64,
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// The agent gave up.
+    Failed {
+        /// When.
+        since: u64,
+        /// Why, and what to do.
+        reason: String,
+        /// What it exited with.
+        exit_code: u8,
+    },
+    /// The agent was stopped; the container was left running.
+    Stopped {
+        /// When.
+        since: u64,
+    },
+}
+
+/// One step.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepRecord {
+    /// Which.
+    pub step: StepId,
+    /// How it stands.
+    pub state: StepState,
+    /// When it began, in milliseconds after the agent's start.
+    pub started_ms: u64,
+    /// How long it took, once it is over.
+    pub took_ms: Option<u64>,
+    /// How often something was tried again.
+    pub retries: u32,
+    /// What it does, how far it is, or what came of it.
+    pub detail: String,
+}
+
+/// How a step stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StepState {
+    /// At it.
+    Running,
+    /// Done.
+    Done,
+    /// Not needed.
+    Skipped,
+    /// Failed.
+    Failed,
+}
+
+/// The container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContainerRecord {
+    /// Its id.
+    pub id: String,
+    /// The image as the user wrote it.
+    pub image: String,
+    /// The digest that runs.
+    pub digest: String,
+    /// When it was started last, in milliseconds since the epoch.
+    pub started_at: Option<u64>,
+    /// It was there before this agent.
+    pub adopted: bool,
+    /// Started again by this agent.
+    pub restarts: u64,
+    /// How it ended last.
+    pub last_exit: Option<Exit>,
+    /// When.
+    pub last_exit_at: Option<u64>,
+}
+
+impl BootRecord {
+    /// An empty record at the start of an agent.
+    pub fn new(agent_version: &str, agent_pid: u32, now: u64) -> Self {
+        Self {
+            schema: SCHEMA,
+            agent_version: agent_version.to_owned(),
+            agent_pid,
+            agent_started_at: now,
+            written_at: now,
+            application: None,
+            facts: None,
+            outcome: Outcome::Booting,
+            steps: Vec::new(),
+            container: None,
+            logs: serde_json::Value::Null,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Takes in one event; `now` in milliseconds since the epoch.
+    pub fn apply(&mut self, event: &Event, now: u64) {
+        match event {
+            Event::StepStarted { step, does } => self.begin(*step, does, now),
+            Event::StepProgress { step, text } => self.step(*step, now).detail.clone_from(text),
+            Event::Retrying { step, error, .. } => {
+                let record = self.step(*step, now);
+                record.retries += 1;
+                record.detail.clone_from(error);
+            }
+            Event::StepDone { step, detail, took } => self.end(*step, StepState::Done, detail, *took, now),
+            Event::StepSkipped { step, why } => self.end(*step, StepState::Skipped, why, Duration::ZERO, now),
+            Event::StepFailed { step, error, took } => self.end(*step, StepState::Failed, error, *took, now),
+            Event::Warning { text } => self.warn(text),
+            Event::Container(seen) => self.container_seen(seen),
+            Event::ContainerEnded { exit } => {
+                if let Some(container) = &mut self.container {
+                    container.last_exit = Some(exit.clone());
+                    container.last_exit_at = Some(now);
+                }
+            }
+            Event::Restarted { restarts } => {
+                if let Some(container) = &mut self.container {
+                    container.restarts = *restarts;
+                    container.started_at = Some(now);
+                }
+            }
+            Event::Completed { .. } => self.outcome = Outcome::Completed { since: now },
+            Event::Ready { .. } => self.outcome = Outcome::Ready { since: now },
+            Event::Degraded { reason } => self.outcome = Outcome::Degraded { since: now, reason: reason.clone() },
+            Event::BootFailed { reason, exit_code } => {
+                self.outcome = Outcome::Failed { since: now, reason: reason.clone(), exit_code: *exit_code };
+            }
+            Event::Stopping => self.outcome = Outcome::Stopped { since: now },
+            Event::EngineLost { error } => self.warn(&format!("the engine stopped answering: {error}")),
+            Event::RestartPlanned { .. } | Event::EngineBack { .. } => {}
+        }
+    }
+
+    fn begin(&mut self, step: StepId, does: &str, now: u64) {
+        let started_ms = now.saturating_sub(self.agent_started_at);
+        let fresh = StepRecord { step, state: StepState::Running, started_ms, took_ms: None, retries: 0, detail: does.to_owned() };
+        match self.steps.iter_mut().find(|record| record.step == step) {
+            Some(record) => *record = fresh,
+            None => {
+                self.steps.push(fresh);
+                self.steps.sort_by_key(|record| record.step);
+            }
+        }
+    }
+
+    fn step(&mut self, step: StepId, now: u64) -> &mut StepRecord {
+        if !self.steps.iter().any(|record| record.step == step) {
+            self.begin(step, "", now);
+        }
+        let at = self.steps.iter().position(|record| record.step == step).unwrap_or_default();
+        #[expect(clippy::indexing_slicing, reason = "the step was put in just above if it was missing")]
+        &mut self.steps[at]
+    }
+
+    fn end(&mut self, step: StepId, state: StepState, detail: &str, took: Duration, now: u64) {
+        let record = self.step(step, now);
+        record.state = state;
+        record.took_ms = Some(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+        detail.clone_into(&mut record.detail);
+    }
+
+    fn warn(&mut self, text: &str) {
+        if self.warnings.last().is_some_and(|last| last == text) {
+            return;
+        }
+        self.warnings.push(text.to_owned());
+        let surplus = self.warnings.len().saturating_sub(MOST_WARNINGS);
+        self.warnings.drain(..surplus);
+    }
+
+    fn container_seen(&mut self, seen: &ContainerSeen) {
+        let ContainerSeen { id, image, digest, started_at, adopted } = seen.clone();
+        let (restarts, last_exit, last_exit_at) = match self.container.take() {
+            Some(old) if old.id == id => (old.restarts, old.last_exit, old.last_exit_at),
+            _ => (0, None, None),
+        };
+        self.container =
+            Some(ContainerRecord { id, image, digest, started_at, adopted, restarts, last_exit, last_exit_at });
+    }
+}
+
+/// Whether the agent that wrote the record still runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Agent {
+    /// It holds its lock.
+    Running,
+    /// It does not.
+    Gone,
+}
+
+/// The record as a person reads it; `now` in milliseconds since the epoch.
+pub fn to_text(record: &BootRecord, agent: Agent, now: u64) -> String {
+    let mut out = String::new();
+    // Writing to a String cannot fail.
+    let _ok = write_text(&mut out, record, agent, now).is_ok();
+    out
+}
+
+fn write_text(out: &mut String, record: &BootRecord, agent: Agent, now: u64) -> std::fmt::Result {
+    let ago = |then: u64| text::duration(Duration::from_millis(now.saturating_sub(then)));
+    let application = record.application.as_ref().map_or_else(|| "no application yet".to_owned(), ToString::to_string);
+    writeln!(out, "{application}: {}", outcome_text(&record.outcome, &ago))?;
+    if agent == Agent::Gone {
+        writeln!(out, "  The agent (pid {}) is not running; this is what it wrote {} ago.", record.agent_pid, ago(record.written_at))?;
+    }
+    if let Some(facts) = &record.facts {
+        writeln!(out, "  instance   {} in {}, account {}", facts.instance_id, facts.availability_zone, facts.account_id)?;
+    }
+    writeln!(out, "  agent      monopod {}, pid {}, for {}", record.agent_version, record.agent_pid, ago(record.agent_started_at))?;
+    if let Some(container) = &record.container {
+        write_container(out, container, &ago)?;
+    }
+    write_timeline(out, &record.steps)?;
+    if let Some(rows) = record.logs.as_array() {
+        writeln!(out, "\nLogs")?;
+        for row in rows {
+            writeln!(out, "  {}", sink_text(row))?;
+        }
+    }
+    if !record.warnings.is_empty() {
+        writeln!(out, "\nWarnings")?;
+        for warning in &record.warnings {
+            writeln!(out, "  {warning}")?;
+        }
+    }
+    Ok(())
+}
+
+fn outcome_text(outcome: &Outcome, ago: &dyn Fn(u64) -> String) -> String {
+    match outcome {
+        Outcome::Booting => "booting".to_owned(),
+        Outcome::Ready { since } => format!("ready for {}", ago(*since)),
+        Outcome::Completed { since } => format!("completed {} ago", ago(*since)),
+        Outcome::Degraded { since, reason } => format!("DEGRADED for {}: {reason}", ago(*since)),
+        Outcome::Failed { since, reason, exit_code } => format!("FAILED {} ago (exit {exit_code}): {reason}", ago(*since)),
+        Outcome::Stopped { since } => format!("agent stopped {} ago, the container was left as it was", ago(*since)),
+    }
+}
+
+fn write_container(out: &mut String, container: &ContainerRecord, ago: &dyn Fn(u64) -> String) -> std::fmt::Result {
+    let since = container.started_at.map_or_else(String::new, |at| format!(", started {} ago", ago(at)));
+    let adopted = if container.adopted { ", adopted" } else { "" };
+    writeln!(out, "  container  {}{since}{adopted}, {}", text::short_id(&container.id), text::count(container.restarts, "restart"))?;
+    writeln!(out, "  image      {} ({})", container.image, container.digest)?;
+    if let Some(exit) = &container.last_exit {
+        let when = container.last_exit_at.map_or_else(String::new, |at| format!(", {} ago", ago(at)));
+        writeln!(out, "  last end   {exit}{when}")?;
+    }
+    Ok(())
+}
+
+/// A bar a step, to scale, so that the step that ate the time stands out.
+fn write_timeline(out: &mut String, steps: &[StepRecord]) -> std::fmt::Result {
+    const WIDTH: u64 = 30;
+    let end = |step: &StepRecord| step.started_ms + step.took_ms.unwrap_or_default();
+    let total = steps.iter().map(end).max().unwrap_or_default().max(1);
+    writeln!(out, "\nBoot, {} in all", text::duration(Duration::from_millis(total)))?;
+    for step in steps {
+        let from = (step.started_ms * WIDTH / total).min(WIDTH - 1);
+        let length = (step.took_ms.unwrap_or_default() * WIDTH).div_ceil(total).clamp(1, WIDTH - from);
+        let (mark, fill) = match step.state {
+            StepState::Done => ("ok", "█"),
+            StepState::Failed => ("FAILED", "█"),
+            StepState::Running => ("…", "░"),
+            StepState::Skipped => ("skipped", ""),
+        };
+        let bar = format!("{}{}", " ".repeat(usize::try_from(from).unwrap_or(0)), fill.repeat(usize::try_from(length).unwrap_or(0)));
+        let took = step.took_ms.map_or_else(String::new, |ms| text::duration(Duration::from_millis(ms)));
+        let retries = if step.retries > 0 { format!(" ({} retried)", step.retries) } else { String::new() };
+        let width = usize::try_from(WIDTH).unwrap_or(0);
+        writeln!(out, "  {:<10} {bar:<width$} {took:>10}  {mark:<7} {}{retries}", step.step, step.detail)?;
+    }
+    Ok(())
+}
+
+fn sink_text(row: &serde_json::Value) -> String {
+    let text = |key: &str| row.get(key).and_then(serde_json::Value::as_str).unwrap_or("?").to_owned();
+    let number = |key: &str| row.get(key).and_then(serde_json::Value::as_u64).unwrap_or_default();
+    let lost = match (number("lost"), row.get("lost_exact").and_then(serde_json::Value::as_bool)) {
+        (0, Some(true)) => "0 lost".to_owned(),
+        (lost, Some(true)) => format!("{lost} lost"),
+        (lost, _) => format!("at least {lost} lost"),
+    };
+    format!(
+        "{:<16} {}, {} delivered, {lost}, {} behind",
+        text("name"),
+        text("guarantee"),
+        text::count(number("delivered"), "line"),
+        text::bytes(number("behind_bytes"))
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record() -> BootRecord {
+        let mut record = BootRecord::new("0.1.0", 42, 1_000);
+        record.application = Some(Application { id: "shop".into(), version: "1.2".into() });
+        for event in [
+            Event::StepStarted { step: StepId::Image, does: "pull".into() },
+            Event::Retrying { step: StepId::Image, error: "refused".into(), failures: 1, wait: Duration::from_secs(1) },
+            Event::StepDone { step: StepId::Image, detail: "pulled".into(), took: Duration::from_millis(900) },
+            Event::StepSkipped { step: StepId::Secrets, why: "nothing to decrypt".into() },
+            Event::Container(ContainerSeen {
+                id: "0123456789abcdef".into(),
+                image: "registry.example.org/shop:1.2".into(),
+                digest: "sha256:feed".into(),
+                started_at: Some(2_000),
+                adopted: false,
+            }),
+            Event::ContainerEnded { exit: Exit { code: 137, out_of_memory: true, memory_limit: Some(64 << 20) } },
+            Event::Restarted { restarts: 1 },
+            Event::Ready { text: "up".into() },
+        ] {
+            record.apply(&event, 2_000);
+        }
+        record
+    }
+
+    #[test]
+    fn steps_stand_in_their_order_whatever_the_order_of_events() {
+        let steps: Vec<StepId> = record().steps.iter().map(|step| step.step).collect();
+        assert_eq!(steps, [StepId::Secrets, StepId::Image]);
+    }
+
+    #[test]
+    fn it_survives_json() {
+        let json = serde_json::to_string(&record()).unwrap();
+        assert_eq!(serde_json::from_str::<BootRecord>(&json).unwrap(), record());
+    }
+
+    #[test]
+    fn a_person_sees_what_matters() {
+        let shown = to_text(&record(), Agent::Gone, 62_000);
+        for part in ["shop 1.2: ready for 1 min", "is not running", "0123456789ab", "1 restart", "out of memory (limit 64 MiB)", "(1 retried)", "skipped"] {
+            assert!(shown.contains(part), "{part} is missing in\n{shown}");
+        }
+    }
+
+    #[test]
+    fn warnings_are_bounded_and_not_repeated() {
+        let mut record = record();
+        for n in 0..100 {
+            record.apply(&Event::Warning { text: format!("w{}", n / 2) }, 3_000);
+        }
+        assert_eq!(record.warnings.len(), MOST_WARNINGS);
+        assert_eq!(record.warnings.last().map(String::as_str), Some("w49"));
+    }
+}
