@@ -1,1 +1,21 @@
-//! monopod
+//! monopod: one machine, one container.
+//!
+//! ```text
+//!  EC2 user data ─┐
+//!                 ├─► config ──► plan ──► boot ──► supervise
+//!  instance facts ┘    pure       pure    effects   one task
+//!                                           │          │
+//!                                           └─ events ─┴─► report: journal, systemd, status
+//!  the container's own log files ─► logs (a cursor for each sink) ─► application.log, syslog
+//! ```
+//!
+//! The pure part is the crate `monopod-core` under `agent/core`. Dependencies point one way:
+//! `main → cli → {boot, supervise, logs, report} → host → core`; a test holds it so.
+
+pub mod boot;
+pub mod cli;
+pub mod context;
+pub mod host;
+pub mod logs;
+pub mod report;
+pub mod supervise;

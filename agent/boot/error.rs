@@ -1,0 +1,130 @@
+//! What ends a boot, and with which exit code.
+
+use monopod_core::plan::StepId;
+use monopod_core::plan::container::NAME;
+use monopod_core::plan::reconcile::NameTaken;
+
+use crate::host::docker::EngineError;
+use crate::host::files::{FileError, LockError};
+use crate::host::imds::ImdsError;
+use crate::host::kms::KmsError;
+use crate::host::{Class, Classified};
+use crate::logs::LogsError;
+
+/// sysexits(3) EX_CONFIG: nothing will change until somebody changes something. The unit does not restart on it.
+pub const EXIT_PERMANENT: u8 = 78;
+/// sysexits(3) EX_TEMPFAIL: systemd starts the agent again.
+pub const EXIT_TRANSIENT: u8 = 75;
+
+/// What ends a boot.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// Another agent, or no lock.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A file of ours.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The instance was launched without any.
+    #[error(
+        "this instance has no user data: put a file beginning with #taupage-ami-config into its launch template (config-samples/ has some to start from)"
+    )]
+    NoUserData,
+    /// It was read and is wrong; the text shows every problem at its place.
+    #[error("the user data cannot be used: {count} in {origin}\n{report}")]
+    Config {
+        /// `2 errors`.
+        count: String,
+        /// Where it came from.
+        origin: String,
+        /// Every problem at its place.
+        report: String,
+    },
+    /// A facts file given on the command line.
+    #[error("cannot read the facts in {path}: {what}")]
+    FactsFile {
+        /// The file.
+        path: String,
+        /// What is wrong.
+        what: String,
+    },
+    /// The metadata service.
+    #[error(transparent)]
+    Imds(#[from] ImdsError),
+    /// The engine.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// KMS.
+    #[error("cannot decrypt the value of {used_by}")]
+    Kms {
+        /// `environment.DB_PASSWORD`.
+        used_by: String,
+        /// Why.
+        #[source]
+        source: KmsError,
+    },
+    /// The decrypted registry credentials are none.
+    #[error("the credentials for {registry} in `dockercfg` are not the base64 of user:password; take the `auth` value that docker login writes")]
+    Credentials {
+        /// The registry.
+        registry: String,
+    },
+    /// Somebody else's container.
+    #[error("{0}; remove it (`docker rm -f {NAME}`), or start a new machine")]
+    NameTaken(NameTaken),
+    /// Log shipping could not begin.
+    #[error("cannot ship logs")]
+    Logs(#[from] LogsError),
+    /// The time is up.
+    #[error("the boot budget is spent, and {step} still fails")]
+    BudgetSpent {
+        /// What ate the time.
+        step: StepId,
+        /// What failed last.
+        #[source]
+        last: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The plan ended without a container: our own mistake, said instead of silence.
+    #[error("the plan had no container to run; this is a defect in monopod, please report it")]
+    NothingToRun,
+}
+
+impl Classified for BootError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Imds(error) => error.class(),
+            Self::Engine(error) => error.class(),
+            Self::Kms { source, .. } => source.class(),
+            Self::Lock(_) | Self::File(_) | Self::Logs(_) | Self::BudgetSpent { .. } => Class::Transient,
+            Self::NoUserData
+            | Self::Config { .. }
+            | Self::FactsFile { .. }
+            | Self::Credentials { .. }
+            | Self::NameTaken(_)
+            | Self::NothingToRun => Class::Permanent,
+        }
+    }
+}
+
+impl BootError {
+    /// What the agent exits with.
+    pub fn exit_code(&self) -> u8 {
+        match self.class() {
+            Class::Permanent => EXIT_PERMANENT,
+            Class::Transient => EXIT_TRANSIENT,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bad_config_is_final_and_a_spent_budget_is_not() {
+        assert_eq!(BootError::NoUserData.exit_code(), 78);
+        let spent = BootError::BudgetSpent { step: StepId::Image, last: "refused".into() };
+        assert_eq!(spent.exit_code(), 75);
+        assert_eq!(crate::host::chain(&spent), "the boot budget is spent, and image still fails: refused");
+    }
+}

@@ -1,0 +1,237 @@
+//! From nothing to a running container: facts, config, plan, and the plan's steps.
+//!
+//! Design: the steps come from `monopod_core::plan` as data; [`execute`] starts each as soon as what
+//! it waits for is done, so secrets and pull overlap, and makes no choices of its own. One file per
+//! kind of step under `steps/`. Every step is safe to run again after a crash at any point.
+//!
+//! Invariants
+//! - The engine is asked first. A container of ours that this boot already knew is taken over from
+//!   its label and the hint in the runtime directory, with no network at all.
+//! - Before a container is removed its lines are shipped, or their loss is recorded.
+//! - Nothing outlives its deadline: one boot budget covers all steps.
+//!
+//! Deliberately absent: the health gate and READY. They go on while the container may already be
+//! restarted, so they belong to `supervise`.
+
+pub mod error;
+pub mod hint;
+mod steps;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::future::LocalBoxFuture;
+use futures_util::stream::FuturesUnordered;
+use monopod_core::budget::{self, Moments};
+use monopod_core::event::Event;
+use monopod_core::plan::reconcile::{self, Phase, Reconciliation, Then};
+use monopod_core::plan::{Plan, Step, StepId};
+use monopod_core::text;
+use tokio::time::Instant;
+
+use crate::context::Context;
+use crate::host::{chain, clock};
+use crate::supervise::Begin;
+pub use error::BootError;
+use hint::{Charge, Hint};
+pub(crate) use steps::facts::facts_file;
+use steps::container::Made;
+use steps::image::Pinned;
+use steps::secrets::Decrypted;
+
+/// Brings the machine to where there is a container to look after.
+pub async fn boot(context: &Context) -> Result<(Charge, Begin), BootError> {
+    let hint = hint::load(context)?;
+    // Only what this boot of the machine wrote counts: at a reboot everything is looked at afresh.
+    let first_start = hint.as_ref().map_or_else(clock::now_millis, |hint| hint.first_start);
+    let deadline = Instant::now() + time_left(first_start, None);
+    hint::save(context, &Hint::new(first_start, context.boot_id()?, hint.as_ref().and_then(|hint| hint.charge.clone())))?;
+
+    let observed = steps::engine::run(context, deadline).await?;
+    if let Some((charge, begin)) = take_over(context, hint.as_ref(), &observed).await? {
+        return Ok((charge, begin));
+    }
+
+    let identity = steps::facts::run(context).await?;
+    let first_boot = hint::is_first_boot(context, &identity.facts.instance_id)?;
+    let launched = identity.facts.pending_time.filter(|_| first_boot).map(|seconds| seconds * 1000);
+    let deadline = Instant::now() + time_left(first_start, launched);
+
+    let plan = steps::config::run(context, &identity)?;
+    context.reporter.identify(Some(&plan.application), Some(&identity.facts));
+    let reconciliation = reconcile::reconcile(&plan.intent, &observed).map_err(BootError::NameTaken)?;
+    context.start_shipping(&plan.application).await?;
+    let made = execute(context, &plan, &reconciliation, deadline).await?;
+
+    let charge = Charge {
+        application: plan.application.clone(),
+        facts: identity.facts.clone(),
+        image: plan.container.image.to_string(),
+        digest: made.digest.clone(),
+        spec: made.spec.clone(),
+        container_id: made.id.clone(),
+        gate: plan.gate.clone(),
+        gate_passed: false,
+        restart: plan.restart,
+    };
+    hint::save(context, &Hint::new(first_start, context.boot_id()?, Some(charge.clone())))?;
+    Ok((charge, made.begin))
+}
+
+fn time_left(first_start: u64, launched: Option<u64>) -> Duration {
+    budget::left(budget::DEFAULT, Moments { now: clock::now_millis(), first_start, launched })
+}
+
+/// An agent that was killed takes over what it knew: from the label and the hint, without network.
+async fn take_over(
+    context: &Context,
+    hint: Option<&Hint>,
+    observed: &[reconcile::Observed],
+) -> Result<Option<(Charge, Begin)>, BootError> {
+    let Some(charge) = hint.and_then(|hint| hint.charge.clone()) else { return Ok(None) };
+    let reconciliation = reconcile::reconcile_known(&charge.spec, observed).map_err(BootError::NameTaken)?;
+    let begin = match &reconciliation.then {
+        Then::Create => return Ok(None),
+        Then::Adopt { id, .. } if *id == charge.container_id => Begin::Running,
+        Then::Resume { id, .. } if *id == charge.container_id => Begin::Ended,
+        // Ours by its label, but not the one of the hint: look at everything.
+        Then::Adopt { .. } | Then::Resume { .. } => return Ok(None),
+    };
+    context.reporter.identify(Some(&charge.application), Some(&charge.facts));
+    context.start_shipping(&charge.application).await?;
+    for (step, why) in [
+        (StepId::Facts, "known since an earlier start in this boot"),
+        (StepId::Config, "known since an earlier start in this boot"),
+        (StepId::Secrets, "the container exists"),
+        (StepId::Image, "the container exists"),
+    ] {
+        context.reporter.tell(Event::StepSkipped { step, why: why.to_owned() });
+    }
+    let deadline = Instant::now() + budget::LEAST;
+    steps::container::take_over(context, &charge, &reconciliation, deadline).await?;
+    Ok(Some((charge, begin)))
+}
+
+/// What steps hand to each other.
+#[derive(Default)]
+struct Filled {
+    decrypted: Option<Decrypted>,
+    pinned: Option<Pinned>,
+    made: Option<Made>,
+}
+
+enum Outcome {
+    Secrets(Decrypted),
+    Image(Pinned),
+    Container(Box<Made>),
+}
+
+/// Runs the plan's steps up to the container, each as soon as it can.
+async fn execute(
+    context: &Context,
+    plan: &Plan,
+    reconciliation: &Reconciliation,
+    deadline: Instant,
+) -> Result<Made, BootError> {
+    let mut waiting = plan.steps(&reconciliation.then);
+    waiting.retain(|step| step.id() <= StepId::Container);
+    let mut done = BTreeSet::from([StepId::Engine, StepId::Facts, StepId::Config]);
+    for step in [StepId::Secrets, StepId::Image] {
+        if !waiting.iter().any(|one| one.id() == step) {
+            let why = "the right container exists".to_owned();
+            context.reporter.tell(Event::StepSkipped { step, why });
+            done.insert(step);
+        }
+    }
+    let secrets = steps::secrets::Decryptor::new(context, plan, deadline);
+    let mut filled = Filled::default();
+    let mut running: FuturesUnordered<LocalBoxFuture<'_, Result<Outcome, BootError>>> = FuturesUnordered::new();
+    loop {
+        let (ready, later): (Vec<Step>, Vec<Step>) =
+            waiting.into_iter().partition(|step| step.id().after().iter().all(|before| done.contains(before)));
+        waiting = later;
+        for step in ready {
+            running.push(match step {
+                Step::DecryptSecrets(uses) => {
+                    let secrets = &secrets;
+                    Box::pin(async move { secrets.run(&uses).await.map(Outcome::Secrets) })
+                }
+                Step::ObtainImage(image) => {
+                    let secrets = &secrets;
+                    Box::pin(async move {
+                        steps::image::run(context, plan, &image, secrets, deadline).await.map(Outcome::Image)
+                    })
+                }
+                Step::EnsureContainer(_) => {
+                    let (decrypted, pinned) = (filled.decrypted.take(), filled.pinned.take());
+                    Box::pin(async move {
+                        let made =
+                            steps::container::run(context, plan, reconciliation, decrypted, pinned, deadline).await?;
+                        Ok(Outcome::Container(Box::new(made)))
+                    })
+                }
+                Step::AwaitHealth(_) | Step::NotifyReady => continue,
+            });
+        }
+        match running.next().await {
+            None => break,
+            Some(Err(error)) => return Err(error),
+            Some(Ok(Outcome::Secrets(decrypted))) => {
+                filled.decrypted = Some(decrypted);
+                done.insert(StepId::Secrets);
+            }
+            Some(Ok(Outcome::Image(pinned))) => {
+                filled.pinned = Some(pinned);
+                done.insert(StepId::Image);
+            }
+            Some(Ok(Outcome::Container(made))) => {
+                filled.made = Some(*made);
+                done.insert(StepId::Container);
+            }
+        }
+    }
+    filled.made.ok_or(BootError::NothingToRun)
+}
+
+/// Tells when a step begins, how it ends and how long it took.
+async fn timed<T>(
+    context: &Context,
+    step: StepId,
+    does: String,
+    work: impl Future<Output = Result<(T, String), BootError>>,
+) -> Result<T, BootError> {
+    let begun = Instant::now();
+    context.reporter.tell(Event::StepStarted { step, does });
+    match work.await {
+        Ok((value, detail)) => {
+            context.reporter.tell(Event::StepDone { step, detail, took: begun.elapsed() });
+            Ok(value)
+        }
+        Err(error) => {
+            context.reporter.tell(Event::StepFailed { step, error: chain(&error), took: begun.elapsed() });
+            Err(error)
+        }
+    }
+}
+
+/// How a container found on the engine is described.
+fn phase_text(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Created => "created, never started",
+        Phase::Running => "running",
+        Phase::Paused => "paused",
+        Phase::Exited => "ended",
+        Phase::Dead => "dead",
+    }
+}
+
+/// `1 container (0123456789ab running)`.
+fn found_text(observed: &[reconcile::Observed]) -> String {
+    if observed.is_empty() {
+        return "no container of ours".to_owned();
+    }
+    let each: Vec<String> =
+        observed.iter().map(|one| format!("{} {}", text::short_id(&one.id), phase_text(one.phase))).collect();
+    format!("{} ({})", text::count(observed.len() as u64, "container"), each.join(", "))
+}

@@ -1,0 +1,141 @@
+//! The image: a tag becomes a digest once, and from there on only the digest counts.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use monopod_core::config::ImageRef;
+use monopod_core::event::Event;
+use monopod_core::plan::{Plan, Step, StepId};
+use monopod_core::secret::{Secret, SecretSource};
+use monopod_core::{retry, text};
+use tokio::time::Instant;
+
+use super::secrets::Decryptor;
+use super::until_it_works;
+use crate::boot::{BootError, timed};
+use crate::context::Context;
+use crate::host::docker::{Credentials, EngineError, LayerProgress, What};
+
+/// An image on this machine.
+#[derive(Debug)]
+pub(in crate::boot) struct Pinned {
+    /// `sha256:...`.
+    pub(in crate::boot) digest: String,
+    /// `registry.example.org/team/app@sha256:...`.
+    pub(in crate::boot) reference: String,
+}
+
+pub(in crate::boot) async fn run(
+    context: &Context,
+    plan: &Plan,
+    image: &ImageRef,
+    secrets: &Decryptor<'_>,
+    deadline: Instant,
+) -> Result<Pinned, BootError> {
+    let does = Step::ObtainImage(image.clone()).to_string();
+    timed(context, StepId::Image, does, async {
+        let credentials = credentials(context, plan, secrets).await?;
+        let engine = &context.engine;
+        let final_word = |gave_up: super::GaveUp<EngineError>| gave_up.into_boot_error(StepId::Image, BootError::Engine);
+
+        let digest = until_it_works(context, StepId::Image, retry::REGISTRY, Some(deadline), async || {
+            engine.resolve(image, credentials.as_ref()).await
+        })
+        .await
+        .map_err(final_word)?;
+        let reference = format!("{}/{}@{digest}", image.registry(), image.repository());
+
+        let begun = Instant::now();
+        let pulled = until_it_works(context, StepId::Image, retry::REGISTRY, Some(deadline), async || {
+            if engine.has_image(&reference).await? {
+                return Ok(None);
+            }
+            let mut progress = Progress::new(context);
+            let pull = engine.pull(&reference, credentials.as_ref(), |layer| progress.tell(layer));
+            match tokio::time::timeout_at(deadline, pull).await {
+                Ok(result) => result?,
+                Err(_) => {
+                    let what = What::Pull { image: reference.clone() };
+                    return Err(EngineError::Silent { what, host: engine.host().to_owned(), after: begun.elapsed() });
+                }
+            }
+            Ok(Some(progress.total()))
+        })
+        .await
+        .map_err(final_word)?;
+        let how = pulled.map_or_else(|| "was here already".to_owned(), |size| format!("{} pulled", text::bytes(size)));
+        let detail = format!("{image} is {digest}, {how}");
+        Ok((Pinned { digest, reference }, detail))
+    })
+    .await
+}
+
+/// For the image's own registry; nobody else's.
+async fn credentials(
+    context: &Context,
+    plan: &Plan,
+    secrets: &Decryptor<'_>,
+) -> Result<Option<Credentials>, BootError> {
+    let Some(auth) = &plan.registry_auth else { return Ok(None) };
+    let encoded = match &auth.auth {
+        SecretSource::Literal(secret) => secret.clone(),
+        SecretSource::Kms(ciphertext) => secrets.value(ciphertext).await?,
+    };
+    let unusable = || BootError::Credentials { registry: auth.registry.clone() };
+    let decoded = STANDARD.decode(encoded.expose().trim()).map_err(|_| unusable())?;
+    let decoded = Secret::new(String::from_utf8(decoded).map_err(|_| unusable())?);
+    let (user, password) = decoded.expose().split_once(':').ok_or_else(unusable)?;
+    let password = Secret::new(password.to_owned());
+    let name = format!("dockercfg.{}", auth.registry);
+    context.reporter.learn(&name, &password);
+    context.reporter.learn(&name, &encoded);
+    Ok(Some(Credentials { registry: auth.registry.clone(), user: user.to_owned(), password }))
+}
+
+/// Sums up the layers and speaks now and then.
+struct Progress<'a> {
+    context: &'a Context,
+    layers: BTreeMap<String, (u64, u64)>,
+    done: usize,
+    told: Instant,
+    begun: Instant,
+}
+
+impl<'a> Progress<'a> {
+    fn new(context: &'a Context) -> Self {
+        let now = Instant::now();
+        Self { context, layers: BTreeMap::new(), done: 0, told: now, begun: now }
+    }
+
+    fn total(&self) -> u64 {
+        self.layers.values().map(|(_, total)| total).sum()
+    }
+
+    fn tell(&mut self, seen: LayerProgress) {
+        match seen.status.as_str() {
+            "Downloading" => {
+                self.layers.insert(seen.layer, (seen.current, seen.total.unwrap_or(seen.current)));
+            }
+            "Download complete" | "Already exists" | "Verifying Checksum" => {
+                let layer = self.layers.entry(seen.layer).or_default();
+                layer.0 = layer.1;
+            }
+            "Pull complete" => self.done += 1,
+            _ => {}
+        }
+        if self.told.elapsed() >= self.context.reporter.progress_interval() {
+            self.told = Instant::now();
+            let loaded: u64 = self.layers.values().map(|(current, _)| current).sum();
+            let text = format!(
+                "{} of {} loaded, {} of {} layers unpacked, {} so far",
+                text::bytes(loaded),
+                text::bytes(self.total()),
+                self.done,
+                self.layers.len(),
+                text::duration(self.begun.elapsed())
+            );
+            self.context.reporter.tell(Event::StepProgress { step: StepId::Image, text });
+        }
+    }
+}

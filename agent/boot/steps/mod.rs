@@ -1,0 +1,75 @@
+//! The steps, a file each. A step is retried by [`until_it_works`] while its error is transient and
+//! the budget lasts.
+
+pub(super) mod config;
+pub(super) mod container;
+pub(super) mod engine;
+pub(super) mod facts;
+pub(super) mod image;
+pub(super) mod secrets;
+
+use std::time::Duration;
+
+use monopod_core::event::Event;
+use monopod_core::plan::StepId;
+use monopod_core::retry::Backoff;
+use tokio::time::Instant;
+
+use super::BootError;
+use crate::context::Context;
+use crate::host::{Class, Classified, chain, clock};
+
+/// The same complaint again is told this often at most.
+const REPEAT: Duration = Duration::from_secs(10);
+
+/// How a failing operation ended.
+pub(super) enum GaveUp<E> {
+    /// It can't be mended by trying again.
+    Permanent(E),
+    /// The deadline passed.
+    TimeUp(E),
+}
+
+impl<E: std::error::Error + Send + Sync + 'static> GaveUp<E> {
+    /// As what ends the boot.
+    pub(super) fn into_boot_error(self, step: StepId, permanent: impl FnOnce(E) -> BootError) -> BootError {
+        match self {
+            Self::Permanent(error) => permanent(error),
+            Self::TimeUp(error) => BootError::BudgetSpent { step, last: Box::new(error) },
+        }
+    }
+}
+
+/// Tries until it works, is refused for good, or the deadline has passed (`None`: there is none).
+pub(super) async fn until_it_works<T, E: Classified>(
+    context: &Context,
+    step: StepId,
+    backoff: Backoff,
+    deadline: Option<Instant>,
+    mut operation: impl AsyncFnMut() -> Result<T, E>,
+) -> Result<T, GaveUp<E>> {
+    let mut failures = 0;
+    let mut told: Option<(Instant, String)> = None;
+    loop {
+        let error = match operation().await {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        if error.class() == Class::Permanent {
+            return Err(GaveUp::Permanent(error));
+        }
+        failures += 1;
+        let wait = backoff.delay(failures, clock::chance());
+        let now = Instant::now();
+        if deadline.is_some_and(|deadline| now + wait >= deadline) {
+            return Err(GaveUp::TimeUp(error));
+        }
+        let text = chain(&error);
+        let news = told.as_ref().is_none_or(|(at, before)| *before != text || now - *at >= REPEAT);
+        if news {
+            told = Some((now, text.clone()));
+            context.reporter.tell(Event::Retrying { step, error: text, failures, wait });
+        }
+        tokio::time::sleep(wait).await;
+    }
+}

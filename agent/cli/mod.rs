@@ -1,0 +1,152 @@
+//! Commands: the daemon (`run`) and the person's tool (`validate`, `plan`, `status`).
+//!
+//! Exit codes: 0 done; 1 warnings under `--strict`, or nothing to show; 2 wrong usage; 75 a transient
+//! failure that outlasted the boot budget; 78 something that must be changed first (sysexits(3)).
+
+mod run;
+mod show;
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracing::Level;
+
+use crate::context::{Directories, LogTargets, Sources};
+use crate::host::limits;
+use crate::report::SharedRedactor;
+use crate::report::output::Output;
+
+/// One machine, one container: boots, guards and reports on a single container on an EC2 instance.
+#[derive(Debug, Parser)]
+#[command(name = "monopod", version, after_help = EXIT_CODES)]
+struct Cli {
+    /// How much to say on standard error
+    #[arg(long, global = true, value_enum, default_value_t = Verbosity::Info, env = "MONOPOD_LOG")]
+    log_level: Verbosity,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes:
+  0   done, or stopped as asked
+  1   validate --strict found warnings; status found nothing to show
+  2   wrong usage
+  75  a transient failure outlasted the boot budget (systemd starts the agent again)
+  78  something must be changed first: user data, permissions, the image";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Verbosity {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Boot this machine's container and look after it until stopped (the daemon)
+    Run(RunArgs),
+    /// Check a user-data file; exits 0 when it can be used, 78 when not
+    Validate(ValidateArgs),
+    /// Print what `run` would do with a user-data file; touches nothing
+    Plan(PlanArgs),
+    /// Show what runs here, since when, and how the boot went
+    Status(StatusArgs),
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// Read the user data from a file instead of the instance metadata service
+    #[arg(long, value_name = "FILE")]
+    user_data: Option<PathBuf>,
+    /// Read the instance facts (YAML or JSON) from a file instead of the instance metadata service
+    #[arg(long, value_name = "FILE")]
+    facts: Option<PathBuf>,
+    /// Where lock, hint and status lie (tmpfs)
+    #[arg(long, value_name = "DIR", default_value = "/run/monopod", env = "RUNTIME_DIRECTORY")]
+    runtime_directory: PathBuf,
+    /// Where cursors lie (disk)
+    #[arg(long, value_name = "DIR", default_value = "/var/lib/monopod", env = "STATE_DIRECTORY")]
+    state_directory: PathBuf,
+    /// Directory of application.log, which the agent writes and rotates
+    #[arg(long, value_name = "DIR", default_value = "/var/log", env = "LOGS_DIRECTORY")]
+    logs_directory: PathBuf,
+    /// The local syslog socket; `none` sends nothing to syslog
+    #[arg(long, value_name = "SOCKET", default_value = "/dev/log")]
+    syslog_socket: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct ValidateArgs {
+    /// The file; `-` is standard input
+    file: PathBuf,
+    /// Exit 1 when there are warnings
+    #[arg(long)]
+    strict: bool,
+}
+
+#[derive(Debug, Args)]
+struct PlanArgs {
+    /// The file; `-` is standard input
+    file: PathBuf,
+    /// Plan for the machine these facts (YAML or JSON) describe
+    #[arg(long, value_name = "FILE")]
+    facts: Option<PathBuf>,
+    /// For programs
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct StatusArgs {
+    /// For programs
+    #[arg(long)]
+    json: bool,
+    /// Where the agent keeps its status
+    #[arg(long, value_name = "DIR", default_value = "/run/monopod", env = "RUNTIME_DIRECTORY")]
+    runtime_directory: PathBuf,
+}
+
+/// Parses, runs, and says how it ended.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let redactor = SharedRedactor::default();
+    let output = Output::new(Arc::clone(&redactor));
+    output.install(match cli.log_level {
+        Verbosity::Error => Level::ERROR,
+        Verbosity::Warn => Level::WARN,
+        Verbosity::Info => Level::INFO,
+        Verbosity::Debug => Level::DEBUG,
+    });
+    if let Err(errno) = limits::forbid_core_dumps() {
+        tracing::warn!("core dumps could not be switched off, ignoring: {errno}");
+    }
+    let code = match cli.command {
+        Command::Run(args) => {
+            let syslog = (args.syslog_socket.as_os_str() != "none").then_some(args.syslog_socket);
+            run::run(run::Options {
+                directories: Directories { runtime: args.runtime_directory, state: args.state_directory },
+                sources: Sources { facts: args.facts, user_data: args.user_data },
+                log_targets: LogTargets {
+                    application_log: Some(args.logs_directory.join("application.log")),
+                    syslog_socket: syslog,
+                },
+                redactor,
+                output,
+            })
+        }
+        Command::Validate(args) => show::validate(&args.file, args.strict),
+        Command::Plan(args) => show::plan(&args.file, args.facts.as_deref(), args.json),
+        Command::Status(args) => show::status(&args.runtime_directory, args.json),
+    };
+    ExitCode::from(code)
+}
+
+/// A reader that went away (`| head`) is nobody's error.
+fn print(text: &str) {
+    let mut stdout = io::stdout().lock();
+    let _reader_gone = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_err();
+}

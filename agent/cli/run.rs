@@ -1,0 +1,125 @@
+//! The daemon: boot, supervise, and boot again when the container vanished.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use monopod_core::event::Event;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::boot::error::EXIT_TRANSIENT;
+use crate::boot::{self, BootError};
+use crate::context::{Context, Directories, LogTargets, Sources};
+use crate::host::docker::Engine;
+use crate::host::{chain, files};
+use crate::report::output::Output;
+use crate::report::{Reporter, SharedRedactor};
+use crate::supervise::{self, End};
+
+/// Lines in flight get this long to leave when the agent stops; the rest is shipped by the next start.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// Everything the command line says.
+pub(super) struct Options {
+    pub(super) directories: Directories,
+    pub(super) sources: Sources,
+    pub(super) log_targets: LogTargets,
+    pub(super) redactor: SharedRedactor,
+    pub(super) output: Output,
+}
+
+/// Runs until stopped or beaten; the exit code.
+pub(super) fn run(options: Options) -> u8 {
+    // One thread: the agent waits nearly all its life, and a second thread would cost more memory than it saves time.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            tracing::error!("cannot start the asynchronous runtime: {error}");
+            return EXIT_TRANSIENT;
+        }
+    };
+    let code = runtime.block_on(daemon(options));
+    // A blocking read that never ends must not hold up the exit.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    code
+}
+
+async fn daemon(options: Options) -> u8 {
+    let Options { directories, sources, log_targets, redactor, output } = options;
+    let prepared = prepare(&directories);
+    let reporter = Reporter::new(&directories.runtime, Arc::clone(&redactor), output);
+    let fail = |error: BootError| {
+        let exit_code = error.exit_code();
+        reporter.tell(Event::BootFailed { reason: chain(&error), exit_code });
+        exit_code
+    };
+    // Held to the end: two agents would be two restarters.
+    let _lock = match prepared {
+        Ok(lock) => lock,
+        // Not told through the reporter: the status file is the other agent's.
+        Err(error) => {
+            tracing::error!(exit_code = error.exit_code(), "{}", chain(&error));
+            return error.exit_code();
+        }
+    };
+    let stop = match stop_on_signals() {
+        Ok(stop) => stop,
+        Err(error) => {
+            tracing::error!("cannot listen for signals: {error}");
+            return EXIT_TRANSIENT;
+        }
+    };
+    let engine = match Engine::new(std::env::var("DOCKER_HOST").ok().as_deref()) {
+        Ok(engine) => engine,
+        Err(error) => return fail(error.into()),
+    };
+    let context = Context::new(engine, reporter.clone(), directories, sources, log_targets);
+    let end = tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        end = look_after(&context, &stop) => end,
+    };
+    let code = match end {
+        Ok(()) => {
+            reporter.tell(Event::Stopping);
+            0
+        }
+        Err(error) => fail(error),
+    };
+    context.stop_shipping(Instant::now() + FLUSH).await;
+    code
+}
+
+/// Until the agent is stopped; a container that vanished is made again.
+async fn look_after(context: &Context, stop: &CancellationToken) -> Result<(), BootError> {
+    loop {
+        let (charge, begin) = boot::boot(context).await?;
+        match supervise::supervise(context, &charge, begin, stop).await {
+            End::Stopped => return Ok(()),
+            End::Vanished => {}
+        }
+    }
+}
+
+fn prepare(directories: &Directories) -> Result<files::Lock, BootError> {
+    files::ensure_directory(&directories.runtime)?;
+    files::ensure_directory(&directories.state)?;
+    Ok(files::lock(&directories.runtime.join(LOCK_FILE))?)
+}
+
+/// In the runtime directory; held while an agent runs.
+pub(super) const LOCK_FILE: &str = "lock";
+
+fn stop_on_signals() -> std::io::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let token = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        token.cancel();
+    });
+    Ok(stop)
+}

@@ -1,0 +1,243 @@
+//! The container engine, by its API on the local socket.
+//!
+//! Every call has a deadline under half of the unit's WatchdogSec, because a stopped engine is
+//! silent. Errors are told apart by what the engine means, not by its status code alone: Docker
+//! 20.10 answers missing registry credentials with 500.
+
+mod error;
+mod observe;
+mod spec;
+
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::auth::DockerCredentials;
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, RemoveContainerOptionsBuilder, WaitContainerOptionsBuilder,
+};
+use futures_util::StreamExt as _;
+use monopod_core::config::{EnvValue, ImageRef};
+use monopod_core::facts::EngineFacts;
+use monopod_core::plan::container::{ContainerSpec, NAME};
+use monopod_core::secret::Secret;
+
+pub use error::{EngineError, What};
+pub use observe::{ContainerStatus, Health};
+pub use spec::Labels;
+
+/// A question.
+const ASK: Duration = Duration::from_secs(10);
+/// Creating, starting, removing: disks and networks are touched.
+const ACT: Duration = Duration::from_secs(45);
+/// Until the engine's first byte of an answer; pulls and waits go on after that.
+const FIRST_BYTE_SECONDS: u64 = 120;
+
+/// Where it listens unless `DOCKER_HOST` says otherwise.
+pub const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
+
+/// A user and a password for one registry.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// The registry's host.
+    pub registry: String,
+    /// User.
+    pub user: String,
+    /// Password.
+    pub password: Secret,
+}
+
+/// How far a pull is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerProgress {
+    /// The layer's short id.
+    pub layer: String,
+    /// What is being done with it.
+    pub status: String,
+    /// Bytes done.
+    pub current: u64,
+    /// Bytes in all, where known.
+    pub total: Option<u64>,
+}
+
+/// A connection to the engine.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    docker: Docker,
+    host: String,
+}
+
+impl Engine {
+    /// For `DOCKER_HOST` or the usual socket; connects at the first call.
+    pub fn new(host: Option<&str>) -> Result<Self, EngineError> {
+        let host = host.unwrap_or(DEFAULT_HOST);
+        let unusable = || EngineError::Host { host: host.to_owned() };
+        if !host.starts_with("unix:///") {
+            return Err(unusable());
+        }
+        let version = bollard::API_DEFAULT_VERSION;
+        let docker = Docker::connect_with_unix(host, FIRST_BYTE_SECONDS, version).map_err(|_| unusable())?;
+        // The engine reads this header as URL-safe base64, the crate writes the standard alphabet; with the wrong
+        // one the engine pulls anonymously without a word (passwords with `~`, `?` or `>` in the wrong place).
+        let docker = docker.with_request_modifier(|mut request| {
+            if let Some(value) = request.headers_mut().get_mut("X-Registry-Auth") {
+                let safe = value.to_str().unwrap_or_default().replace('+', "-").replace('/', "_");
+                if let Ok(safe) = safe.parse() {
+                    *value = safe;
+                    value.set_sensitive(true);
+                }
+            }
+            request
+        });
+        Ok(Self { docker, host: host.to_owned() })
+    }
+
+    /// The socket.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    async fn within<T>(
+        &self,
+        deadline: Duration,
+        what: What,
+        call: impl Future<Output = Result<T, bollard::errors::Error>>,
+    ) -> Result<T, EngineError> {
+        match tokio::time::timeout(deadline, call).await {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(source)) => Err(EngineError::from_call(what, &self.host, source)),
+            Err(_) => Err(EngineError::Silent { what, host: self.host.clone(), after: deadline }),
+        }
+    }
+
+    /// What the engine and its host can do.
+    pub async fn facts(&self) -> Result<EngineFacts, EngineError> {
+        let info = self.within(ASK, What::Info, self.docker.info()).await?;
+        let missing = |field: &'static str| EngineError::Incomplete { host: self.host.clone(), field };
+        Ok(EngineFacts {
+            version: info.server_version.ok_or_else(|| missing("ServerVersion"))?,
+            memory_total: info
+                .mem_total
+                .and_then(|bytes| u64::try_from(bytes).ok())
+                .filter(|bytes| *bytes > 0)
+                .ok_or_else(|| missing("MemTotal"))?,
+            architecture: info.architecture.ok_or_else(|| missing("Architecture"))?,
+            security_options: info.security_options.unwrap_or_default(),
+        })
+    }
+
+    /// The digest a reference stands for: its own, or what the registry says now.
+    pub async fn resolve(&self, image: &ImageRef, auth: Option<&Credentials>) -> Result<String, EngineError> {
+        if let Some(digest) = image.digest() {
+            return Ok(digest.to_owned());
+        }
+        let what = What::Resolve { image: image.to_string() };
+        let name = image.canonical();
+        let call = self.docker.inspect_registry_image(&name, auth.map(to_bollard));
+        let answer = self.within(Duration::from_secs(60), what, call).await?;
+        answer.descriptor.digest.ok_or_else(|| EngineError::Incomplete { host: self.host.clone(), field: "Descriptor.digest" })
+    }
+
+    /// Whether the image is here already.
+    pub async fn has_image(&self, pinned: &str) -> Result<bool, EngineError> {
+        let what = What::Inspect { subject: format!("image {pinned}") };
+        match self.within(ASK, what, self.docker.inspect_image(pinned)).await {
+            Ok(_) => Ok(true),
+            Err(EngineError::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Pulls a reference that names a digest; tells how far each layer is.
+    pub async fn pull(
+        &self,
+        pinned: &str,
+        auth: Option<&Credentials>,
+        mut progress: impl FnMut(LayerProgress),
+    ) -> Result<(), EngineError> {
+        let what = || What::Pull { image: pinned.to_owned() };
+        let options = CreateImageOptionsBuilder::default().from_image(pinned).build();
+        let mut stream = std::pin::pin!(self.docker.create_image(Some(options), None, auth.map(to_bollard)));
+        while let Some(message) = stream.next().await {
+            let message = message.map_err(|source| EngineError::from_call(what(), &self.host, source))?;
+            if let (Some(layer), Some(status)) = (message.id, message.status) {
+                let detail = message.progress_detail.unwrap_or_default();
+                let bytes = |value: Option<i64>| value.and_then(|bytes| u64::try_from(bytes).ok());
+                progress(LayerProgress {
+                    layer,
+                    status,
+                    current: bytes(detail.current).unwrap_or(0),
+                    total: bytes(detail.total),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Creates the container; secrets go in the body of the request, never into an argument.
+    pub async fn create(
+        &self,
+        spec: &ContainerSpec,
+        pinned: &str,
+        labels: &Labels,
+        memory_total: u64,
+        value: impl Fn(&EnvValue) -> Option<String>,
+    ) -> Result<String, EngineError> {
+        let body = spec::body(spec, pinned, labels, memory_total, value)?;
+        let options = CreateContainerOptionsBuilder::default().name(NAME).build();
+        let created = self.within(ACT, What::Create, self.docker.create_container(Some(options), body)).await?;
+        Ok(created.id)
+    }
+
+    /// Starts it; an engine that says it runs already is fine.
+    pub async fn ensure_started(&self, id: &str) -> Result<(), EngineError> {
+        let options = None::<bollard::query_parameters::StartContainerOptions>;
+        self.within(ACT, What::Start { id: id.to_owned() }, self.docker.start_container(id, options)).await.or_else(unchanged)
+    }
+
+    /// Removes it with its log files, running or not.
+    pub async fn ensure_removed(&self, id: &str) -> Result<(), EngineError> {
+        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        match self.within(ACT, What::Remove { id: id.to_owned() }, self.docker.remove_container(id, Some(options))).await {
+            Err(EngineError::NotFound { .. }) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Stops it as `docker stop` does: SIGTERM, then SIGKILL after ten seconds.
+    pub async fn ensure_stopped(&self, id: &str) -> Result<(), EngineError> {
+        let options = None::<bollard::query_parameters::StopContainerOptions>;
+        match self.within(ACT, What::Stop { id: id.to_owned() }, self.docker.stop_container(id, options)).await.or_else(unchanged) {
+            Err(EngineError::NotFound { .. }) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Returns when the container no longer runs, or with an error when the engine goes away.
+    pub async fn ended(&self, id: &str) -> Result<(), EngineError> {
+        let options = WaitContainerOptionsBuilder::default().condition("not-running").build();
+        let mut stream = std::pin::pin!(self.docker.wait_container(id, Some(options)));
+        match stream.next().await {
+            // The crate makes an error of every exit code but 0.
+            Some(Ok(_) | Err(bollard::errors::Error::DockerContainerWaitError { .. })) => Ok(()),
+            Some(Err(source)) => Err(EngineError::from_call(What::Wait { id: id.to_owned() }, &self.host, source)),
+            None => Err(EngineError::Hangup { host: self.host.clone() }),
+        }
+    }
+}
+
+/// 304: it is so already.
+fn unchanged(error: EngineError) -> Result<(), EngineError> {
+    match error {
+        EngineError::Refused { status: 304, .. } => Ok(()),
+        other => Err(other),
+    }
+}
+
+fn to_bollard(credentials: &Credentials) -> DockerCredentials {
+    DockerCredentials {
+        username: Some(credentials.user.clone()),
+        password: Some(credentials.password.expose().to_owned()),
+        serveraddress: Some(credentials.registry.clone()),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,128 @@
+//! Reading what the engine has.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use bollard::models::{ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum, HealthStatusEnum};
+use bollard::query_parameters::ListContainersOptionsBuilder;
+use monopod_core::plan::container::NAME;
+use monopod_core::plan::reconcile::{LABEL_DIGEST, LABEL_SPEC, Observed, Phase};
+use monopod_core::supervise::Exit;
+use monopod_core::text;
+
+use super::{ASK, Engine, EngineError, What};
+
+/// How one container is doing.
+#[derive(Clone, Debug)]
+pub struct ContainerStatus {
+    /// What it is doing.
+    pub phase: Phase,
+    /// How it ended last; meaningless while it runs.
+    pub exit: Exit,
+    /// Why the engine could not start it; empty if it could.
+    pub error: String,
+    /// When it was started, in milliseconds since the epoch.
+    pub started_at: Option<u64>,
+    /// Its json-file log.
+    pub log_path: Option<PathBuf>,
+    /// What its image's HEALTHCHECK says; `None` if the image has none.
+    pub health: Option<Health>,
+}
+
+/// What an image's HEALTHCHECK says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Too early to say.
+    Starting,
+    /// Well.
+    Healthy,
+    /// Not well; the last probe's output.
+    Unhealthy(String),
+}
+
+impl Engine {
+    /// Everything that is ours, or has our name.
+    pub async fn observe(&self) -> Result<Vec<Observed>, EngineError> {
+        // The engine joins different filters with "and", so ours and namesakes are two questions.
+        let by_label = HashMap::from([("label", vec![LABEL_SPEC])]);
+        let by_name = HashMap::from([("name", vec![NAME])]);
+        let mut found: Vec<Observed> = Vec::new();
+        for filters in [by_label, by_name] {
+            let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+            let listed = self.within(ASK, What::List, self.docker.list_containers(Some(options))).await?;
+            for one in listed.into_iter().filter_map(observed) {
+                if !found.iter().any(|other| other.id == one.id) {
+                    found.push(one);
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    /// How one container is doing; `None` if it is gone.
+    pub async fn status(&self, id: &str) -> Result<Option<ContainerStatus>, EngineError> {
+        let what = What::Inspect { subject: format!("the container {}", text::short_id(id)) };
+        let options = None::<bollard::query_parameters::InspectContainerOptions>;
+        let answer = match self.within(ASK, what, self.docker.inspect_container(id, options)).await {
+            Ok(answer) => answer,
+            Err(EngineError::NotFound { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let state = answer.state.unwrap_or_default();
+        let memory_limit =
+            answer.host_config.and_then(|config| config.memory).and_then(|bytes| u64::try_from(bytes).ok()).filter(|&bytes| bytes > 0);
+        let out_of_memory = state.oom_killed.unwrap_or(false);
+        let health = state.health.and_then(|health| match health.status {
+            Some(HealthStatusEnum::STARTING) => Some(Health::Starting),
+            Some(HealthStatusEnum::HEALTHY) => Some(Health::Healthy),
+            Some(HealthStatusEnum::UNHEALTHY) => {
+                let last = health.log.and_then(|mut log| log.pop()).and_then(|probe| probe.output);
+                Some(Health::Unhealthy(last.unwrap_or_default().trim().to_owned()))
+            }
+            Some(HealthStatusEnum::NONE | HealthStatusEnum::EMPTY) | None => None,
+        });
+        Ok(Some(ContainerStatus {
+            phase: match state.status {
+                Some(ContainerStateStatusEnum::RUNNING | ContainerStateStatusEnum::RESTARTING | ContainerStateStatusEnum::STOPPING) => Phase::Running,
+                Some(ContainerStateStatusEnum::PAUSED) => Phase::Paused,
+                Some(ContainerStateStatusEnum::CREATED) => Phase::Created,
+                Some(ContainerStateStatusEnum::EXITED) => Phase::Exited,
+                Some(ContainerStateStatusEnum::REMOVING | ContainerStateStatusEnum::DEAD | ContainerStateStatusEnum::EMPTY) | None => Phase::Dead,
+            },
+            exit: Exit {
+                code: state.exit_code.unwrap_or_default(),
+                out_of_memory,
+                memory_limit: memory_limit.filter(|_| out_of_memory),
+            },
+            error: state.error.unwrap_or_default(),
+            started_at: state.started_at.as_deref().and_then(text::parse_timestamp_millis),
+            log_path: answer.log_path.filter(|path| !path.is_empty()).map(PathBuf::from),
+            health,
+        }))
+    }
+}
+
+fn observed(summary: ContainerSummary) -> Option<Observed> {
+    let names = summary.names.unwrap_or_default();
+    let mut labels = summary.labels.unwrap_or_default();
+    let spec = labels.remove(LABEL_SPEC);
+    let plain: Vec<&str> = names.iter().map(|name| name.trim_start_matches('/')).collect();
+    // The engine's name filter finds parts of names too.
+    if spec.is_none() && !plain.contains(&NAME) {
+        return None;
+    }
+    let name = plain.iter().find(|name| **name == NAME).or(plain.first()).copied().unwrap_or_default();
+    Some(Observed {
+        id: summary.id?,
+        name: name.to_owned(),
+        spec,
+        digest: labels.remove(LABEL_DIGEST),
+        phase: match summary.state {
+            Some(ContainerSummaryStateEnum::CREATED) => Phase::Created,
+            Some(ContainerSummaryStateEnum::PAUSED) => Phase::Paused,
+            Some(ContainerSummaryStateEnum::EXITED) => Phase::Exited,
+            Some(ContainerSummaryStateEnum::RUNNING | ContainerSummaryStateEnum::RESTARTING | ContainerSummaryStateEnum::STOPPING) => Phase::Running,
+            Some(ContainerSummaryStateEnum::REMOVING | ContainerSummaryStateEnum::DEAD | ContainerSummaryStateEnum::EMPTY) | None => Phase::Dead,
+        },
+    })
+}

@@ -1,0 +1,170 @@
+//! Small files of ours: written whole or not at all, and locked by one agent at a time.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+
+/// A file could not be read or written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {verb} {path}")]
+pub struct FileError {
+    verb: &'static str,
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+fn failed(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileError {
+    let path = path.to_owned();
+    move |source| FileError { verb, path, source }
+}
+
+/// Makes a directory of ours, if it is not there.
+pub fn ensure_directory(path: &Path) -> Result<(), FileError> {
+    fs::create_dir_all(path).map_err(failed("create the directory", path))
+}
+
+/// Replaces a file by rename: a reader sees the old one or the new one. Readable by the owner's group.
+pub fn ensure_content(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    let temporary = PathBuf::from(name);
+    let write = || -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&temporary)?;
+        file.write_all(content)?;
+        fs::rename(&temporary, path)
+    };
+    write().map_err(failed("write", path))
+}
+
+/// Reads a file; `None` if there is none.
+pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
+    match fs::read(path) {
+        Ok(content) => Ok(Some(content)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed("read", path)(error)),
+    }
+}
+
+/// Held as long as it lives; the kernel drops it with the process, however that ends.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "held, not read")] Flock<File>);
+
+/// Why the lock was not had.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another agent is there.
+    #[error("another monopod (pid {pid}) looks after this machine and holds {path}; stop it first, or leave it to it")]
+    Held {
+        /// What it wrote into the file.
+        pid: String,
+        /// The lock.
+        path: PathBuf,
+    },
+    /// The file could not be opened or locked.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
+
+/// Takes the lock, or says who has it.
+pub fn lock(path: &Path) -> Result<Lock, LockError> {
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o640)
+        .open(path)
+        .map_err(failed("open", path))?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(mut held) => {
+            let write = |file: &mut File| -> io::Result<()> {
+                file.set_len(0)?;
+                writeln!(file, "{}", std::process::id())
+            };
+            write(&mut held).map_err(failed("write", path))?;
+            Ok(Lock(held))
+        }
+        Err((mut file, nix::errno::Errno::EWOULDBLOCK)) => {
+            let mut pid = String::new();
+            file.read_to_string(&mut pid).map_err(failed("read", path))?;
+            Err(LockError::Held { pid: pid.trim().to_owned(), path: path.to_owned() })
+        }
+        Err((_, errno)) => Err(LockError::File(failed("lock", path)(errno.into()))),
+    }
+}
+
+/// Whether somebody holds the lock, without taking it for longer than the question.
+pub fn is_locked(path: &Path) -> Result<bool, FileError> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(failed("open", path)(error)),
+    };
+    match Flock::lock(file, FlockArg::LockSharedNonblock) {
+        Ok(_free) => Ok(false),
+        Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(true),
+        Err((_, errno)) => Err(failed("lock", path)(errno.into())),
+    }
+}
+
+/// The id of this boot of the machine: changes at a reboot and at nothing else.
+pub fn boot_id() -> Result<String, FileError> {
+    let path = Path::new("/proc/sys/kernel/random/boot_id");
+    let text = fs::read_to_string(path).map_err(failed("read", path))?;
+    Ok(text.trim().to_owned())
+}
+
+/// The name of this machine.
+pub fn hostname() -> Result<String, FileError> {
+    let path = Path::new("/proc/sys/kernel/hostname");
+    let text = fs::read_to_string(path).map_err(failed("read", path))?;
+    Ok(text.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("monopod-files-{name}-{}", std::process::id()));
+        ensure_directory(&path).unwrap();
+        path
+    }
+
+    #[test]
+    fn content_is_replaced_whole() {
+        let directory = directory("content");
+        let path = directory.join("a.json");
+        assert!(read(&path).unwrap().is_none());
+        ensure_content(&path, b"one").unwrap();
+        ensure_content(&path, b"two").unwrap();
+        assert_eq!(read(&path).unwrap().unwrap(), b"two");
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 1, "no temporary file is left");
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn one_lock_at_a_time() {
+        let directory = directory("lock");
+        let path = directory.join("lock");
+        assert!(!is_locked(&path).unwrap());
+        let held = lock(&path).unwrap();
+        assert!(is_locked(&path).unwrap());
+        let error = lock(&path).unwrap_err();
+        assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
+        drop(held);
+        assert!(!is_locked(&path).unwrap());
+        lock(&path).unwrap();
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn an_error_names_the_file() {
+        let error = ensure_content(Path::new("/nonexistent/x"), b"").unwrap_err();
+        assert_eq!(error.to_string(), "cannot write /nonexistent/x");
+    }
+}

@@ -1,0 +1,43 @@
+//! One outside system per file; only that file imports the system's crate.
+//!
+//! What is here acts and reports, it never decides: decisions are pure functions of `monopod-core`.
+//! Every error says whether trying again can help ([`Class`]), in an exhaustive match beside it.
+
+pub mod clock;
+pub mod docker;
+pub mod files;
+pub mod imds;
+pub mod kms;
+pub mod limits;
+pub mod probe;
+
+/// Whether trying again can help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// It can: somebody is not up yet, is overloaded, or the network hiccuped.
+    Transient,
+    /// It cannot: somebody has to change something.
+    Permanent,
+}
+
+/// An error that knows its class.
+pub trait Classified: std::error::Error {
+    /// Whether trying again can help.
+    fn class(&self) -> Class;
+}
+
+/// The whole chain of causes on one line. Called once, at the edge.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // Some crates repeat their source in their own text.
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,71 @@
+//! The health probe: one GET to a published port.
+
+use std::time::Duration;
+
+use reqwest::{Client, StatusCode};
+
+/// What a probe saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// 200.
+    Healthy,
+    /// Another status.
+    Status(u16),
+    /// None at all.
+    Nothing(String),
+}
+
+impl std::fmt::Display for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Healthy => f.write_str("200"),
+            Self::Status(status) => write!(f, "status {status}"),
+            Self::Nothing(why) => f.write_str(why),
+        }
+    }
+}
+
+/// Asks as a load balancer would: no redirects, no proxy, no reuse of connections.
+#[derive(Debug)]
+pub struct Probe {
+    client: Client,
+    url: String,
+}
+
+impl Probe {
+    /// For a published port and a path that begins with a slash.
+    pub fn new(port: u16, path: &str, timeout: Duration) -> Result<Self, reqwest::Error> {
+        let client = Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .tls_certs_only([])
+            .pool_max_idle_per_host(0)
+            .timeout(timeout)
+            .build()?;
+        Ok(Self { client, url: format!("http://127.0.0.1:{port}{path}") })
+    }
+
+    /// What is asked.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// One try.
+    pub async fn ask(&self) -> Answer {
+        match self.client.get(&self.url).send().await {
+            Ok(response) if response.status() == StatusCode::OK => Answer::Healthy,
+            Ok(response) => Answer::Status(response.status().as_u16()),
+            Err(error) if error.is_timeout() => Answer::Nothing("no answer in time".to_owned()),
+            Err(error) => Answer::Nothing(innermost(&error)),
+        }
+    }
+}
+
+/// "Connection refused" says more than the three layers around it.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}

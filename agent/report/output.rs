@@ -1,0 +1,187 @@
+//! Standard error, in the form its reader wants: clean lines with a priority for a journal, coloured
+//! lines and a moving progress line on a terminal, plain timed lines anywhere else.
+//!
+//! Invariant: every byte passes the redactor, whatever crate logged it.
+
+use std::fmt::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::PoisonError;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use monopod_core::event::Event;
+use monopod_core::text;
+use tracing::field::{Field, Visit};
+use tracing::{Level, Subscriber};
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::registry::LookupSpan;
+
+use super::SharedRedactor;
+use crate::host::clock;
+
+/// Who reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reader {
+    Journal,
+    Terminal,
+    File,
+}
+
+/// Standard error.
+#[derive(Clone)]
+pub struct Output {
+    reader: Reader,
+    redactor: SharedRedactor,
+    /// A progress line stands on the terminal and has to be wiped before the next one.
+    unfinished: Arc<AtomicBool>,
+}
+
+impl Output {
+    /// Finds out who reads.
+    pub fn new(redactor: SharedRedactor) -> Self {
+        let reader = if std::env::var_os("JOURNAL_STREAM").is_some() {
+            Reader::Journal
+        } else if io::stderr().is_terminal() {
+            Reader::Terminal
+        } else {
+            Reader::File
+        };
+        Self { reader, redactor, unfinished: Arc::default() }
+    }
+
+    /// Sends what this program logs (and no other crate's chatter, which could quote requests) to it.
+    pub fn install(&self, level: Level) {
+        let targets = tracing_subscriber::filter::Targets::new()
+            .with_target("monopod", level)
+            .with_target("monopod_core", level)
+            .with_default(Level::ERROR);
+        let layer = tracing_subscriber::fmt::layer().event_format(Lines(self.reader)).with_writer(self.clone());
+        let subscriber = tracing_subscriber::registry().with(targets).with(layer);
+        // A second call in one process (tests of the library) keeps the first.
+        let _first_stays = tracing::subscriber::set_global_default(subscriber).is_ok();
+    }
+
+    pub(super) fn progress_interval(&self) -> Duration {
+        match self.reader {
+            Reader::Terminal => Duration::from_millis(200),
+            Reader::Journal | Reader::File => Duration::from_secs(5),
+        }
+    }
+
+    /// On a terminal the steps' progress moves in place; says whether it was shown.
+    pub(super) fn progress(&self, event: &Event) -> bool {
+        if let (Reader::Terminal, Event::StepProgress { step, text }) = (self.reader, event) {
+            let line = format!("\r\x1b[K  {step:<10} {}", text::shortened(text, 90));
+            let line = self.redactor.read().unwrap_or_else(PoisonError::into_inner).redact(&line).into_owned();
+            self.unfinished.store(true, Ordering::Relaxed);
+            let mut stderr = io::stderr().lock();
+            let _gone_terminal = stderr.write_all(line.as_bytes()).and_then(|()| stderr.flush()).is_ok();
+            return true;
+        }
+        false
+    }
+}
+
+impl<'a> MakeWriter<'a> for Output {
+    type Writer = Redacting<'a>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        Redacting(self)
+    }
+}
+
+/// Writes whole lines, redacted.
+pub struct Redacting<'a>(&'a Output);
+
+impl io::Write for Redacting<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(bytes);
+        let redactor = self.0.redactor.read().unwrap_or_else(PoisonError::into_inner);
+        let mut stderr = io::stderr().lock();
+        if self.0.unfinished.swap(false, Ordering::Relaxed) {
+            stderr.write_all(b"\r\x1b[K")?;
+        }
+        stderr.write_all(redactor.redact(&text).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+/// One event, one line.
+struct Lines(Reader);
+
+impl<S, N> FormatEvent<S, N> for Lines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &tracing::Event<'_>) -> fmt::Result {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let level = *event.metadata().level();
+        match self.0 {
+            // sd-daemon(3): the journal takes the priority from the prefix, and its own time.
+            Reader::Journal => write!(out, "<{}>", priority(level))?,
+            Reader::Terminal => {
+                let colour = match level {
+                    Level::ERROR => "\x1b[1;31m",
+                    Level::WARN => "\x1b[33m",
+                    _ => "\x1b[0m",
+                };
+                write!(out, "{colour}")?;
+            }
+            Reader::File => write!(out, "{} {level:<5} ", text::timestamp(clock::now_millis() / 1000))?,
+        }
+        if let Some(step) = &fields.step {
+            write!(out, "{}", if self.0 == Reader::Terminal { format!("  {step:<10} ") } else { format!("{step}: ") })?;
+        }
+        // A journal line is a line: what engines and applications say may be several.
+        let message = fields.message.trim_end();
+        match self.0 {
+            Reader::Journal | Reader::File => write!(out, "{}", message.replace('\n', " | "))?,
+            Reader::Terminal => write!(out, "{message}\x1b[0m")?,
+        }
+        writeln!(out, "{}", fields.rest)
+    }
+}
+
+fn priority(level: Level) -> u8 {
+    match level {
+        Level::ERROR => 3,
+        Level::WARN => 4,
+        Level::INFO => 6,
+        _ => 7,
+    }
+}
+
+/// The message, the step, and the rest as `key=value`.
+#[derive(Default)]
+struct Fields {
+    message: String,
+    step: Option<String>,
+    rest: String,
+}
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "step" => self.step = Some(value.to_owned()),
+            "message" => value.clone_into(&mut self.message),
+            // Writing to a String cannot fail.
+            name => _ = write!(self.rest, " {name}={value}"),
+        }
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        match field.name() {
+            "message" => self.message = format!("{value:?}"),
+            name => _ = write!(self.rest, " {name}={value:?}"),
+        }
+    }
+}

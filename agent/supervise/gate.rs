@@ -1,0 +1,134 @@
+//! The health gate: asks until the answer is right or the time is up, and says why it was not.
+
+use monopod_core::event::Event;
+use monopod_core::plan::reconcile::Phase;
+use monopod_core::plan::{Gate, PROBE_INTERVAL, PROBE_TIMEOUT, StepId};
+use monopod_core::supervise::State;
+use monopod_core::text;
+use tokio::time::{Instant, MissedTickBehavior};
+
+use crate::boot::hint::Charge;
+use crate::context::Context;
+use crate::host::docker::Health;
+use crate::host::probe::{Answer, Probe};
+use crate::host::{chain, docker};
+use crate::logs::Shipper;
+
+/// Lines of the application's own log in a failure's reason.
+const TAIL: usize = 10;
+
+/// How the gate ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Healthy.
+    Passed(String),
+    /// The time is up.
+    TimeUp {
+        /// The last answer, in words.
+        last: String,
+    },
+    /// The container ended for good first.
+    Ended(String),
+}
+
+/// Asks every two seconds, the first time at once.
+pub(super) async fn run(context: &Context, charge: &Charge) -> Verdict {
+    let begun = Instant::now();
+    let deadline = begun + charge.gate.timeout();
+    let probe = match &charge.gate {
+        Gate::Running => None,
+        Gate::Http { port, path, .. } => match Probe::new(*port, path, PROBE_TIMEOUT) {
+            Ok(probe) => Some(probe),
+            Err(error) => return Verdict::TimeUp { last: format!("the probe could not be made: {}", chain(&error)) },
+        },
+    };
+    let mut ticks = tokio::time::interval(PROBE_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told = Instant::now();
+    let mut last = "nothing was asked yet".to_owned();
+    let asking = async {
+        loop {
+            ticks.tick().await;
+            match ask(context, charge, probe.as_ref()).await {
+                Ok(detail) => return detail,
+                Err(why) => last = why,
+            }
+            if told.elapsed() >= context.reporter.progress_interval() {
+                told = Instant::now();
+                let text = format!("{last}, after {}", text::duration(begun.elapsed()));
+                context.reporter.tell(Event::StepProgress { step: StepId::Health, text });
+            }
+        }
+    };
+    match tokio::time::timeout_at(deadline, asking).await {
+        Ok(detail) => Verdict::Passed(detail),
+        Err(_) => Verdict::TimeUp { last },
+    }
+}
+
+/// One look: the image's own check first, then ours.
+async fn ask(context: &Context, charge: &Charge, probe: Option<&Probe>) -> Result<String, String> {
+    let status = match context.engine.status(&charge.container_id).await {
+        Ok(Some(status)) => status,
+        Ok(None) => return Err("the container is gone".to_owned()),
+        Err(error) => return Err(chain(&error)),
+    };
+    if status.phase != Phase::Running {
+        return Err(describe(&status));
+    }
+    let image_says = match status.health {
+        None => "",
+        Some(Health::Healthy) => " and the image's HEALTHCHECK says healthy",
+        Some(Health::Starting) => return Err("the image's HEALTHCHECK says starting".to_owned()),
+        Some(Health::Unhealthy(output)) => {
+            return Err(format!("the image's HEALTHCHECK says unhealthy: {}", text::shortened(&output, 200)));
+        }
+    };
+    match probe {
+        None => Ok(format!("it runs{image_says}")),
+        Some(probe) => match probe.ask().await {
+            Answer::Healthy => Ok(format!("{} answers 200{image_says}", probe.url())),
+            answer => Err(format!("{} answers: {answer}", probe.url())),
+        },
+    }
+}
+
+fn describe(status: &docker::ContainerStatus) -> String {
+    match status.phase {
+        Phase::Running => "it runs".to_owned(),
+        Phase::Paused => "it is paused".to_owned(),
+        Phase::Created if status.error.is_empty() => "it was not started yet".to_owned(),
+        Phase::Created => format!("it could not be started: {}", status.error),
+        Phase::Exited | Phase::Dead => format!("it ended with {}", status.exit),
+    }
+}
+
+/// Everything an operator needs at 3 a.m.: the last answer, the container's state, its last lines.
+pub(super) async fn reason(context: &Context, charge: &Charge, verdict: &Verdict, state: &State) -> String {
+    let what = match verdict {
+        Verdict::Passed(detail) => detail.clone(),
+        Verdict::TimeUp { last } => {
+            format!("{} did not become healthy within {}: {last}", charge.application, text::duration(charge.gate.timeout()))
+        }
+        Verdict::Ended(state) => format!("{} did not become healthy: the container {state}", charge.application),
+    };
+    let status = context.engine.status(&charge.container_id).await;
+    let (now, log_path) = match &status {
+        Ok(Some(status)) => (describe(status), status.log_path.clone()),
+        Ok(None) => ("it is gone".to_owned(), None),
+        Err(error) => (chain(error), None),
+    };
+    let lines = match log_path {
+        Some(path) => Shipper::tail(&path, TAIL).await,
+        None => Vec::new(),
+    };
+    let said = if lines.is_empty() {
+        "it logged nothing".to_owned()
+    } else {
+        format!("its last lines:\n  {}", lines.join("\n  "))
+    };
+    format!(
+        "{what}; container {}: {now} ({state}); the container is kept, look with `docker logs` and check the health_check_* keys; {said}",
+        text::short_id(&charge.container_id)
+    )
+}

@@ -1,0 +1,271 @@
+//! The one task that looks after the running container.
+//!
+//! ```text
+//!           ┌─► watch (engine: wait, inspect) ─┐
+//! container ┤                                  ├─► state machine (pure) ─► start / wait
+//!           └─► gate (probe) ──────────────────┘            │
+//!                                                           └─► events ─► reporters
+//! ```
+//!
+//! Design: all engine writes after the boot happen here. The decisions are those of
+//! `monopod_core::supervise`; this file carries inputs in and actions out. No engine call is awaited
+//! in the loop itself, so the watchdog is fed exactly while the loop comes round.
+//!
+//! Invariants
+//! - The container is never stopped by the agent's own end (SIGTERM, crash): only `drain` will.
+//! - READY is told once, after the gate; after an adoption whose gate was passed, at once.
+//! - A container that vanished (somebody removed it) ends this task, and the boot makes a new one.
+
+mod gate;
+mod watch;
+
+use std::time::Duration;
+
+use futures_util::future::{LocalBoxFuture, OptionFuture};
+use monopod_core::event::Event;
+use monopod_core::plan::reconcile::Phase;
+use monopod_core::plan::StepId;
+use monopod_core::supervise::restart::Budget;
+use monopod_core::supervise::{Action, Cause, Input, State, Supervisor};
+use monopod_core::text;
+use tokio::time::{Instant, MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use crate::boot::hint::{self, Charge};
+use crate::context::Context;
+use crate::host::chain;
+use crate::host::clock::{self, Monotonic};
+use crate::report::notify;
+use gate::Verdict;
+use watch::Seen;
+
+/// Counters in the status file are at most this old.
+const REFRESH: Duration = Duration::from_secs(10);
+
+/// How the container was handed over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// It runs.
+    Running,
+    /// It exists and has ended.
+    Ended,
+    /// It exists, and the engine could not start it (yet).
+    NotStarted {
+        /// What the engine said.
+        error: String,
+    },
+}
+
+/// Why supervision ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The agent was asked to stop.
+    Stopped,
+    /// The container is gone: boot again.
+    Vanished,
+}
+
+/// What the engine side of the loop is doing; one thing at a time.
+enum Doing {
+    Watched(Seen),
+    Started(Result<(), String>),
+    WaitedOut,
+}
+
+/// Looks after the container until the agent is stopped or the container is gone.
+pub async fn supervise(context: &Context, charge: &Charge, begin: Begin, stop: &CancellationToken) -> End {
+    let mut supervision = Supervision::new(context, charge);
+    let mut doing: Option<LocalBoxFuture<'_, Doing>> = supervision.begin(begin);
+    let mut gate: Option<LocalBoxFuture<'_, Verdict>> = supervision.open_gate();
+    let mut refresh = tokio::time::interval(REFRESH);
+    let mut watchdog = tokio::time::interval(notify::watchdog_interval().unwrap_or(REFRESH));
+    for ticker in [&mut refresh, &mut watchdog] {
+        ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    }
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return End::Stopped,
+            Some(outcome) = OptionFuture::from(doing.as_mut()) => {
+                let outcome = match outcome {
+                    Doing::Watched(Seen::Vanished) => {
+                        context.reporter.tell(Event::Warning { text: "the container was removed by somebody else".to_owned() });
+                        return End::Vanished;
+                    }
+                    outcome => outcome,
+                };
+                doing = supervision.take(outcome);
+                if supervision.machine.state().is_final() && gate.take().is_some() {
+                    supervision.gate_over(Verdict::Ended(supervision.machine.state().to_string())).await;
+                }
+            }
+            Some(verdict) = OptionFuture::from(gate.as_mut()) => {
+                gate = None;
+                supervision.gate_over(verdict).await;
+            }
+            _ = watchdog.tick() => notify::alive(),
+            _ = refresh.tick() => supervision.refresh().await,
+        }
+    }
+}
+
+struct Supervision<'a> {
+    context: &'a Context,
+    charge: &'a Charge,
+    machine: Supervisor,
+    clock: Monotonic,
+    gate_begun: Instant,
+}
+
+impl<'a> Supervision<'a> {
+    fn new(context: &'a Context, charge: &'a Charge) -> Self {
+        let machine = Supervisor::new(charge.restart, Budget::default());
+        Self { context, charge, machine, clock: Monotonic::start(), gate_begun: Instant::now() }
+    }
+
+    fn begin(&mut self, begin: Begin) -> Option<LocalBoxFuture<'a, Doing>> {
+        match begin {
+            Begin::Running => self.take(Doing::Started(Ok(()))),
+            Begin::NotStarted { error } => self.take(Doing::Started(Err(error))),
+            Begin::Ended => Some(self.watch()),
+        }
+    }
+
+    /// The engine is asked again only when it was ended already: nobody but us starts it.
+    fn watch(&self) -> LocalBoxFuture<'a, Doing> {
+        let (context, id) = (self.context, self.charge.container_id.as_str());
+        Box::pin(async move { Doing::Watched(watch::until_ended(context, id).await) })
+    }
+
+    /// One outcome in, the next thing to do out.
+    fn take(&mut self, outcome: Doing) -> Option<LocalBoxFuture<'a, Doing>> {
+        let reporter = &self.context.reporter;
+        let input = match outcome {
+            Doing::Watched(Seen::Ended { exit, cause }) => {
+                reporter.tell(Event::ContainerEnded { exit: exit.clone() });
+                Input::Exited { exit, cause }
+            }
+            Doing::Watched(Seen::Vanished) => return None,
+            Doing::Started(Ok(())) => Input::Started,
+            Doing::Started(Err(error)) => {
+                reporter.tell(Event::Warning { text: format!("the container could not be started: {error}") });
+                Input::StartFailed { error }
+            }
+            Doing::WaitedOut => Input::BackoffOver,
+        };
+        if input == Input::Started && self.machine.restarts() > 0 {
+            reporter.tell(Event::Restarted { restarts: self.machine.restarts() });
+        }
+        let restart = self.machine.restarts() + 1;
+        match self.machine.on(input, self.clock.now(), clock::chance()) {
+            Some(Action::Wait(wait)) => {
+                reporter.tell(Event::RestartPlanned { wait, restart });
+                Some(Box::pin(async move {
+                    tokio::time::sleep(wait).await;
+                    Doing::WaitedOut
+                }))
+            }
+            Some(Action::Start) => Some(self.start()),
+            None => match self.machine.state() {
+                State::Running => Some(self.watch()),
+                State::Completed { exit } => {
+                    reporter.tell(Event::Completed { exit: exit.clone() });
+                    None
+                }
+                State::Failed { reason } => {
+                    let reason = format!(
+                        "the container of {} failed and is not started again: {reason}; it is kept for inspection (`docker logs`, `docker inspect`), restart the agent to try again",
+                        self.charge.application
+                    );
+                    reporter.tell(Event::Degraded { reason });
+                    None
+                }
+                State::Starting | State::BackingOff { .. } => None,
+            },
+        }
+    }
+
+    fn start(&self) -> LocalBoxFuture<'a, Doing> {
+        let (context, id) = (self.context, self.charge.container_id.as_str());
+        Box::pin(async move { Doing::Started(watch::start(context, id).await) })
+    }
+
+    fn open_gate(&mut self) -> Option<LocalBoxFuture<'a, Verdict>> {
+        let reporter = &self.context.reporter;
+        if self.charge.gate_passed {
+            reporter.tell(Event::StepSkipped { step: StepId::Health, why: "passed earlier in this boot".to_owned() });
+            self.ready();
+            return None;
+        }
+        self.gate_begun = Instant::now();
+        reporter.tell(Event::StepStarted { step: StepId::Health, does: format!("wait until {}", self.charge.gate) });
+        Some(Box::pin(gate::run(self.context, self.charge)))
+    }
+
+    async fn gate_over(&self, verdict: Verdict) {
+        let took = self.gate_begun.elapsed();
+        let reporter = &self.context.reporter;
+        match verdict {
+            Verdict::Passed(detail) => {
+                reporter.tell(Event::StepDone { step: StepId::Health, detail, took });
+                if let Err(error) = hint::save_gate_passed(self.context, self.charge) {
+                    let text = format!("a restart of the agent will wait for health again: {}", chain(&error));
+                    reporter.tell(Event::Warning { text });
+                }
+                self.ready();
+            }
+            Verdict::Ended(state) if self.is_batch_done() => {
+                // A job that was done before anybody asked for its health is a job done.
+                let detail = format!("nothing to wait for, the container {state}");
+                reporter.tell(Event::StepDone { step: StepId::Health, detail, took });
+                self.ready();
+            }
+            Verdict::Ended(_) | Verdict::TimeUp { .. } => {
+                let reason = gate::reason(self.context, self.charge, &verdict, self.machine.state()).await;
+                reporter.tell(Event::StepFailed { step: StepId::Health, error: reason.clone(), took });
+                reporter.tell(Event::Degraded { reason });
+            }
+        }
+    }
+
+    fn is_batch_done(&self) -> bool {
+        !self.charge.gate.is_http() && matches!(self.machine.state(), State::Completed { exit } if exit.code == 0)
+    }
+
+    fn ready(&self) {
+        let reporter = &self.context.reporter;
+        let step = StepId::Ready;
+        reporter.tell(Event::StepStarted { step, does: "tell systemd".to_owned() });
+        let text = format!(
+            "{} runs as {} ({})",
+            self.charge.application,
+            text::short_id(&self.charge.container_id),
+            self.charge.image
+        );
+        reporter.tell(Event::StepDone { step, detail: text.clone(), took: Duration::ZERO });
+        // A job that has ended keeps its outcome in the record: told again after READY.
+        reporter.tell(Event::Ready { text });
+        if let State::Completed { exit } = self.machine.state() {
+            reporter.tell(Event::Completed { exit: exit.clone() });
+        }
+    }
+
+    async fn refresh(&self) {
+        let shipper = self.context.shipper().await;
+        if let Some(shipper) = shipper.as_ref() {
+            self.context.reporter.set_logs(serde_json::to_value(shipper.status().sinks).unwrap_or_default());
+        }
+    }
+}
+
+/// Whether a phase is an end that the engine reports.
+fn has_ended(phase: Phase) -> bool {
+    match phase {
+        Phase::Exited | Phase::Dead | Phase::Created => true,
+        Phase::Running | Phase::Paused => false,
+    }
+}
+
+/// An exit that came with an outage was the engine's doing.
+fn cause(outage: bool) -> Cause {
+    if outage { Cause::Engine } else { Cause::Own }
+}

@@ -1,0 +1,130 @@
+//! Watching the container through an engine that may be restarted, killed or frozen under it.
+
+use std::time::Duration;
+
+use monopod_core::event::Event;
+use monopod_core::retry;
+use monopod_core::supervise::{Cause, Exit};
+use tokio::time::Instant;
+
+use super::{cause, has_ended};
+use crate::context::Context;
+use crate::host::docker::{Engine, EngineError};
+use crate::host::{chain, clock};
+
+/// A frozen engine does not end a wait: it is asked for the container this often beside it.
+const LOOK: Duration = Duration::from_secs(30);
+
+/// What watching ended with.
+pub(super) enum Seen {
+    /// It ended.
+    Ended {
+        /// How.
+        exit: Exit,
+        /// Through whom.
+        cause: Cause,
+    },
+    /// The engine knows it no more.
+    Vanished,
+}
+
+/// Returns when the container has ended or is gone, however often the engine goes away in between.
+pub(super) async fn until_ended(context: &Context, id: &str) -> Seen {
+    let mut outage = Outage::default();
+    loop {
+        let waited = tokio::select! {
+            waited = context.engine.ended(id) => waited,
+            () = tokio::time::sleep(LOOK) => Ok(()),
+        };
+        if let Err(error) = waited.as_ref() {
+            outage.begins(context, error);
+        }
+        let status = match context.engine.status(id).await {
+            Ok(status) => status,
+            Err(error) => {
+                outage.begins(context, &error);
+                tokio::time::sleep(outage.wait()).await;
+                continue;
+            }
+        };
+        let was_away = outage.ends(context).await;
+        match status {
+            None => return Seen::Vanished,
+            Some(status) if !has_ended(status.phase) => {}
+            Some(status) => {
+                let by_engine = was_away || (status.exit.code == 0 && is_leaving(&context.engine).await);
+                return Seen::Ended { exit: status.exit, cause: cause(by_engine) };
+            }
+        }
+    }
+}
+
+/// Starts it, waiting for an engine that is away; an error is one of this container's.
+pub(super) async fn start(context: &Context, id: &str) -> Result<(), String> {
+    let mut outage = Outage::default();
+    loop {
+        match context.engine.ensure_started(id).await {
+            Ok(()) => {
+                outage.ends(context).await;
+                return Ok(());
+            }
+            Err(error) if error.is_outage() => {
+                outage.begins(context, &error);
+                tokio::time::sleep(outage.wait()).await;
+            }
+            Err(error) => return Err(chain(&error)),
+        }
+    }
+}
+
+/// An engine that shuts down closes its socket first and stops its containers then, while connections
+/// it already has still answer: only a new one tells. Without this a clean exit would look like the
+/// application's own, and the container would stay down after an engine restart.
+async fn is_leaving(engine: &Engine) -> bool {
+    match Engine::new(Some(engine.host())) {
+        Ok(fresh) => fresh.facts().await.is_err_and(|error| error.is_outage()),
+        Err(_) => false,
+    }
+}
+
+/// Tells the begin and the end of an outage once each.
+#[derive(Default)]
+struct Outage {
+    since: Option<Instant>,
+    /// The connection broke, so the engine may have died with lines it had accepted.
+    died: bool,
+    failures: u32,
+}
+
+impl Outage {
+    fn begins(&mut self, context: &Context, error: &EngineError) {
+        self.failures += 1;
+        self.died |= !matches!(error, EngineError::Silent { .. });
+        if self.since.is_none() {
+            self.since = Some(Instant::now());
+            context.reporter.tell(Event::EngineLost { error: chain(error) });
+        }
+    }
+
+    fn wait(&self) -> Duration {
+        retry::LOCAL.delay(self.failures, clock::chance())
+    }
+
+    /// Whether there was one.
+    async fn ends(&mut self, context: &Context) -> bool {
+        let Some(since) = self.since.take() else { return false };
+        let away = since.elapsed();
+        context.reporter.tell(Event::EngineBack { away });
+        if std::mem::take(&mut self.died) {
+            let shipper = context.shipper().await;
+            if let Some(shipper) = shipper.as_ref() {
+                shipper.record_gap(&format!(
+                    "the engine was away for {} s; lines it had accepted from the application may be lost, how many is unknown",
+                    away.as_secs()
+                ));
+            }
+        }
+        self.failures = 0;
+        true
+    }
+}
