@@ -1,0 +1,65 @@
+//! Speed and size, as ratios in one run on one machine.
+//!
+//! `make bench` prints one line a figure, `bench NAME VALUE UNIT`, and keeps them in `target/bench.txt`. Absolute
+//! times say little on a shared machine; the ratios are medians over interleaved pairs, with the middle half of them.
+//! `MONOPOD_BENCH_PAIRS` is the number of pairs (200), `MONOPOD_BENCH_ONLY` a comma-separated choice of figures.
+
+mod cis;
+mod engine_proxy;
+mod footprint;
+mod overlap;
+mod start;
+mod stats;
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use monopod_testrig::{Machine, Rig};
+
+/// Prints a figure and keeps it.
+pub(crate) struct Figures(fs::File);
+
+impl Figures {
+    pub(crate) fn tell(&mut self, name: &str, value: f64, unit: &str) {
+        let line = format!("bench {name} {value:.3} {unit}");
+        println!("{line}");
+        writeln!(self.0, "{line}").expect("bench: writing target/bench.txt");
+    }
+
+    /// For people: what a figure was made of.
+    pub(crate) fn note(text: &str) {
+        println!("  {text}");
+    }
+}
+
+fn main() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let binary = binary(&root);
+    let path = root.join("target/bench.txt");
+    let file = fs::File::create(&path).unwrap_or_else(|error| panic!("bench: {}: {error}", path.display()));
+    let mut figures = Figures(file);
+    let only = std::env::var("MONOPOD_BENCH_ONLY").unwrap_or_default();
+    let wanted = |name: &str| only.is_empty() || only.split(',').any(|one| one == name);
+    {
+        let machine = Machine::acquire();
+        if wanted("footprint") {
+            footprint::run(&machine, &binary, &mut figures);
+        }
+        if wanted("cis") {
+            cis::run(&machine, &binary, &mut figures);
+        }
+        if wanted("start") {
+            start::run(&machine, &binary, &mut figures);
+        }
+        if wanted("overlap") {
+            overlap::run(&machine, &binary, &mut figures);
+        }
+    }
+    Rig::get().close();
+}
+
+fn binary(root: &Path) -> PathBuf {
+    let path = std::env::var_os("MONOPOD_BIN").map_or_else(|| root.join("target/release/monopod"), PathBuf::from);
+    path.canonicalize().unwrap_or_else(|error| panic!("bench: {}: {error}; run `make release`", path.display()))
+}

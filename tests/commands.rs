@@ -1,0 +1,136 @@
+//! `validate`, `plan` and `status` as a person and a program use them; every sample in `config-samples/`.
+//!
+//! The expected texts lie in `tests/golden/`; `UPDATE_EXPECT=1 cargo test --test it commands` writes them anew.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use expect_test::expect_file;
+
+use crate::common::{binary, repository};
+
+fn samples() -> Vec<PathBuf> {
+    let mut all: Vec<PathBuf> = std::fs::read_dir(repository("config-samples"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .collect();
+    all.sort();
+    assert!(all.len() >= 3, "a web app, a batch job and one with secrets at least: {all:?}");
+    all
+}
+
+/// In the samples' folder, so that messages name files and not places.
+fn monopod(args: &[&str]) -> Output {
+    Command::new(binary()).args(args).current_dir(repository("config-samples")).output().unwrap()
+}
+
+fn name(path: &Path) -> &str {
+    path.file_name().unwrap().to_str().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+#[test]
+fn every_sample_can_be_used() {
+    for path in samples() {
+        let output = monopod(&["validate", name(&path)]);
+        assert_eq!(output.status.code(), Some(0), "{}: {}", path.display(), stdout(&output));
+        let golden = repository("tests/golden").join(format!("{}.validate.txt", name(&path)));
+        expect_file![golden].assert_eq(&stdout(&output));
+    }
+}
+
+#[test]
+fn every_sample_has_its_plan() {
+    for path in samples() {
+        let plan = monopod(&["plan", name(&path)]);
+        assert_eq!(plan.status.code(), Some(0), "{}", stdout(&plan));
+        let golden = repository("tests/golden").join(format!("{}.plan.txt", name(&path)));
+        expect_file![golden].assert_eq(&stdout(&plan));
+
+        let json = monopod(&["plan", "--json", name(&path)]);
+        let parsed: serde_json::Value = serde_json::from_slice(&json.stdout).unwrap();
+        assert!(parsed["steps"].as_array().unwrap().len() >= 4);
+        let golden = repository("tests/golden").join(format!("{}.plan.json", name(&path)));
+        expect_file![golden].assert_eq(&stdout(&json));
+    }
+}
+
+#[test]
+fn a_plan_shows_no_ciphertext_and_no_password() {
+    let plan = stdout(&monopod(&["plan", "secrets.yaml"])) + &stdout(&monopod(&["plan", "--json", "secrets.yaml"]));
+    assert!(plan.contains("<kms>"));
+    assert!(!plan.contains("aws:kms:"));
+}
+
+#[test]
+fn a_plan_for_a_machine_names_it() {
+    let mut command = Command::new(binary());
+    let facts = std::env::temp_dir().join(format!("monopod-facts-{}.json", std::process::id()));
+    std::fs::write(&facts, r#"{"instance_id": "i-1", "region": "eu-west-1", "availability_zone": "eu-west-1b", "account_id": "1"}"#).unwrap();
+    let output = command.args(["plan", "web.yaml", "--facts"]).arg(&facts).current_dir(repository("config-samples")).output().unwrap();
+    std::fs::remove_file(&facts).unwrap();
+    assert!(stdout(&output).contains("on i-1 (eu-west-1, account 1)"), "{}", stdout(&output));
+}
+
+/// Gives user data on standard input.
+fn validate(text: &str, more: &[&str]) -> Output {
+    let mut child = Command::new(binary())
+        .args(["validate", "-"])
+        .args(more)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn the_exit_code_tells_errors_from_warnings() {
+    let good = "#taupage-ami-config\napplication_id: app\napplication_version: \"1\"\nruntime: Docker\nsource: registry.example.org/team/app:1\n";
+    let typo = format!("{good}hostnam: x\n");
+    let bad = good.replace("app:1", "app:latest");
+    for (text, more, code) in [
+        (good, &[][..], 0),
+        (good, &["--strict"], 0),
+        (&typo, &[], 0),
+        (&typo, &["--strict"], 1),
+        (&bad, &[], 78),
+        (&bad, &["--strict"], 78),
+    ] {
+        let output = validate(text, more);
+        assert_eq!(output.status.code(), Some(code), "{more:?} {text}\n{}", stdout(&output));
+    }
+}
+
+#[test]
+fn a_missing_file_is_said() {
+    let output = monopod(&["validate", "no-such-file.yaml"]);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("there is no file no-such-file.yaml"));
+}
+
+#[test]
+fn wrong_usage_exits_2() {
+    assert_eq!(monopod(&["validate"]).status.code(), Some(2));
+    assert_eq!(monopod(&["dance"]).status.code(), Some(2));
+}
+
+#[test]
+fn no_status_where_nothing_ran() {
+    let output = monopod(&["status", "--runtime-directory", "/nonexistent"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("no agent has run here"));
+}
+
+#[test]
+fn the_help_is_the_reference() {
+    let output = monopod(&["--help"]);
+    expect_file![repository("tests/golden/help.txt")].assert_eq(&stdout(&output));
+}

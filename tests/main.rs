@@ -1,0 +1,25 @@
+//! The agent as its users meet it: the built program, on real parts, from outside.
+//!
+//! One binary, so that all tests share one registry, one AWS stand-in and a pool of engines. Each test takes a
+//! machine of its own (`monopod_testrig::Machine`); a test that needs none says nothing about one. They need root and
+//! what `tests/setup.sh` installs; `make test` sees to both.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+
+mod common;
+
+mod boot;
+mod commands;
+mod container;
+mod engine;
+mod health;
+mod image;
+mod invariant;
+mod logs;
+mod metadata;
+mod restarts;
+mod secrets;
+mod signals;
+mod structure;
+mod units;
+mod user_data;
