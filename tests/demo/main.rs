@@ -39,7 +39,9 @@ fn main() -> ExitCode {
         ],
     );
     let followers = [
-        screen.follow("monopod", Colour::Green, agent.lines(), |line| line.text.clone()),
+        screen.follow("monopod", Colour::Green, agent.lines(), |line| {
+            without_time(&line.text)
+        }),
         screen.follow("syslog", Colour::Yellow, machine.syslog().journal(), |line| {
             line.text.clone()
         }),
@@ -69,6 +71,14 @@ fn main() -> ExitCode {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    }
+}
+
+/// The agent's own time says what the demo's clock says already.
+fn without_time(line: &str) -> String {
+    match line.split_once(' ') {
+        Some((time, rest)) if time.ends_with('Z') && time.contains('T') => rest.trim_start().to_owned(),
+        _ => line.to_owned(),
     }
 }
 

@@ -154,15 +154,19 @@ impl Screen {
     }
 }
 
-/// A long line in pieces, those after the first moved in.
+/// A long line in pieces, broken between words where there are some, those after the first moved in.
 fn fold(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for line in text.lines() {
-        let letters: Vec<char> = line.chars().collect();
-        for (number, piece) in letters.chunks(width).enumerate() {
-            let indent = if number == 0 { "" } else { "  " };
-            lines.push(format!("{indent}{}", piece.iter().collect::<String>()));
+        let mut letters: Vec<char> = line.trim_end().chars().collect();
+        while letters.len() > width {
+            // Not so far back that the indent would be all that is left.
+            let space = (width / 2..width).rev().find(|place| letters[*place] == ' ');
+            let rest = letters.split_off(space.map_or(width, |place| place + 1));
+            lines.push(letters.iter().collect::<String>());
+            letters = [' ', ' '].into_iter().chain(rest).collect();
         }
+        lines.push(letters.into_iter().collect());
     }
     lines
 }
