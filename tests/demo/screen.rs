@@ -65,8 +65,15 @@ impl Screen {
 
     /// Text of our own, as it is.
     pub(crate) fn show(&self, text: &str) {
+        for line in fold(text, WIDTH + 14) {
+            println!("   {line}");
+        }
+    }
+
+    /// The same with the middle of long lines left out.
+    pub(crate) fn show_short(&self, text: &str) {
         for line in text.lines() {
-            println!("   {}", shorten(line, WIDTH + 15));
+            println!("   {}", shorten(line, WIDTH + 16));
         }
     }
 
@@ -111,7 +118,7 @@ impl Screen {
                 };
                 shown += new.len();
                 let time = began.elapsed().as_secs_f64();
-                for line in new.iter().flat_map(|entry| fold(&text(entry))) {
+                for line in new.iter().flat_map(|entry| fold(&text(entry), WIDTH)) {
                     println!("{time:6.2}s {prefix} {line}");
                 }
             }
@@ -147,21 +154,25 @@ impl Screen {
     }
 }
 
-/// A long line in pieces, those after the first moved in.
-fn fold(text: &str) -> Vec<String> {
+/// A long line in pieces, broken between words where there are some, those after the first moved in.
+fn fold(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for line in text.lines() {
-        let letters: Vec<char> = line.chars().collect();
-        for (number, piece) in letters.chunks(WIDTH).enumerate() {
-            let indent = if number == 0 { "" } else { "  " };
-            lines.push(format!("{indent}{}", piece.iter().collect::<String>()));
+        let mut letters: Vec<char> = line.trim_end().chars().collect();
+        while letters.len() > width {
+            // Not so far back that the indent would be all that is left.
+            let space = (width / 2..width).rev().find(|place| letters[*place] == ' ');
+            let rest = letters.split_off(space.map_or(width, |place| place + 1));
+            lines.push(letters.iter().collect::<String>());
+            letters = [' ', ' '].into_iter().chain(rest).collect();
         }
+        lines.push(letters.into_iter().collect());
     }
     lines
 }
 
 /// A long line with its middle left out, as nobody reads a ciphertext.
-pub(crate) fn shorten(line: &str, width: usize) -> String {
+fn shorten(line: &str, width: usize) -> String {
     let letters: Vec<char> = line.chars().collect();
     if letters.len() <= width {
         return line.to_owned();

@@ -46,6 +46,14 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    pub(crate) fn output(&self) -> String {
+        self.lines
+            .entries()
+            .iter()
+            .map(|line| format!("{}\n", line.text))
+            .collect()
+    }
+
     /// Kills it, if it is still running, and waits for its end.
     pub(crate) fn end(&self) {
         let mut child = lock(&self.child);
@@ -127,9 +135,7 @@ impl Agent {
                 self.tail()
             )
         });
-        for reader in lock(&self.readers).drain(..) {
-            drop(reader.join());
-        }
+        self.finish_reading();
         code
     }
 
@@ -167,8 +173,7 @@ impl Agent {
     /// Everything it has printed so far, both outputs together.
     #[must_use]
     pub fn output(&self) -> String {
-        let lines = self.shared.lines.entries();
-        lines.iter().map(|line| format!("{}\n", line.text)).collect()
+        self.shared.output()
     }
 
     /// What it has printed to one of its outputs so far.
@@ -180,6 +185,15 @@ impl Agent {
             .filter(|line| line.stream == stream)
             .map(|line| format!("{}\n", line.text))
             .collect()
+    }
+
+    /// Reads to the end of its output, which comes with its own end, unless something it has started holds it open.
+    fn finish_reading(&self) {
+        let readers = lock(&self.readers);
+        let finished = || readers.iter().all(JoinHandle::is_finished).then_some(());
+        if wait_until(Duration::from_secs(2), finished).is_none() {
+            eprintln!("rig: the agent has ended and something it has started still holds its output");
+        }
     }
 
     fn tail(&self) -> String {
@@ -199,9 +213,7 @@ impl Drop for Agent {
             eprintln!("{}", self.tail());
         }
         self.shared.end();
-        for reader in lock(&self.readers).drain(..) {
-            drop(reader.join());
-        }
+        self.finish_reading();
     }
 }
 

@@ -55,11 +55,16 @@ impl Engine {
         self.run.join("docker.sock")
     }
 
+    /// The process outside of the sandbox that waits for the engine.
+    pub(crate) fn waiter(&self) -> Option<u32> {
+        self.process.as_ref().map(|running| running.part.pid())
+    }
+
     pub(crate) fn data(&self) -> &Path {
         &self.data
     }
 
-    fn log(&self) -> PathBuf {
+    pub(crate) fn log(&self) -> PathBuf {
         self.run.join("engine.log")
     }
 

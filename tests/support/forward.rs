@@ -1,12 +1,14 @@
 //! A port inside a machine's network that leads to a shared server outside of it, with the faults of a bad line.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use crate::gate::Gate;
+use crate::http::read_request;
 use crate::sandbox::Network;
 use crate::wait::{lock, pause};
 
@@ -18,6 +20,8 @@ struct Faults {
     bytes_per_second: Option<u64>,
     cut_after: Option<u64>,
     cuts_left: usize,
+    answer: u16,
+    answers_left: usize,
 }
 
 /// The line to the registry or to AWS. Every fault ends with [`Line::heal`], and with the machine's lease.
@@ -25,13 +29,16 @@ pub struct Line {
     gate: Gate,
     network: Mutex<Arc<Network>>,
     faults: Arc<Mutex<Faults>>,
+    connections: Arc<AtomicUsize>,
 }
 
 impl Line {
     pub(crate) fn new(network: &Arc<Network>, port: u16, upstream: SocketAddr) -> Self {
         let faults = Arc::new(Mutex::new(Faults::default()));
-        let shared = Arc::clone(&faults);
+        let connections = Arc::new(AtomicUsize::new(0));
+        let (shared, count) = (Arc::clone(&faults), Arc::clone(&connections));
         let gate = Gate::new(network, port, move |stream| {
+            count.fetch_add(1, Ordering::SeqCst);
             // A line that breaks is what it is for: whoever is at its ends sees it.
             drop(carry(stream, upstream, &shared));
         });
@@ -39,6 +46,7 @@ impl Line {
             gate,
             network: Mutex::new(Arc::clone(network)),
             faults,
+            connections,
         }
     }
 
@@ -79,6 +87,22 @@ impl Line {
         faults.cuts_left = times;
     }
 
+    /// The next `times` connections get this status for an answer (429, 503 ...) and nothing else. Cuts the connections
+    /// there are, so that nobody asks on an old one.
+    pub fn answer(&self, status: u16, times: usize) {
+        let mut faults = lock(&self.faults);
+        faults.answer = status;
+        faults.answers_left = times;
+        drop(faults);
+        self.sever();
+    }
+
+    /// How many connections have been accepted so far: for showing that somebody did without.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
     /// How many of the cuts asked for have not happened yet.
     #[must_use]
     pub fn cuts_left(&self) -> usize {
@@ -105,6 +129,9 @@ impl Line {
 fn carry(client: TcpStream, upstream: SocketAddr, faults: &Arc<Mutex<Faults>>) -> io::Result<()> {
     let delay = lock(faults).delay;
     pause(delay);
+    if let Some(status) = answer_instead(faults) {
+        return refuse(client, status);
+    }
     let server = TcpStream::connect(upstream)?;
     server.set_nodelay(true)?;
     let (mut questions, mut to_server) = (client.try_clone()?, server.try_clone()?);
@@ -121,6 +148,19 @@ fn carry(client: TcpStream, upstream: SocketAddr, faults: &Arc<Mutex<Faults>>) -
     drop(server.shutdown(Shutdown::Both));
     drop(asking.join());
     passed
+}
+
+fn answer_instead(faults: &Mutex<Faults>) -> Option<u16> {
+    let mut faults = lock(faults);
+    faults.answers_left = faults.answers_left.checked_sub(1)?;
+    Some(faults.answer)
+}
+
+fn refuse(mut client: TcpStream, status: u16) -> io::Result<()> {
+    // The question is read first: closing with unread bytes would reset the connection and lose the answer.
+    read_request(&mut BufReader::new(client.try_clone()?))?;
+    let head = format!("HTTP/1.1 {status} Rig\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    client.write_all(head.as_bytes())
 }
 
 #[derive(Clone, Copy, PartialEq)]

@@ -62,6 +62,7 @@ struct State {
     delay: Duration,
     tokens: HashMap<String, Instant>,
     issued: u64,
+    expire_after: Option<usize>,
 }
 
 /// The service, as a test steers it.
@@ -81,6 +82,7 @@ impl Imds {
             delay: Duration::ZERO,
             tokens: HashMap::new(),
             issued: 0,
+            expire_after: None,
         }));
         let journal = Journal::default();
         let (shared, calls) = (Arc::clone(&state), journal.clone());
@@ -159,12 +161,18 @@ impl Imds {
         lock(&self.state).tokens.clear();
     }
 
+    /// Tokens expire in the middle of a conversation: after so many more answers to a good one, once.
+    pub fn expire_tokens_after(&self, answers: usize) {
+        lock(&self.state).expire_after = Some(answers);
+    }
+
     /// Ends all faults; user data and identity stay.
     pub fn heal(&self) {
         {
             let mut state = lock(&self.state);
             state.mode = Mode::Sound;
             state.delay = Duration::ZERO;
+            state.expire_after = None;
         }
         self.up();
     }
@@ -198,7 +206,9 @@ fn converse(mut stream: TcpStream, state: &Mutex<State>, journal: &Journal<ImdsC
         pause(delay);
         let (token, answer) = {
             let mut state = lock(state);
-            (judge(&state, &request), answer(&mut state, &request))
+            let answer = answer(&mut state, &request);
+            // Afterwards, as the answer may be what expires the token.
+            (judge(&state, &request), answer)
         };
         let last = request.last;
         journal.push(ImdsCall {
@@ -287,9 +297,14 @@ fn answer(state: &mut State, request: &Request) -> Answer {
     if request.method != "GET" {
         return Answer::status(405);
     }
+    if state.expire_after == Some(0) {
+        state.tokens.clear();
+        state.expire_after = None;
+    }
     if state.mode == Mode::Sound && judge(state, request) != Token::Good {
         return Answer::status(401);
     }
+    state.expire_after = state.expire_after.map(|left| left.saturating_sub(1));
     if path == "user-data" {
         return state
             .user_data

@@ -48,6 +48,7 @@ mod identity;
 mod images;
 mod imds;
 mod layout;
+mod leaks;
 mod machine;
 mod pool;
 mod power;
@@ -119,5 +120,6 @@ impl Rig {
     /// Ends the idle machines now. Not needed: everything ends with the process.
     pub fn close(&self) {
         self.pool.close();
+        layout::clear_own();
     }
 }

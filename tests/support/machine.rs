@@ -6,7 +6,8 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -58,16 +59,32 @@ pub struct Machine {
     aws: Aws,
     notify: NotifySocket,
     syslog: SyslogSocket,
-    agents: Mutex<Vec<Weak<Shared>>>,
+    agents: Mutex<Vec<Arc<Shared>>>,
 }
 
 impl Machine {
     /// A machine with nothing on it; waits for one when all are lent.
     #[must_use]
     pub fn acquire() -> Self {
-        static LEASES: AtomicU64 = AtomicU64::new(1);
+        let [machine] = Self::acquire_several();
+        machine
+    }
+
+    /// As many machines as asked for, for a test that needs them together: taken one by one, two such tests could
+    /// wait for each other.
+    #[must_use]
+    pub fn acquire_several<const N: usize>() -> [Self; N] {
         let rig = Rig::get();
-        let slot = rig.pool.take();
+        // The parts start side by side: whichever is first needed waits for itself only.
+        thread::scope(|scope| {
+            scope.spawn(|| rig.registry());
+            scope.spawn(|| rig.standin());
+            rig.pool.take::<N>().map(|slot| Self::new(rig, slot))
+        })
+    }
+
+    fn new(rig: &'static Rig, slot: Slot) -> Self {
+        static LEASES: AtomicU64 = AtomicU64::new(1);
         let lease = LEASES.fetch_add(1, Ordering::SeqCst);
         let dirs = lay_out(&slot, lease);
         let network = Arc::clone(slot.sandbox.network());
@@ -94,6 +111,11 @@ impl Machine {
 
     pub(crate) fn slot(&self) -> SlotGuard<'_> {
         SlotGuard(lock(&self.slot))
+    }
+
+    /// The pid of the process that holds its namespaces.
+    pub(crate) fn init(&self) -> u32 {
+        self.slot().get().sandbox.init()
     }
 
     /// The number of its slot: no two machines in use at once have the same.
@@ -148,7 +170,7 @@ impl Machine {
     /// [`Self::spawn`] for what runs longer than one call.
     #[must_use]
     pub fn monopod(&self, binary: &Path, args: &[&str]) -> Command {
-        let init = self.slot().get().sandbox.init();
+        let init = self.init();
         let mut command = tied("nsenter");
         // By absolute path: monopod's PATH is for monopod.
         command
@@ -191,7 +213,7 @@ impl Machine {
     #[must_use]
     pub fn spawn_command(&self, command: Command) -> Agent {
         let agent = Agent::start(command);
-        lock(&self.agents).push(Arc::downgrade(agent.shared()));
+        lock(&self.agents).push(Arc::clone(agent.shared()));
         agent
     }
 
@@ -263,7 +285,7 @@ impl Machine {
             .as_u64()
             .filter(|pid| *pid > 0)?
             .to_string();
-        let init = self.slot().get().sandbox.init();
+        let init = self.init();
         let depth = |pid: u32| -> Option<Vec<String>> {
             let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
             let pids = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
@@ -294,13 +316,19 @@ impl Machine {
         network.enter(work)
     }
 
-    /// Kills the agents started here.
+    /// Kills the agents started here, and what they have started.
     pub(crate) fn end_agents(&self) {
-        for agent in lock(&self.agents).drain(..) {
-            if let Some(agent) = agent.upgrade() {
-                agent.end();
-            }
+        for agent in lock(&self.agents).iter() {
+            agent.end();
         }
+        if let Some(slot) = lock(&self.slot).as_ref() {
+            slot.evict();
+        }
+    }
+
+    /// What each agent started here has printed so far.
+    pub(crate) fn outputs(&self) -> Vec<String> {
+        lock(&self.agents).iter().map(|agent| agent.output()).collect()
     }
 
     /// Makes the engine as it was, for the next lease.

@@ -82,6 +82,15 @@ impl Slot {
         self.engine.start(&self.sandbox, &cgroup(self.index));
     }
 
+    /// Kills what agents have started and left behind.
+    pub(crate) fn evict(&self) {
+        for pid in self.sandbox.visitors() {
+            if Some(pid) != self.engine.waiter() {
+                send(pid, Signal::SIGKILL);
+            }
+        }
+    }
+
     /// Kills everything in the sandbox, as a power cut does, and makes a new one around the same data.
     pub(crate) fn replace_sandbox(&mut self) {
         self.sandbox.kill();
@@ -150,6 +159,7 @@ fn clear_cgroups(index: usize) {
 pub(crate) struct Pool {
     state: Mutex<State>,
     returned: Condvar,
+    turn: Mutex<()>,
     size: usize,
 }
 
@@ -172,12 +182,25 @@ impl Pool {
         Self {
             state: Mutex::default(),
             returned: Condvar::new(),
+            turn: Mutex::default(),
             size,
         }
     }
 
+    /// So many slots at once. One taker at a time: whoever waits here for the rest of its slots waits for tests that
+    /// have all of theirs.
+    pub(crate) fn take<const N: usize>(&self) -> [Slot; N] {
+        assert!(
+            N <= self.size,
+            "rig: a test needs {N} machines at once: MONOPOD_RIG_ENGINES={} is too few",
+            self.size
+        );
+        let _turn = lock(&self.turn);
+        std::array::from_fn(|_| self.take_one())
+    }
+
     /// An idle slot, or a new one, or the next that comes back.
-    pub(crate) fn take(&self) -> Slot {
+    fn take_one(&self) -> Slot {
         let end = Instant::now() + TURN;
         let mut state = lock(&self.state);
         loop {

@@ -1,7 +1,7 @@
 //! What can happen to a machine's engine, and to the machine.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::layout::make_dir;
@@ -50,6 +50,17 @@ impl Machine {
     #[must_use]
     pub fn engine_log(&self) -> String {
         self.slot().get().engine.tail()
+    }
+
+    pub(crate) fn engine_log_path(&self) -> PathBuf {
+        self.slot().get().engine.log()
+    }
+
+    /// Has a container of the image `web` (or one made of it) killed by the kernel for taking too much memory: its
+    /// limit is lowered first, or it would take what the machine has.
+    pub fn starve(&self, name: &str) {
+        self.docker_ok(&["update", "--memory", "64m", "--memory-swap", "64m", name]);
+        self.docker_ok(&["kill", "--signal", "USR1", name]);
     }
 
     /// Removes all images; containers too, as they hold them.

@@ -7,7 +7,7 @@
 //! Not `ip netns add`: a named namespace is a mount on the host that stays behind. Not `ip netns exec`: it mounts a new
 //! /sys without the cgroups.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
 use std::process::{Child, Stdio};
 use std::sync::Arc;
@@ -101,6 +101,25 @@ impl Sandbox {
     /// The pid of its first process, as the host sees it.
     pub(crate) fn init(&self) -> u32 {
         self.init
+    }
+
+    /// The processes of the host that are in this network: agents, what they have started, and the rig's own helpers.
+    pub(crate) fn visitors(&self) -> Vec<u32> {
+        let link = |pid: &str, name: &str| fs::read_link(format!("/proc/{pid}/ns/{name}")).ok();
+        let network = link(&self.init.to_string(), "net");
+        let host = link("self", "pid");
+        let Ok(entries) = fs::read_dir("/proc") else {
+            return Vec::new();
+        };
+        entries
+            .flatten()
+            .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
+            .filter(|pid| *pid != self.holder.id() && *pid != std::process::id())
+            .filter(|pid| {
+                let pid = pid.to_string();
+                network.is_some() && link(&pid, "net") == network && link(&pid, "pid") == host
+            })
+            .collect()
     }
 
     pub(crate) fn network(&self) -> &Arc<Network> {

@@ -1,5 +1,6 @@
 //! The rig's own tests: what the agent's tests take for granted.
 
+mod images;
 mod services;
 
 use std::path::Path;
@@ -49,7 +50,7 @@ fn healthy(machine: &Machine) -> Option<Response> {
 
 #[test]
 fn machines_in_use_at_once_have_engines_of_their_own() {
-    let (one, two) = (Machine::acquire(), Machine::acquire());
+    let [one, two] = Machine::acquire_several();
     assert_ne!(one.index(), two.index());
     start_web(&one, "only-here", "web");
     assert_eq!(one.containers().len(), 1);
@@ -76,74 +77,6 @@ fn a_lease_leaves_nothing_to_the_next() {
         assert!(next.inspect("left-running").is_none());
         assert_eq!(next.docker_ok(&["images", "-q"]), "");
     }
-}
-
-#[test]
-fn images_do_what_their_names_say() {
-    let machine = Machine::acquire();
-    start_web(&machine, "web", "web");
-    wait_until(SOON, || healthy(&machine)).unwrap();
-    assert_eq!(machine.http_get(8080, "/uid").unwrap().text(), "999");
-    let status = machine.process_status("web").unwrap();
-    assert!(status.contains("Uid:\t999\t999\t999\t999"), "{status}");
-    machine.docker_ok(&["stop", "-t", "5", "web"]);
-    assert_eq!(machine.inspect("web").unwrap()["State"]["ExitCode"], 0);
-    machine.docker_ok(&["rm", "web"]);
-
-    let (slow, never) = (
-        machine.registry().image("web-slow"),
-        machine.registry().image("never-healthy"),
-    );
-    machine.docker_ok(&["run", "-d", "--name", "slow", "-p", "8080:8080", &slow]);
-    let status = || machine.http_get(8080, "/health").ok().map(|answer| answer.status);
-    assert_eq!(wait_until(SOON, status), Some(503));
-    wait_until(SOON, || healthy(&machine)).unwrap();
-    machine.docker_ok(&["rm", "-f", "slow"]);
-    machine.docker_ok(&["run", "-d", "--name", "never", "-p", "8080:8080", &never]);
-    assert_eq!(wait_until(SOON, status), Some(500));
-
-    let oom = machine.registry().image("oom");
-    let limits = ["--memory", "32m", "--memory-swap", "32m"];
-    assert_eq!(
-        machine
-            .docker(&[&["run", "--name", "oom"], &limits[..], &[&oom]].concat())
-            .status
-            .code(),
-        Some(137)
-    );
-    assert_eq!(machine.inspect("oom").unwrap()["State"]["OOMKilled"], true);
-
-    let chatty = machine.registry().image("chatty");
-    let said = machine.docker_ok(&["run", "--rm", "-e", "LINES=3", "-e", "EXIT_CODE=0", &chatty]);
-    assert_eq!(said, "chatty line 1\nchatty line 2\nchatty line 3\nchatty done");
-    let exit = machine.registry().image("exit-now");
-    assert_eq!(
-        machine.docker(&["run", "-e", "EXIT_CODE=7", &exit]).status.code(),
-        Some(7)
-    );
-
-    let printenv = machine.registry().image("printenv");
-    machine.docker_ok(&[
-        "run",
-        "-d",
-        "--name",
-        "env",
-        "-e",
-        "NAMES=A B",
-        "-e",
-        "A=canary",
-        "-e",
-        "B=x y",
-        &printenv,
-    ]);
-    let logs = wait_until(SOON, || {
-        Some(machine.docker_ok(&["logs", "env"])).filter(|logs| logs.contains("done"))
-    })
-    .unwrap();
-    assert!(
-        logs.contains("env A 6 ") && logs.contains("env B 3 ") && !logs.contains("canary"),
-        "{logs}"
-    );
 }
 
 #[test]
@@ -226,6 +159,18 @@ fn an_agent_is_heard_signalled_and_waited_for() {
     agent.wait_for_line("up", SOON);
     agent.kill9();
     assert_eq!(agent.wait_exit(SOON), 137);
+
+    // What it leaves behind goes with the lease, and its open output holds nobody up.
+    let agent = machine.spawn_command(shell(&machine, "sleep 1000 & echo child $!; wait"));
+    let child = agent
+        .wait_for_line("child", SOON)
+        .text
+        .replace("child ", "/proc/");
+    agent.kill9();
+    assert!(Path::new(&child).exists());
+    drop(agent);
+    drop(machine);
+    wait_until(SOON, || (!Path::new(&child).exists()).then_some(())).expect("an orphan outlived the lease");
 }
 
 #[test]
@@ -248,6 +193,22 @@ fn sockets_keep_what_they_get() {
 }
 
 #[test]
+fn a_leak_is_found_wherever_it_is() {
+    let machine = Machine::acquire();
+    assert_eq!(machine.leaks("canary-leaky-value"), [""; 0]);
+    // The command line is the first leak, the output the second, the file the third.
+    let script = "V=canary-leaky-value; echo value $V; echo $V >$STATE_DIRECTORY/record; echo written; sleep 1000; true";
+    let agent = machine.spawn_command(shell(&machine, script));
+    agent.wait_for_line("written", SOON);
+    let leaks = machine.leaks("canary-leaky-value");
+    let at = |place: &str| leaks.iter().any(|leak| leak.starts_with(place));
+    assert!(
+        at("agent 0: value") && at("/proc/") && at(&machine.dirs().state.display().to_string()),
+        "{leaks:#?}"
+    );
+}
+
+#[test]
 fn rsyslog_writes_what_a_snippet_says() {
     let machine = Machine::acquire();
     let dir = machine.dirs().base.clone();
@@ -266,6 +227,46 @@ fn rsyslog_writes_what_a_snippet_says() {
         rsyslog.wait_for("application.log", "a line", SOON),
         "a line of the app\n"
     );
+}
+
+/// `cargo test -p monopod-testrig -- --ignored --nocapture timings`
+#[test]
+#[ignore = "prints, and checks nothing"]
+fn timings() {
+    let time = |what: &str, work: &mut dyn FnMut()| {
+        let began = std::time::Instant::now();
+        work();
+        println!("{what:<60} {:6.0} ms", began.elapsed().as_secs_f64() * 1000.0);
+    };
+    let mut machine = None;
+    time("first machine (registry and AWS stand-in start too)", &mut || {
+        machine = Some(Machine::acquire())
+    });
+    time("giving it back, nothing on it", &mut || machine = None);
+    time("the same again", &mut || machine = Some(Machine::acquire()));
+    let mut second = None;
+    time("second machine", &mut || second = Some(Machine::acquire()));
+    let machine = machine.unwrap();
+    time("docker login", &mut || login(&machine));
+    let image = machine.registry().image("web");
+    time("pull of a small image", &mut || {
+        drop(machine.docker_ok(&["pull", "-q", &image]))
+    });
+    time("run of a container with a port", &mut || {
+        start_web(&machine, "web", "web")
+    });
+    time("inspect", &mut || drop(machine.inspect("web")));
+    time("restart of the engine", &mut || machine.restart_engine());
+    time("reboot", &mut || machine.reboot());
+    time("pull of 20 MB in seven layers", &mut || {
+        machine.docker_ok(&["pull", "-q", &machine.registry().image("large")]);
+    });
+    time("encrypt", &mut || drop(machine.aws().encrypt("x")));
+    machine.docker_ok(&["start", "web"]);
+    let mut machine = Some(machine);
+    time("giving it back, a container and two images on it", &mut || {
+        machine = None
+    });
 }
 
 /// Run by the test below in a process of its own, to be killed there.

@@ -154,6 +154,10 @@ fn metadata_has_outages() {
     let token = imds_token(&machine, 60);
     machine.imds().expire_tokens();
     assert_eq!(imds_get(&machine, "/latest/user-data", &token).status, 401);
+    let token = imds_token(&machine, 60);
+    machine.imds().expire_tokens_after(1);
+    let again = || imds_get(&machine, "/latest/meta-data/instance-id", &token).status;
+    assert_eq!((again(), again(), again()), (200, 401, 401));
     machine.imds().down();
     assert!(status("/latest/user-data").is_err());
     machine.imds().late_by(Duration::from_millis(300));
@@ -206,10 +210,14 @@ fn the_line_to_the_registry_breaks_on_demand() {
     line.up();
     assert_eq!(status().unwrap(), 401);
 
+    line.answer(503, 1);
+    assert_eq!((status().unwrap(), status().unwrap()), (503, 401));
+    let before = line.connections();
     line.cut_after(1 << 20, 2);
     // The engine asks again by itself for what was cut.
     machine.docker_ok(&["pull", "-q", &image]);
     assert_eq!(line.cuts_left(), 0);
+    assert!(line.connections() > before);
 
     machine.forget_images();
     line.throttle(8 << 20);
@@ -229,7 +237,7 @@ fn the_line_to_the_registry_breaks_on_demand() {
 
 #[test]
 fn kms_encrypts_and_decrypts_and_fails_on_demand() {
-    let (machine, other) = (Machine::acquire(), Machine::acquire());
+    let [machine, other] = Machine::acquire_several();
     let value = machine.aws().encrypt("canary-plaintext");
     let (status, answer) = decrypt(&machine, &value);
     assert_eq!(
