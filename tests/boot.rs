@@ -34,7 +34,7 @@ fn user_data_in_one_healthy_hardened_container_out() {
     assert_eq!(host["PidsLimit"], 4096);
     assert_eq!(host["Memory"], host["MemorySwap"]);
     assert!(host["Memory"].as_u64().unwrap() > 0);
-    assert_eq!(host["SecurityOpt"], serde_json::json!(["no-new-privileges:true"]));
+    assert_eq!(host["SecurityOpt"], serde_json::json!(["no-new-privileges"]));
     assert_eq!(host["LogConfig"]["Type"], "json-file");
 
     // What the kernel says, not what was asked for.

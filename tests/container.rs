@@ -20,8 +20,8 @@ fn made(image: &str, lines: &[&str]) -> (Machine, serde_json::Value) {
 fn read_only_has_a_tmp() {
     let (machine, container) = made("web", &["read_only: true"]);
     assert_eq!(container["HostConfig"]["ReadonlyRootfs"], true);
-    machine.docker_ok(&["exec", CONTAINER, "touch", "/tmp/x"]);
-    assert!(!machine.docker(&["exec", CONTAINER, "touch", "/x"]).status.success());
+    machine.docker_ok(&["exec", CONTAINER, "/bin/busybox", "touch", "/tmp/x"]);
+    assert!(!machine.docker(&["exec", CONTAINER, "/bin/busybox", "touch", "/x"]).status.success());
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn an_image_that_is_here_by_digest_needs_no_registry() {
 fn a_long_pull_says_how_far_it_is() {
     let machine = Machine::acquire();
     UserData::new(&machine, "large").web().serve(&machine);
-    machine.registry().line().throttle(2 << 20);
+    machine.registry().line().throttle(600 << 10);
     let agent = run(&machine);
     agent.wait_for_line("layers unpacked", BOOT);
     wait_ready(&machine, &agent);

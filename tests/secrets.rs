@@ -86,13 +86,15 @@ fn the_registry_password_may_be_a_kms_value() {
 
 #[test]
 fn an_engine_that_quotes_a_secret_is_redacted() {
-    // The host name is the value of a secret too, and the engine says it in its refusal.
+    // A secret that is a part of the image's name too: the registry and the engine repeat it in their refusal.
     let machine = Machine::acquire();
-    UserData::new(&machine, "web")
+    UserData::of(&machine, &format!("127.0.0.1:5000/test/{CANARY}:1"))
         .env(&[("SECRET", &machine.aws().encrypt(CANARY))])
-        .line(&format!("hostname: {CANARY}"))
         .serve(&machine);
-    let agent = run_until_ready(&machine);
-    machine.docker_ok(&["exec", CONTAINER, "hostname"]);
-    assert!(!everything_told(&machine, &agent).contains(CANARY));
+    machine.registry().line().delay(Duration::from_secs(2));
+    let (code, agent) = run_to_end(&machine);
+    assert_eq!(code, 78);
+    let error = error_line(&agent);
+    assert!(error.contains("127.0.0.1:5000/test/[redacted]") && !error.contains(CANARY), "{error}");
+    assert!(!status(&machine)["outcome"].to_string().contains(CANARY));
 }

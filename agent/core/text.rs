@@ -8,7 +8,10 @@ pub fn duration(value: Duration) -> String {
     let seconds = value.as_secs();
     match seconds {
         0 => format!("{millis} ms"),
-        1..=59 => format!("{}.{} s", seconds, value.subsec_millis() / 100),
+        1..=59 => match value.subsec_millis() / 100 {
+            0 => format!("{seconds} s"),
+            tenths => format!("{seconds}.{tenths} s"),
+        },
         60..=3599 => joined(seconds / 60, "min", seconds % 60, "s"),
         3600..=86_399 => joined(seconds / 3600, "h", seconds % 3600 / 60, "min"),
         _ => joined(seconds / 86_400, "d", seconds % 86_400 / 3600, "h"),
@@ -106,10 +109,10 @@ mod tests {
 
     #[test]
     fn durations_read_like_speech() {
-        let shown: Vec<String> = [850, 2450, 60_000, 200_000, 7_500_000, 273_600_000]
+        let shown: Vec<String> = [850, 2450, 5000, 60_000, 200_000, 7_500_000, 273_600_000]
             .map(|ms| duration(Duration::from_millis(ms)))
             .to_vec();
-        assert_eq!(shown, ["850 ms", "2.4 s", "1 min", "3 min 20 s", "2 h 5 min", "3 d 4 h"]);
+        assert_eq!(shown, ["850 ms", "2.4 s", "5 s", "1 min", "3 min 20 s", "2 h 5 min", "3 d 4 h"]);
     }
 
     #[test]

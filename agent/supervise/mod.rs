@@ -28,7 +28,7 @@ use monopod_core::plan::StepId;
 use monopod_core::supervise::restart::Budget;
 use monopod_core::supervise::{Action, Cause, Input, State, Supervisor};
 use monopod_core::text;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::boot::hint::{self, Charge};
@@ -37,7 +37,7 @@ use crate::host::chain;
 use crate::host::clock::{self, Monotonic};
 use crate::report::notify;
 use gate::Verdict;
-use watch::Seen;
+use watch::{Seen, Start};
 
 /// Counters in the status file are at most this old.
 const REFRESH: Duration = Duration::from_secs(10);
@@ -68,7 +68,7 @@ pub enum End {
 /// What the engine side of the loop is doing; one thing at a time.
 enum Doing {
     Watched(Seen),
-    Started(Result<(), String>),
+    Started(Start),
     WaitedOut,
 }
 
@@ -78,8 +78,8 @@ pub async fn supervise(context: &Context, charge: &Charge, begin: Begin, stop: &
     let mut doing: Option<LocalBoxFuture<'_, Doing>> = supervision.begin(begin);
     let mut gate: Option<LocalBoxFuture<'_, Verdict>> = supervision.open_gate();
     let mut refresh = tokio::time::interval(REFRESH);
-    let mut watchdog = tokio::time::interval(notify::watchdog_interval().unwrap_or(REFRESH));
-    for ticker in [&mut refresh, &mut watchdog] {
+    let mut watchdog = notify::watchdog_interval().map(tokio::time::interval);
+    for ticker in [Some(&mut refresh), watchdog.as_mut()].into_iter().flatten() {
         ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
     }
     loop {
@@ -87,7 +87,7 @@ pub async fn supervise(context: &Context, charge: &Charge, begin: Begin, stop: &
             () = stop.cancelled() => return End::Stopped,
             Some(outcome) = OptionFuture::from(doing.as_mut()) => {
                 let outcome = match outcome {
-                    Doing::Watched(Seen::Vanished) => {
+                    Doing::Watched(Seen::Vanished) | Doing::Started(Start::Vanished) => {
                         context.reporter.tell(Event::Warning { text: "the container was removed by somebody else".to_owned() });
                         return End::Vanished;
                     }
@@ -102,7 +102,7 @@ pub async fn supervise(context: &Context, charge: &Charge, begin: Begin, stop: &
                 gate = None;
                 supervision.gate_over(verdict).await;
             }
-            _ = watchdog.tick() => notify::alive(),
+            Some(_) = OptionFuture::from(watchdog.as_mut().map(Interval::tick)) => notify::alive(),
             _ = refresh.tick() => supervision.refresh().await,
         }
     }
@@ -124,8 +124,8 @@ impl<'a> Supervision<'a> {
 
     fn begin(&mut self, begin: Begin) -> Option<LocalBoxFuture<'a, Doing>> {
         match begin {
-            Begin::Running => self.take(Doing::Started(Ok(()))),
-            Begin::NotStarted { error } => self.take(Doing::Started(Err(error))),
+            Begin::Running => self.take(Doing::Started(Start::Done)),
+            Begin::NotStarted { error } => self.take(Doing::Started(Start::Refused(error))),
             Begin::Ended => Some(self.watch()),
         }
     }
@@ -144,9 +144,9 @@ impl<'a> Supervision<'a> {
                 reporter.tell(Event::ContainerEnded { exit: exit.clone() });
                 Input::Exited { exit, cause }
             }
-            Doing::Watched(Seen::Vanished) => return None,
-            Doing::Started(Ok(())) => Input::Started,
-            Doing::Started(Err(error)) => {
+            Doing::Watched(Seen::Vanished) | Doing::Started(Start::Vanished) => return None,
+            Doing::Started(Start::Done) => Input::Started,
+            Doing::Started(Start::Refused(error)) => {
                 reporter.tell(Event::Warning { text: format!("the container could not be started: {error}") });
                 Input::StartFailed { error }
             }
@@ -233,17 +233,16 @@ impl<'a> Supervision<'a> {
 
     fn ready(&self) {
         let reporter = &self.context.reporter;
-        let step = StepId::Ready;
-        reporter.tell(Event::StepStarted { step, does: "tell systemd".to_owned() });
         let text = format!(
             "{} runs as {} ({})",
             self.charge.application,
             text::short_id(&self.charge.container_id),
             self.charge.image
         );
-        reporter.tell(Event::StepDone { step, detail: text.clone(), took: Duration::ZERO });
-        // A job that has ended keeps its outcome in the record: told again after READY.
         reporter.tell(Event::Ready { text });
+        let detail = "systemd was told".to_owned();
+        reporter.tell(Event::StepDone { step: StepId::Ready, detail, took: Duration::ZERO });
+        // A job that has ended keeps its outcome in the record: told again after READY.
         if let State::Completed { exit } = self.machine.state() {
             reporter.tell(Event::Completed { exit: exit.clone() });
         }

@@ -59,20 +59,34 @@ pub(super) async fn until_ended(context: &Context, id: &str) -> Seen {
     }
 }
 
-/// Starts it, waiting for an engine that is away; an error is one of this container's.
-pub(super) async fn start(context: &Context, id: &str) -> Result<(), String> {
+/// What starting ended with.
+pub(super) enum Start {
+    /// It runs.
+    Done,
+    /// The engine refused; it may not the next time.
+    Refused(String),
+    /// The engine knows it no more.
+    Vanished,
+}
+
+/// Starts it, waiting for an engine that is away.
+pub(super) async fn start(context: &Context, id: &str) -> Start {
     let mut outage = Outage::default();
     loop {
         match context.engine.ensure_started(id).await {
             Ok(()) => {
                 outage.ends(context).await;
-                return Ok(());
+                return Start::Done;
             }
             Err(error) if error.is_outage() => {
                 outage.begins(context, &error);
                 tokio::time::sleep(outage.wait()).await;
             }
-            Err(error) => return Err(chain(&error)),
+            Err(error) => {
+                // A refusal of 404 may be about the container's command as well as about the container.
+                let gone = matches!(context.engine.status(id).await, Ok(None));
+                return if gone { Start::Vanished } else { Start::Refused(chain(&error)) };
+            }
         }
     }
 }

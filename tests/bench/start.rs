@@ -136,7 +136,7 @@ fn by_cli(machine: &Machine, like: &Value, started: &Receiver<Duration>) -> f64 
     let host = &like["HostConfig"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let mut args = vec!["run".to_owned(), "-d".into(), format!("--name={NAME}"), format!("--user={}", text(&like["Config"]["User"]))];
-    args.extend(["--cap-drop=ALL".to_owned(), "--security-opt=no-new-privileges:true".into()]);
+    args.extend(["--cap-drop=ALL".to_owned(), "--security-opt=no-new-privileges".into()]);
     args.push(format!("--pids-limit={}", host["PidsLimit"]));
     args.push(format!("--memory={}", host["Memory"]));
     args.push(format!("--memory-swap={}", host["MemorySwap"]));

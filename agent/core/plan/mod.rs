@@ -238,8 +238,9 @@ impl Plan {
     pub fn steps(&self, then: &Then) -> Vec<Step> {
         let mut steps = Vec::new();
         if *then == Then::Create {
-            steps.push(Step::DecryptSecrets(self.secrets.clone()));
+            // The pull first: it takes longest, and the engine works on it while we set up the rest.
             steps.push(Step::ObtainImage(self.container.image.clone()));
+            steps.push(Step::DecryptSecrets(self.secrets.clone()));
         }
         steps.push(Step::EnsureContainer(then.clone()));
         steps.push(Step::AwaitHealth(self.gate.clone()));

@@ -19,9 +19,7 @@ impl fmt::Display for Step {
                 write!(f, "decrypt {} through KMS for {}", text::count(uses.len() as u64, "value"), names.join(", "))
             }
             Self::ObtainImage(image) => write!(f, "resolve {image} to a digest and pull it unless it is there"),
-            Self::EnsureContainer(Then::Create) => {
-                write!(f, "adopt {NAME} if it is the right one, else replace it: exactly one container")
-            }
+            Self::EnsureContainer(Then::Create) => write!(f, "create {NAME} and start it"),
             Self::EnsureContainer(Then::Adopt { id, .. }) => write!(f, "adopt the running container {}", text::short_id(id)),
             Self::EnsureContainer(Then::Resume { id, .. }) => write!(f, "start the container {} again", text::short_id(id)),
             Self::AwaitHealth(gate) => write!(f, "wait until {gate}"),
@@ -49,7 +47,7 @@ impl Plan {
         writeln!(out, "\nSteps, inside a boot budget of {}", text::duration(self.budget))?;
         for step in self.steps(&Then::Create) {
             let after: Vec<&str> = step.id().after().iter().copied().map(StepId::name).collect();
-            writeln!(out, "  {:<10} {step}", step.id())?;
+            writeln!(out, "  {:<10} {}", step.id(), does(&step))?;
             writeln!(out, "  {:<10}   after {}", "", after.join(", "))?;
         }
         writeln!(out, "\nContainer {NAME}")?;
@@ -79,7 +77,7 @@ impl Plan {
         let steps: Vec<Value> = self
             .steps(&Then::Create)
             .iter()
-            .map(|step| json!({ "id": step.id(), "after": step.id().after(), "does": step.to_string() }))
+            .map(|step| json!({ "id": step.id(), "after": step.id().after(), "does": does(step) }))
             .collect();
         let secrets: Vec<&Vec<String>> = self.secrets.iter().map(|one| &one.used_by).collect();
         json!({
@@ -156,6 +154,16 @@ impl ContainerSpec {
             "log_max_size_bytes": LOG_MAX_SIZE,
             "log_max_files": LOG_MAX_FILES,
         })
+    }
+}
+
+/// What only the engine can tell is left open in a plan.
+fn does(step: &Step) -> String {
+    match step {
+        Step::EnsureContainer(_) => {
+            format!("adopt {NAME} if it is the right one; else remove what is there, {step}: exactly one container")
+        }
+        step => step.to_string(),
     }
 }
 

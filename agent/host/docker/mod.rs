@@ -8,9 +8,10 @@ mod error;
 mod observe;
 mod spec;
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bollard::Docker;
+use bollard::{BollardRequest, Docker};
 use bollard::auth::DockerCredentials;
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, CreateImageOptionsBuilder, RemoveContainerOptionsBuilder, WaitContainerOptionsBuilder,
@@ -59,36 +60,29 @@ pub struct LayerProgress {
     pub total: Option<u64>,
 }
 
-/// A connection to the engine.
+/// The engine on one socket; connects when it is first asked, since it may come up after us.
 #[derive(Clone, Debug)]
 pub struct Engine {
-    docker: Docker,
+    docker: Arc<OnceLock<Docker>>,
     host: String,
 }
 
 impl Engine {
-    /// For `DOCKER_HOST` or the usual socket; connects at the first call.
+    /// For `DOCKER_HOST` or the usual socket.
     pub fn new(host: Option<&str>) -> Result<Self, EngineError> {
-        let host = host.unwrap_or(DEFAULT_HOST);
-        let unusable = || EngineError::Host { host: host.to_owned() };
-        if !host.starts_with("unix:///") {
-            return Err(unusable());
+        let host = host.unwrap_or(DEFAULT_HOST).to_owned();
+        if host.starts_with("unix:///") { Ok(Self { docker: Arc::default(), host }) } else { Err(EngineError::Host { host }) }
+    }
+
+    /// The crate wants to see the socket's file before it makes a client, so that is the first thing to fail.
+    fn docker(&self, what: &What) -> Result<&Docker, EngineError> {
+        if let Some(docker) = self.docker.get() {
+            return Ok(docker);
         }
-        let version = bollard::API_DEFAULT_VERSION;
-        let docker = Docker::connect_with_unix(host, FIRST_BYTE_SECONDS, version).map_err(|_| unusable())?;
-        // The engine reads this header as URL-safe base64, the crate writes the standard alphabet; with the wrong
-        // one the engine pulls anonymously without a word (passwords with `~`, `?` or `>` in the wrong place).
-        let docker = docker.with_request_modifier(|mut request| {
-            if let Some(value) = request.headers_mut().get_mut("X-Registry-Auth") {
-                let safe = value.to_str().unwrap_or_default().replace('+', "-").replace('/', "_");
-                if let Ok(safe) = safe.parse() {
-                    *value = safe;
-                    value.set_sensitive(true);
-                }
-            }
-            request
-        });
-        Ok(Self { docker, host: host.to_owned() })
+        let docker = Docker::connect_with_unix(&self.host, FIRST_BYTE_SECONDS, bollard::API_DEFAULT_VERSION).map_err(|source| {
+            EngineError::Unreachable { what: what.clone(), host: self.host.clone(), source: Box::new(source) }
+        })?;
+        Ok(self.docker.get_or_init(|| docker.with_request_modifier(with_url_safe_auth)))
     }
 
     /// The socket.
@@ -96,13 +90,13 @@ impl Engine {
         &self.host
     }
 
-    async fn within<T>(
-        &self,
+    async fn within<'a, T, F: Future<Output = Result<T, bollard::errors::Error>>>(
+        &'a self,
         deadline: Duration,
         what: What,
-        call: impl Future<Output = Result<T, bollard::errors::Error>>,
+        call: impl FnOnce(&'a Docker) -> F,
     ) -> Result<T, EngineError> {
-        match tokio::time::timeout(deadline, call).await {
+        match tokio::time::timeout(deadline, call(self.docker(&what)?)).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(source)) => Err(EngineError::from_call(what, &self.host, source)),
             Err(_) => Err(EngineError::Silent { what, host: self.host.clone(), after: deadline }),
@@ -111,7 +105,7 @@ impl Engine {
 
     /// What the engine and its host can do.
     pub async fn facts(&self) -> Result<EngineFacts, EngineError> {
-        let info = self.within(ASK, What::Info, self.docker.info()).await?;
+        let info = self.within(ASK, What::Info, Docker::info).await?;
         let missing = |field: &'static str| EngineError::Incomplete { host: self.host.clone(), field };
         Ok(EngineFacts {
             version: info.server_version.ok_or_else(|| missing("ServerVersion"))?,
@@ -132,15 +126,16 @@ impl Engine {
         }
         let what = What::Resolve { image: image.to_string() };
         let name = image.canonical();
-        let call = self.docker.inspect_registry_image(&name, auth.map(to_bollard));
-        let answer = self.within(Duration::from_secs(60), what, call).await?;
+        let answer = self
+            .within(Duration::from_secs(60), what, |docker| docker.inspect_registry_image(&name, auth.map(to_bollard)))
+            .await?;
         answer.descriptor.digest.ok_or_else(|| EngineError::Incomplete { host: self.host.clone(), field: "Descriptor.digest" })
     }
 
     /// Whether the image is here already.
     pub async fn has_image(&self, pinned: &str) -> Result<bool, EngineError> {
         let what = What::Inspect { subject: format!("image {pinned}") };
-        match self.within(ASK, what, self.docker.inspect_image(pinned)).await {
+        match self.within(ASK, what, |docker| docker.inspect_image(pinned)).await {
             Ok(_) => Ok(true),
             Err(EngineError::NotFound { .. }) => Ok(false),
             Err(error) => Err(error),
@@ -156,7 +151,7 @@ impl Engine {
     ) -> Result<(), EngineError> {
         let what = || What::Pull { image: pinned.to_owned() };
         let options = CreateImageOptionsBuilder::default().from_image(pinned).build();
-        let mut stream = std::pin::pin!(self.docker.create_image(Some(options), None, auth.map(to_bollard)));
+        let mut stream = std::pin::pin!(self.docker(&what())?.create_image(Some(options), None, auth.map(to_bollard)));
         while let Some(message) = stream.next().await {
             let message = message.map_err(|source| EngineError::from_call(what(), &self.host, source))?;
             if let (Some(layer), Some(status)) = (message.id, message.status) {
@@ -184,20 +179,20 @@ impl Engine {
     ) -> Result<String, EngineError> {
         let body = spec::body(spec, pinned, labels, memory_total, value)?;
         let options = CreateContainerOptionsBuilder::default().name(NAME).build();
-        let created = self.within(ACT, What::Create, self.docker.create_container(Some(options), body)).await?;
+        let created = self.within(ACT, What::Create, |docker| docker.create_container(Some(options), body)).await?;
         Ok(created.id)
     }
 
     /// Starts it; an engine that says it runs already is fine.
     pub async fn ensure_started(&self, id: &str) -> Result<(), EngineError> {
         let options = None::<bollard::query_parameters::StartContainerOptions>;
-        self.within(ACT, What::Start { id: id.to_owned() }, self.docker.start_container(id, options)).await.or_else(unchanged)
+        self.within(ACT, What::Start { id: id.to_owned() }, |docker| docker.start_container(id, options)).await.or_else(unchanged)
     }
 
     /// Removes it with its log files, running or not.
     pub async fn ensure_removed(&self, id: &str) -> Result<(), EngineError> {
         let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
-        match self.within(ACT, What::Remove { id: id.to_owned() }, self.docker.remove_container(id, Some(options))).await {
+        match self.within(ACT, What::Remove { id: id.to_owned() }, |docker| docker.remove_container(id, Some(options))).await {
             Err(EngineError::NotFound { .. }) => Ok(()),
             other => other,
         }
@@ -206,7 +201,7 @@ impl Engine {
     /// Stops it as `docker stop` does: SIGTERM, then SIGKILL after ten seconds.
     pub async fn ensure_stopped(&self, id: &str) -> Result<(), EngineError> {
         let options = None::<bollard::query_parameters::StopContainerOptions>;
-        match self.within(ACT, What::Stop { id: id.to_owned() }, self.docker.stop_container(id, options)).await.or_else(unchanged) {
+        match self.within(ACT, What::Stop { id: id.to_owned() }, |docker| docker.stop_container(id, options)).await.or_else(unchanged) {
             Err(EngineError::NotFound { .. }) => Ok(()),
             other => other,
         }
@@ -215,14 +210,28 @@ impl Engine {
     /// Returns when the container no longer runs, or with an error when the engine goes away.
     pub async fn ended(&self, id: &str) -> Result<(), EngineError> {
         let options = WaitContainerOptionsBuilder::default().condition("not-running").build();
-        let mut stream = std::pin::pin!(self.docker.wait_container(id, Some(options)));
+        let what = What::Wait { id: id.to_owned() };
+        let mut stream = std::pin::pin!(self.docker(&what)?.wait_container(id, Some(options)));
         match stream.next().await {
             // The crate makes an error of every exit code but 0.
             Some(Ok(_) | Err(bollard::errors::Error::DockerContainerWaitError { .. })) => Ok(()),
-            Some(Err(source)) => Err(EngineError::from_call(What::Wait { id: id.to_owned() }, &self.host, source)),
+            Some(Err(source)) => Err(EngineError::from_call(what, &self.host, source)),
             None => Err(EngineError::Hangup { host: self.host.clone() }),
         }
     }
+}
+
+/// The engine reads this header as URL-safe base64, the crate writes the standard alphabet; with the wrong one the
+/// engine pulls anonymously without a word (passwords with `~`, `?` or `>` in the wrong place).
+fn with_url_safe_auth(mut request: BollardRequest) -> BollardRequest {
+    if let Some(value) = request.headers_mut().get_mut("X-Registry-Auth") {
+        let safe = value.to_str().unwrap_or_default().replace('+', "-").replace('/', "_");
+        if let Ok(safe) = safe.parse() {
+            *value = safe;
+            value.set_sensitive(true);
+        }
+    }
+    request
 }
 
 /// 304: it is so already.

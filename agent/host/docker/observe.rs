@@ -49,7 +49,7 @@ impl Engine {
         let mut found: Vec<Observed> = Vec::new();
         for filters in [by_label, by_name] {
             let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-            let listed = self.within(ASK, What::List, self.docker.list_containers(Some(options))).await?;
+            let listed = self.within(ASK, What::List, |docker| docker.list_containers(Some(options))).await?;
             for one in listed.into_iter().filter_map(observed) {
                 if !found.iter().any(|other| other.id == one.id) {
                     found.push(one);
@@ -63,7 +63,7 @@ impl Engine {
     pub async fn status(&self, id: &str) -> Result<Option<ContainerStatus>, EngineError> {
         let what = What::Inspect { subject: format!("the container {}", text::short_id(id)) };
         let options = None::<bollard::query_parameters::InspectContainerOptions>;
-        let answer = match self.within(ASK, what, self.docker.inspect_container(id, options)).await {
+        let answer = match self.within(ASK, what, |docker| docker.inspect_container(id, options)).await {
             Ok(answer) => answer,
             Err(EngineError::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(error),

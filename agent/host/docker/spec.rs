@@ -83,7 +83,7 @@ fn host_config(spec: &ContainerSpec, memory_total: u64) -> HostConfig {
         pids_limit: Some(spec.pids_limit),
         cap_drop: Some(spec.capabilities_drop.clone()),
         cap_add: Some(spec.capabilities_add.clone()),
-        security_opt: spec.no_new_privileges.then(|| vec!["no-new-privileges:true".to_owned()]),
+        security_opt: spec.no_new_privileges.then(|| vec!["no-new-privileges".to_owned()]),
         privileged: Some(spec.privileged),
         readonly_rootfs: Some(spec.read_only),
         tmpfs,
