@@ -32,7 +32,8 @@ pub struct Resume {
 /// - the position's file is there and long enough: that place, nothing lost;
 /// - it's there but shorter, with the same beginning: a power cut took its tail, which we had read. Its end, and
 ///   nothing is lost;
-/// - it's gone: the oldest file, with a gap of what was known to be unread in files that are gone too. More may
+/// - every file is gone: the container was removed, which may be done only when it was drained. A gap if it wasn't;
+/// - it's gone and others are there: the oldest file, with a gap of what was known to be unread in files that are gone too. More may
 ///   have come and gone since, so the count is never exact.
 pub fn resume(position: Option<&Position>, ahead: &[AheadFile], present: &[PresentFile]) -> Resume {
     let oldest = present.len().checked_sub(1);
@@ -58,19 +59,13 @@ pub fn resume(position: Option<&Position>, ahead: &[AheadFile], present: &[Prese
                 gap: None,
             }
         }
+        None if present.is_empty() => {
+            let gap = gap(position, ahead, present, GapReason::ContainerRemoved);
+            Resume { file: None, offset: 0, continues: false, gap: (gap.bytes > 0).then_some(gap) }
+        }
         None => {
-            let reason = if present.is_empty() {
-                GapReason::ContainerRemoved
-            } else {
-                truncated_or_rotated(position, present)
-            };
-            let gap = Some(gap(position, ahead, present, reason));
-            Resume {
-                file: oldest,
-                offset: 0,
-                continues: false,
-                gap,
-            }
+            let gap = Some(gap(position, ahead, present, truncated_or_rotated(position, present)));
+            Resume { file: oldest, offset: 0, continues: false, gap }
         }
     }
 }

@@ -1,0 +1,350 @@
+//! What a sink's task knows and is told: its cursor, its reader, its orders.
+//!
+//! Kept apart from the sink, so that it goes on working while a delivery is under way.
+
+use std::io;
+use std::sync::Arc;
+
+use monopod_core::logs::{Batch, Cursor, Gap, GapReason, Source, rfc3339};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use super::clock::epoch_seconds;
+use super::cursor_file::CursorFile;
+use super::lock::Lock;
+use super::reader::{Filled, Reader};
+use super::sinks::Replay;
+use super::status::Figures;
+use super::watcher::Changes;
+
+/// More logs than this don't wait for one sink.
+const SOURCES_MAX: usize = 16;
+/// More gaps than this are told as one.
+const GAPS_MAX: usize = 32;
+
+/// An order to a sink's task.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Read this log, after those before it.
+    Follow(Source),
+    /// Say when everything that's in the files now is delivered and the cursor saved.
+    Drain(oneshot::Sender<()>),
+    /// Tell this in the stream.
+    Gap(Gap),
+    /// Save the cursor and end; give up a delivery at this moment.
+    Stop(Instant),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    name: &'static str,
+    /// What was settled: its place is behind delivered lines.
+    pub(crate) cursor: Cursor,
+    pub(crate) figures: Figures,
+    /// The time of the last line delivered.
+    pub(crate) last_time: Option<String>,
+    /// The last look or read failed: nothing may be concluded from what is there.
+    pub(crate) trouble: bool,
+    /// Once the first look was taken: whether reading goes on exactly where the cursor stood.
+    pub(crate) first_look: Option<Replay>,
+    cursor_file: CursorFile,
+    commands: mpsc::Receiver<Command>,
+    changes: watch::Receiver<Changes>,
+    names_seen: u64,
+    survey_due: bool,
+    reader: Option<Reader>,
+    drains: Vec<oneshot::Sender<()>>,
+    stopping: Option<Instant>,
+    save_failed: bool,
+    /// Nothing is read before the first order, whatever the cursor holds.
+    followed: bool,
+    /// Bytes of records read and not settled.
+    in_flight: u64,
+    lock: Arc<Lock>,
+}
+
+/// Something to take note of.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// An order; none when nobody can give one any more.
+    Command(Option<Command>),
+    /// Something happened in a directory; or nothing will be told any more.
+    Changed(Result<(), watch::error::RecvError>),
+}
+
+impl Desk {
+    pub(crate) fn new(
+        name: &'static str,
+        cursor_file: CursorFile,
+        figures: Figures,
+        commands: mpsc::Receiver<Command>,
+        changes: watch::Receiver<Changes>,
+        lock: Arc<Lock>,
+    ) -> io::Result<Self> {
+        let cursor = cursor_file.load()?;
+        let last_time = cursor.last_time.clone();
+        Ok(Self {
+            name,
+            cursor,
+            figures,
+            last_time,
+            trouble: false,
+            first_look: None,
+            cursor_file,
+            commands,
+            changes,
+            names_seen: 0,
+            survey_due: true,
+            reader: None,
+            drains: Vec::new(),
+            stopping: None,
+            save_failed: false,
+            followed: false,
+            in_flight: 0,
+            lock,
+        })
+    }
+
+    /// Waits for an order or a change. May be dropped at any time without missing one.
+    pub(crate) async fn event(&mut self) -> Event {
+        tokio::select! {
+            command = self.commands.recv() => Event::Command(command),
+            changed = self.changes.changed() => Event::Changed(changed),
+        }
+    }
+
+    /// Takes note of it. Not to be dropped: the reader is away on another thread meanwhile.
+    pub(crate) async fn take(&mut self, event: Event) {
+        match event {
+            Event::Command(command) => self.obey(command),
+            // Renames are followed at once, even while a delivery waits: a file has to be open before its name
+            // is gone.
+            Event::Changed(Ok(())) => self.survey_if_due().await,
+            // The watcher has gone, so the shipper is going.
+            Event::Changed(Err(_)) => self.obey(None),
+        }
+    }
+
+    fn note_changes(&mut self) {
+        let names = self.changes.borrow_and_update().names;
+        self.survey_due |= names != self.names_seen;
+        self.names_seen = names;
+    }
+
+    fn obey(&mut self, command: Option<Command>) {
+        match command {
+            Some(Command::Follow(source)) => self.follow(source),
+            Some(Command::Drain(reply)) => {
+                self.survey_due = true;
+                self.drains.push(reply);
+            }
+            Some(Command::Gap(mut gap)) => {
+                gap.from = self.last_time.clone();
+                gap.to = Some(rfc3339(epoch_seconds()));
+                self.add_gaps(vec![gap]);
+            }
+            Some(Command::Stop(deadline)) => self.stopping = Some(deadline),
+            None => {
+                self.stopping.get_or_insert_with(Instant::now);
+            }
+        }
+    }
+
+    fn follow(&mut self, source: Source) {
+        self.followed = true;
+        // The restart of a container is nothing new: the same files go on.
+        if self.cursor.sources.last() == Some(&source) {
+            self.survey_due = true;
+            return;
+        }
+        if self.cursor.sources.len() >= SOURCES_MAX {
+            self.cursor.sources.remove(1);
+            self.add_gaps(vec![Gap::unknown(GapReason::ContainerRemoved)]);
+        }
+        self.cursor.sources.push(source);
+        self.survey_due = true;
+    }
+
+    /// Looks at the directory if there's reason to.
+    pub(crate) async fn survey_if_due(&mut self) {
+        // Noted before the look, so that what happens during it isn't missed.
+        self.note_changes();
+        if !self.survey_due || !self.followed {
+            return;
+        }
+        self.survey_due = false;
+        if self.reader.is_none() {
+            self.reader = self.cursor.sources.first().map(Reader::new);
+        }
+        let cursor = self.cursor.clone();
+        let Some(gaps) = self.read("looked at", move |reader| reader.survey(&cursor)).await else { return };
+        let replay = if gaps.is_empty() { Replay::Exact } else { Replay::Different };
+        self.first_look.get_or_insert(replay);
+        self.add_gaps(gaps);
+    }
+
+    /// Reads the next lines.
+    pub(crate) async fn fill(&mut self, batch: &mut Batch) -> Filled {
+        if self.reader.is_none() {
+            return Filled { at_end: true, ..Filled::default() };
+        }
+        let mut lines = std::mem::take(batch);
+        let filled = self.read("read", move |reader| reader.fill(&mut lines).map(|filled| (lines, filled))).await;
+        let Some((lines, mut filled)) = filled else { return Filled::default() };
+        *batch = lines;
+        self.in_flight += filled.consumed;
+        self.add_gaps(std::mem::take(&mut filled.gaps));
+        self.figures.lock().garbage += filled.garbage;
+        filled
+    }
+
+    /// Works with the reader on a thread that may block. None without a reader or when it fails.
+    async fn read<T: Send + 'static>(
+        &mut self,
+        what: &'static str,
+        work: impl FnOnce(&mut Reader) -> io::Result<T> + Send + 'static,
+    ) -> Option<T> {
+        let mut reader = self.reader.take()?;
+        let done = tokio::task::spawn_blocking(move || {
+            let result = work(&mut reader);
+            (reader.behind(), reader, result)
+        });
+        let (behind, reader, result) = done.await.ok()?;
+        self.reader = Some(reader);
+        self.figures.lock().behind_bytes = behind + self.in_flight;
+        if let Err(error) = &result {
+            self.survey_due = true;
+            if !self.trouble {
+                tracing::warn!(sink = self.name, %error, what, "A container's log can't be used, trying again");
+            }
+        }
+        self.trouble = result.is_err();
+        result.ok()
+    }
+
+    /// What was read is delivered: the cursor moves behind it.
+    pub(crate) fn settle(&mut self) {
+        if let Some(reader) = &mut self.reader {
+            self.cursor.position = reader.position().or(self.cursor.position.take());
+            self.in_flight = 0;
+            self.figures.lock().behind_bytes = reader.behind();
+        }
+        self.cursor.last_time.clone_from(&self.last_time);
+    }
+
+    /// Writes the cursor, with the sink's own mark of this moment. True when it's on disk.
+    pub(crate) async fn save(&mut self, mark: Option<serde_json::Value>) -> bool {
+        self.cursor.sink = mark;
+        if let Some(reader) = &mut self.reader {
+            self.cursor.ahead = reader.ahead();
+        }
+        let (file, cursor, lock) = (self.cursor_file.clone(), self.cursor.clone(), Arc::clone(&self.lock));
+        let saved = tokio::task::spawn_blocking(move || {
+            let saved = file.save(&cursor);
+            // Only now may another shipper have the cursors.
+            drop(lock);
+            saved
+        });
+        match saved.await.unwrap_or_else(|error| Err(io::Error::other(error))) {
+            Ok(()) => {
+                self.save_failed = false;
+                true
+            }
+            Err(error) => {
+                self.commit_failed(&error);
+                false
+            }
+        }
+    }
+
+    /// Delivery goes on, and a kill now would make lines come twice.
+    pub(crate) fn commit_failed(&mut self, error: &io::Error) {
+        self.figures.lock().last_error = Some(format!("cursor not saved: {error}"));
+        if !self.save_failed {
+            tracing::warn!(sink = self.name, %error, "Log cursor can't be saved, trying again every second");
+        }
+        self.save_failed = true;
+    }
+
+    fn add_gaps(&mut self, gaps: Vec<Gap>) {
+        for mut gap in gaps {
+            gap.from = gap.from.or_else(|| self.last_time.clone());
+            tracing::warn!(sink = self.name, lines = gap.lines, exact = gap.exact, "{}", gap.marker());
+            let mut figures = self.figures.lock();
+            figures.lost += gap.lines;
+            figures.lost_exact &= gap.exact;
+            drop(figures);
+            self.keep_gap(gap);
+        }
+    }
+
+    /// Two that follow each other for the same reason are one: a dead sink must not gather a list.
+    fn keep_gap(&mut self, gap: Gap) {
+        let full = self.cursor.gaps.len() >= GAPS_MAX;
+        match self.cursor.gaps.last_mut() {
+            Some(last) if full || last.reason == gap.reason => {
+                last.lines += gap.lines;
+                last.bytes += gap.bytes;
+                last.exact &= gap.exact;
+                last.to = gap.to.or(last.to.take());
+            }
+            _ => self.cursor.gaps.push(gap),
+        }
+    }
+
+    /// Gaps to be told in the stream.
+    pub(crate) fn gaps(&self) -> &[Gap] {
+        &self.cursor.gaps
+    }
+
+    /// They have been told.
+    pub(crate) fn gaps_told(&mut self, told: &[Gap]) {
+        self.cursor.gaps.retain(|gap| !told.contains(gap));
+    }
+
+    pub(crate) fn stopping(&self) -> Option<Instant> {
+        self.stopping
+    }
+
+    pub(crate) fn has_next_source(&self) -> bool {
+        self.cursor.sources.len() > 1
+    }
+
+    /// Ends lines that nobody will end.
+    pub(crate) fn flush(&mut self, batch: &mut Batch) {
+        if let Some(reader) = &mut self.reader {
+            reader.flush(batch);
+        }
+    }
+
+    /// The current log is done with.
+    pub(crate) fn next_source(&mut self) {
+        self.cursor.sources.drain(..1.min(self.cursor.sources.len()));
+        (self.cursor.position, self.reader, self.survey_due) = (None, None, true);
+        self.cursor.ahead.clear();
+    }
+
+    pub(crate) fn has_drains(&self) -> bool {
+        !self.drains.is_empty()
+    }
+
+    pub(crate) fn answer_drains(&mut self) {
+        for drain in self.drains.drain(..) {
+            // Whoever asked may have stopped waiting.
+            drain.send(()).ok();
+        }
+    }
+
+    /// Whether a look is due, so that "at the end" would be said too early.
+    pub(crate) fn survey_due(&self) -> bool {
+        self.survey_due
+    }
+
+    /// Gives memory back while there's nothing to do.
+    pub(crate) fn rest(&mut self) {
+        if let Some(reader) = &mut self.reader {
+            reader.rest();
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The files of a container's log, by descriptor rather than by name.
+//!
+//! Rotation renames `X-json.log` to `.1`, that to `.2`, and so on, so a name says nothing for long. An open
+//! descriptor stays with its file, and a file that is open can't have its inode recycled.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use monopod_core::logs::FileIdentity;
+
+/// The engine writes at most 16 KiB of text a record, six times that when every byte is escaped.
+const FIRST_RECORD_MAX: usize = 128 * 1024;
+
+/// A file of the set.
+#[derive(Debug)]
+pub(crate) struct LogFile {
+    file: File,
+    identity: FileIdentity,
+}
+
+impl LogFile {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        let since_epoch = metadata.created().ok().and_then(|birth| birth.duration_since(UNIX_EPOCH).ok());
+        let birth = since_epoch.and_then(|birth| u64::try_from(birth.as_nanos()).ok());
+        let identity =
+            FileIdentity { device: metadata.dev(), inode: metadata.ino(), birth, first_record: None };
+        let mut opened = Self { file, identity };
+        opened.look_at_first_record()?;
+        Ok(opened)
+    }
+
+    /// Takes the hash of the first record once that is whole. True when the file has none or still the same.
+    pub(crate) fn look_at_first_record(&mut self) -> io::Result<bool> {
+        let mut bytes = Vec::new();
+        let mut chunk = [0_u8; 4096];
+        while bytes.len() < FIRST_RECORD_MAX {
+            let read = self.file.read_at(&mut chunk, bytes.len() as u64)?;
+            let piece = chunk.get(..read).unwrap_or_default();
+            if let Some(end) = piece.iter().position(|byte| *byte == b'\n') {
+                bytes.extend_from_slice(piece.get(..=end).unwrap_or_default());
+                let hash = Some(FileIdentity::hash(&bytes));
+                let same = self.identity.first_record.is_none() || self.identity.first_record == hash;
+                self.identity.first_record = hash;
+                return Ok(same);
+            }
+            if read == 0 {
+                break;
+            }
+            bytes.extend_from_slice(piece);
+        }
+        Ok(self.identity.first_record.take().is_none())
+    }
+
+    /// Who it is. The hash comes with the first record, and only then can it be missing.
+    pub(crate) fn identity(&mut self) -> FileIdentity {
+        if self.identity.first_record.is_none() {
+            // Without it the identity is weaker, and the next call tries again.
+            self.look_at_first_record().ok();
+        }
+        self.identity.clone()
+    }
+
+    pub(crate) fn same_inode(&self, other: &Self) -> bool {
+        (self.identity.device, self.identity.inode) == (other.identity.device, other.identity.inode)
+    }
+
+    pub(crate) fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+
+    /// Whether its last name is gone: only our descriptor keeps it.
+    pub(crate) fn unlinked(&self) -> bool {
+        self.file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
+    }
+
+    pub(crate) fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut filled = 0;
+        while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+            match self.file.read_at(rest, offset + filled as u64) {
+                Ok(0) => break,
+                Ok(read) => filled += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(filled)
+    }
+}
+
+/// Opens every file of the set, oldest first.
+///
+/// Looking goes from the newest name to the oldest: a rotation in between moves files the same way, so one may be
+/// met twice but none is missed. Compressed files (`.gz`) are not ours to read: the container is made without.
+pub(crate) fn scan(newest: &Path) -> io::Result<VecDeque<LogFile>> {
+    let mut found: VecDeque<LogFile> = VecDeque::new();
+    let Some(highest) = highest_number(newest)? else { return Ok(found) };
+    for number in 0..=highest.saturating_add(1) {
+        let opened = match LogFile::open(&numbered(newest, number)) {
+            Ok(opened) => opened,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        if !found.iter().any(|known| known.same_inode(&opened)) {
+            found.push_front(opened);
+        }
+    }
+    Ok(found)
+}
+
+/// `path` for 0, else `path.number`.
+pub(crate) fn numbered(path: &Path, number: usize) -> std::path::PathBuf {
+    if number == 0 {
+        return path.to_owned();
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{number}"));
+    name.into()
+}
+
+/// The highest number among the rotated files, 0 if there is none; none if the directory is gone.
+pub(crate) fn highest_number(newest: &Path) -> io::Result<Option<usize>> {
+    let (Some(directory), Some(name)) = (newest.parent(), newest.file_name().and_then(|name| name.to_str())) else {
+        return Ok(None);
+    };
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut highest = 0;
+    for entry in entries {
+        let entry = entry?.file_name();
+        let suffix = entry.to_str().and_then(|entry| entry.strip_prefix(name)).and_then(|rest| rest.strip_prefix('.'));
+        highest = highest.max(suffix.and_then(|suffix| suffix.parse().ok()).unwrap_or(0));
+    }
+    Ok(Some(highest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logs::testing::{EngineLog, TempDir};
+
+    #[test]
+    fn finds_the_set_oldest_first_and_leaves_other_files_alone() {
+        let dir = TempDir::new();
+        let mut engine = EngineLog::new(dir.path(), 3);
+        assert!(scan(engine.path()).unwrap().is_empty());
+        for text in ["a", "b", "c", "d"] {
+            engine.write(text);
+            engine.rotate();
+        }
+        std::fs::write(dir.path().join("x-json.log.1.gz"), b"").unwrap();
+        let mut files = scan(engine.path()).unwrap();
+        assert_eq!(files.len(), 3);
+        assert!(files[0].identity().first_record.is_some());
+        assert_eq!(files[2].identity().first_record, None, "the newest is empty");
+        assert!(scan(&dir.path().join("gone/x")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn notices_another_beginning() {
+        let dir = TempDir::new();
+        let mut engine = EngineLog::new(dir.path(), 3);
+        engine.write("a");
+        let mut file = LogFile::open(engine.path()).unwrap();
+        assert!(file.look_at_first_record().unwrap());
+        std::fs::write(engine.path(), b"other\n").unwrap();
+        assert!(!file.look_at_first_record().unwrap());
+        std::fs::remove_file(engine.path()).unwrap();
+        assert!(file.unlinked());
+    }
+}

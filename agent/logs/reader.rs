@@ -1,0 +1,229 @@
+//! Reads one container's log from a place on, across rotations.
+//!
+//! Each sink has a reader of its own: the page cache is shared anyway, and so a slow sink holds nobody, needs no
+//! queue of lines and can't make one grow.
+//!
+//! Invariants:
+//! - The queue holds a descriptor of every file from the current one to the newest, so a rotated file is still
+//!   read to its end, and what must be given up can still be counted.
+//! - A file is left only when a newer one was known before its end was reached: the engine closes a file before it
+//!   makes the next.
+//! - At most one file without a name is held, or the disk would fill with what `ls` doesn't show. When a second
+//!   one loses its name, the rest of the first is counted and given up.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::PathBuf;
+
+use monopod_core::logs::{
+    AheadFile, Batch, Cursor, Gap, GapReason, Joiner, Position, PresentFile, Source, resume,
+};
+
+use super::files::{LogFile, scan};
+
+/// What is read at once: large enough that system calls don't count, small beside the memory of the agent.
+const CHUNK: usize = 128 * 1024;
+/// No record is longer; what is, is skipped as garbage.
+const RECORD_MAX: usize = 1024 * 1024;
+
+/// A place in a container's log.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    path: PathBuf,
+    queue: VecDeque<LogFile>,
+    offset: u64,
+    joiner: Joiner,
+    buffer: Vec<u8>,
+    resumed: bool,
+}
+
+/// What one step of reading came to.
+#[derive(Debug, Default)]
+pub(crate) struct Filled {
+    /// The position is another one than before.
+    pub(crate) moved: bool,
+    /// There is nothing more to read now.
+    pub(crate) at_end: bool,
+    /// Bytes of records read.
+    pub(crate) consumed: u64,
+    /// Records that could not be read.
+    pub(crate) garbage: u64,
+    /// Lines found to be lost.
+    pub(crate) gaps: Vec<Gap>,
+}
+
+impl Reader {
+    pub(crate) fn new(source: &Source) -> Self {
+        let (queue, buffer) = (VecDeque::new(), Vec::new());
+        Self { path: source.path.clone().into(), queue, offset: 0, joiner: Joiner::default(), buffer, resumed: false }
+    }
+
+    /// Looks which files there are, and says what is found to be lost. The first time the cursor says where to
+    /// begin.
+    pub(crate) fn survey(&mut self, cursor: &Cursor) -> io::Result<Vec<Gap>> {
+        let found = scan(&self.path)?;
+        let mut gaps = if self.resumed { self.follow(found) } else { self.begin(cursor, found)? };
+        while self.queue.iter().take(2).filter(|file| file.unlinked()).count() == 2 {
+            let gap = self.count_rest()?;
+            self.next_file();
+            if gap.lines > 0 {
+                gaps.push(gap);
+            }
+        }
+        Ok(gaps)
+    }
+
+    fn begin(&mut self, cursor: &Cursor, mut found: VecDeque<LogFile>) -> io::Result<Vec<Gap>> {
+        let mut present = Vec::with_capacity(found.len());
+        for file in found.iter_mut().rev() {
+            present.push(PresentFile { identity: file.identity(), size: file.len()? });
+        }
+        let resume = resume(cursor.position.as_ref(), &cursor.ahead, &present);
+        // `present` is newest first, the queue oldest first.
+        let older = resume.file.map_or(0, |index| present.len().saturating_sub(index + 1));
+        self.queue = found.split_off(older);
+        self.offset = resume.offset;
+        if let Some(position) = cursor.position.as_ref().filter(|_| resume.continues) {
+            self.joiner = Joiner::new(position.partials.clone());
+        }
+        // With no file at all the first look was in vain only if nothing was read before.
+        self.resumed = resume.file.is_some() || cursor.position.is_some();
+        Ok(resume.gap.into_iter().collect())
+    }
+
+    /// Adds the files that are newer than the newest known.
+    fn follow(&mut self, mut found: VecDeque<LogFile>) -> Vec<Gap> {
+        let Some(newest) = self.queue.back() else {
+            self.queue = found;
+            return Vec::new();
+        };
+        let known = found.iter().position(|file| file.same_inode(newest));
+        let newer = found.split_off(known.map_or(0, |index| index + 1));
+        // Everything was renamed away between two looks: other files may have come and gone.
+        let missed = known.is_none() && !newer.is_empty() && newest.unlinked();
+        self.queue.extend(newer);
+        if missed { vec![Gap::unknown(GapReason::RotatedAway)] } else { Vec::new() }
+    }
+
+    /// Reads the rest of the current file only to know what is lost.
+    fn count_rest(&mut self) -> io::Result<Gap> {
+        let mut gap = Gap { exact: true, ..Gap::unknown(GapReason::RotatedAway) };
+        let mut batch = Batch::default();
+        loop {
+            let read = self.decode_chunk(&mut batch)?;
+            gap.bytes += read.consumed as u64;
+            if read.consumed == 0 {
+                self.joiner.flush(&mut batch);
+            }
+            gap.lines += batch.len() as u64;
+            gap.to = batch.last().map(|line| line.time.to_owned()).or(gap.to);
+            batch.clear();
+            if read.consumed == 0 {
+                return Ok(gap);
+            }
+        }
+    }
+
+    /// Reads about one chunk of lines into the batch.
+    pub(crate) fn fill(&mut self, batch: &mut Batch) -> io::Result<Filled> {
+        let mut filled = Filled::default();
+        loop {
+            // To be asked before the read: only then does "nothing more" mean the end of the file.
+            let closed = self.queue.len() > 1;
+            if let Some(gap) = self.check_truncated()? {
+                // Told before the lines behind it are read.
+                return Ok(Filled { moved: true, gaps: vec![gap], ..filled });
+            }
+            let read = self.decode_chunk(batch)?;
+            filled.garbage += read.garbage;
+            filled.consumed = read.consumed as u64;
+            if read.consumed > 0 {
+                filled.moved = true;
+                return Ok(filled);
+            }
+            if !closed {
+                filled.at_end = true;
+                return Ok(filled);
+            }
+            filled.garbage += u64::from(read.torn);
+            filled.moved = true;
+            self.next_file();
+        }
+    }
+
+    /// A file that got shorter is either one that lost a tail we have read, or one that began anew.
+    fn check_truncated(&mut self) -> io::Result<Option<Gap>> {
+        let Some(file) = self.queue.front_mut() else { return Ok(None) };
+        let length = file.len()?;
+        if length >= self.offset {
+            return Ok(None);
+        }
+        if file.look_at_first_record()? {
+            self.offset = length;
+            return Ok(None);
+        }
+        self.offset = 0;
+        self.joiner = Joiner::default();
+        Ok(Some(Gap::unknown(GapReason::Truncated)))
+    }
+
+    fn next_file(&mut self) {
+        self.queue.pop_front();
+        self.offset = 0;
+    }
+
+    fn decode_chunk(&mut self, batch: &mut Batch) -> io::Result<Chunk> {
+        let Some(file) = self.queue.front() else { return Ok(Chunk::default()) };
+        let mut size = CHUNK;
+        loop {
+            self.buffer.resize(size, 0);
+            let read = file.read_at(&mut self.buffer, self.offset)?;
+            let bytes = self.buffer.get(..read).unwrap_or_default();
+            let decoded = self.joiner.decode(bytes, CHUNK, batch);
+            let mut chunk = Chunk { consumed: decoded.consumed, garbage: decoded.garbage, torn: false };
+            if chunk.consumed == 0 && read == size {
+                if size < RECORD_MAX {
+                    size *= 2;
+                    continue;
+                }
+                chunk.consumed = read;
+            }
+            chunk.torn = chunk.consumed == 0 && read > 0;
+            self.offset += chunk.consumed as u64;
+            return Ok(chunk);
+        }
+    }
+
+    /// Ends lines that nobody will end: the container is gone for good.
+    pub(crate) fn flush(&mut self, batch: &mut Batch) {
+        self.joiner.flush(batch);
+    }
+
+    /// Gives the buffer back while there's nothing to read.
+    pub(crate) fn rest(&mut self) {
+        self.buffer = Vec::new();
+    }
+
+    pub(crate) fn position(&mut self) -> Option<Position> {
+        let file = self.queue.front_mut()?.identity();
+        Some(Position { file, offset: self.offset, partials: self.joiner.partials().to_vec() })
+    }
+
+    /// The files from the current one on, with their lengths.
+    pub(crate) fn ahead(&mut self) -> Vec<AheadFile> {
+        self.queue.iter_mut().map(|file| AheadFile { file: file.identity(), size: file.len().unwrap_or(0) }).collect()
+    }
+
+    /// Bytes of the files that are open and not read.
+    pub(crate) fn behind(&self) -> u64 {
+        let total: u64 = self.queue.iter().filter_map(|file| file.len().ok()).sum();
+        total.saturating_sub(self.offset)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Chunk {
+    consumed: usize,
+    garbage: u64,
+    torn: bool,
+}

@@ -1,0 +1,1 @@
+//! The file, with real files.

@@ -1,0 +1,1 @@
+//! The socket, with real sockets.

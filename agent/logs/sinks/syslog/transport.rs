@@ -1,0 +1,64 @@
+//! Datagrams to a unix socket: connected again when the far end was away, waiting when it's full.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use tokio::net::UnixDatagram;
+
+/// A full socket is worth telling after this long; the wait itself has no end.
+const FULL_AFTER: Duration = Duration::from_secs(2);
+
+/// The socket.
+#[derive(Debug)]
+pub(super) struct Transport {
+    path: PathBuf,
+    socket: Option<UnixDatagram>,
+}
+
+/// What became of one datagram.
+#[derive(Debug)]
+pub(super) enum SendError {
+    /// It's longer than the socket takes.
+    TooLong,
+    /// Try again.
+    Io(io::Error),
+}
+
+impl Transport {
+    pub(super) fn new(path: &Path) -> Self {
+        Self { path: path.to_owned(), socket: None }
+    }
+
+    /// Sends it, waiting for room but not for ever, so that the outage can be told.
+    pub(super) async fn send(&mut self, datagram: &[u8]) -> Result<(), SendError> {
+        let socket = match &self.socket {
+            Some(socket) => socket,
+            None => self.connect().map_err(SendError::Io)?,
+        };
+        let sent = match socket.try_send(datagram) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let sent = tokio::time::timeout(FULL_AFTER, socket.send(datagram)).await;
+                sent.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into()))
+            }
+            sent => sent,
+        };
+        let Err(error) = sent else { return Ok(()) };
+        if error.raw_os_error() == Some(Errno::EMSGSIZE as i32) {
+            return Err(SendError::TooLong);
+        }
+        if error.kind() == io::ErrorKind::TimedOut {
+            return Err(SendError::Io(io::Error::new(error.kind(), "the reader of the socket doesn't keep up")));
+        }
+        self.socket = None;
+        Err(SendError::Io(error))
+    }
+
+    fn connect(&mut self) -> io::Result<&UnixDatagram> {
+        // Connected, because only then does "writable" speak of the far end's queue.
+        let socket = UnixDatagram::unbound()?;
+        socket.connect(&self.path)?;
+        Ok(self.socket.insert(socket))
+    }
+}

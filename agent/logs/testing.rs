@@ -1,0 +1,93 @@
+//! What the tests of this module share: a directory that goes away, and an engine that writes and rotates.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't set itself up has to stop")]
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// A directory of its own, removed when dropped.
+#[derive(Debug)]
+pub(crate) struct TempDir(PathBuf);
+
+impl TempDir {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("monopod-logs-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+/// Writes records and rotates as Docker 20.10 does: close, remove the last, rename the chain, open a new file.
+#[derive(Debug)]
+pub(crate) struct EngineLog {
+    path: PathBuf,
+    file: Option<File>,
+    keep: usize,
+    pub(crate) written: u64,
+}
+
+impl EngineLog {
+    pub(crate) fn new(directory: &Path, keep: usize) -> Self {
+        std::fs::create_dir_all(directory).unwrap();
+        Self { path: directory.join("x-json.log"), file: None, keep, written: 0 }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn write(&mut self, text: &str) {
+        self.record(&format!("{text}\n"), "stdout");
+    }
+
+    pub(crate) fn record(&mut self, log: &str, stream: &str) {
+        self.written += 1;
+        let time = format!("2026-01-02T03:04:05.{:09}Z", self.written);
+        let record = serde_json::json!({"log": log, "stream": stream, "time": time});
+        self.raw(&format!("{record}\n"));
+    }
+
+    pub(crate) fn raw(&mut self, bytes: &str) {
+        let open = || OpenOptions::new().append(true).create(true).open(&self.path).unwrap();
+        self.file.get_or_insert_with(open).write_all(bytes.as_bytes()).unwrap();
+    }
+
+    pub(crate) fn rotate(&mut self) {
+        self.file = None;
+        let name = |number| super::files::numbered(&self.path, number);
+        std::fs::remove_file(name(self.keep - 1)).ok();
+        for number in (1..self.keep - 1).rev() {
+            std::fs::rename(name(number), name(number + 1)).ok();
+        }
+        std::fs::rename(&self.path, name(1)).ok();
+        self.raw("");
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len())
+    }
+}
+
+/// Asks until the answer is yes, at most ten seconds.
+pub(crate) async fn until(what: &str, mut yes: impl FnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    while !yes() {
+        assert!(tokio::time::Instant::now() < deadline, "waited in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
