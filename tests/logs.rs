@@ -77,6 +77,9 @@ fn a_replaced_container_s_last_lines_are_shipped_first() {
     let agent = chatty(&machine, 50_000);
     agent.kill9();
     drop(agent);
+    // They are in the engine's file, and the agent that would have shipped them is gone.
+    let all_written = || machine.docker_ok(&["logs", "--tail", "1", CONTAINER]).contains("chatty done").then_some(());
+    wait_until(BOOT, all_written).expect("it prints them all");
     UserData::new(&machine, "web").web().serve(&machine);
     machine.reboot();
     let _agent = run_until_ready(&machine);
