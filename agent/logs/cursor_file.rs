@@ -66,8 +66,9 @@ mod tests {
     fn torn_and_unknown_ones_start_over_and_are_kept() {
         let dir = TempDir::new();
         let file = CursorFile::new(dir.path(), "x");
-        assert_eq!(file.load().unwrap(), Cursor::default());
-        let cursor = Cursor { last_time: Some("t".into()), ..Cursor::default() };
+        let mut cursor = file.load().unwrap();
+        assert_eq!(cursor, Cursor::default());
+        cursor.last_time = Some("t".into());
         file.save(&cursor).unwrap();
         assert_eq!(file.load().unwrap().last_time, cursor.last_time);
         let json = std::fs::read(dir.path().join("x.cursor")).unwrap();

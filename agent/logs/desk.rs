@@ -338,7 +338,7 @@ impl Desk {
 
     /// Whether a look is due, so that "at the end" would be said too early.
     pub(crate) fn survey_due(&self) -> bool {
-        self.survey_due
+        self.survey_due && self.followed
     }
 
     /// Gives memory back while there's nothing to do.

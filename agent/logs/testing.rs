@@ -1,7 +1,5 @@
 //! What the tests of this module share: a directory that goes away, and an engine that writes and rotates.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't set itself up has to stop")]
-
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
