@@ -8,7 +8,11 @@ use tokio::net::UnixDatagram;
 use super::testing::{EngineLog, TempDir, until};
 use super::*;
 
-const SMALL: RotationPolicy = RotationPolicy { max_size: 20_000, keep: 1_000, total: 1 << 30 };
+const SMALL: RotationPolicy = RotationPolicy {
+    max_size: 20_000,
+    keep: 1_000,
+    total: 1 << 30,
+};
 
 struct Rig {
     dir: TempDir,
@@ -41,7 +45,10 @@ impl Rig {
     }
 
     fn options_with_syslog(&self) -> Options {
-        Options { syslog_socket: Some(self.socket()), ..self.options() }
+        Options {
+            syslog_socket: Some(self.socket()),
+            ..self.options()
+        }
     }
 
     async fn start(&self, options: Options) -> Shipper {
@@ -53,13 +60,17 @@ impl Rig {
     /// All of application.log, oldest first.
     fn shipped(&self) -> Vec<String> {
         let highest = files::highest_number(&self.log()).unwrap().unwrap();
-        let texts = (0..=highest).rev().map(|n| std::fs::read(files::numbered(&self.log(), n)).unwrap_or_default());
+        let texts = (0..=highest)
+            .rev()
+            .map(|n| std::fs::read(files::numbered(&self.log(), n)).unwrap_or_default());
         let text = String::from_utf8(texts.collect::<Vec<_>>().concat()).unwrap();
         text.lines().map(str::to_owned).collect()
     }
 
     fn numbered_lines(&self) -> Vec<String> {
-        (1..=self.engine.written).map(|number| format!("line {number}")).collect()
+        (1..=self.engine.written)
+            .map(|number| format!("line {number}"))
+            .collect()
     }
 
     fn write(&mut self, count: usize) {
@@ -74,7 +85,12 @@ fn soon() -> Instant {
 }
 
 fn sink(shipper: &Shipper, name: &str) -> SinkStatus {
-    shipper.status().sinks.into_iter().find(|sink| sink.name == name).unwrap()
+    shipper
+        .status()
+        .sinks
+        .into_iter()
+        .find(|sink| sink.name == name)
+        .unwrap()
 }
 
 fn retrying(shipper: &Shipper, name: &str) -> bool {
@@ -107,7 +123,10 @@ async fn every_line_once_over_rotations_and_kills() {
     assert_eq!(sink(&shipper, "application-log").behind_bytes, 0);
     shipper.stop(soon()).await;
     let (shipped, expected) = (rig.shipped(), rig.numbered_lines());
-    let differs = shipped.iter().zip(&expected).position(|(shipped, expected)| shipped != expected);
+    let differs = shipped
+        .iter()
+        .zip(&expected)
+        .position(|(shipped, expected)| shipped != expected);
     assert_eq!((differs, shipped.len()), (None, expected.len()));
 }
 
@@ -129,7 +148,10 @@ async fn a_stop_saves_the_cursor_and_a_new_start_repeats_nothing() {
 async fn lost_lines_are_counted_exactly_while_we_live() {
     let mut rig = Rig::new();
     let away = rig.dir.path().join("not/there/yet");
-    let options = Options { application_log: Some(away.join("application.log")), ..rig.options() };
+    let options = Options {
+        application_log: Some(away.join("application.log")),
+        ..rig.options()
+    };
     rig.write(1);
     let shipper = rig.start(options).await;
     until("an outage", || retrying(&shipper, "application-log")).await;
@@ -144,15 +166,25 @@ async fn lost_lines_are_counted_exactly_while_we_live() {
         // Two rotations between two looks may hide a file.
         until("a look", || seen(&shipper) != before).await;
     }
-    assert!(matches!(shipper.drain(Instant::now()).await, Drained::Behind { bytes: 1.., .. }));
+    assert!(matches!(
+        shipper.drain(Instant::now()).await,
+        Drained::Behind { bytes: 1.., .. }
+    ));
     std::fs::create_dir_all(&away).unwrap();
     rig.write(10);
     assert_eq!(shipper.drain(soon()).await, Drained::Complete);
     let status = sink(&shipper, "application-log");
-    assert_eq!((status.delivered + status.lost, status.lost_exact), (rig.engine.written, true));
+    assert_eq!(
+        (status.delivered + status.lost, status.lost_exact),
+        (rig.engine.written, true)
+    );
     let text = std::fs::read_to_string(away.join("application.log")).unwrap();
     let marker = format!("monopod: {} log lines lost between ", status.lost);
-    assert_eq!(text.lines().filter(|line| line.starts_with(&marker)).count(), 1, "{text}");
+    assert_eq!(
+        text.lines().filter(|line| line.starts_with(&marker)).count(),
+        1,
+        "{text}"
+    );
     assert_eq!(text.lines().count() as u64, status.delivered + 1);
     assert!(status.lost >= 300, "{status:?}");
 }
@@ -171,7 +203,8 @@ async fn lost_lines_of_our_absence_are_a_gap_of_unknown_size() {
     let shipper = rig.start(rig.options()).await;
     assert_eq!(shipper.drain(soon()).await, Drained::Complete);
     let shipped = rig.shipped();
-    let marker = "monopod: an unknown number of log lines lost after 2026-01-02T03:04:05.000000100Z: rotated away";
+    let marker =
+        "monopod: an unknown number of log lines lost after 2026-01-02T03:04:05.000000100Z: rotated away";
     assert!(shipped[100].starts_with(marker), "{}", shipped[100]);
     assert_eq!(shipped[101..], rig.numbered_lines()[160..]);
     assert!(!sink(&shipper, "application-log").lost_exact);
@@ -189,7 +222,10 @@ async fn a_torn_cursor_means_lines_twice_and_none_lost() {
     std::fs::write(&path, &cursor[..cursor.len() / 2]).unwrap();
     let shipper = rig.start(rig.options()).await;
     assert_eq!(shipper.drain(soon()).await, Drained::Complete);
-    assert_eq!(rig.shipped(), [rig.numbered_lines(), rig.numbered_lines()].concat());
+    assert_eq!(
+        rig.shipped(),
+        [rig.numbered_lines(), rig.numbered_lines()].concat()
+    );
 }
 
 #[tokio::test]
@@ -206,9 +242,13 @@ async fn cut_lines_are_joined_over_a_kill_and_torn_records_wait() {
     rig.engine.raw("{\"log\":\"torn, ");
     until("the joined line", || rig.shipped().len() == 2).await;
     assert_eq!(shipper.drain(soon()).await, Drained::Complete);
-    rig.engine.raw("not lost\\n\",\"stream\":\"stdout\",\"time\":\"t\"}\n");
+    rig.engine
+        .raw("not lost\\n\",\"stream\":\"stdout\",\"time\":\"t\"}\n");
     until("the torn line", || rig.shipped().len() == 3).await;
-    assert_eq!(rig.shipped(), ["other", "first half, second half", "torn, not lost"]);
+    assert_eq!(
+        rig.shipped(),
+        ["other", "first half, second half", "torn, not lost"]
+    );
 }
 
 #[tokio::test]
@@ -244,7 +284,10 @@ async fn a_recorded_gap_is_in_the_stream() {
     shipper.record_gap("the engine died");
     until("the marker", || rig.shipped().len() == 4).await;
     let marker = rig.shipped().pop().unwrap();
-    assert!(marker.starts_with("monopod: an unknown number of log lines lost between 2026-01-02T"), "{marker}");
+    assert!(
+        marker.starts_with("monopod: an unknown number of log lines lost between 2026-01-02T"),
+        "{marker}"
+    );
     assert!(marker.ends_with(": the engine died"), "{marker}");
 }
 
@@ -252,13 +295,24 @@ async fn a_recorded_gap_is_in_the_stream() {
 async fn a_full_disk_makes_lines_wait() {
     let mut rig = Rig::new();
     rig.write(3);
-    let shipper = rig.start(Options { application_log: Some("/dev/full".into()), ..rig.options() }).await;
+    let shipper = rig
+        .start(Options {
+            application_log: Some("/dev/full".into()),
+            ..rig.options()
+        })
+        .await;
     until("an outage", || retrying(&shipper, "application-log")).await;
     let status = sink(&shipper, "application-log");
     assert!(status.last_error.unwrap().contains("No space left"));
     assert_eq!((status.delivered, status.lost), (0, 0));
     let drained = shipper.drain(Instant::now() + Duration::from_millis(50)).await;
-    assert_eq!(drained, Drained::Behind { sink: "application-log", bytes: rig.engine.len() });
+    assert_eq!(
+        drained,
+        Drained::Behind {
+            sink: "application-log",
+            bytes: rig.engine.len()
+        }
+    );
     shipper.stop(Instant::now() + Duration::from_millis(50)).await;
     let shipper = rig.start(rig.options()).await;
     assert_eq!(shipper.drain(soon()).await, Drained::Complete);
@@ -292,7 +346,10 @@ async fn a_reader_of_the_socket_that_hangs_holds_nobody_else() {
 }
 
 async fn until_shipped(rig: &Rig) -> bool {
-    until("application.log", || rig.shipped().len() as u64 == rig.engine.written).await;
+    until("application.log", || {
+        rig.shipped().len() as u64 == rig.engine.written
+    })
+    .await;
     true
 }
 
@@ -304,14 +361,20 @@ fn received(socket: &UnixDatagram, into: &mut Vec<String>) {
 }
 
 fn texts(messages: &[String]) -> Vec<String> {
-    messages.iter().map(|message| message.split_once(" my-app: ").unwrap().1.to_owned()).collect()
+    messages
+        .iter()
+        .map(|message| message.split_once(" my-app: ").unwrap().1.to_owned())
+        .collect()
 }
 
 async fn receive(socket: &UnixDatagram, count: usize) -> Vec<String> {
     let mut messages = Vec::new();
     let deadline = soon();
     while messages.len() < count {
-        tokio::time::timeout_at(deadline, socket.readable()).await.expect("messages in time").unwrap();
+        tokio::time::timeout_at(deadline, socket.readable())
+            .await
+            .expect("messages in time")
+            .unwrap();
         received(socket, &mut messages);
     }
     messages
@@ -320,11 +383,18 @@ async fn receive(socket: &UnixDatagram, count: usize) -> Vec<String> {
 #[tokio::test]
 async fn syslog_away_and_back_loses_nothing() {
     let mut rig = Rig::new();
-    let options = Options { application_log: None, ..rig.options_with_syslog() };
+    let options = Options {
+        application_log: None,
+        ..rig.options_with_syslog()
+    };
     rig.write(700);
     let shipper = rig.start(options).await;
     until("an outage", || retrying(&shipper, "syslog")).await;
-    assert_eq!(shipper.drain(soon()).await, Drained::Complete, "no acknowledged sink is behind");
+    assert_eq!(
+        shipper.drain(soon()).await,
+        Drained::Complete,
+        "no acknowledged sink is behind"
+    );
     let socket = UnixDatagram::bind(rig.socket()).unwrap();
     let mut messages = receive(&socket, 700).await;
     until("recovery", || !retrying(&shipper, "syslog")).await;
@@ -342,20 +412,38 @@ async fn syslog_away_and_back_loses_nothing() {
 async fn long_lines_go_in_parts() {
     let mut rig = Rig::new();
     let socket = UnixDatagram::bind(rig.socket()).unwrap();
-    let shipper = rig.start(Options { application_log: None, ..rig.options_with_syslog() }).await;
+    let shipper = rig
+        .start(Options {
+            application_log: None,
+            ..rig.options_with_syslog()
+        })
+        .await;
     rig.engine.record(&format!("{}\n", "x".repeat(15_000)), "stderr");
     let messages = receive(&socket, 2).await;
     let parts = texts(&messages);
-    assert!(messages.iter().all(|message| message.starts_with("<133>") && message.len() <= 8192));
+    assert!(
+        messages
+            .iter()
+            .all(|message| message.starts_with("<133>") && message.len() <= 8192)
+    );
     assert!(parts[0].ends_with(" [monopod: continues]"));
-    assert_eq!(parts[0].trim_end_matches(" [monopod: continues]").len() + parts[1].len(), 15_000);
+    assert_eq!(
+        parts[0].trim_end_matches(" [monopod: continues]").len() + parts[1].len(),
+        15_000
+    );
     drop(shipper);
 }
 
 #[test]
 fn the_state_directory_is_said_when_it_fails() {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let options = Options { state_dir: Path::new("/proc/nothing").into(), ..Rig::new().options() };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let options = Options {
+        state_dir: Path::new("/proc/nothing").into(),
+        ..Rig::new().options()
+    };
     let error = runtime.block_on(Shipper::start(options)).unwrap_err();
     assert!(error.to_string().contains("/proc/nothing"), "{error}");
 }

@@ -5,11 +5,17 @@ use std::path::PathBuf;
 
 use monopod_core::logs::RotationPolicy;
 
+use super::ApplicationLog;
 use super::transport::{Mark, Transport};
-use crate::logs::sinks::Replay;
+use crate::logs::sinks::{Replay, Sink};
+use crate::logs::status::{Figures, Guarantee};
 use crate::logs::testing::TempDir;
 
-const POLICY: RotationPolicy = RotationPolicy { max_size: 20, keep: 2, total: 1000 };
+const POLICY: RotationPolicy = RotationPolicy {
+    max_size: 20,
+    keep: 2,
+    total: 1000,
+};
 
 struct Rig {
     path: PathBuf,
@@ -19,7 +25,10 @@ struct Rig {
 impl Rig {
     fn new() -> Self {
         let dir = TempDir::new();
-        Self { path: dir.path().join("application.log"), _dir: dir }
+        Self {
+            path: dir.path().join("application.log"),
+            _dir: dir,
+        }
     }
 
     fn resume(&self, mark: Option<Mark>, replay: Replay) -> Transport {
@@ -50,7 +59,10 @@ fn lines_written_after_the_mark_are_not_written_twice() {
     append(&mut transport, "two\n");
     append(&mut transport, "three\nfour\n");
     assert_eq!(rig.text(""), "one\ntwo\nthree\nfour\n");
-    assert_eq!(std::fs::metadata(&rig.path).unwrap().permissions().mode() & 0o777, 0o640);
+    assert_eq!(
+        std::fs::metadata(&rig.path).unwrap().permissions().mode() & 0o777,
+        0o640
+    );
 }
 
 #[test]
@@ -73,7 +85,11 @@ fn nothing_is_cut_when_other_lines_come() {
     let mark = transport.mark().unwrap();
     append(&mut transport, "two\nthr");
     let mut transport = rig.resume(mark, Replay::Different);
-    assert_eq!(transport.mark().unwrap(), None, "the old mark must not be saved again");
+    assert_eq!(
+        transport.mark().unwrap(),
+        None,
+        "the old mark must not be saved again"
+    );
     append(&mut transport, "five\n");
     assert_eq!(rig.text(""), "one\ntwo\nthr\nfive\n");
 }
@@ -113,4 +129,14 @@ fn a_file_moved_away_by_others_is_left_to_them() {
     assert_eq!(transport.mark().unwrap(), None);
     append(&mut transport, "two\n");
     assert_eq!(rig.text(""), "two\n");
+}
+
+#[tokio::test]
+async fn half_a_batch_is_no_place_for_a_mark() {
+    let rig = Rig::new();
+    let figures = Figures::new("x", Guarantee::Acknowledged);
+    let mut sink = ApplicationLog::new(&rig.path, POLICY, figures);
+    let parts = sink.parts.as_mut().unwrap();
+    (parts.bytes, parts.done) = (b"one\ntwo\n".to_vec(), 3);
+    assert!(sink.commit().await.is_err());
 }

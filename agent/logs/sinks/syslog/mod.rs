@@ -52,8 +52,11 @@ impl Syslog {
     async fn line(&mut self, line: Line<'_>) {
         let mut rest = line.text;
         loop {
-            let Some((part, more)) = parts(rest, self.most).next() else { return };
-            self.encoder.encode(epoch_seconds(), line.stream, part, &mut self.message);
+            let Some((part, more)) = parts(rest, self.most).next() else {
+                return;
+            };
+            self.encoder
+                .encode(epoch_seconds(), line.stream, part, &mut self.message);
             if more {
                 self.message.extend_from_slice(CONTINUES.as_bytes());
             }
