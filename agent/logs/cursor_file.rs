@@ -19,7 +19,9 @@ pub(crate) struct CursorFile {
 
 impl CursorFile {
     pub(crate) fn new(directory: &Path, sink: &str) -> Self {
-        Self { path: directory.join(format!("{sink}.cursor")) }
+        Self {
+            path: directory.join(format!("{sink}.cursor")),
+        }
     }
 
     /// What was saved, or a cursor that stands nowhere.
@@ -48,12 +50,19 @@ impl CursorFile {
 
     pub(crate) fn save(&self, cursor: &Cursor) -> io::Result<()> {
         let beside = self.path.with_extension("new");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&beside)?;
         file.write_all(&cursor.to_json())?;
         file.sync_data()?;
         std::fs::rename(&beside, &self.path)?;
         // The rename is in the directory, which has to reach the disk as well.
-        self.path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
+        self.path
+            .parent()
+            .map_or(Ok(()), |directory| File::open(directory)?.sync_all())
     }
 }
 
@@ -66,8 +75,9 @@ mod tests {
     fn torn_and_unknown_ones_start_over_and_are_kept() {
         let dir = TempDir::new();
         let file = CursorFile::new(dir.path(), "x");
-        assert_eq!(file.load().unwrap(), Cursor::default());
-        let cursor = Cursor { last_time: Some("t".into()), ..Cursor::default() };
+        let mut cursor = file.load().unwrap();
+        assert_eq!(cursor, Cursor::default());
+        cursor.last_time = Some("t".into());
         file.save(&cursor).unwrap();
         assert_eq!(file.load().unwrap().last_time, cursor.last_time);
         let json = std::fs::read(dir.path().join("x.cursor")).unwrap();

@@ -5,7 +5,7 @@
 use std::io;
 use std::sync::Arc;
 
-use monopod_core::logs::{Batch, Cursor, Gap, GapReason, Source, rfc3339};
+use monopod_core::logs::{Batch, Cursor, Gap, GapReason, Line, Source, Stream, rfc3339};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
@@ -59,6 +59,8 @@ pub(crate) struct Desk {
     save_failed: bool,
     /// Nothing is read before the first order, whatever the cursor holds.
     followed: bool,
+    /// How many of the cursor's gaps are on their way, and must not change any more.
+    telling: usize,
     /// Bytes of records read and not settled.
     in_flight: u64,
     lock: Arc<Lock>,
@@ -101,6 +103,7 @@ impl Desk {
             stopping: None,
             save_failed: false,
             followed: false,
+            telling: 0,
             in_flight: 0,
             lock,
         })
@@ -140,7 +143,6 @@ impl Desk {
                 self.drains.push(reply);
             }
             Some(Command::Gap(mut gap)) => {
-                gap.from = self.last_time.clone();
                 gap.to = Some(rfc3339(epoch_seconds()));
                 self.add_gaps(vec![gap]);
             }
@@ -178,8 +180,14 @@ impl Desk {
             self.reader = self.cursor.sources.first().map(Reader::new);
         }
         let cursor = self.cursor.clone();
-        let Some(gaps) = self.read("looked at", move |reader| reader.survey(&cursor)).await else { return };
-        let replay = if gaps.is_empty() { Replay::Exact } else { Replay::Different };
+        let Some(gaps) = self.read("looked at", move |reader| reader.survey(&cursor)).await else {
+            return;
+        };
+        let replay = if gaps.is_empty() {
+            Replay::Exact
+        } else {
+            Replay::Different
+        };
         self.first_look.get_or_insert(replay);
         self.add_gaps(gaps);
     }
@@ -187,13 +195,23 @@ impl Desk {
     /// Reads the next lines.
     pub(crate) async fn fill(&mut self, batch: &mut Batch) -> Filled {
         if self.reader.is_none() {
-            return Filled { at_end: true, ..Filled::default() };
+            return Filled {
+                at_end: true,
+                ..Filled::default()
+            };
         }
         let mut lines = std::mem::take(batch);
-        let filled = self.read("read", move |reader| reader.fill(&mut lines).map(|filled| (lines, filled))).await;
-        let Some((lines, mut filled)) = filled else { return Filled::default() };
+        let filled = self
+            .read("read", move |reader| {
+                reader.fill(&mut lines).map(|filled| (lines, filled))
+            })
+            .await;
+        let Some((lines, mut filled)) = filled else {
+            return Filled::default();
+        };
         *batch = lines;
         self.in_flight += filled.consumed;
+        self.figures.lock().behind_bytes += filled.consumed;
         self.add_gaps(std::mem::take(&mut filled.gaps));
         self.figures.lock().garbage += filled.garbage;
         filled
@@ -239,7 +257,11 @@ impl Desk {
         if let Some(reader) = &mut self.reader {
             self.cursor.ahead = reader.ahead();
         }
-        let (file, cursor, lock) = (self.cursor_file.clone(), self.cursor.clone(), Arc::clone(&self.lock));
+        let (file, cursor, lock) = (
+            self.cursor_file.clone(),
+            self.cursor.clone(),
+            Arc::clone(&self.lock),
+        );
         let saved = tokio::task::spawn_blocking(move || {
             let saved = file.save(&cursor);
             // Only now may another shipper have the cursors.
@@ -262,15 +284,20 @@ impl Desk {
     pub(crate) fn commit_failed(&mut self, error: &io::Error) {
         self.figures.lock().last_error = Some(format!("cursor not saved: {error}"));
         if !self.save_failed {
-            tracing::warn!(sink = self.name, %error, "Log cursor can't be saved, trying again every second");
+            tracing::warn!(sink = self.name, %error, "Log cursor can't be saved, the one before stays");
         }
         self.save_failed = true;
     }
 
     fn add_gaps(&mut self, gaps: Vec<Gap>) {
-        for mut gap in gaps {
-            gap.from = gap.from.or_else(|| self.last_time.clone());
-            tracing::warn!(sink = self.name, lines = gap.lines, exact = gap.exact, "{}", gap.marker());
+        for gap in gaps {
+            tracing::warn!(
+                sink = self.name,
+                lines = gap.lines,
+                exact = gap.exact,
+                "{}",
+                gap.marker()
+            );
             let mut figures = self.figures.lock();
             figures.lost += gap.lines;
             figures.lost_exact &= gap.exact;
@@ -282,7 +309,12 @@ impl Desk {
     /// Two that follow each other for the same reason are one: a dead sink must not gather a list.
     fn keep_gap(&mut self, gap: Gap) {
         let full = self.cursor.gaps.len() >= GAPS_MAX;
-        match self.cursor.gaps.last_mut() {
+        let waiting = self
+            .cursor
+            .gaps
+            .get_mut(self.telling..)
+            .and_then(<[Gap]>::last_mut);
+        match waiting {
             Some(last) if full || last.reason == gap.reason => {
                 last.lines += gap.lines;
                 last.bytes += gap.bytes;
@@ -293,14 +325,30 @@ impl Desk {
         }
     }
 
-    /// Gaps to be told in the stream.
-    pub(crate) fn gaps(&self) -> &[Gap] {
-        &self.cursor.gaps
+    /// Whether there are gaps to be told in the stream.
+    pub(crate) fn has_gaps(&self) -> bool {
+        !self.cursor.gaps.is_empty()
     }
 
-    /// They have been told.
-    pub(crate) fn gaps_told(&mut self, told: &[Gap]) {
-        self.cursor.gaps.retain(|gap| !told.contains(gap));
+    /// The gaps to be told now, as lines. They begin at the last line delivered, whenever they were found.
+    pub(crate) fn tell_gaps(&mut self, batch: &mut Batch) {
+        self.telling = self.cursor.gaps.len();
+        for gap in &mut self.cursor.gaps {
+            gap.from = gap.from.take().or_else(|| self.last_time.clone());
+            let time = gap.to.as_deref().or(gap.from.as_deref()).unwrap_or_default();
+            batch.push(Line {
+                time,
+                stream: Stream::Monopod,
+                text: &gap.marker(),
+            });
+        }
+    }
+
+    /// They have been told. Those found meanwhile stay.
+    pub(crate) fn gaps_told(&mut self) {
+        let told = self.telling.min(self.cursor.gaps.len());
+        self.cursor.gaps.drain(..told);
+        self.telling = 0;
     }
 
     pub(crate) fn stopping(&self) -> Option<Instant> {
@@ -338,7 +386,7 @@ impl Desk {
 
     /// Whether a look is due, so that "at the end" would be said too early.
     pub(crate) fn survey_due(&self) -> bool {
-        self.survey_due
+        self.survey_due && self.followed
     }
 
     /// Gives memory back while there's nothing to do.

@@ -69,7 +69,9 @@ impl LogsError {
 pub(crate) fn io_retry(error: &io::Error) -> Retry {
     use io::ErrorKind::{InvalidInput, IsADirectory, NotADirectory, PermissionDenied, ReadOnlyFilesystem};
     match error.kind() {
-        PermissionDenied | ReadOnlyFilesystem | NotADirectory | IsADirectory | InvalidInput => Retry::Permanent,
+        PermissionDenied | ReadOnlyFilesystem | NotADirectory | IsADirectory | InvalidInput => {
+            Retry::Permanent
+        }
         // A missing directory can still be made, and ErrorKind can't be matched exhaustively.
         _ => Retry::Transient,
     }
@@ -81,7 +83,10 @@ mod tests {
 
     #[test]
     fn tells_transient_from_permanent() {
-        let watch = |kind: io::ErrorKind| LogsError::Watch { path: "/x".into(), source: kind.into() };
+        let watch = |kind: io::ErrorKind| LogsError::Watch {
+            path: "/x".into(),
+            source: kind.into(),
+        };
         assert_eq!(watch(io::ErrorKind::NotFound).retry(), Retry::Transient);
         assert_eq!(watch(io::ErrorKind::PermissionDenied).retry(), Retry::Permanent);
         assert_eq!(LogsError::Busy { path: "/x".into() }.retry(), Retry::Transient);
@@ -90,7 +95,13 @@ mod tests {
 
     #[test]
     fn says_what_and_where_and_leaves_why_to_the_source() {
-        let error = LogsError::Watch { path: "/x/y".into(), source: io::Error::from_raw_os_error(28) };
-        assert_eq!(error.to_string(), "cannot watch /x/y, the directory of a container's log");
+        let error = LogsError::Watch {
+            path: "/x/y".into(),
+            source: io::Error::from_raw_os_error(28),
+        };
+        assert_eq!(
+            error.to_string(),
+            "cannot watch /x/y, the directory of a container's log"
+        );
     }
 }

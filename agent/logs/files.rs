@@ -26,10 +26,17 @@ impl LogFile {
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let metadata = file.metadata()?;
-        let since_epoch = metadata.created().ok().and_then(|birth| birth.duration_since(UNIX_EPOCH).ok());
+        let since_epoch = metadata
+            .created()
+            .ok()
+            .and_then(|birth| birth.duration_since(UNIX_EPOCH).ok());
         let birth = since_epoch.and_then(|birth| u64::try_from(birth.as_nanos()).ok());
-        let identity =
-            FileIdentity { device: metadata.dev(), inode: metadata.ino(), birth, first_record: None };
+        let identity = FileIdentity {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            birth,
+            first_record: None,
+        };
         let mut opened = Self { file, identity };
         opened.look_at_first_record()?;
         Ok(opened)
@@ -99,7 +106,9 @@ impl LogFile {
 /// met twice but none is missed. Compressed files (`.gz`) are not ours to read: the container is made without.
 pub(crate) fn scan(newest: &Path) -> io::Result<VecDeque<LogFile>> {
     let mut found: VecDeque<LogFile> = VecDeque::new();
-    let Some(highest) = highest_number(newest)? else { return Ok(found) };
+    let Some(highest) = highest_number(newest)? else {
+        return Ok(found);
+    };
     for number in 0..=highest.saturating_add(1) {
         let opened = match LogFile::open(&numbered(newest, number)) {
             Ok(opened) => opened,
@@ -125,7 +134,8 @@ pub(crate) fn numbered(path: &Path, number: usize) -> std::path::PathBuf {
 
 /// The highest number among the rotated files, 0 if there is none; none if the directory is gone.
 pub(crate) fn highest_number(newest: &Path) -> io::Result<Option<usize>> {
-    let (Some(directory), Some(name)) = (newest.parent(), newest.file_name().and_then(|name| name.to_str())) else {
+    let (Some(directory), Some(name)) = (newest.parent(), newest.file_name().and_then(|name| name.to_str()))
+    else {
         return Ok(None);
     };
     let entries = match std::fs::read_dir(directory) {
@@ -136,7 +146,10 @@ pub(crate) fn highest_number(newest: &Path) -> io::Result<Option<usize>> {
     let mut highest = 0;
     for entry in entries {
         let entry = entry?.file_name();
-        let suffix = entry.to_str().and_then(|entry| entry.strip_prefix(name)).and_then(|rest| rest.strip_prefix('.'));
+        let suffix = entry
+            .to_str()
+            .and_then(|entry| entry.strip_prefix(name))
+            .and_then(|rest| rest.strip_prefix('.'));
         highest = highest.max(suffix.and_then(|suffix| suffix.parse().ok()).unwrap_or(0));
     }
     Ok(Some(highest))

@@ -20,14 +20,21 @@ pub(crate) struct Lock(#[expect(dead_code, reason = "held, never used")] Flock<F
 
 impl Lock {
     pub(crate) async fn take(directory: &Path) -> Result<Self, LogsError> {
-        let failed = |source: io::Error| LogsError::StateDir { path: directory.to_owned(), source };
+        let failed = |source: io::Error| LogsError::StateDir {
+            path: directory.to_owned(),
+            source,
+        };
         let mut file = File::create(directory.join("lock")).map_err(failed)?;
         let deadline = Instant::now() + PATIENCE;
         loop {
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 Ok(lock) => return Ok(Self(lock)),
                 Err((back, Errno::EWOULDBLOCK)) if Instant::now() < deadline => file = back,
-                Err((_, Errno::EWOULDBLOCK)) => return Err(LogsError::Busy { path: directory.to_owned() }),
+                Err((_, Errno::EWOULDBLOCK)) => {
+                    return Err(LogsError::Busy {
+                        path: directory.to_owned(),
+                    });
+                }
                 Err((_, errno)) => return Err(failed(errno.into())),
             }
             tokio::time::sleep(Duration::from_millis(20)).await;

@@ -107,11 +107,18 @@ impl Shipper {
 
     async fn start_with(options: Options, policy: RotationPolicy) -> Result<Self, LogsError> {
         let directory = &options.state_dir;
-        tokio::fs::create_dir_all(directory).await.map_err(|source| state_dir(directory, source))?;
+        tokio::fs::create_dir_all(directory)
+            .await
+            .map_err(|source| state_dir(directory, source))?;
         let lock = Arc::new(Lock::take(directory).await?);
         let (changed, changes) = watch::channel(Changes::default());
         let (sinks, container) = (Vec::new(), Mutex::new(None));
-        let mut shipper = Self { sinks, watcher: Watcher::new(), tasks: JoinSet::new(), container };
+        let mut shipper = Self {
+            sinks,
+            watcher: Watcher::new(),
+            tasks: JoinSet::new(),
+            container,
+        };
         if let Some(path) = &options.application_log {
             let sink = |figures| ApplicationLog::new(path, policy, figures);
             shipper.add(sink, directory, &changes, &lock)?;
@@ -135,8 +142,16 @@ impl Shipper {
         let figures = Figures::new(S::NAME, S::GUARANTEE);
         let (orders, commands) = mpsc::channel(ORDERS);
         let file = CursorFile::new(directory, S::NAME);
-        let pump = Pump::new(sink(figures.clone()), file, figures.clone(), commands, changes.clone(), Arc::clone(lock));
-        self.tasks.spawn(pump.map_err(|source| state_dir(directory, source))?.run());
+        let pump = Pump::new(
+            sink(figures.clone()),
+            file,
+            figures.clone(),
+            commands,
+            changes.clone(),
+            Arc::clone(lock),
+        );
+        self.tasks
+            .spawn(pump.map_err(|source| state_dir(directory, source))?.run());
         self.sinks.push(Feed { orders, figures });
         Ok(())
     }
@@ -145,15 +160,27 @@ impl Shipper {
     /// directory has to exist, the file needn't yet. The log followed before is read to its end first. The same
     /// container started again just goes on.
     pub async fn follow(&self, container_id: &str, log_path: &Path) -> Result<(), LogsError> {
-        let bad_path = || LogsError::LogPath { path: log_path.to_owned() };
-        let path = log_path.to_str().filter(|_| log_path.file_name().is_some()).ok_or_else(bad_path)?;
+        let bad_path = || LogsError::LogPath {
+            path: log_path.to_owned(),
+        };
+        let path = log_path
+            .to_str()
+            .filter(|_| log_path.file_name().is_some())
+            .ok_or_else(bad_path)?;
         let directory = log_path.parent().ok_or_else(bad_path)?;
-        self.watcher
-            .watch(directory)
-            .map_err(|source| LogsError::Watch { path: directory.to_owned(), source })?;
-        let source = Source { container: container_id.to_owned(), path: path.to_owned() };
+        self.watcher.watch(directory).map_err(|source| LogsError::Watch {
+            path: directory.to_owned(),
+            source,
+        })?;
+        let source = Source {
+            container: container_id.to_owned(),
+            path: path.to_owned(),
+        };
         for sink in &self.sinks {
-            sink.orders.send(Command::Follow(source.clone())).await.map_err(|_closed| LogsError::Stopped)?;
+            sink.orders
+                .send(Command::Follow(source.clone()))
+                .await
+                .map_err(|_closed| LogsError::Stopped)?;
         }
         *self.container.lock().unwrap_or_else(PoisonError::into_inner) = Some(source.container);
         Ok(())
@@ -179,7 +206,10 @@ impl Shipper {
             if !sink.drained(reply, deadline).await {
                 let status = sink.figures.snapshot();
                 if status.guarantee == Guarantee::Acknowledged {
-                    behind.get_or_insert(Drained::Behind { sink: status.name, bytes: status.behind_bytes });
+                    behind.get_or_insert(Drained::Behind {
+                        sink: status.name,
+                        bytes: status.behind_bytes,
+                    });
                 }
             }
         }
@@ -200,7 +230,11 @@ impl Shipper {
     /// The figures since the start of the agent.
     pub fn status(&self) -> LogsStatus {
         LogsStatus {
-            container: self.container.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            container: self
+                .container
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clone(),
             sinks: self.sinks.iter().map(|sink| sink.figures.snapshot()).collect(),
         }
     }
@@ -217,14 +251,18 @@ impl Shipper {
         let patience = deadline + Duration::from_secs(1);
         let ended = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout_at(patience, ended).await.is_err() {
-            tracing::warn!("Log shipping didn't end in time, some lines may be shipped twice after the next start");
+            tracing::warn!(
+                "Log shipping didn't end in time, some lines may be shipped twice after the next start"
+            );
         }
     }
 
     /// The last lines of a container's own log, for the reason of a failure. Works without following it.
     pub async fn tail(log_path: &Path, lines: usize) -> Vec<String> {
         let path = log_path.to_owned();
-        tokio::task::spawn_blocking(move || tail::tail(&path, lines)).await.unwrap_or_default()
+        tokio::task::spawn_blocking(move || tail::tail(&path, lines))
+            .await
+            .unwrap_or_default()
     }
 }
 
@@ -245,5 +283,8 @@ impl Feed {
 }
 
 fn state_dir(path: &Path, source: std::io::Error) -> LogsError {
-    LogsError::StateDir { path: path.to_owned(), source }
+    LogsError::StateDir {
+        path: path.to_owned(),
+        source,
+    }
 }

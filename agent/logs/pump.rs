@@ -16,16 +16,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use monopod_core::logs::{Batch, Line, Stream};
+use monopod_core::logs::{Batch, Stream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::cursor_file::CursorFile;
 use super::desk::{Command, Desk};
 use super::lock::Lock;
 use super::sinks::Sink;
 use super::status::Figures;
 use super::watcher::Changes;
-use super::cursor_file::CursorFile;
 
 /// At most this much is delivered twice by a sink that can't tell, and at most this often a disk is synced.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
@@ -53,7 +53,13 @@ impl<S: Sink> Pump<S> {
         lock: Arc<Lock>,
     ) -> std::io::Result<Self> {
         let desk = Desk::new(S::NAME, cursor_file, figures, commands, changes, lock)?;
-        Ok(Self { sink, desk, batch: Batch::default(), restored: false, commit_at: None })
+        Ok(Self {
+            sink,
+            desk,
+            batch: Batch::default(),
+            restored: false,
+            commit_at: None,
+        })
     }
 
     /// Runs until told to stop.
@@ -76,7 +82,7 @@ impl<S: Sink> Pump<S> {
         if self.desk.trouble {
             return self.wait(Some(Instant::now() + RETRY_READ)).await;
         }
-        if self.restored && !self.desk.gaps().is_empty() {
+        if self.restored && self.desk.has_gaps() {
             return self.tell_gaps().await;
         }
         let filled = self.desk.fill(&mut self.batch).await;
@@ -87,7 +93,7 @@ impl<S: Sink> Pump<S> {
             self.desk.settle();
             self.commit_soon();
         }
-        if filled.at_end && self.desk.gaps().is_empty() && !self.desk.trouble && !self.desk.survey_due() {
+        if filled.at_end && !self.desk.has_gaps() && !self.desk.trouble && !self.desk.survey_due() {
             self.at_end().await;
         }
         if self.commit_at.is_some_and(|at| at <= Instant::now()) {
@@ -100,7 +106,9 @@ impl<S: Sink> Pump<S> {
         if self.commit_at.is_some() && self.sink.wants_commit(&self.batch) {
             self.commit().await;
         }
-        let Self { sink, desk, batch, .. } = self;
+        let Self {
+            sink, desk, batch, ..
+        } = self;
         let delivered = {
             let delivery = sink.deliver(batch);
             tokio::pin!(delivery);
@@ -116,7 +124,10 @@ impl<S: Sink> Pump<S> {
             }
         };
         if delivered {
-            let lines = batch.lines().filter(|line| line.stream != Stream::Monopod).count();
+            let lines = batch
+                .lines()
+                .filter(|line| line.stream != Stream::Monopod)
+                .count();
             desk.figures.lock().delivered += lines as u64;
             if let Some(last) = batch.last().filter(|_| lines > 0) {
                 desk.last_time = Some(last.time.to_owned());
@@ -129,17 +140,13 @@ impl<S: Sink> Pump<S> {
     /// Writes a marker for each gap. Saved before it's written: a kill in between must neither lose a marker nor
     /// confuse a sink that replays.
     async fn tell_gaps(&mut self) {
+        self.batch.clear();
         self.desk.settle();
+        self.desk.tell_gaps(&mut self.batch);
         self.commit_soon();
         self.commit().await;
-        let told = self.desk.gaps().to_vec();
-        self.batch.clear();
-        for gap in &told {
-            let time = gap.to.as_deref().or(gap.from.as_deref()).unwrap_or_default();
-            self.batch.push(Line { time, stream: Stream::Monopod, text: &gap.marker() });
-        }
         if self.deliver().await {
-            self.desk.gaps_told(&told);
+            self.desk.gaps_told();
             self.commit_soon();
         }
     }
@@ -175,7 +182,8 @@ impl<S: Sink> Pump<S> {
     }
 
     fn commit_soon(&mut self) {
-        self.commit_at.get_or_insert_with(|| Instant::now() + COMMIT_EVERY);
+        self.commit_at
+            .get_or_insert_with(|| Instant::now() + COMMIT_EVERY);
     }
 
     /// The sink first, the cursor file second. What fails is tried again a second later.

@@ -55,14 +55,25 @@ pub(crate) struct Filled {
 impl Reader {
     pub(crate) fn new(source: &Source) -> Self {
         let (queue, buffer) = (VecDeque::new(), Vec::new());
-        Self { path: source.path.clone().into(), queue, offset: 0, joiner: Joiner::default(), buffer, resumed: false }
+        Self {
+            path: source.path.clone().into(),
+            queue,
+            offset: 0,
+            joiner: Joiner::default(),
+            buffer,
+            resumed: false,
+        }
     }
 
     /// Looks which files there are, and says what is found to be lost. The first time the cursor says where to
     /// begin.
     pub(crate) fn survey(&mut self, cursor: &Cursor) -> io::Result<Vec<Gap>> {
         let found = scan(&self.path)?;
-        let mut gaps = if self.resumed { self.follow(found) } else { self.begin(cursor, found)? };
+        let mut gaps = if self.resumed {
+            self.follow(found)
+        } else {
+            self.begin(cursor, found)?
+        };
         while self.queue.iter().take(2).filter(|file| file.unlinked()).count() == 2 {
             let gap = self.count_rest()?;
             self.next_file();
@@ -76,11 +87,16 @@ impl Reader {
     fn begin(&mut self, cursor: &Cursor, mut found: VecDeque<LogFile>) -> io::Result<Vec<Gap>> {
         let mut present = Vec::with_capacity(found.len());
         for file in found.iter_mut().rev() {
-            present.push(PresentFile { identity: file.identity(), size: file.len()? });
+            present.push(PresentFile {
+                identity: file.identity(),
+                size: file.len()?,
+            });
         }
         let resume = resume(cursor.position.as_ref(), &cursor.ahead, &present);
         // `present` is newest first, the queue oldest first.
-        let older = resume.file.map_or(0, |index| present.len().saturating_sub(index + 1));
+        let older = resume
+            .file
+            .map_or(0, |index| present.len().saturating_sub(index + 1));
         self.queue = found.split_off(older);
         self.offset = resume.offset;
         if let Some(position) = cursor.position.as_ref().filter(|_| resume.continues) {
@@ -102,12 +118,19 @@ impl Reader {
         // Everything was renamed away between two looks: other files may have come and gone.
         let missed = known.is_none() && !newer.is_empty() && newest.unlinked();
         self.queue.extend(newer);
-        if missed { vec![Gap::unknown(GapReason::RotatedAway)] } else { Vec::new() }
+        if missed {
+            vec![Gap::unknown(GapReason::RotatedAway)]
+        } else {
+            Vec::new()
+        }
     }
 
     /// Reads the rest of the current file only to know what is lost.
     fn count_rest(&mut self) -> io::Result<Gap> {
-        let mut gap = Gap { exact: true, ..Gap::unknown(GapReason::RotatedAway) };
+        let mut gap = Gap {
+            exact: true,
+            ..Gap::unknown(GapReason::RotatedAway)
+        };
         let mut batch = Batch::default();
         loop {
             let read = self.decode_chunk(&mut batch)?;
@@ -132,7 +155,11 @@ impl Reader {
             let closed = self.queue.len() > 1;
             if let Some(gap) = self.check_truncated()? {
                 // Told before the lines behind it are read.
-                return Ok(Filled { moved: true, gaps: vec![gap], ..filled });
+                return Ok(Filled {
+                    moved: true,
+                    gaps: vec![gap],
+                    ..filled
+                });
             }
             let read = self.decode_chunk(batch)?;
             filled.garbage += read.garbage;
@@ -153,7 +180,9 @@ impl Reader {
 
     /// A file that got shorter is either one that lost a tail we have read, or one that began anew.
     fn check_truncated(&mut self) -> io::Result<Option<Gap>> {
-        let Some(file) = self.queue.front_mut() else { return Ok(None) };
+        let Some(file) = self.queue.front_mut() else {
+            return Ok(None);
+        };
         let length = file.len()?;
         if length >= self.offset {
             return Ok(None);
@@ -173,14 +202,20 @@ impl Reader {
     }
 
     fn decode_chunk(&mut self, batch: &mut Batch) -> io::Result<Chunk> {
-        let Some(file) = self.queue.front() else { return Ok(Chunk::default()) };
+        let Some(file) = self.queue.front() else {
+            return Ok(Chunk::default());
+        };
         let mut size = CHUNK;
         loop {
             self.buffer.resize(size, 0);
             let read = file.read_at(&mut self.buffer, self.offset)?;
             let bytes = self.buffer.get(..read).unwrap_or_default();
             let decoded = self.joiner.decode(bytes, CHUNK, batch);
-            let mut chunk = Chunk { consumed: decoded.consumed, garbage: decoded.garbage, torn: false };
+            let mut chunk = Chunk {
+                consumed: decoded.consumed,
+                garbage: decoded.garbage,
+                torn: false,
+            };
             if chunk.consumed == 0 && read == size {
                 if size < RECORD_MAX {
                     size *= 2;
@@ -206,12 +241,22 @@ impl Reader {
 
     pub(crate) fn position(&mut self) -> Option<Position> {
         let file = self.queue.front_mut()?.identity();
-        Some(Position { file, offset: self.offset, partials: self.joiner.partials().to_vec() })
+        Some(Position {
+            file,
+            offset: self.offset,
+            partials: self.joiner.partials().to_vec(),
+        })
     }
 
     /// The files from the current one on, with their lengths.
     pub(crate) fn ahead(&mut self) -> Vec<AheadFile> {
-        self.queue.iter_mut().map(|file| AheadFile { file: file.identity(), size: file.len().unwrap_or(0) }).collect()
+        self.queue
+            .iter_mut()
+            .map(|file| AheadFile {
+                file: file.identity(),
+                size: file.len().unwrap_or(0),
+            })
+            .collect()
     }
 
     /// Bytes of the files that are open and not read.

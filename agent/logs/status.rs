@@ -112,7 +112,10 @@ impl Figures {
             SinkState::Ok => now,
             SinkState::Retrying { since, .. } => *since,
         };
-        status.state = SinkState::Retrying { since, error: error.to_owned() };
+        status.state = SinkState::Retrying {
+            since,
+            error: error.to_owned(),
+        };
         status.last_error = Some(error.to_owned());
         first
     }
@@ -135,7 +138,10 @@ mod tests {
         let figures = Figures::new("x", Guarantee::BestEffort);
         assert!(figures.failed("gone", 10));
         assert!(!figures.failed("still gone", 20));
-        let state = SinkState::Retrying { since: 10, error: "still gone".into() };
+        let state = SinkState::Retrying {
+            since: 10,
+            error: "still gone".into(),
+        };
         assert_eq!(figures.snapshot().state, state);
         assert!(figures.recovered());
         assert!(!figures.recovered());

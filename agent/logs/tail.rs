@@ -29,11 +29,22 @@ fn last_lines(file: &LogFile) -> std::io::Result<Vec<String>> {
     let read = file.read_at(&mut bytes, start)?;
     bytes.truncate(read);
     // The window begins in the middle of a record.
-    let first = if start == 0 { 0 } else { bytes.iter().position(|byte| *byte == b'\n').map_or(read, |at| at + 1) };
+    let first = if start == 0 {
+        0
+    } else {
+        bytes
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .map_or(read, |at| at + 1)
+    };
     let (mut joiner, mut batch) = (Joiner::default(), Batch::default());
     joiner.decode(bytes.get(first..).unwrap_or_default(), usize::MAX, &mut batch);
     joiner.flush(&mut batch);
-    Ok(batch.lines().filter(|line| line.stream != Stream::Monopod).map(|line| line.text.to_owned()).collect())
+    Ok(batch
+        .lines()
+        .filter(|line| line.stream != Stream::Monopod)
+        .map(|line| line.text.to_owned())
+        .collect())
 }
 
 #[cfg(test)]
@@ -51,7 +62,10 @@ mod tests {
         engine.write("a");
         engine.record("no end", "stderr");
         let lines = tail(engine.path(), 4);
-        assert!(lines[0].starts_with("4998 ") && lines[1].starts_with("4999 "), "{lines:?}");
+        assert!(
+            lines[0].starts_with("4998 ") && lines[1].starts_with("4999 "),
+            "{lines:?}"
+        );
         assert_eq!(lines[2..], ["a", "no end"]);
     }
 }

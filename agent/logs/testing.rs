@@ -1,7 +1,5 @@
 //! What the tests of this module share: a directory that goes away, and an engine that writes and rotates.
 
-#![expect(clippy::unwrap_used, reason = "a test that can't set itself up has to stop")]
-
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -15,7 +13,11 @@ pub(crate) struct TempDir(PathBuf);
 impl TempDir {
     pub(crate) fn new() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let name = format!("monopod-logs-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let name = format!(
+            "monopod-logs-{}-{}",
+            std::process::id(),
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        );
         let path = std::env::temp_dir().join(name);
         std::fs::create_dir_all(&path).unwrap();
         Self(path)
@@ -44,7 +46,12 @@ pub(crate) struct EngineLog {
 impl EngineLog {
     pub(crate) fn new(directory: &Path, keep: usize) -> Self {
         std::fs::create_dir_all(directory).unwrap();
-        Self { path: directory.join("x-json.log"), file: None, keep, written: 0 }
+        Self {
+            path: directory.join("x-json.log"),
+            file: None,
+            keep,
+            written: 0,
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -63,8 +70,17 @@ impl EngineLog {
     }
 
     pub(crate) fn raw(&mut self, bytes: &str) {
-        let open = || OpenOptions::new().append(true).create(true).open(&self.path).unwrap();
-        self.file.get_or_insert_with(open).write_all(bytes.as_bytes()).unwrap();
+        let open = || {
+            OpenOptions::new()
+                .append(true)
+                .create(true)
+                .open(&self.path)
+                .unwrap()
+        };
+        self.file
+            .get_or_insert_with(open)
+            .write_all(bytes.as_bytes())
+            .unwrap();
     }
 
     pub(crate) fn rotate(&mut self) {

@@ -1,1 +1,449 @@
-//! The whole of it.
+//! The whole of it, with real files, real rotation and real sockets.
+
+use std::path::Path;
+use std::time::Duration;
+
+use tokio::net::UnixDatagram;
+
+use super::testing::{EngineLog, TempDir, until};
+use super::*;
+
+const SMALL: RotationPolicy = RotationPolicy {
+    max_size: 20_000,
+    keep: 1_000,
+    total: 1 << 30,
+};
+
+struct Rig {
+    dir: TempDir,
+    engine: EngineLog,
+}
+
+impl Rig {
+    fn new() -> Self {
+        let dir = TempDir::new();
+        let engine = EngineLog::new(&dir.path().join("container"), 4);
+        Self { dir, engine }
+    }
+
+    fn log(&self) -> PathBuf {
+        self.dir.path().join("application.log")
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.dir.path().join("socket")
+    }
+
+    fn options(&self) -> Options {
+        Options {
+            application_id: "my-app".into(),
+            hostname: "host".into(),
+            state_dir: self.dir.path().join("state"),
+            application_log: Some(self.log()),
+            syslog_socket: None,
+        }
+    }
+
+    fn options_with_syslog(&self) -> Options {
+        Options {
+            syslog_socket: Some(self.socket()),
+            ..self.options()
+        }
+    }
+
+    async fn start(&self, options: Options) -> Shipper {
+        let shipper = Shipper::start_with(options, SMALL).await.unwrap();
+        shipper.follow("c1", self.engine.path()).await.unwrap();
+        shipper
+    }
+
+    /// All of application.log, oldest first.
+    fn shipped(&self) -> Vec<String> {
+        let highest = files::highest_number(&self.log()).unwrap().unwrap();
+        let texts = (0..=highest)
+            .rev()
+            .map(|n| std::fs::read(files::numbered(&self.log(), n)).unwrap_or_default());
+        let text = String::from_utf8(texts.collect::<Vec<_>>().concat()).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    fn numbered_lines(&self) -> Vec<String> {
+        (1..=self.engine.written)
+            .map(|number| format!("line {number}"))
+            .collect()
+    }
+
+    fn write(&mut self, count: usize) {
+        for _ in 0..count {
+            self.engine.write(&format!("line {}", self.engine.written + 1));
+        }
+    }
+}
+
+fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(10)
+}
+
+fn sink(shipper: &Shipper, name: &str) -> SinkStatus {
+    shipper
+        .status()
+        .sinks
+        .into_iter()
+        .find(|sink| sink.name == name)
+        .unwrap()
+}
+
+fn retrying(shipper: &Shipper, name: &str) -> bool {
+    sink(shipper, name).state != SinkState::Ok
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_line_once_over_rotations_and_kills() {
+    let mut rig = Rig::new();
+    for round in 0..12_usize {
+        let shipper = rig.start(rig.options()).await;
+        for _ in 0..3 {
+            rig.write(700 + 131 * round);
+            rig.engine.rotate();
+            // Not more than what the engine keeps may be unread, or there'd be a gap.
+            let most = rig.engine.written - 700;
+            until("lines of older files", || rig.shipped().len() as u64 >= most).await;
+            rig.write(97 * round % 300);
+        }
+        if round % 3 == 1 {
+            // Past a commit, so that kills happen on both sides of one.
+            tokio::time::sleep(Duration::from_millis(1100)).await;
+            rig.write(400);
+        }
+        drop(shipper);
+        rig.write(50);
+    }
+    let shipper = rig.start(rig.options()).await;
+    assert_eq!(shipper.drain(soon()).await, Drained::Complete);
+    assert_eq!(sink(&shipper, "application-log").behind_bytes, 0);
+    shipper.stop(soon()).await;
+    let (shipped, expected) = (rig.shipped(), rig.numbered_lines());
+    let differs = shipped
+        .iter()
+        .zip(&expected)
+        .position(|(shipped, expected)| shipped != expected);
+    assert_eq!((differs, shipped.len()), (None, expected.len()));
+}
+
+#[tokio::test]
+async fn a_stop_saves_the_cursor_and_a_new_start_repeats_nothing() {
+    let mut rig = Rig::new();
+    rig.write(100);
+    let shipper = rig.start(rig.options()).await;
+    until("lines", || rig.shipped().len() == 100).await;
+    shipper.stop(soon()).await;
+    rig.write(100);
+    let shipper = rig.start(rig.options()).await;
+    assert_eq!(shipper.drain(soon()).await, Drained::Complete);
+    assert_eq!(sink(&shipper, "application-log").delivered, 100);
+    assert_eq!(rig.shipped(), rig.numbered_lines());
+}
+
+#[tokio::test]
+async fn lost_lines_are_counted_exactly_while_we_live() {
+    let mut rig = Rig::new();
+    let away = rig.dir.path().join("not/there/yet");
+    let options = Options {
+        application_log: Some(away.join("application.log")),
+        ..rig.options()
+    };
+    rig.write(1);
+    let shipper = rig.start(options).await;
+    until("an outage", || retrying(&shipper, "application-log")).await;
+    let seen = |shipper: &Shipper| {
+        let status = sink(shipper, "application-log");
+        (status.behind_bytes, status.lost)
+    };
+    for _ in 0..8 {
+        let before = seen(&shipper);
+        rig.write(100);
+        rig.engine.rotate();
+        // Two rotations between two looks may hide a file.
+        until("a look", || seen(&shipper) != before).await;
+    }
+    assert!(matches!(
+        shipper.drain(Instant::now()).await,
+        Drained::Behind { bytes: 1.., .. }
+    ));
+    std::fs::create_dir_all(&away).unwrap();
+    rig.write(10);
+    assert_eq!(shipper.drain(soon()).await, Drained::Complete);
+    let status = sink(&shipper, "application-log");
+    assert_eq!(
+        (status.delivered + status.lost, status.lost_exact),
+        (rig.engine.written, true)
+    );
+    let text = std::fs::read_to_string(away.join("application.log")).unwrap();
+    let marker = format!("monopod: {} log lines lost between ", status.lost);
+    assert_eq!(
+        text.lines().filter(|line| line.starts_with(&marker)).count(),
+        1,
+        "{text}"
+    );
+    assert_eq!(text.lines().count() as u64, status.delivered + 1);
+    assert!(status.lost >= 300, "{status:?}");
+}
+
+#[tokio::test]
+async fn lost_lines_of_our_absence_are_a_gap_of_unknown_size() {
+    let mut rig = Rig::new();
+    rig.write(100);
+    let shipper = rig.start(rig.options()).await;
+    until("lines", || rig.shipped().len() == 100).await;
+    shipper.stop(soon()).await;
+    for _ in 0..9 {
+        rig.write(10);
+        rig.engine.rotate();
+    }
+    let shipper = rig.start(rig.options()).await;
+    assert_eq!(shipper.drain(soon()).await, Drained::Complete);
+    let shipped = rig.shipped();
+    let marker =
+        "monopod: an unknown number of log lines lost after 2026-01-02T03:04:05.000000100Z: rotated away";
+    assert!(shipped[100].starts_with(marker), "{}", shipped[100]);
+    assert_eq!(shipped[101..], rig.numbered_lines()[160..]);
+    assert!(!sink(&shipper, "application-log").lost_exact);
+}
+
+#[tokio::test]
+async fn a_torn_cursor_means_lines_twice_and_none_lost() {
+    let mut rig = Rig::new();
+    rig.write(10);
+    let shipper = rig.start(rig.options()).await;
+    assert_eq!(shipper.drain(soon()).await, Drained::Complete);
+    shipper.stop(soon()).await;
+    let path = rig.dir.path().join("state/application-log.cursor");
+    let cursor = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &cursor[..cursor.len() / 2]).unwrap();
+    let shipper = rig.start(rig.options()).await;
+    assert_eq!(shipper.drain(soon()).await, Drained::Complete);
+    assert_eq!(
+        rig.shipped(),
+        [rig.numbered_lines(), rig.numbered_lines()].concat()
+    );
+}
+
+#[tokio::test]
+async fn cut_lines_are_joined_over_a_kill_and_torn_records_wait() {
+    let mut rig = Rig::new();
+    let shipper = rig.start(rig.options()).await;
+    rig.engine.record("first half, ", "stdout");
+    rig.engine.record("other\n", "stderr");
+    until("a line", || rig.shipped().len() == 1).await;
+    assert_eq!(shipper.drain(soon()).await, Drained::Complete);
+    drop(shipper);
+    let shipper = rig.start(rig.options()).await;
+    rig.engine.record("second half\n", "stdout");
+    rig.engine.raw("{\"log\":\"torn, ");
+    until("the joined line", || rig.shipped().len() == 2).await;
+    assert_eq!(shipper.drain(soon()).await, Drained::Complete);
+    rig.engine
+        .raw("not lost\\n\",\"stream\":\"stdout\",\"time\":\"t\"}\n");
+    until("the torn line", || rig.shipped().len() == 3).await;
+    assert_eq!(
+        rig.shipped(),
+        ["other", "first half, second half", "torn, not lost"]
+    );
+}
+
+#[tokio::test]
+async fn another_container_begins_when_the_first_is_read() {
+    let mut rig = Rig::new();
+    rig.write(500);
+    let mut second = EngineLog::new(&rig.dir.path().join("second"), 4);
+    let shipper = rig.start(rig.options()).await;
+    rig.engine.record("no end", "stdout");
+    shipper.follow("c2", second.path()).await.unwrap();
+    second.write("second begins");
+    until("both", || rig.shipped().len() == 502).await;
+    assert_eq!(rig.shipped()[500..], ["no end", "second begins"]);
+    // Its restart is nothing new.
+    shipper.follow("c2", second.path()).await.unwrap();
+    drop(shipper);
+    std::fs::remove_dir_all(rig.engine.path().parent().unwrap()).unwrap();
+    let shipper = Shipper::start_with(rig.options(), SMALL).await.unwrap();
+    shipper.follow("c2", second.path()).await.unwrap();
+    second.write("still there");
+    assert_eq!(shipper.drain(soon()).await, Drained::Complete);
+    let shipped = rig.shipped();
+    assert_eq!(shipped.last().unwrap(), "still there");
+    assert_eq!(shipper.status().container.as_deref(), Some("c2"));
+}
+
+#[tokio::test]
+async fn a_recorded_gap_is_in_the_stream() {
+    let mut rig = Rig::new();
+    rig.write(3);
+    let shipper = rig.start(rig.options()).await;
+    until("lines", || rig.shipped().len() == 3).await;
+    shipper.record_gap("the engine died");
+    until("the marker", || rig.shipped().len() == 4).await;
+    let marker = rig.shipped().pop().unwrap();
+    assert!(
+        marker.starts_with("monopod: an unknown number of log lines lost between 2026-01-02T"),
+        "{marker}"
+    );
+    assert!(marker.ends_with(": the engine died"), "{marker}");
+}
+
+#[tokio::test]
+async fn a_full_disk_makes_lines_wait() {
+    let mut rig = Rig::new();
+    rig.write(3);
+    let shipper = rig
+        .start(Options {
+            application_log: Some("/dev/full".into()),
+            ..rig.options()
+        })
+        .await;
+    until("an outage", || retrying(&shipper, "application-log")).await;
+    let status = sink(&shipper, "application-log");
+    assert!(status.last_error.unwrap().contains("No space left"));
+    assert_eq!((status.delivered, status.lost), (0, 0));
+    let drained = shipper.drain(Instant::now() + Duration::from_millis(50)).await;
+    assert_eq!(
+        drained,
+        Drained::Behind {
+            sink: "application-log",
+            bytes: rig.engine.len()
+        }
+    );
+    shipper.stop(Instant::now() + Duration::from_millis(50)).await;
+    let shipper = rig.start(rig.options()).await;
+    assert_eq!(shipper.drain(soon()).await, Drained::Complete);
+    assert_eq!(rig.shipped(), rig.numbered_lines());
+}
+
+#[tokio::test]
+async fn only_one_ships_at_a_time() {
+    let rig = Rig::new();
+    let first = rig.start(rig.options()).await;
+    let second = tokio::spawn(Shipper::start(rig.options()));
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!second.is_finished());
+    first.stop(soon()).await;
+    second.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_reader_of_the_socket_that_hangs_holds_nobody_else() {
+    let mut rig = Rig::new();
+    let _reads_nothing = UnixDatagram::bind(rig.socket()).unwrap();
+    let shipper = rig.start(rig.options_with_syslog()).await;
+    for _ in 0..4 {
+        rig.write(2_000);
+        assert!(until_shipped(&rig).await);
+    }
+    assert_eq!(shipper.drain(soon()).await, Drained::Complete);
+    assert_eq!(rig.shipped(), rig.numbered_lines());
+    assert!(retrying(&shipper, "syslog"));
+    assert!(sink(&shipper, "syslog").behind_bytes > 0);
+}
+
+async fn until_shipped(rig: &Rig) -> bool {
+    until("application.log", || {
+        rig.shipped().len() as u64 == rig.engine.written
+    })
+    .await;
+    true
+}
+
+fn received(socket: &UnixDatagram, into: &mut Vec<String>) {
+    let mut buffer = [0; 16 * 1024];
+    while let Ok(length) = socket.try_recv(&mut buffer) {
+        into.push(String::from_utf8(buffer[..length].to_vec()).unwrap());
+    }
+}
+
+fn texts(messages: &[String]) -> Vec<String> {
+    messages
+        .iter()
+        .map(|message| message.split_once(" my-app: ").unwrap().1.to_owned())
+        .collect()
+}
+
+async fn receive(socket: &UnixDatagram, count: usize) -> Vec<String> {
+    let mut messages = Vec::new();
+    let deadline = soon();
+    while messages.len() < count {
+        tokio::time::timeout_at(deadline, socket.readable())
+            .await
+            .expect("messages in time")
+            .unwrap();
+        received(socket, &mut messages);
+    }
+    messages
+}
+
+#[tokio::test]
+async fn syslog_away_and_back_loses_nothing() {
+    let mut rig = Rig::new();
+    let options = Options {
+        application_log: None,
+        ..rig.options_with_syslog()
+    };
+    rig.write(700);
+    let shipper = rig.start(options).await;
+    until("an outage", || retrying(&shipper, "syslog")).await;
+    assert_eq!(
+        shipper.drain(soon()).await,
+        Drained::Complete,
+        "no acknowledged sink is behind"
+    );
+    let socket = UnixDatagram::bind(rig.socket()).unwrap();
+    let mut messages = receive(&socket, 700).await;
+    until("recovery", || !retrying(&shipper, "syslog")).await;
+    drop(socket);
+    std::fs::remove_file(rig.socket()).unwrap();
+    rig.write(300);
+    until("another outage", || retrying(&shipper, "syslog")).await;
+    let socket = UnixDatagram::bind(rig.socket()).unwrap();
+    messages.extend(receive(&socket, 300).await);
+    assert_eq!(texts(&messages), rig.numbered_lines());
+    assert_eq!(sink(&shipper, "syslog").delivered, 1000);
+}
+
+#[tokio::test]
+async fn long_lines_go_in_parts() {
+    let mut rig = Rig::new();
+    let socket = UnixDatagram::bind(rig.socket()).unwrap();
+    let shipper = rig
+        .start(Options {
+            application_log: None,
+            ..rig.options_with_syslog()
+        })
+        .await;
+    rig.engine.record(&format!("{}\n", "x".repeat(15_000)), "stderr");
+    let messages = receive(&socket, 2).await;
+    let parts = texts(&messages);
+    assert!(
+        messages
+            .iter()
+            .all(|message| message.starts_with("<133>") && message.len() <= 8192)
+    );
+    assert!(parts[0].ends_with(" [monopod: continues]"));
+    assert_eq!(
+        parts[0].trim_end_matches(" [monopod: continues]").len() + parts[1].len(),
+        15_000
+    );
+    drop(shipper);
+}
+
+#[test]
+fn the_state_directory_is_said_when_it_fails() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let options = Options {
+        state_dir: Path::new("/proc/nothing").into(),
+        ..Rig::new().options()
+    };
+    let error = runtime.block_on(Shipper::start(options)).unwrap_err();
+    assert!(error.to_string().contains("/proc/nothing"), "{error}");
+}

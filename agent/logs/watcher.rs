@@ -71,7 +71,10 @@ impl Watcher {
     pub(crate) fn watch(&self, directory: &Path) -> io::Result<()> {
         let Some(handle) = &self.0 else { return Ok(()) };
         let names = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVE | AddWatchFlags::IN_DELETE;
-        handle.get_ref().0.add_watch(directory, names | AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_ONLYDIR)?;
+        handle.get_ref().0.add_watch(
+            directory,
+            names | AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_ONLYDIR,
+        )?;
         Ok(())
     }
 

@@ -39,7 +39,15 @@ struct Parts {
 impl ApplicationLog {
     pub(crate) fn new(path: &Path, policy: RotationPolicy, figures: Figures) -> Self {
         let transport = Transport::new(path, policy);
-        Self { path: path.to_owned(), figures, parts: Some(Parts { transport, bytes: Vec::new(), done: 0 }) }
+        Self {
+            path: path.to_owned(),
+            figures,
+            parts: Some(Parts {
+                transport,
+                bytes: Vec::new(),
+                done: 0,
+            }),
+        }
     }
 
     /// Runs `work` where it may block: a disk can take seconds, and the watchdog shares the runtime's threads.
@@ -75,7 +83,9 @@ impl Sink for ApplicationLog {
     fn wants_commit(&self, batch: &Batch) -> bool {
         // A line feed for each line beside the text; times make it a little too much, and a commit too many is
         // no harm.
-        self.parts.as_ref().is_some_and(|parts| parts.transport.rotates((batch.bytes() + batch.len()) as u64))
+        self.parts
+            .as_ref()
+            .is_some_and(|parts| parts.transport.rotates((batch.bytes() + batch.len()) as u64))
     }
 
     async fn deliver(&mut self, batch: &Batch) {
@@ -84,7 +94,16 @@ impl Sink for ApplicationLog {
             parts.done = 0;
         }
         let mut backoff = Backoff::new();
-        while let Err(error) = self.blocking(|Parts { transport, bytes, done }| transport.append(bytes, done)).await {
+        while let Err(error) = self
+            .blocking(
+                |Parts {
+                     transport,
+                     bytes,
+                     done,
+                 }| transport.append(bytes, done),
+            )
+            .await
+        {
             failed(&self.figures, Self::NAME, &self.path.display(), &error);
             tokio::time::sleep(backoff.next()).await;
         }
@@ -93,10 +112,16 @@ impl Sink for ApplicationLog {
 
     async fn commit(&mut self) -> io::Result<Option<serde_json::Value>> {
         let mark = self.blocking(|parts| {
+            // Half a batch is in the file, and no cursor says so: the mark of before is the right one.
+            if parts.done < parts.bytes.len() {
+                return Err(io::Error::other("a delivery was given up halfway"));
+            }
             // Nothing is on its way now, so an idle machine needn't keep the memory.
-            parts.bytes = Vec::new();
+            (parts.bytes, parts.done) = (Vec::new(), 0);
             parts.transport.mark()
         });
-        mark.await?.map(|mark| serde_json::to_value(mark).map_err(io::Error::other)).transpose()
+        mark.await?
+            .map(|mark| serde_json::to_value(mark).map_err(io::Error::other))
+            .transpose()
     }
 }

@@ -46,7 +46,13 @@ struct Open {
 
 impl Transport {
     pub(super) fn new(path: &Path, policy: RotationPolicy) -> Self {
-        Self { path: path.to_owned(), policy, mark: None, replay: Replay::Different, open: None }
+        Self {
+            path: path.to_owned(),
+            policy,
+            mark: None,
+            replay: Replay::Different,
+            open: None,
+        }
     }
 
     pub(super) fn restore(&mut self, mark: Option<Mark>, replay: Replay) {
@@ -71,7 +77,11 @@ impl Transport {
             none => none.insert(open_at(&self.path, self.mark.take(), self.replay)?),
         };
         while let Some(rest) = bytes.get(*done..).filter(|rest| !rest.is_empty()) {
-            let step = if open.position < open.length { open.skip(rest)? } else { open.write(rest)? };
+            let step = if open.position < open.length {
+                open.skip(rest)?
+            } else {
+                open.write(rest)?
+            };
             *done += step;
         }
         Ok(())
@@ -79,11 +89,18 @@ impl Transport {
 
     /// Syncs the file and says where it ends. None before anything was written.
     pub(super) fn mark(&mut self) -> io::Result<Option<Mark>> {
-        let Some(open) = &self.open else { return Ok(self.mark) };
+        let Some(open) = &self.open else {
+            return Ok(self.mark);
+        };
         open.file.sync_data()?;
-        let mark = Mark { device: open.device, inode: open.inode, length: open.position };
+        let mark = Mark {
+            device: open.device,
+            inode: open.inode,
+            length: open.position,
+        };
         // Somebody else may have moved the file away: what comes next belongs under its name.
-        if !std::fs::metadata(&self.path).is_ok_and(|now| (now.dev(), now.ino()) == (open.device, open.inode)) {
+        if !std::fs::metadata(&self.path).is_ok_and(|now| (now.dev(), now.ino()) == (open.device, open.inode))
+        {
             (self.open, self.mark, self.replay) = (None, None, Replay::Different);
             return Ok(None);
         }
@@ -95,11 +112,16 @@ impl Transport {
         let highest = highest_number(&self.path)?.unwrap_or(0);
         for number in 1..=highest {
             if let Ok(metadata) = std::fs::metadata(numbered(&self.path, number)) {
-                rotated.push(RotatedFile { number, size: metadata.len() });
+                rotated.push(RotatedFile {
+                    number,
+                    size: metadata.len(),
+                });
             }
         }
         let current = self.open.as_ref().map_or(0, |open| open.position);
-        let Rotation::Rotate { remove } = decide(self.policy, current, incoming, &rotated) else { return Ok(()) };
+        let Rotation::Rotate { remove } = decide(self.policy, current, incoming, &rotated) else {
+            return Ok(());
+        };
         for number in &remove {
             std::fs::remove_file(numbered(&self.path, *number))?;
         }
@@ -116,10 +138,16 @@ impl Transport {
 impl Open {
     /// Compares with what is there, and cuts the file where that is something else.
     fn skip(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let there = usize::try_from(self.length - self.position).unwrap_or(usize::MAX).min(bytes.len());
+        let there = usize::try_from(self.length - self.position)
+            .unwrap_or(usize::MAX)
+            .min(bytes.len());
         let mut existing = vec![0; there];
         self.file.read_exact_at(&mut existing, self.position)?;
-        let same = existing.iter().zip(bytes).take_while(|(old, new)| old == new).count();
+        let same = existing
+            .iter()
+            .zip(bytes)
+            .take_while(|(old, new)| old == new)
+            .count();
         self.position += same as u64;
         if same < there {
             self.file.set_len(self.position)?;
@@ -143,7 +171,12 @@ impl Open {
 
 /// Opens the file at the mark if the mark still means something, else at its end.
 fn open_at(path: &Path, mark: Option<Mark>, replay: Replay) -> io::Result<Open> {
-    let file = OpenOptions::new().read(true).append(true).create(true).mode(0o640).open(path)?;
+    let file = OpenOptions::new()
+        .read(true)
+        .append(true)
+        .create(true)
+        .mode(0o640)
+        .open(path)?;
     let metadata = file.metadata()?;
     let (device, inode, length) = (metadata.dev(), metadata.ino(), metadata.len());
     let replayed_from = mark.filter(|_| replay == Replay::Exact).and_then(|mark| {
@@ -153,9 +186,19 @@ fn open_at(path: &Path, mark: Option<Mark>, replay: Replay) -> io::Result<Open> 
             std::fs::metadata(numbered(path, 1))
                 .is_ok_and(|old| old.ino() == mark.inode && old.len() == mark.length)
         };
-        if here { Some(mark.length) } else { rotated().then_some(0) }
+        if here {
+            Some(mark.length)
+        } else {
+            rotated().then_some(0)
+        }
     });
-    let mut open = Open { file, device, inode, position: replayed_from.unwrap_or(length), length };
+    let mut open = Open {
+        file,
+        device,
+        inode,
+        position: replayed_from.unwrap_or(length),
+        length,
+    };
     if open.position == length && length > 0 {
         end_torn_line(&mut open)?;
     }

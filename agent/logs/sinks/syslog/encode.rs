@@ -22,9 +22,17 @@ pub(super) struct Encoder {
 impl Encoder {
     pub(super) fn new(tag: &str) -> Self {
         // A local message has no host name: the daemon puts its own.
-        let formatter =
-            Formatter3164 { facility: Facility::LOG_LOCAL0, hostname: None, process: tag.to_owned(), pid: 0 };
-        Self { formatter, headers: Vec::new(), second: 0 }
+        let formatter = Formatter3164 {
+            facility: Facility::LOG_LOCAL0,
+            hostname: None,
+            process: tag.to_owned(),
+            pid: 0,
+        };
+        Self {
+            formatter,
+            headers: Vec::new(),
+            second: 0,
+        }
     }
 
     /// Writes the message over what `out` held.
@@ -42,7 +50,10 @@ impl Encoder {
         if !self.headers.iter().any(|(known, _)| *known == stream) {
             self.headers.push((stream, make_header(&self.formatter, stream)));
         }
-        self.headers.iter().find(|(known, _)| *known == stream).map_or(&[], |(_, header)| header)
+        self.headers
+            .iter()
+            .find(|(known, _)| *known == stream)
+            .map_or(&[], |(_, header)| header)
     }
 }
 
@@ -92,7 +103,11 @@ mod tests {
     fn a_message_has_tag_facility_and_severity_and_no_process_id() {
         let mut encoder = Encoder::new("my-app");
         let mut out = Vec::new();
-        for (stream, priority) in [(Stream::Stdout, 134), (Stream::Stderr, 133), (Stream::Monopod, 132)] {
+        for (stream, priority) in [
+            (Stream::Stdout, 134),
+            (Stream::Stderr, 133),
+            (Stream::Monopod, 132),
+        ] {
             encoder.encode(1, stream, "hello: [world]", &mut out);
             let text = String::from_utf8(out.clone()).unwrap();
             assert!(text.starts_with(&format!("<{priority}>")), "{text}");
@@ -108,7 +123,10 @@ mod tests {
             assert_eq!(cut.iter().map(|(part, _)| *part).collect::<String>(), text);
             assert!(cut.iter().rev().skip(1).all(|(_, more)| *more));
             if most > 30 {
-                assert!(cut.iter().all(|(part, more)| part.len() + if *more { CONTINUES.len() } else { 0 } <= most));
+                assert!(
+                    cut.iter()
+                        .all(|(part, more)| part.len() + if *more { CONTINUES.len() } else { 0 } <= most)
+                );
             }
         }
         assert_eq!(parts("", 10).collect::<Vec<_>>(), [("", false)]);

@@ -6,8 +6,6 @@
 //! After a kill the lines since the last cursor, a second's worth, come twice.
 
 mod encode;
-#[cfg(test)]
-mod tests;
 mod transport;
 
 use std::io;
@@ -54,8 +52,11 @@ impl Syslog {
     async fn line(&mut self, line: Line<'_>) {
         let mut rest = line.text;
         loop {
-            let Some((part, more)) = parts(rest, self.most).next() else { return };
-            self.encoder.encode(epoch_seconds(), line.stream, part, &mut self.message);
+            let Some((part, more)) = parts(rest, self.most).next() else {
+                return;
+            };
+            self.encoder
+                .encode(epoch_seconds(), line.stream, part, &mut self.message);
             if more {
                 self.message.extend_from_slice(CONTINUES.as_bytes());
             }

@@ -28,7 +28,10 @@ pub(super) enum SendError {
 
 impl Transport {
     pub(super) fn new(path: &Path) -> Self {
-        Self { path: path.to_owned(), socket: None }
+        Self {
+            path: path.to_owned(),
+            socket: None,
+        }
     }
 
     /// Sends it, waiting for room but not for ever, so that the outage can be told.
@@ -49,7 +52,10 @@ impl Transport {
             return Err(SendError::TooLong);
         }
         if error.kind() == io::ErrorKind::TimedOut {
-            return Err(SendError::Io(io::Error::new(error.kind(), "the reader of the socket doesn't keep up")));
+            return Err(SendError::Io(io::Error::new(
+                error.kind(),
+                "the reader of the socket doesn't keep up",
+            )));
         }
         self.socket = None;
         Err(SendError::Io(error))
