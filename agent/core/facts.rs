@@ -32,17 +32,3 @@ pub struct InstanceFacts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending_time: Option<u64>,
 }
-
-/// What the container engine and its host can do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EngineFacts {
-    /// `20.10.24+dfsg1`.
-    pub version: String,
-    /// Memory of the machine in bytes.
-    pub memory_total: u64,
-    /// `amd64`, `arm64`.
-    pub architecture: String,
-    /// `seccomp`, `apparmor`, ... as the engine names them.
-    pub security_options: Vec<String>,
-}

@@ -1,8 +1,14 @@
-//! What the agent takes from its own process.
+//! What the machine has, and what the agent forbids its own process.
 
 use nix::sys::resource::{Resource, setrlimit};
 
 /// A core dump would write decrypted values to disk: there are none.
 pub fn forbid_core_dumps() -> Result<(), nix::errno::Errno> {
     setrlimit(Resource::RLIMIT_CORE, 0, 0)
+}
+
+/// The machine's memory in bytes, as the kernel says it to us and to the engine. It never fails on a kernel that
+/// runs containers; if it did, the container would get the least limit there is, and say so by running out of it.
+pub fn memory_total() -> u64 {
+    nix::sys::sysinfo::sysinfo().map_or(0, |info| info.ram_total())
 }

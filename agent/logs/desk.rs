@@ -386,7 +386,12 @@ impl Desk {
 
     /// Whether a look is due, so that "at the end" would be said too early.
     pub(crate) fn survey_due(&self) -> bool {
-        self.survey_due && self.followed
+        self.survey_due
+    }
+
+    /// Nothing is done before the first order to follow a log, whatever the cursor file held.
+    pub(crate) fn has_orders(&self) -> bool {
+        self.followed
     }
 
     /// Gives memory back while there's nothing to do.

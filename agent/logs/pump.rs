@@ -74,6 +74,9 @@ impl<S: Sink> Pump<S> {
     }
 
     async fn step(&mut self) {
+        if !self.desk.has_orders() {
+            return self.wait(None).await;
+        }
         self.desk.survey_if_due().await;
         if let Some(replay) = self.desk.first_look.filter(|_| !self.restored) {
             self.sink.restore(self.desk.cursor.sink.clone(), replay);

@@ -96,7 +96,7 @@ pub(super) async fn start(context: &Context, id: &str) -> Start {
 /// application's own, and the container would stay down after an engine restart.
 async fn is_leaving(engine: &Engine) -> bool {
     match Engine::new(Some(engine.host())) {
-        Ok(fresh) => fresh.facts().await.is_err_and(|error| error.is_outage()),
+        Ok(fresh) => fresh.ping().await.is_err_and(|error| error.is_outage()),
         Err(_) => false,
     }
 }

@@ -16,7 +16,7 @@ use crate::boot::hint::Charge;
 use crate::boot::{BootError, timed};
 use crate::context::Context;
 use crate::host::docker::{EngineError, Labels};
-use crate::host::{Class, Classified, chain};
+use crate::host::{Class, Classified, chain, limits};
 use crate::logs::Drained;
 use crate::supervise::Begin;
 
@@ -145,8 +145,8 @@ async fn create(
         EnvValue::Plain(value) => Some(value.clone()),
         EnvValue::Kms(ciphertext) => decrypted.value(ciphertext).map(|secret| secret.expose().to_owned()),
     };
+    let memory_total = limits::memory_total();
     until_it_works(context, StepId::Container, retry::LOCAL, Some(deadline), async || {
-        let memory_total = context.engine.facts().await?.memory_total;
         context.engine.create(&plan.container, &pinned.reference, &labels, memory_total, value).await
     })
     .await

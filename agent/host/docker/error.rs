@@ -9,7 +9,7 @@ use crate::host::{Class, Classified};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the Display below says what each is")]
 pub enum What {
-    Info,
+    Ping,
     List,
     Inspect { subject: String },
     Resolve { image: String },
@@ -25,7 +25,7 @@ impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let short = monopod_core::text::short_id;
         match self {
-            Self::Info => f.write_str("describe itself"),
+            Self::Ping => f.write_str("answer a ping"),
             Self::List => f.write_str("list its containers"),
             Self::Inspect { subject } => write!(f, "show {subject}"),
             Self::Resolve { image } => write!(f, "ask the registry for the digest of {image}"),

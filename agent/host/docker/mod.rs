@@ -18,7 +18,6 @@ use bollard::query_parameters::{
 };
 use futures_util::StreamExt as _;
 use monopod_core::config::{EnvValue, ImageRef};
-use monopod_core::facts::EngineFacts;
 use monopod_core::plan::container::{ContainerSpec, NAME};
 use monopod_core::secret::Secret;
 
@@ -103,20 +102,9 @@ impl Engine {
         }
     }
 
-    /// What the engine and its host can do.
-    pub async fn facts(&self) -> Result<EngineFacts, EngineError> {
-        let info = self.within(ASK, What::Info, Docker::info).await?;
-        let missing = |field: &'static str| EngineError::Incomplete { host: self.host.clone(), field };
-        Ok(EngineFacts {
-            version: info.server_version.ok_or_else(|| missing("ServerVersion"))?,
-            memory_total: info
-                .mem_total
-                .and_then(|bytes| u64::try_from(bytes).ok())
-                .filter(|bytes| *bytes > 0)
-                .ok_or_else(|| missing("MemTotal"))?,
-            architecture: info.architecture.ok_or_else(|| missing("Architecture"))?,
-            security_options: info.security_options.unwrap_or_default(),
-        })
+    /// Whether it answers.
+    pub async fn ping(&self) -> Result<(), EngineError> {
+        self.within(ASK, What::Ping, Docker::ping).await.map(drop)
     }
 
     /// The digest a reference stands for: its own, or what the registry says now.

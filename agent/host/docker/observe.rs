@@ -46,14 +46,15 @@ impl Engine {
         // The engine joins different filters with "and", so ours and namesakes are two questions.
         let by_label = HashMap::from([("label", vec![LABEL_SPEC])]);
         let by_name = HashMap::from([("name", vec![NAME])]);
-        let mut found: Vec<Observed> = Vec::new();
-        for filters in [by_label, by_name] {
+        let list = async |filters: HashMap<&str, Vec<&str>>| {
             let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-            let listed = self.within(ASK, What::List, |docker| docker.list_containers(Some(options))).await?;
-            for one in listed.into_iter().filter_map(observed) {
-                if !found.iter().any(|other| other.id == one.id) {
-                    found.push(one);
-                }
+            self.within(ASK, What::List, |docker| docker.list_containers(Some(options))).await
+        };
+        let (labelled, namesakes) = futures_util::try_join!(list(by_label), list(by_name))?;
+        let mut found: Vec<Observed> = Vec::new();
+        for one in labelled.into_iter().chain(namesakes).filter_map(observed) {
+            if !found.iter().any(|other| other.id == one.id) {
+                found.push(one);
             }
         }
         Ok(found)
