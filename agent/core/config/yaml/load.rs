@@ -7,14 +7,15 @@
 
 use std::collections::HashMap;
 
-use saphyr_parser::{Event, Marker, Parser, ScalarStyle, ScanError, StrInput, Tag};
+use saphyr_parser::{Event, Marker, Parser, ScalarStyle, StrInput, Tag};
 
 use super::super::problem::{Code, Place, Problem};
+use super::explain;
 use super::resolve::{self, Unreadable};
 use super::{Entry, Kind, Node, Resolved, Scalar};
 
 /// Real files are four deep.
-const MAX_DEPTH: usize = 32;
+pub(super) const MAX_DEPTH: usize = 32;
 /// Nodes after aliases are expanded; 64 KiB of text without aliases stay below.
 const MAX_NODES: usize = 70_000;
 /// Bytes of scalars after aliases are expanded.
@@ -33,7 +34,8 @@ pub(in crate::config) fn load(text: &str, problems: &mut Vec<Problem>) -> Result
     };
     let mut parser = Parser::new(StrInput::new(text));
     while let Some(event) = parser.next_event() {
-        let (event, span) = event.map_err(|error| loader.syntax(&error))?;
+        let (event, span) =
+            event.map_err(|error| explain::syntax(&loader.lines, &error, place(*error.marker())))?;
         loader.event(event, place(span.start))?;
     }
     Ok(loader.root)
@@ -150,7 +152,7 @@ impl Loader<'_, '_> {
         self.size.nodes += size.nodes;
         self.size.bytes += size.bytes;
         if self.stack.len() + size.depth > MAX_DEPTH {
-            return Err(too_deep(at));
+            return Err(explain::too_deep(at));
         }
         if self.size.nodes > MAX_NODES || self.size.bytes > MAX_BYTES {
             return Err(
@@ -284,7 +286,7 @@ impl Loader<'_, '_> {
                 continue;
             };
             if both_own {
-                let problem = duplicate(&entry, earlier, path(&self.stack, &entry.name));
+                let problem = explain::duplicate(&entry, earlier, path(&self.stack, &entry.name));
                 self.problems.push(problem);
             }
             *earlier = entry;
@@ -352,91 +354,6 @@ impl Loader<'_, '_> {
         };
         self.problems.push(with_path(problem.at(at), &self.stack));
     }
-
-    /// A scanner's complaint, with the likely cause where the lines around it show one.
-    fn syntax(&self, error: &ScanError) -> Problem {
-        let at = place(*error.marker());
-        let line = |number: usize| {
-            number
-                .checked_sub(1)
-                .and_then(|index| self.lines.get(index))
-                .copied()
-        };
-        let near = [at.line, at.line.saturating_sub(1), at.line + 1];
-        for number in near {
-            let Some(text) = line(number) else { continue };
-            let indent: Vec<char> = text.chars().take_while(|c| c.is_whitespace()).collect();
-            let found = |wanted: fn(&char) -> bool| {
-                indent.iter().position(wanted).map(|index| Place {
-                    line: number,
-                    column: index + 1,
-                })
-            };
-            if let Some(at) = found(|c| *c == '\t') {
-                return Problem::error(Code::Tab, "a tab is used as indentation")
-                    .at(at)
-                    .help("indent with spaces");
-            }
-            if let Some(at) = found(|c| !c.is_ascii()) {
-                return no_break_space(at);
-            }
-            if let Some(index) = text.find("{{") {
-                let column =
-                    text.chars().count() - text.get(index..).map_or(0, |rest| rest.chars().count()) + 1;
-                return template(Place { line: number, column });
-            }
-        }
-        if error.info().contains("recursion limit") {
-            return too_deep(at);
-        }
-        if error.info().contains("unknown anchor") {
-            return Problem::error(Code::Alias, "this alias refers to an anchor that does not exist").at(at);
-        }
-        // The one message of the scanner that quotes the text.
-        let info = if error.info().starts_with("unexpected character") {
-            "no value can start with this character; put it in quotes"
-        } else {
-            error.info()
-        };
-        let problem = Problem::error(Code::Syntax, format!("the text is not YAML: {info}")).at(at);
-        if at.line >= self.lines.len() {
-            problem.help("the text may be cut off: close what is open above")
-        } else {
-            problem
-        }
-    }
-}
-
-fn too_deep(at: Place) -> Problem {
-    Problem::error(
-        Code::Limit,
-        format!("values are nested more than {MAX_DEPTH} deep"),
-    )
-    .at(at)
-}
-
-fn template(at: Place) -> Problem {
-    Problem::error(Code::Template, "`{{` belongs to a template that was not expanded")
-        .at(at)
-        .help("render the template before the text becomes user data; put the value in quotes if it is meant as it stands")
-}
-
-fn no_break_space(at: Place) -> Problem {
-    Problem::error(Code::NoBreakSpace, "a no-break space is used as indentation")
-        .at(at)
-        .help("replace it by ordinary spaces; it often comes from copying out of a web page")
-}
-
-fn duplicate(entry: &Entry, earlier: &Entry, path: String) -> Problem {
-    let (first, last) = (earlier.place.line, entry.place.line);
-    let message = format!(
-        "`{}` stands twice, in line {first} and in line {last}; line {last} counts",
-        entry.name
-    );
-    Problem::warning(Code::DuplicateKey, message)
-        .at(entry.place)
-        .key(path)
-        .help(format!("remove line {first}"))
 }
 
 /// The dotted path of `name` inside the collections that are open.
@@ -485,10 +402,10 @@ fn as_key(node: Node, template_opens: bool) -> Result<Key, Option<Problem>> {
     match node.kind {
         Kind::Scalar(scalar) if scalar.plain && scalar.text == "<<" => Ok(Key::Merge),
         Kind::Scalar(scalar) if scalar.plain && scalar.text.starts_with(char::is_whitespace) => {
-            Err(Some(no_break_space(at)))
+            Err(Some(explain::no_break_space(at)))
         }
         Kind::Scalar(scalar) => Ok(Key::Named(scalar, at)),
-        Kind::Map(_) if template_opens => Err(Some(template(at))),
+        Kind::Map(_) if template_opens => Err(Some(explain::template(at))),
         Kind::Seq(_) | Kind::Map(_) => Err(Some(
             Problem::error(Code::KeyForm, "a list or a map cannot be a key").at(at),
         )),

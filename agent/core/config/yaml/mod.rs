@@ -13,6 +13,7 @@
 //!
 //! It deliberately does no type checks, knows no key, and does not write YAML.
 
+mod explain;
 mod load;
 mod number;
 mod resolve;
