@@ -1,36 +1,63 @@
 //! User data, from bytes to a checked [`Config`] and every problem at once.
+//!
+//! ```text
+//! bytes ─► intake: text ─► yaml: tree with places ─► check: Config + problems ─► render: text for people
+//!                                                      │
+//!                                                      └─ keys: what becomes of each key
+//! ```
+//!
+//! Users of Taupage wrote their files for PyYAML, so what it read is read alike here, down to
+//! `22:30` being 1350 in an environment value. What Taupage swallowed is reported.
+//!
+//! Invariants: a [`Config`] exists only if there is no error. No problem quotes a value, since any
+//! value may be a secret; [`render`] shows only the keys of the lines it points at.
+//! [`Config::canonical`] holds intent, no default and no secret.
+//!
+//! It deliberately reads no file, decrypts nothing, and knows nothing of the machine it is on. Layers
+//! and policy, templates and compressed text come with later versions.
 
 mod canonical;
+mod check;
 mod image;
+mod intake;
+mod keys;
 mod model;
 mod problem;
+mod render;
+#[cfg(test)]
+mod tests;
+mod yaml;
 
 pub use image::{ImageRef, ImageRefError};
 pub use model::{
     Config, EnvValue, HealthCheck, Networking, NotifyCfn, PortMapping, Protocol, RegistryAuth, RestartPolicy,
 };
 pub use problem::{Code, Place, Problem, Severity};
+pub use render::render;
 
-/// Reads user data. `origin` is `user data` or a file's name.
-pub fn parse(_bytes: &[u8], _origin: &str) -> Report {
+/// Reads user data. `origin` is `user data` or a file's name, for [`Report::render`].
+pub fn parse(bytes: &[u8], origin: &str) -> Report {
+    let mut problems = Vec::new();
+    let tree = intake::text(bytes, &mut problems).and_then(|text| yaml::load(text, &mut problems));
+    let outcome = match tree {
+        Ok(root) => check::check(root, &mut problems),
+        Err(problem) => {
+            problems.push(problem);
+            check::Outcome {
+                config: None,
+                notify_cfn: None,
+            }
+        }
+    };
+    // What concerns the whole text comes first, the rest in the order of the text.
+    problems.sort_by_key(|problem| problem.place);
+    let failed = problems.iter().any(|problem| problem.severity == Severity::Error);
     Report {
-        config: None,
-        notify_cfn: None,
-        problems: vec![
-            Problem::error(Code::Syntax, "not built yet")
-                .at(Place { line: 1, column: 1 })
-                .key("")
-                .help(""),
-        ],
+        config: outcome.config.filter(|_| !failed),
+        notify_cfn: outcome.notify_cfn,
+        problems,
+        origin: origin.to_owned(),
     }
-}
-
-/// The text a person reads.
-pub fn render(problems: &[Problem], _origin: &str, _source: &[u8]) -> String {
-    problems
-        .iter()
-        .map(|problem| format!("{}[{}]: {}\n", problem.severity, problem.code, problem.message))
-        .collect()
 }
 
 /// What reading user data gave.
@@ -39,6 +66,7 @@ pub struct Report {
     config: Option<Config>,
     notify_cfn: Option<NotifyCfn>,
     problems: Vec<Problem>,
+    origin: String,
 }
 
 impl Report {
@@ -77,5 +105,10 @@ impl Report {
     /// Who wants to be told about the boot, as far as the text could be read, errors or not.
     pub fn notify_cfn(&self) -> Option<&NotifyCfn> {
         self.notify_cfn.as_ref()
+    }
+
+    /// The problems as text, against the bytes that were read.
+    pub fn render(&self, source: &[u8]) -> String {
+        render(&self.problems, &self.origin, source)
     }
 }
