@@ -120,7 +120,7 @@ impl Shipper {
             container,
         };
         if let Some(path) = &options.application_log {
-            let sink = |figures| ApplicationLog::new(path, policy, figures);
+            let sink = |figures| ApplicationLog::new(path, policy, figures, Arc::clone(&lock));
             shipper.add(sink, directory, &changes, &lock)?;
         }
         if let Some(path) = &options.syslog_socket {

@@ -39,6 +39,8 @@ pub(crate) struct Pump<S> {
     desk: Desk,
     batch: Batch,
     restored: bool,
+    /// The cursor file says where the sink stood before the first line of this run.
+    anchored: bool,
     /// When the cursor file has to be written; none while it's up to date.
     commit_at: Option<Instant>,
 }
@@ -58,6 +60,7 @@ impl<S: Sink> Pump<S> {
             desk,
             batch: Batch::default(),
             restored: false,
+            anchored: false,
             commit_at: None,
         })
     }
@@ -106,7 +109,12 @@ impl<S: Sink> Pump<S> {
 
     /// Delivers the batch and counts it. False when stopped halfway.
     async fn deliver(&mut self) -> bool {
-        if self.commit_at.is_some() && self.sink.wants_commit(&self.batch) {
+        if !self.anchored {
+            // Or a kill before the first commit would make a sink that replays take its own lines for others'.
+            self.commit_soon();
+            self.commit().await;
+            self.anchored = true;
+        } else if self.commit_at.is_some() && self.sink.wants_commit(&self.batch) {
             self.commit().await;
         }
         let Self {

@@ -33,8 +33,9 @@ pub struct Resume {
 /// - it's there but shorter, with the same beginning: a power cut took its tail, which we had read. Its end, and
 ///   nothing is lost;
 /// - every file is gone: the container was removed, which may be done only when it was drained. A gap if it wasn't;
-/// - it's gone and others are there: the oldest file, with a gap of what was known to be unread in files that are gone too. More may
-///   have come and gone since, so the count is never exact.
+/// - it's gone and the next file known then is there: that one, with a gap unless it had been read to its end;
+/// - it's gone and others are there: the oldest file, with a gap of what was known to be unread in files that are
+///   gone too. More may have come and gone since, so the count is never exact.
 pub fn resume(position: Option<&Position>, ahead: &[AheadFile], present: &[PresentFile]) -> Resume {
     let oldest = present.len().checked_sub(1);
     let Some(position) = position else {
@@ -61,13 +62,30 @@ pub fn resume(position: Option<&Position>, ahead: &[AheadFile], present: &[Prese
         }
         None if present.is_empty() => {
             let gap = gap(position, ahead, present, GapReason::ContainerRemoved);
-            Resume { file: None, offset: 0, continues: false, gap: (gap.bytes > 0).then_some(gap) }
+            Resume {
+                file: None,
+                offset: 0,
+                continues: false,
+                gap: (gap.bytes > 0).then_some(gap),
+            }
         }
         None => {
-            let gap = Some(gap(position, ahead, present, truncated_or_rotated(position, present)));
-            Resume { file: oldest, offset: 0, continues: false, gap }
+            let gap = gap(position, ahead, present, truncated_or_rotated(position, present));
+            // The next file known is there: nothing came in between, and so what is gone is known.
+            let next = ahead.iter().find_map(|file| index_of(&file.file, present));
+            let nothing_lost = next.is_some() && gap.bytes == 0;
+            Resume {
+                file: next.or(oldest),
+                offset: 0,
+                continues: nothing_lost,
+                gap: (!nothing_lost).then_some(gap),
+            }
         }
     }
+}
+
+fn index_of(file: &FileIdentity, present: &[PresentFile]) -> Option<usize> {
+    present.iter().position(|now| file.is(&now.identity))
 }
 
 /// The same inode and birth with another beginning is a file truncated in place, not one that was removed.
@@ -256,10 +274,15 @@ mod tests {
                 prop_assert_eq!(resumed, Resume { file: Some(there), offset, continues: true, gap: None });
             } else {
                 prop_assert_eq!((resumed.file, resumed.offset), (Some(now.len() - 1), 0));
-                let gap = resumed.gap.unwrap();
-                let gone = ahead.iter().filter(|file| !now.iter().any(|now| now.identity == file.file)).count() as u64;
-                prop_assert!(!gap.exact);
-                prop_assert_eq!(gap.bytes, gone * 100 - offset);
+                let gone = ahead.iter().filter(|file| !now.iter().any(|now| now.identity == file.file)).count();
+                let lost = gone as u64 * 100 - offset;
+                let next_is_there = gone < ahead.len();
+                prop_assert_eq!(resumed.gap.is_none(), lost == 0 && next_is_there);
+                prop_assert_eq!(resumed.continues, resumed.gap.is_none());
+                if let Some(gap) = resumed.gap {
+                    prop_assert!(!gap.exact);
+                    prop_assert_eq!(gap.bytes, lost);
+                }
             }
         }
     }

@@ -13,11 +13,13 @@ mod transport;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use monopod_core::logs::{Batch, RotationPolicy};
 
 use self::transport::{Mark, Transport};
 use super::{Backoff, Replay, Sink, failed, recovered};
+use crate::logs::lock::Lock;
 use crate::logs::status::{Figures, Guarantee};
 
 /// The sink.
@@ -34,19 +36,22 @@ struct Parts {
     transport: Transport,
     bytes: Vec<u8>,
     done: usize,
+    /// Goes where the file goes: a write outlives its task, and nobody may begin before it's done.
+    _lock: Arc<Lock>,
 }
 
 impl ApplicationLog {
-    pub(crate) fn new(path: &Path, policy: RotationPolicy, figures: Figures) -> Self {
-        let transport = Transport::new(path, policy);
+    pub(crate) fn new(path: &Path, policy: RotationPolicy, figures: Figures, lock: Arc<Lock>) -> Self {
+        let parts = Parts {
+            transport: Transport::new(path, policy),
+            bytes: Vec::new(),
+            done: 0,
+            _lock: lock,
+        };
         Self {
             path: path.to_owned(),
             figures,
-            parts: Some(Parts {
-                transport,
-                bytes: Vec::new(),
-                done: 0,
-            }),
+            parts: Some(parts),
         }
     }
 
@@ -95,13 +100,7 @@ impl Sink for ApplicationLog {
         }
         let mut backoff = Backoff::new();
         while let Err(error) = self
-            .blocking(
-                |Parts {
-                     transport,
-                     bytes,
-                     done,
-                 }| transport.append(bytes, done),
-            )
+            .blocking(|parts| parts.transport.append(&parts.bytes, &mut parts.done))
             .await
         {
             failed(&self.figures, Self::NAME, &self.path.display(), &error);

@@ -2,11 +2,13 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use monopod_core::logs::RotationPolicy;
 
 use super::ApplicationLog;
 use super::transport::{Mark, Transport};
+use crate::logs::lock::Lock;
 use crate::logs::sinks::{Replay, Sink};
 use crate::logs::status::{Figures, Guarantee};
 use crate::logs::testing::TempDir;
@@ -85,11 +87,8 @@ fn nothing_is_cut_when_other_lines_come() {
     let mark = transport.mark().unwrap();
     append(&mut transport, "two\nthr");
     let mut transport = rig.resume(mark, Replay::Different);
-    assert_eq!(
-        transport.mark().unwrap(),
-        None,
-        "the old mark must not be saved again"
-    );
+    // The old mark, saved again, would have these lines cut at the next start.
+    assert_ne!(transport.mark().unwrap(), mark);
     append(&mut transport, "five\n");
     assert_eq!(rig.text(""), "one\ntwo\nthr\nfive\n");
 }
@@ -135,7 +134,8 @@ fn a_file_moved_away_by_others_is_left_to_them() {
 async fn half_a_batch_is_no_place_for_a_mark() {
     let rig = Rig::new();
     let figures = Figures::new("x", Guarantee::Acknowledged);
-    let mut sink = ApplicationLog::new(&rig.path, POLICY, figures);
+    let lock = Arc::new(Lock::take(rig.path.parent().unwrap()).await.unwrap());
+    let mut sink = ApplicationLog::new(&rig.path, POLICY, figures, lock);
     let parts = sink.parts.as_mut().unwrap();
     (parts.bytes, parts.done) = (b"one\ntwo\n".to_vec(), 3);
     assert!(sink.commit().await.is_err());

@@ -64,7 +64,8 @@ impl Transport {
     /// Whether these bytes will begin a new file.
     pub(super) fn rotates(&self, incoming: u64) -> bool {
         let Some(open) = &self.open else { return false };
-        decide(self.policy, open.position, incoming, &[]) != Rotation::Stay
+        // What is being replayed belongs to this file: put aside now, the rest of it would be written again.
+        open.position == open.length && decide(self.policy, open.position, incoming, &[]) != Rotation::Stay
     }
 
     /// Writes all of it, beginning at `done`, which stays right when it fails halfway.
@@ -72,10 +73,7 @@ impl Transport {
         if *done == 0 && self.rotates(bytes.len() as u64) {
             self.rotate(bytes.len() as u64)?;
         }
-        let open = match &mut self.open {
-            Some(open) => open,
-            none => none.insert(open_at(&self.path, self.mark.take(), self.replay)?),
-        };
+        let open = self.open()?;
         while let Some(rest) = bytes.get(*done..).filter(|rest| !rest.is_empty()) {
             let step = if open.position < open.length {
                 open.skip(rest)?
@@ -87,11 +85,9 @@ impl Transport {
         Ok(())
     }
 
-    /// Syncs the file and says where it ends. None before anything was written.
+    /// Syncs the file and says where it ends.
     pub(super) fn mark(&mut self) -> io::Result<Option<Mark>> {
-        let Some(open) = &self.open else {
-            return Ok(self.mark);
-        };
+        let open = self.open()?;
         open.file.sync_data()?;
         let mark = Mark {
             device: open.device,
@@ -99,12 +95,19 @@ impl Transport {
             length: open.position,
         };
         // Somebody else may have moved the file away: what comes next belongs under its name.
-        if !std::fs::metadata(&self.path).is_ok_and(|now| (now.dev(), now.ino()) == (open.device, open.inode))
-        {
+        let named = std::fs::metadata(&self.path);
+        if !named.is_ok_and(|now| (now.dev(), now.ino()) == (mark.device, mark.inode)) {
             (self.open, self.mark, self.replay) = (None, None, Replay::Different);
             return Ok(None);
         }
         Ok(Some(mark))
+    }
+
+    fn open(&mut self) -> io::Result<&mut Open> {
+        match &mut self.open {
+            Some(open) => Ok(open),
+            none => Ok(none.insert(open_at(&self.path, self.mark, self.replay)?)),
+        }
     }
 
     fn rotate(&mut self, incoming: u64) -> io::Result<()> {
