@@ -6,6 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use monopod_core::logs::RotationPolicy;
+use tokio::time::Instant;
+
+use super::files::{highest_number, numbered};
+use super::{Options, Shipper, SinkState, SinkStatus};
+
 /// A directory of its own, removed when dropped.
 #[derive(Debug)]
 pub(crate) struct TempDir(PathBuf);
@@ -85,7 +91,7 @@ impl EngineLog {
 
     pub(crate) fn rotate(&mut self) {
         self.file = None;
-        let name = |number| super::files::numbered(&self.path, number);
+        let name = |number| numbered(&self.path, number);
         std::fs::remove_file(name(self.keep - 1)).ok();
         for number in (1..self.keep - 1).rev() {
             std::fs::rename(name(number), name(number + 1)).ok();
@@ -101,9 +107,100 @@ impl EngineLog {
 
 /// Asks until the answer is yes, at most ten seconds.
 pub(crate) async fn until(what: &str, mut yes: impl FnMut() -> bool) {
-    let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+    let deadline = Instant::now() + Duration::from_secs(10);
     while !yes() {
-        assert!(tokio::time::Instant::now() < deadline, "waited in vain: {what}");
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
+}
+
+pub(crate) const SMALL: RotationPolicy = RotationPolicy {
+    max_size: 20_000,
+    keep: 1_000,
+    total: 1 << 30,
+};
+
+/// A container's log, and where its lines go.
+#[derive(Debug)]
+pub(crate) struct Rig {
+    pub(crate) dir: TempDir,
+    pub(crate) engine: EngineLog,
+}
+
+impl Rig {
+    pub(crate) fn new() -> Self {
+        let dir = TempDir::new();
+        let engine = EngineLog::new(&dir.path().join("container"), 4);
+        Self { dir, engine }
+    }
+
+    pub(crate) fn log(&self) -> PathBuf {
+        self.dir.path().join("application.log")
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.dir.path().join("socket")
+    }
+
+    pub(crate) fn options(&self) -> Options {
+        Options {
+            application_id: "my-app".into(),
+            hostname: "host".into(),
+            state_dir: self.dir.path().join("state"),
+            application_log: Some(self.log()),
+            syslog_socket: None,
+        }
+    }
+
+    pub(crate) fn options_with_syslog(&self) -> Options {
+        Options {
+            syslog_socket: Some(self.socket()),
+            ..self.options()
+        }
+    }
+
+    pub(crate) async fn start(&self, options: Options) -> Shipper {
+        let shipper = Shipper::start_with(options, SMALL).await.unwrap();
+        shipper.follow("c1", self.engine.path()).await.unwrap();
+        shipper
+    }
+
+    /// All of application.log, oldest first.
+    pub(crate) fn shipped(&self) -> Vec<String> {
+        let highest = highest_number(&self.log()).unwrap().unwrap();
+        let texts = (0..=highest)
+            .rev()
+            .map(|n| std::fs::read(numbered(&self.log(), n)).unwrap_or_default());
+        let text = String::from_utf8(texts.collect::<Vec<_>>().concat()).unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    pub(crate) fn numbered_lines(&self) -> Vec<String> {
+        (1..=self.engine.written)
+            .map(|number| format!("line {number}"))
+            .collect()
+    }
+
+    pub(crate) fn write(&mut self, count: usize) {
+        for _ in 0..count {
+            self.engine.write(&format!("line {}", self.engine.written + 1));
+        }
+    }
+}
+
+pub(crate) fn soon() -> Instant {
+    Instant::now() + Duration::from_secs(10)
+}
+
+pub(crate) fn sink(shipper: &Shipper, name: &str) -> SinkStatus {
+    shipper
+        .status()
+        .sinks
+        .into_iter()
+        .find(|sink| sink.name == name)
+        .unwrap()
+}
+
+pub(crate) fn retrying(shipper: &Shipper, name: &str) -> bool {
+    sink(shipper, name).state != SinkState::Ok
 }

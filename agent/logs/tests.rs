@@ -1,101 +1,10 @@
-//! The whole of it, with real files, real rotation and real sockets.
+//! The whole of it, with real files, real rotation and real kills. Syslog's side is with the sink.
 
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::net::UnixDatagram;
-
-use super::testing::{EngineLog, TempDir, until};
+use super::testing::{EngineLog, Rig, SMALL, retrying, sink, soon, until};
 use super::*;
-
-const SMALL: RotationPolicy = RotationPolicy {
-    max_size: 20_000,
-    keep: 1_000,
-    total: 1 << 30,
-};
-
-struct Rig {
-    dir: TempDir,
-    engine: EngineLog,
-}
-
-impl Rig {
-    fn new() -> Self {
-        let dir = TempDir::new();
-        let engine = EngineLog::new(&dir.path().join("container"), 4);
-        Self { dir, engine }
-    }
-
-    fn log(&self) -> PathBuf {
-        self.dir.path().join("application.log")
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.dir.path().join("socket")
-    }
-
-    fn options(&self) -> Options {
-        Options {
-            application_id: "my-app".into(),
-            hostname: "host".into(),
-            state_dir: self.dir.path().join("state"),
-            application_log: Some(self.log()),
-            syslog_socket: None,
-        }
-    }
-
-    fn options_with_syslog(&self) -> Options {
-        Options {
-            syslog_socket: Some(self.socket()),
-            ..self.options()
-        }
-    }
-
-    async fn start(&self, options: Options) -> Shipper {
-        let shipper = Shipper::start_with(options, SMALL).await.unwrap();
-        shipper.follow("c1", self.engine.path()).await.unwrap();
-        shipper
-    }
-
-    /// All of application.log, oldest first.
-    fn shipped(&self) -> Vec<String> {
-        let highest = files::highest_number(&self.log()).unwrap().unwrap();
-        let texts = (0..=highest)
-            .rev()
-            .map(|n| std::fs::read(files::numbered(&self.log(), n)).unwrap_or_default());
-        let text = String::from_utf8(texts.collect::<Vec<_>>().concat()).unwrap();
-        text.lines().map(str::to_owned).collect()
-    }
-
-    fn numbered_lines(&self) -> Vec<String> {
-        (1..=self.engine.written)
-            .map(|number| format!("line {number}"))
-            .collect()
-    }
-
-    fn write(&mut self, count: usize) {
-        for _ in 0..count {
-            self.engine.write(&format!("line {}", self.engine.written + 1));
-        }
-    }
-}
-
-fn soon() -> Instant {
-    Instant::now() + Duration::from_secs(10)
-}
-
-fn sink(shipper: &Shipper, name: &str) -> SinkStatus {
-    shipper
-        .status()
-        .sinks
-        .into_iter()
-        .find(|sink| sink.name == name)
-        .unwrap()
-}
-
-fn retrying(shipper: &Shipper, name: &str) -> bool {
-    sink(shipper, name).state != SinkState::Ok
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_line_once_over_rotations_and_kills() {
@@ -145,6 +54,31 @@ async fn a_stop_saves_the_cursor_and_a_new_start_repeats_nothing() {
     assert_eq!(shipper.drain(soon()).await, Drained::Complete);
     assert_eq!(sink(&shipper, "application-log").delivered, 100);
     assert_eq!(rig.shipped(), rig.numbered_lines());
+}
+
+#[tokio::test]
+async fn killed_before_the_first_commit_nothing_comes_twice() {
+    let mut rig = Rig::new();
+    rig.write(100);
+    let shipper = rig.start(rig.options()).await;
+    until("lines", || rig.shipped().len() == 100).await;
+    drop(shipper);
+    let shipper = rig.start(rig.options()).await;
+    assert_eq!(shipper.drain(soon()).await, Drained::Complete);
+    assert_eq!(rig.shipped(), rig.numbered_lines());
+}
+
+#[tokio::test]
+async fn the_torn_end_of_a_rotated_file_is_counted() {
+    let mut rig = Rig::new();
+    rig.write(1);
+    rig.engine.raw("{\"log\":\"the engine died he");
+    rig.engine.rotate();
+    rig.write(1);
+    let shipper = rig.start(rig.options()).await;
+    assert_eq!(shipper.drain(soon()).await, Drained::Complete);
+    assert_eq!(rig.shipped(), rig.numbered_lines());
+    assert_eq!(sink(&shipper, "application-log").garbage, 1);
 }
 
 #[tokio::test]
@@ -331,110 +265,6 @@ async fn only_one_ships_at_a_time() {
     assert!(!second.is_finished());
     first.stop(soon()).await;
     second.await.unwrap().unwrap();
-}
-
-#[tokio::test]
-async fn a_reader_of_the_socket_that_hangs_holds_nobody_else() {
-    let mut rig = Rig::new();
-    let _reads_nothing = UnixDatagram::bind(rig.socket()).unwrap();
-    let shipper = rig.start(rig.options_with_syslog()).await;
-    for _ in 0..4 {
-        rig.write(2_000);
-        assert!(until_shipped(&rig).await);
-    }
-    assert_eq!(shipper.drain(soon()).await, Drained::Complete);
-    assert_eq!(rig.shipped(), rig.numbered_lines());
-    assert!(retrying(&shipper, "syslog"));
-    assert!(sink(&shipper, "syslog").behind_bytes > 0);
-}
-
-async fn until_shipped(rig: &Rig) -> bool {
-    until("application.log", || {
-        rig.shipped().len() as u64 == rig.engine.written
-    })
-    .await;
-    true
-}
-
-fn received(socket: &UnixDatagram, into: &mut Vec<String>) {
-    let mut buffer = [0; 16 * 1024];
-    while let Ok(length) = socket.try_recv(&mut buffer) {
-        into.push(String::from_utf8(buffer[..length].to_vec()).unwrap());
-    }
-}
-
-fn texts(messages: &[String]) -> Vec<String> {
-    messages
-        .iter()
-        .map(|message| message.split_once(" my-app: ").unwrap().1.to_owned())
-        .collect()
-}
-
-async fn receive(socket: &UnixDatagram, count: usize) -> Vec<String> {
-    let mut messages = Vec::new();
-    let deadline = soon();
-    while messages.len() < count {
-        tokio::time::timeout_at(deadline, socket.readable())
-            .await
-            .expect("messages in time")
-            .unwrap();
-        received(socket, &mut messages);
-    }
-    messages
-}
-
-#[tokio::test]
-async fn syslog_away_and_back_loses_nothing() {
-    let mut rig = Rig::new();
-    let options = Options {
-        application_log: None,
-        ..rig.options_with_syslog()
-    };
-    rig.write(700);
-    let shipper = rig.start(options).await;
-    until("an outage", || retrying(&shipper, "syslog")).await;
-    assert_eq!(
-        shipper.drain(soon()).await,
-        Drained::Complete,
-        "no acknowledged sink is behind"
-    );
-    let socket = UnixDatagram::bind(rig.socket()).unwrap();
-    let mut messages = receive(&socket, 700).await;
-    until("recovery", || !retrying(&shipper, "syslog")).await;
-    drop(socket);
-    std::fs::remove_file(rig.socket()).unwrap();
-    rig.write(300);
-    until("another outage", || retrying(&shipper, "syslog")).await;
-    let socket = UnixDatagram::bind(rig.socket()).unwrap();
-    messages.extend(receive(&socket, 300).await);
-    assert_eq!(texts(&messages), rig.numbered_lines());
-    assert_eq!(sink(&shipper, "syslog").delivered, 1000);
-}
-
-#[tokio::test]
-async fn long_lines_go_in_parts() {
-    let mut rig = Rig::new();
-    let socket = UnixDatagram::bind(rig.socket()).unwrap();
-    let shipper = rig
-        .start(Options {
-            application_log: None,
-            ..rig.options_with_syslog()
-        })
-        .await;
-    rig.engine.record(&format!("{}\n", "x".repeat(15_000)), "stderr");
-    let messages = receive(&socket, 2).await;
-    let parts = texts(&messages);
-    assert!(
-        messages
-            .iter()
-            .all(|message| message.starts_with("<133>") && message.len() <= 8192)
-    );
-    assert!(parts[0].ends_with(" [monopod: continues]"));
-    assert_eq!(
-        parts[0].trim_end_matches(" [monopod: continues]").len() + parts[1].len(),
-        15_000
-    );
-    drop(shipper);
 }
 
 #[test]

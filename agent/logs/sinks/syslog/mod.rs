@@ -6,6 +6,8 @@
 //! After a kill the lines since the last cursor, a second's worth, come twice.
 
 mod encode;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 use std::io;

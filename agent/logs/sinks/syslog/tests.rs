@@ -1,0 +1,110 @@
+//! The socket, with real sockets: full, gone, back.
+
+use tokio::net::UnixDatagram;
+
+use crate::logs::testing::{Rig, retrying, sink, soon, until};
+use crate::logs::{Drained, Options};
+
+#[tokio::test]
+async fn a_reader_of_the_socket_that_hangs_holds_nobody_else() {
+    let mut rig = Rig::new();
+    let _reads_nothing = UnixDatagram::bind(rig.socket()).unwrap();
+    let shipper = rig.start(rig.options_with_syslog()).await;
+    for _ in 0..4 {
+        rig.write(2_000);
+        assert!(until_shipped(&rig).await);
+    }
+    assert_eq!(shipper.drain(soon()).await, Drained::Complete);
+    assert_eq!(rig.shipped(), rig.numbered_lines());
+    assert!(retrying(&shipper, "syslog"));
+    assert!(sink(&shipper, "syslog").behind_bytes > 0);
+}
+
+async fn until_shipped(rig: &Rig) -> bool {
+    until("application.log", || {
+        rig.shipped().len() as u64 == rig.engine.written
+    })
+    .await;
+    true
+}
+
+fn received(socket: &UnixDatagram, into: &mut Vec<String>) {
+    let mut buffer = [0; 16 * 1024];
+    while let Ok(length) = socket.try_recv(&mut buffer) {
+        into.push(String::from_utf8(buffer[..length].to_vec()).unwrap());
+    }
+}
+
+fn texts(messages: &[String]) -> Vec<String> {
+    messages
+        .iter()
+        .map(|message| message.split_once(" my-app: ").unwrap().1.to_owned())
+        .collect()
+}
+
+async fn receive(socket: &UnixDatagram, count: usize) -> Vec<String> {
+    let mut messages = Vec::new();
+    let deadline = soon();
+    while messages.len() < count {
+        tokio::time::timeout_at(deadline, socket.readable())
+            .await
+            .expect("messages in time")
+            .unwrap();
+        received(socket, &mut messages);
+    }
+    messages
+}
+
+#[tokio::test]
+async fn syslog_away_and_back_loses_nothing() {
+    let mut rig = Rig::new();
+    let options = Options {
+        application_log: None,
+        ..rig.options_with_syslog()
+    };
+    rig.write(700);
+    let shipper = rig.start(options).await;
+    until("an outage", || retrying(&shipper, "syslog")).await;
+    assert_eq!(
+        shipper.drain(soon()).await,
+        Drained::Complete,
+        "no acknowledged sink is behind"
+    );
+    let socket = UnixDatagram::bind(rig.socket()).unwrap();
+    let mut messages = receive(&socket, 700).await;
+    until("recovery", || !retrying(&shipper, "syslog")).await;
+    drop(socket);
+    std::fs::remove_file(rig.socket()).unwrap();
+    rig.write(300);
+    until("another outage", || retrying(&shipper, "syslog")).await;
+    let socket = UnixDatagram::bind(rig.socket()).unwrap();
+    messages.extend(receive(&socket, 300).await);
+    assert_eq!(texts(&messages), rig.numbered_lines());
+    assert_eq!(sink(&shipper, "syslog").delivered, 1000);
+}
+
+#[tokio::test]
+async fn long_lines_go_in_parts() {
+    let mut rig = Rig::new();
+    let socket = UnixDatagram::bind(rig.socket()).unwrap();
+    let shipper = rig
+        .start(Options {
+            application_log: None,
+            ..rig.options_with_syslog()
+        })
+        .await;
+    rig.engine.record(&format!("{}\n", "x".repeat(15_000)), "stderr");
+    let messages = receive(&socket, 2).await;
+    let parts = texts(&messages);
+    assert!(
+        messages
+            .iter()
+            .all(|message| message.starts_with("<133>") && message.len() <= 8192)
+    );
+    assert!(parts[0].ends_with(" [monopod: continues]"));
+    assert_eq!(
+        parts[0].trim_end_matches(" [monopod: continues]").len() + parts[1].len(),
+        15_000
+    );
+    drop(shipper);
+}
