@@ -1,14 +1,17 @@
 //! What every part of a run shares: the engine, the reporter, the shipper, the directories.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use monopod_core::event::Event;
 use monopod_core::plan::Application;
-use tokio::sync::{Mutex, MutexGuard};
+use monopod_core::text;
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::boot::BootError;
 use crate::host::docker::Engine;
-use crate::host::files;
+use crate::host::{chain, files};
 use crate::logs;
 use crate::report::Reporter;
 
@@ -50,8 +53,20 @@ pub struct Context {
     /// Where facts and user data come from.
     pub sources: Sources,
     log_targets: LogTargets,
-    shipper: Mutex<Option<logs::Shipper>>,
+    shipping: Mutex<Shipping>,
 }
+
+/// What is known about log shipping, and what has not worked yet.
+#[derive(Default)]
+struct Shipping {
+    application: Option<Application>,
+    shipper: Option<logs::Shipper>,
+    wanted: Option<(String, PathBuf)>,
+    told: Option<String>,
+}
+
+/// A gap's marker is one line: it is written or the sink is away.
+const GAP_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Context {
     /// Nothing is touched yet.
@@ -62,7 +77,7 @@ impl Context {
         sources: Sources,
         log_targets: LogTargets,
     ) -> Self {
-        Self { engine, reporter, directories, sources, log_targets, shipper: Mutex::new(None) }
+        Self { engine, reporter, directories, sources, log_targets, shipping: Mutex::default() }
     }
 
     /// The id of this boot of the machine.
@@ -70,31 +85,106 @@ impl Context {
         Ok(files::boot_id()?)
     }
 
-    /// Starts log shipping for an application, unless it has begun.
-    pub async fn start_shipping(&self, application: &Application) -> Result<(), BootError> {
-        let mut shipper = self.shipper.lock().await;
-        if shipper.is_none() {
-            let options = logs::Options {
-                application_id: application.id.clone(),
-                hostname: files::hostname()?,
-                state_dir: self.directories.state.clone(),
-                application_log: self.log_targets.application_log.clone(),
-                syslog_socket: self.log_targets.syslog_socket.clone(),
-            };
-            *shipper = Some(logs::Shipper::start(options).await?);
+    /// Sees to it that lines are shipped: starts the shipper and points it at the container, whatever of that has not
+    /// worked yet. A failure is told and tried again with the next call; it never ends a boot, for the lines wait in the
+    /// engine's files.
+    pub async fn ensure_shipping(&self, application: Option<&Application>) {
+        let mut shipping = self.shipping.lock().await;
+        shipping.application = application.cloned().or(shipping.application.take());
+        if let Err(error) = self.try_shipping(&mut shipping).await {
+            let text = format!("log lines are not shipped yet, they wait in the engine's files: {}", chain(&error));
+            if shipping.told.as_deref() != Some(text.as_str()) {
+                shipping.told = Some(text.clone());
+                self.reporter.tell(Event::Warning { text });
+            }
         }
+    }
+
+    async fn try_shipping(&self, shipping: &mut Shipping) -> Result<(), ShippingError> {
+        let Some(application) = &shipping.application else { return Ok(()) };
+        let shipper = match &mut shipping.shipper {
+            Some(shipper) => shipper,
+            none => none.insert(
+                logs::Shipper::start(logs::Options {
+                    application_id: application.id.clone(),
+                    hostname: files::hostname()?,
+                    state_dir: self.directories.state.clone(),
+                    application_log: self.log_targets.application_log.clone(),
+                    syslog_socket: self.log_targets.syslog_socket.clone(),
+                })
+                .await?,
+            ),
+        };
+        if let Some((id, path)) = shipping.wanted.take() {
+            let followed = shipper.follow(&id, &path).await;
+            if followed.is_err() {
+                shipping.wanted = Some((id, path));
+            }
+            followed?;
+        }
+        shipping.told = None;
         Ok(())
     }
 
-    /// The shipper, once it has been started.
-    pub async fn shipper(&self) -> MutexGuard<'_, Option<logs::Shipper>> {
-        self.shipper.lock().await
+    /// Ships this container's lines from now on, after those of the one before. Asked again for the same container it
+    /// changes nothing. The engine names no log file before the first start.
+    pub async fn ensure_followed(&self, id: &str, log_path: Option<&Path>) {
+        if let Some(path) = log_path {
+            self.shipping.lock().await.wanted = Some((id.to_owned(), path.to_owned()));
+            self.ensure_shipping(None).await;
+        }
+    }
+
+    /// Before a container is removed: every line delivered, or a gap recorded in every stream.
+    pub async fn ensure_drained(&self, id: &str, patience: Duration) {
+        let shipping = self.shipping.lock().await;
+        let short = text::short_id(id);
+        let missing = match &shipping.shipper {
+            None => format!("the container {short} is removed, and its lines were not shipped"),
+            Some(shipper) => match shipper.drain(Instant::now() + patience).await {
+                logs::Drained::Complete => return,
+                logs::Drained::Behind { sink, bytes } => {
+                    format!("the container {short} is removed before {sink} had all of its lines; {} of its log files are lost", text::bytes(bytes))
+                }
+            },
+        };
+        if let Some(shipper) = &shipping.shipper {
+            shipper.record_gap(&missing);
+            // The record of the loss has to be on disk before the lines are gone.
+            if shipper.drain(Instant::now() + GAP_PATIENCE).await != logs::Drained::Complete {
+                tracing::debug!("the gap was not written before the removal");
+            }
+        }
+        self.reporter.tell(Event::Warning { text: missing });
+    }
+
+    /// Writes into every stream that lines may be lost.
+    pub async fn record_gap(&self, reason: &str) {
+        if let Some(shipper) = &self.shipping.lock().await.shipper {
+            shipper.record_gap(reason);
+        }
+    }
+
+    /// Brings the record's counters up to date.
+    pub async fn refresh_logs(&self) {
+        self.ensure_shipping(None).await;
+        if let Some(shipper) = &self.shipping.lock().await.shipper {
+            self.reporter.set_logs(serde_json::to_value(shipper.status().sinks).unwrap_or_default());
+        }
     }
 
     /// Lets lines in flight leave, and remembers how far each sink is.
     pub async fn stop_shipping(&self, deadline: Instant) {
-        if let Some(shipper) = self.shipper.lock().await.take() {
+        if let Some(shipper) = self.shipping.lock().await.shipper.take() {
             shipper.stop(deadline).await;
         }
     }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ShippingError {
+    #[error(transparent)]
+    File(#[from] files::FileError),
+    #[error(transparent)]
+    Logs(#[from] logs::LogsError),
 }

@@ -53,6 +53,8 @@ fn a_port_that_is_taken_is_named_and_tried_again() {
     drop(taken);
     wait_ready(&machine, &agent);
     assert!(is_running(&the_container(&machine)));
+    // The engine names no log file before the first start that works.
+    machine.syslog().wait_for("web line 1", SOON);
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Exactly one container, the right one: after a kill -9 anywhere, beside a second agent, over a reboot.
 
+use std::time::Duration;
+
 use monopod_testrig::{AwsFault, Machine, Signal, wait_until};
 
 use crate::common::*;
@@ -159,4 +161,54 @@ fn a_budget_that_is_spent_exits_75_and_the_next_start_goes_on() {
     machine.aws().faults(&[]);
     let _agent = run_until_ready(&machine);
     assert!(is_running(&the_container(&machine)));
+}
+
+/// Another agent, or one whose answer was lost, made a container of ours while this one decrypted.
+#[test]
+fn a_name_taken_meanwhile_is_looked_at_again() {
+    let machine = Machine::acquire();
+    secret_web(&machine).serve(&machine);
+    let first = run_until_ready(&machine);
+    let container = the_container(&machine);
+    let image = container["Config"]["Image"].as_str().unwrap().to_owned();
+    let label = format!("--label=org.monopod.spec={}", container["Config"]["Labels"]["org.monopod.spec"].as_str().unwrap());
+    first.kill9();
+    machine.docker_ok(&["rm", "-f", CONTAINER]);
+    machine.aws().faults(&[AwsFault::slow("Decrypt", Duration::from_secs(2)).times(1)]);
+    machine.notify().clear();
+    let agent = run(&machine);
+    agent.wait_for_line("secrets: decrypt", BOOT);
+    let half_made = machine.docker_ok(&["create", "--name", CONTAINER, &label, &image]);
+    wait_ready(&machine, &agent);
+    assert!(agent.output().contains("looking at everything again"), "{}", agent.output());
+    assert_ne!(container_id(&machine), half_made);
+}
+
+#[test]
+fn a_copy_for_debugging_is_left_alone_and_not_taken_for_ours() {
+    let machine = Machine::acquire();
+    secret_web(&machine).serve(&machine);
+    run_until_ready(&machine).kill9();
+    let real = container_id(&machine);
+    // The copy has all our labels: docker commit puts them into the image.
+    machine.docker_ok(&["commit", CONTAINER, "copy"]);
+    let copy = machine.docker_ok(&["run", "-d", "--name", "debug", "copy"]);
+    std::fs::remove_file(machine.dirs().runtime.join("hint.json")).unwrap();
+    let agent = run_until_ready(&machine);
+    assert!(agent.output().contains("left alone"), "{}", agent.output());
+    assert_eq!(machine.inspect(CONTAINER).unwrap()["Id"], real.as_str());
+    assert!(is_running(&machine.inspect(CONTAINER).unwrap()) && is_running(&machine.inspect(&copy).unwrap()));
+}
+
+#[test]
+fn an_agent_of_another_version_takes_over_without_network() {
+    let machine = Machine::acquire();
+    secret_web(&machine).serve(&machine);
+    run_until_ready(&machine).kill9();
+    let hint = machine.dirs().runtime.join("hint.json");
+    let old = std::fs::read_to_string(&hint).unwrap().replace(env!("CARGO_PKG_VERSION"), "0.0.1-older");
+    std::fs::write(&hint, old).unwrap();
+    machine.imds().down();
+    let agent = run_until_ready(&machine);
+    assert!(agent.output().contains("known since an earlier start"), "{}", agent.output());
 }

@@ -78,6 +78,8 @@ fn a_container_somebody_removed_is_made_again() {
     UserData::new(&machine, "web").web().serve(&machine);
     let agent = run_until_ready(&machine);
     let old = container_id(&machine);
+    // A tag is resolved once: what ran here can be made again without the registry.
+    machine.registry().line().down();
     machine.docker_ok(&["rm", "-f", CONTAINER]);
     let new = wait_until(BOOT, || {
         let new = machine.inspect(CONTAINER)?;

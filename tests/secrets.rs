@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use monopod_testrig::{AwsFault, Machine};
+use monopod_testrig::{AwsFault, Image, Machine};
 
 use crate::common::*;
 
@@ -97,4 +97,25 @@ fn an_engine_that_quotes_a_secret_is_redacted() {
     let error = error_line(&agent);
     assert!(error.contains("127.0.0.1:5000/test/[redacted]") && !error.contains(CANARY), "{error}");
     assert!(!status(&machine)["outcome"].to_string().contains(CANARY));
+}
+
+/// An adopting agent asks no KMS, and still must not quote a secret that the application printed.
+#[test]
+fn an_agent_that_adopts_knows_what_to_redact() {
+    let machine = Machine::acquire();
+    let leaky = Image::new("leaky", "echo \"connecting with $SECRET\"; while :; do sleep 1; done");
+    let image = machine.registry().push(&leaky);
+    UserData::of(&machine, &image)
+        .web()
+        .line("health_check_timeout_seconds: 8")
+        .env(&[("SECRET", &machine.aws().encrypt(CANARY))])
+        .serve(&machine);
+    let killed = run(&machine);
+    killed.wait_for_line("health: wait until", BOOT);
+    killed.kill9();
+    let agent = run(&machine);
+    agent.wait_for_line(" ERROR ", BOOT);
+    let error = error_line(&agent);
+    assert!(error.contains("connecting with [redacted]"), "{error}");
+    assert!(!everything_told(&machine, &agent).contains(CANARY));
 }

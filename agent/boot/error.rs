@@ -9,7 +9,6 @@ use crate::host::files::{FileError, LockError};
 use crate::host::imds::ImdsError;
 use crate::host::kms::KmsError;
 use crate::host::{Class, Classified};
-use crate::logs::LogsError;
 
 /// sysexits(3) EX_CONFIG: nothing will change until somebody changes something. The unit does not restart on it.
 pub const EXIT_PERMANENT: u8 = 78;
@@ -72,9 +71,21 @@ pub enum BootError {
     /// Somebody else's container.
     #[error("{0}; remove it (`docker rm -f {NAME}`), or start a new machine")]
     NameTaken(NameTaken),
-    /// Log shipping could not begin.
-    #[error("cannot ship logs")]
-    Logs(#[from] LogsError),
+    /// The engine changed under the boot: look at everything again.
+    #[error(transparent)]
+    StartOver(EngineError),
+    /// The container was gone when it was looked at.
+    #[error("the container {id} was removed by somebody else while it was being set up")]
+    Vanished {
+        /// Its short id.
+        id: String,
+    },
+    /// A user-data file given on the command line.
+    #[error("there is no user-data file {path}")]
+    NoUserDataFile {
+        /// The file.
+        path: String,
+    },
     /// The time is up.
     #[error("the boot budget is spent, and {step} still fails")]
     BudgetSpent {
@@ -95,8 +106,13 @@ impl Classified for BootError {
             Self::Imds(error) => error.class(),
             Self::Engine(error) => error.class(),
             Self::Kms { source, .. } => source.class(),
-            Self::Lock(_) | Self::File(_) | Self::Logs(_) | Self::BudgetSpent { .. } => Class::Transient,
+            Self::Lock(_)
+            | Self::File(_)
+            | Self::StartOver(_)
+            | Self::Vanished { .. }
+            | Self::BudgetSpent { .. } => Class::Transient,
             Self::NoUserData
+            | Self::NoUserDataFile { .. }
             | Self::Config { .. }
             | Self::FactsFile { .. }
             | Self::Credentials { .. }

@@ -7,13 +7,14 @@
 use serde::{Deserialize, Serialize};
 
 use monopod_core::config::RestartPolicy;
+use monopod_core::event::Event;
 use monopod_core::facts::InstanceFacts;
 use monopod_core::plan::reconcile::{SCHEMA, SpecHash};
 use monopod_core::plan::{Application, Gate};
 
 use super::BootError;
 use crate::context::Context;
-use crate::host::files;
+use crate::host::{chain, clock, files};
 
 const FILE: &str = "hint.json";
 /// Says which instance this disk has booted on before.
@@ -38,6 +39,10 @@ pub struct Charge {
     pub gate: Gate,
     /// It was up once in this boot: the gate is not run again.
     pub gate_passed: bool,
+    /// When the gate's time is up, in milliseconds since the epoch: a restarted agent gets the rest of it.
+    pub gate_deadline: u64,
+    /// When the boot budget is spent, likewise.
+    pub budget_end: u64,
     /// What happens when it ends.
     pub restart: RestartPolicy,
 }
@@ -55,49 +60,59 @@ pub struct Hint {
 }
 
 impl Hint {
-    /// For this boot of the machine.
-    pub fn new(first_start: u64, boot_id: String, charge: Option<Charge>) -> Self {
+    fn new(first_start: u64, boot_id: String, charge: Option<Charge>) -> Self {
         Self { schema: SCHEMA, agent_version: env!("CARGO_PKG_VERSION").to_owned(), boot_id, first_start, charge }
     }
 }
 
 /// The hint of this boot, if there is a usable one.
-pub fn load(context: &Context) -> Result<Option<Hint>, BootError> {
+pub fn load(context: &Context) -> Option<Hint> {
     let path = context.directories.runtime.join(FILE);
-    let Some(bytes) = files::read(&path)? else { return Ok(None) };
-    let boot_id = context.boot_id()?;
-    let usable = match serde_json::from_slice::<Hint>(&bytes) {
-        Ok(hint) if hint.schema != SCHEMA || hint.agent_version != env!("CARGO_PKG_VERSION") => {
-            Err(format!("another version of monopod wrote it ({})", hint.agent_version))
+    let usable = || -> Result<Option<Hint>, String> {
+        let Some(bytes) = files::read(&path).map_err(|error| chain(&error))? else { return Ok(None) };
+        let boot_id = context.boot_id().map_err(|error| chain(&error))?;
+        match serde_json::from_slice::<Hint>(&bytes) {
+            // An agent that was replaced by a newer one still looked after the right container.
+            Ok(hint) if hint.schema != SCHEMA => Err(format!("monopod {} wrote it in another form", hint.agent_version)),
+            Ok(hint) if hint.boot_id != boot_id => Err("it is from an earlier boot".to_owned()),
+            Ok(hint) => Ok(Some(hint)),
+            Err(error) => Err(error.to_string()),
         }
-        Ok(hint) if hint.boot_id != boot_id => Err("it is from an earlier boot".to_owned()),
-        Ok(hint) => Ok(hint),
-        Err(error) => Err(error.to_string()),
     };
-    match usable {
-        Ok(hint) => Ok(Some(hint)),
-        Err(why) => {
-            tracing::info!("what an earlier start left in {} is of no use, ignoring: {why}", path.display());
-            Ok(None)
-        }
+    usable().unwrap_or_else(|why| {
+        tracing::info!("what an earlier start left in {} is of no use, ignoring: {why}", path.display());
+        None
+    })
+}
+
+/// Leaves the hint for the next start; without it that one only has more to do.
+pub fn save(context: &Context, first_start: u64, charge: Option<Charge>) {
+    let write = || -> Result<(), BootError> {
+        let json = serde_json::to_vec(&Hint::new(first_start, context.boot_id()?, charge)).unwrap_or_default();
+        Ok(files::ensure_content(&context.directories.runtime.join(FILE), &json)?)
+    };
+    if let Err(error) = write() {
+        let text = format!("a restarted agent will need the network, as it will not know what it looked after: {}", chain(&error));
+        context.reporter.tell(Event::Warning { text });
     }
 }
 
-/// Leaves the hint for the next start.
-pub fn save(context: &Context, hint: &Hint) -> Result<(), BootError> {
-    let json = serde_json::to_vec(hint).unwrap_or_default();
-    Ok(files::ensure_content(&context.directories.runtime.join(FILE), &json)?)
-}
-
 /// Notes that the gate was passed, so that it is run once a boot.
-pub fn save_gate_passed(context: &Context, charge: &Charge) -> Result<(), BootError> {
-    let Some(mut hint) = load(context)? else { return Ok(()) };
-    hint.charge = Some(Charge { gate_passed: true, ..charge.clone() });
-    save(context, &hint)
+pub fn save_gate_passed(context: &Context, charge: &Charge) {
+    let first_start = load(context).map_or_else(clock::now_millis, |hint| hint.first_start);
+    save(context, first_start, Some(Charge { gate_passed: true, ..charge.clone() }));
 }
 
-/// Whether this instance boots for the first time, and notes that it has.
-pub fn is_first_boot(context: &Context, instance_id: &str) -> Result<bool, BootError> {
+/// Whether this instance boots for the first time, and notes that it has. When that can't be told, it does not: the
+/// budget then counts from the agent's start.
+pub fn is_first_boot(context: &Context, instance_id: &str) -> bool {
+    remember_instance(context, instance_id).unwrap_or_else(|error| {
+        context.reporter.tell(Event::Warning { text: format!("taking this for a reboot: {}", chain(&error)) });
+        false
+    })
+}
+
+fn remember_instance(context: &Context, instance_id: &str) -> Result<bool, BootError> {
     let path = context.directories.state.join(INSTANCE_FILE);
     let boot_id = context.boot_id()?;
     let known = files::read(&path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();

@@ -8,7 +8,8 @@
 //! - The engine is asked first. A container of ours that this boot already knew is taken over from
 //!   its label and the hint in the runtime directory, with no network at all.
 //! - Before a container is removed its lines are shipped, or their loss is recorded.
-//! - Nothing outlives its deadline: one boot budget covers all steps.
+//! - One boot budget covers all steps: nothing begins after it, and only a pull that still makes progress outlives it.
+//! - Nothing but the container itself ends a boot whose container runs: logs, hints and status are warnings.
 //!
 //! Deliberately absent: the health gate and READY. They go on while the container may already be
 //! restarted, so they belong to `supervise`.
@@ -27,7 +28,7 @@ use monopod_core::budget::{self, Moments};
 use monopod_core::event::Event;
 use monopod_core::plan::reconcile::{self, Phase, Reconciliation, Then};
 use monopod_core::plan::{Plan, Step, StepId};
-use monopod_core::text;
+use monopod_core::{retry, text};
 use tokio::time::Instant;
 
 use crate::context::Context;
@@ -40,30 +41,67 @@ use steps::container::Made;
 use steps::image::Pinned;
 use steps::secrets::Decrypted;
 
-/// Brings the machine to where there is a container to look after.
-pub async fn boot(context: &Context) -> Result<(Charge, Begin), BootError> {
-    let hint = hint::load(context)?;
-    // Only what this boot of the machine wrote counts: at a reboot everything is looked at afresh.
-    let first_start = hint.as_ref().map_or_else(clock::now_millis, |hint| hint.first_start);
-    let deadline = Instant::now() + time_left(first_start, None);
-    hint::save(context, &Hint::new(first_start, context.boot_id()?, hint.as_ref().and_then(|hint| hint.charge.clone())))?;
+/// Why there is a boot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Occasion {
+    /// The agent has started.
+    Start,
+    /// The container was removed while it was looked after: a new budget begins.
+    Vanished,
+}
 
-    let observed = steps::engine::run(context, deadline).await?;
-    if let Some((charge, begin)) = take_over(context, hint.as_ref(), &observed).await? {
-        return Ok((charge, begin));
+/// How often a boot begins anew because the engine changed under it.
+const STARTS_OVER: u32 = 5;
+
+/// Brings the machine to where there is a container to look after.
+pub async fn boot(context: &Context, occasion: Occasion) -> Result<(Charge, Begin), BootError> {
+    let mut failures = 0;
+    loop {
+        match attempt(context, if failures == 0 { occasion } else { Occasion::Start }).await {
+            Err(error @ (BootError::StartOver(_) | BootError::Vanished { .. })) if failures < STARTS_OVER => {
+                failures += 1;
+                let wait = retry::LOCAL.delay(failures, clock::chance());
+                let text = format!("{}; looking at everything again", chain(&error));
+                context.reporter.tell(Event::Warning { text });
+                tokio::time::sleep(wait).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn attempt(context: &Context, occasion: Occasion) -> Result<(Charge, Begin), BootError> {
+    let hint = hint::load(context);
+    let first_start = match (&hint, occasion) {
+        (Some(hint), Occasion::Start) => hint.first_start,
+        _ => clock::now_millis(),
+    };
+    let left = time_left(first_start, None);
+    hint::save(context, first_start, hint.as_ref().and_then(|hint| hint.charge.clone()));
+
+    let observed = steps::engine::run(context, Instant::now() + left).await?;
+    if let Some(taken_over) = take_over(context, hint.as_ref(), &observed).await? {
+        return Ok(taken_over);
     }
 
     let identity = steps::facts::run(context).await?;
-    let first_boot = hint::is_first_boot(context, &identity.facts.instance_id)?;
+    let first_boot = hint::is_first_boot(context, &identity.facts.instance_id) && occasion == Occasion::Start;
     let launched = identity.facts.pending_time.filter(|_| first_boot).map(|seconds| seconds * 1000);
-    let deadline = Instant::now() + time_left(first_start, launched);
+    let left = time_left(first_start, launched);
+    let budget_end = clock::now_millis() + u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
 
     let plan = steps::config::run(context, &identity)?;
     context.reporter.identify(Some(&plan.application), Some(&identity.facts));
-    let reconciliation = reconcile::reconcile(&plan.intent, &observed).map_err(BootError::NameTaken)?;
-    context.start_shipping(&plan.application).await?;
-    let made = execute(context, &plan, &reconciliation, deadline).await?;
+    let known = hint.and_then(|hint| hint.charge);
+    let known_id = known.as_ref().map(|charge| charge.container_id.as_str());
+    let reconciliation = reconcile::reconcile(&plan.intent, &observed, known_id).map_err(BootError::NameTaken)?;
+    tell_left_alone(context, &reconciliation);
+    context.ensure_shipping(Some(&plan.application)).await;
+    // A tag is resolved once in the life of the instance, as long as we know what it was.
+    let resolved = known.filter(|charge| charge.image == plan.container.image.to_string()).map(|charge| charge.digest);
+    let made = execute(context, &plan, &reconciliation, resolved, Instant::now() + left).await?;
 
+    let gate_end = clock::now_millis() + u64::try_from(plan.gate.timeout().as_millis()).unwrap_or(u64::MAX);
     let charge = Charge {
         application: plan.application.clone(),
         facts: identity.facts.clone(),
@@ -73,14 +111,26 @@ pub async fn boot(context: &Context) -> Result<(Charge, Begin), BootError> {
         container_id: made.id.clone(),
         gate: plan.gate.clone(),
         gate_passed: false,
+        gate_deadline: gate_end.min(budget_end),
+        budget_end,
         restart: plan.restart,
     };
-    hint::save(context, &Hint::new(first_start, context.boot_id()?, Some(charge.clone())))?;
+    hint::save(context, first_start, Some(charge.clone()));
     Ok((charge, made.begin))
 }
 
 fn time_left(first_start: u64, launched: Option<u64>) -> Duration {
     budget::left(budget::DEFAULT, Moments { now: clock::now_millis(), first_start, launched })
+}
+
+fn tell_left_alone(context: &Context, reconciliation: &Reconciliation) {
+    for id in &reconciliation.left_alone {
+        let text = format!(
+            "the container {} has our label under another name: somebody's copy, left alone; remove it when it is not needed",
+            text::short_id(id)
+        );
+        context.reporter.tell(Event::Warning { text });
+    }
 }
 
 /// An agent that was killed takes over what it knew: from the label and the hint, without network.
@@ -90,7 +140,9 @@ async fn take_over(
     observed: &[reconcile::Observed],
 ) -> Result<Option<(Charge, Begin)>, BootError> {
     let Some(charge) = hint.and_then(|hint| hint.charge.clone()) else { return Ok(None) };
-    let reconciliation = reconcile::reconcile_known(&charge.spec, observed).map_err(BootError::NameTaken)?;
+    let Ok(reconciliation) = reconcile::reconcile_known(&charge.spec, &charge.container_id, observed) else {
+        return Ok(None);
+    };
     let begin = match &reconciliation.then {
         Then::Create => return Ok(None),
         Then::Adopt { id, .. } if *id == charge.container_id => Begin::Running,
@@ -99,7 +151,8 @@ async fn take_over(
         Then::Adopt { .. } | Then::Resume { .. } => return Ok(None),
     };
     context.reporter.identify(Some(&charge.application), Some(&charge.facts));
-    context.start_shipping(&charge.application).await?;
+    tell_left_alone(context, &reconciliation);
+    context.ensure_shipping(Some(&charge.application)).await;
     for (step, why) in [
         (StepId::Facts, "known since an earlier start in this boot"),
         (StepId::Config, "known since an earlier start in this boot"),
@@ -132,6 +185,7 @@ async fn execute(
     context: &Context,
     plan: &Plan,
     reconciliation: &Reconciliation,
+    resolved: Option<String>,
     deadline: Instant,
 ) -> Result<Made, BootError> {
     let mut waiting = plan.steps(&reconciliation.then);
@@ -158,9 +212,9 @@ async fn execute(
                     Box::pin(async move { secrets.run(&uses).await.map(Outcome::Secrets) })
                 }
                 Step::ObtainImage(image) => {
-                    let secrets = &secrets;
+                    let (secrets, resolved) = (&secrets, resolved.clone());
                     Box::pin(async move {
-                        steps::image::run(context, plan, &image, secrets, deadline).await.map(Outcome::Image)
+                        steps::image::run(context, plan, &image, resolved, secrets, deadline).await.map(Outcome::Image)
                     })
                 }
                 Step::EnsureContainer(_) => {

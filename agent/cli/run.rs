@@ -4,21 +4,29 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use monopod_core::event::Event;
+use monopod_core::retry::Backoff;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::boot::error::EXIT_TRANSIENT;
-use crate::boot::{self, BootError};
+use crate::boot::hint::Charge;
+use crate::boot::{self, BootError, Occasion};
 use crate::context::{Context, Directories, LogTargets, Sources};
 use crate::host::docker::Engine;
-use crate::host::{chain, files};
+use crate::host::{chain, clock, files};
 use crate::report::output::Output;
-use crate::report::{Reporter, SharedRedactor};
-use crate::supervise::{self, End};
+use crate::report::{Reporter, SharedRedactor, notify};
+use crate::supervise::{self, Begin, End};
 
 /// Lines in flight get this long to leave when the agent stops; the rest is shipped by the next start.
 const FLUSH: Duration = Duration::from_secs(5);
+
+/// Before a removed container is made again: 0.1 to 60 s.
+const VANISHED: Backoff = Backoff { first: Duration::from_millis(100), max: Duration::from_secs(60) };
+
+/// `monopod status` holds the lock for the moment of a look: it is no other agent.
+const LOCK_PATIENCE: Duration = Duration::from_millis(200);
 
 /// Everything the command line says.
 pub(super) struct Options {
@@ -47,7 +55,7 @@ pub(super) fn run(options: Options) -> u8 {
 
 async fn daemon(options: Options) -> u8 {
     let Options { directories, sources, log_targets, redactor, output } = options;
-    let prepared = prepare(&directories);
+    let prepared = prepare(&directories).await;
     let reporter = Reporter::new(&directories.runtime, Arc::clone(&redactor), output);
     let fail = |error: BootError| {
         let exit_code = error.exit_code();
@@ -92,19 +100,50 @@ async fn daemon(options: Options) -> u8 {
 
 /// Until the agent is stopped; a container that vanished is made again.
 async fn look_after(context: &Context, stop: &CancellationToken) -> Result<(), BootError> {
+    let mut vanished = 0;
+    let mut occasion = Occasion::Start;
     loop {
-        let (charge, begin) = boot::boot(context).await?;
+        let (charge, begin) = boot_watched(context, occasion).await?;
+        let since = Instant::now();
         match supervise::supervise(context, &charge, begin, stop).await {
             End::Stopped => return Ok(()),
-            End::Vanished => {}
+            End::Vanished => {
+                // Whoever removes it again and again is not raced.
+                vanished = if since.elapsed() > VANISHED.max { 1 } else { vanished + 1 };
+                tokio::time::sleep(VANISHED.delay(vanished, clock::chance())).await;
+                occasion = Occasion::Vanished;
+                context.reporter.tell(Event::Booting);
+            }
         }
     }
 }
 
-fn prepare(directories: &Directories) -> Result<files::Lock, BootError> {
+/// A boot in the middle of the agent's life has a watchdog running already.
+async fn boot_watched(context: &Context, occasion: Occasion) -> Result<(Charge, Begin), BootError> {
+    let mut boot = std::pin::pin!(boot::boot(context, occasion));
+    let Some(interval) = notify::watchdog_interval() else { return boot.await };
+    let mut ticks = tokio::time::interval(interval);
+    loop {
+        tokio::select! {
+            outcome = &mut boot => return outcome,
+            _ = ticks.tick() => notify::alive(),
+        }
+    }
+}
+
+async fn prepare(directories: &Directories) -> Result<files::Lock, BootError> {
     files::ensure_directory(&directories.runtime)?;
     files::ensure_directory(&directories.state)?;
-    Ok(files::lock(&directories.runtime.join(LOCK_FILE))?)
+    let path = directories.runtime.join(LOCK_FILE);
+    let deadline = Instant::now() + LOCK_PATIENCE;
+    loop {
+        match files::lock(&path) {
+            Err(files::LockError::Held { .. }) if Instant::now() < deadline => {
+                tokio::time::sleep(LOCK_PATIENCE / 10).await;
+            }
+            outcome => return Ok(outcome?),
+        }
+    }
 }
 
 /// In the runtime directory; held while an agent runs.

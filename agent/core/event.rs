@@ -100,6 +100,8 @@ pub enum Event {
         /// How long it was away.
         away: Duration,
     },
+    /// The machine does not count as up any more: its container is gone and another is made.
+    Booting,
     /// The machine counts as up.
     Ready {
         /// One sentence for `systemctl status`.

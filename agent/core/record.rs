@@ -189,6 +189,7 @@ impl BootRecord {
                     container.started_at = Some(now);
                 }
             }
+            Event::Booting => self.outcome = Outcome::Booting,
             Event::Completed { .. } => self.outcome = Outcome::Completed { since: now },
             Event::Ready { .. } => self.outcome = Outcome::Ready { since: now },
             Event::Degraded { reason } => self.outcome = Outcome::Degraded { since: now, reason: reason.clone() },

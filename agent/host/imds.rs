@@ -201,7 +201,8 @@ impl Imds {
     }
 
     async fn required(&self, token: &str, path: &str) -> Result<Vec<u8>, ImdsError> {
-        let missing = || ImdsError::Missing { url: format!("{}{path}", self.endpoint), status: StatusCode::NOT_FOUND };
+        // Every instance has it, so one without is not ready yet.
+        let missing = || ImdsError::Busy { url: format!("{}{path}", self.endpoint), status: StatusCode::NOT_FOUND };
         self.get(token, path).await?.ok_or_else(missing)
     }
 

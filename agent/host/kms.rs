@@ -23,7 +23,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Debug, thiserror::Error)]
 pub enum KmsError {
     /// KMS is overloaded or has a bad moment.
-    #[error("KMS in {region} answered {code}: {message}")]
+    #[error("KMS in {region} answered {code}: {message}{}", waiting_advice(.code))]
     Busy {
         /// Where.
         region: String,
@@ -140,9 +140,22 @@ fn is_busy(code: &str, status: u16) -> bool {
             | "DependencyTimeoutException"
             | "KeyUnavailableException"
             | "InternalFailure"
+            // A clock that is not set yet, credentials that have not spread yet: first boots see them for seconds.
+            | "InvalidSignatureException"
+            | "UnrecognizedClientException"
+            | "ExpiredTokenException"
             | "ServiceUnavailable"
     ) || status >= 500
         || status == 429
+}
+
+fn waiting_advice(code: &str) -> &'static str {
+    match code {
+        "UnrecognizedClientException" | "InvalidSignatureException" | "ExpiredTokenException" => {
+            "; if it stays so, check the instance profile and the machine's clock"
+        }
+        _ => "",
+    }
 }
 
 fn advice(code: &str) -> &'static str {
@@ -153,9 +166,6 @@ fn advice(code: &str) -> &'static str {
         }
         "IncorrectKeyException" | "NotFoundException" => "; it was encrypted with a key of another region or account",
         "DisabledException" | "KMSInvalidStateException" | "KmsInvalidStateException" => "; enable the key",
-        "UnrecognizedClientException" | "InvalidSignatureException" | "ExpiredTokenException" => {
-            "; check the instance profile and the machine's clock"
-        }
         _ => "",
     }
 }

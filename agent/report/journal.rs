@@ -32,6 +32,7 @@ pub(super) fn write(event: &Event) {
         Event::Completed { exit } => info!("the container completed: {exit}"),
         Event::EngineLost { error } => warn!("the engine stopped answering; the container may still run: {error}"),
         Event::EngineBack { away } => info!("the engine answers again after {}", duration(*away)),
+        Event::Booting => info!("making the container again"),
         Event::Ready { text } => info!("ready: {text}"),
         Event::Degraded { reason } => error!("{reason}"),
         Event::BootFailed { reason, exit_code } => error!(exit_code, "{reason}"),

@@ -23,6 +23,7 @@ pub(super) fn send(event: &Event, redactor: &SharedRedactor) {
         Event::Completed { exit } => format!("completed: {exit}"),
         Event::EngineLost { error } => format!("the engine does not answer: {error}"),
         Event::EngineBack { .. } => "the engine answers again".to_owned(),
+        Event::Booting => "making the container again".to_owned(),
         Event::Ready { text } => text.clone(),
         Event::Degraded { reason } => format!("DEGRADED: {reason}"),
         Event::BootFailed { reason, .. } => format!("FAILED: {reason}"),

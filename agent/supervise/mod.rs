@@ -33,7 +33,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::boot::hint::{self, Charge};
 use crate::context::Context;
-use crate::host::chain;
 use crate::host::clock::{self, Monotonic};
 use crate::report::notify;
 use gate::Verdict;
@@ -103,7 +102,7 @@ pub async fn supervise(context: &Context, charge: &Charge, begin: Begin, stop: &
                 supervision.gate_over(verdict).await;
             }
             Some(_) = OptionFuture::from(watchdog.as_mut().map(Interval::tick)) => notify::alive(),
-            _ = refresh.tick() => supervision.refresh().await,
+            _ = refresh.tick() => context.refresh_logs().await,
         }
     }
 }
@@ -207,10 +206,7 @@ impl<'a> Supervision<'a> {
         match verdict {
             Verdict::Passed(detail) => {
                 reporter.tell(Event::StepDone { step: StepId::Health, detail, took });
-                if let Err(error) = hint::save_gate_passed(self.context, self.charge) {
-                    let text = format!("a restart of the agent will wait for health again: {}", chain(&error));
-                    reporter.tell(Event::Warning { text });
-                }
+                hint::save_gate_passed(self.context, self.charge);
                 self.ready();
             }
             Verdict::Ended(state) if self.is_batch_done() => {
@@ -245,13 +241,6 @@ impl<'a> Supervision<'a> {
         // A job that has ended keeps its outcome in the record: told again after READY.
         if let State::Completed { exit } = self.machine.state() {
             reporter.tell(Event::Completed { exit: exit.clone() });
-        }
-    }
-
-    async fn refresh(&self) {
-        let shipper = self.context.shipper().await;
-        if let Some(shipper) = shipper.as_ref() {
-            self.context.reporter.set_logs(serde_json::to_value(shipper.status().sinks).unwrap_or_default());
         }
     }
 }

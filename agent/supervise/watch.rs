@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use monopod_core::event::Event;
+use monopod_core::plan::reconcile::Phase;
 use monopod_core::retry;
 use monopod_core::supervise::{Cause, Exit};
 use tokio::time::Instant;
@@ -31,12 +32,14 @@ pub(super) enum Seen {
 /// Returns when the container has ended or is gone, however often the engine goes away in between.
 pub(super) async fn until_ended(context: &Context, id: &str) -> Seen {
     let mut outage = Outage::default();
+    let mut paused = false;
     loop {
         let waited = tokio::select! {
             waited = context.engine.ended(id) => waited,
             () = tokio::time::sleep(LOOK) => Ok(()),
         };
-        if let Err(error) = waited.as_ref() {
+        // Other errors are about the container, and its status says it better.
+        if let Some(error) = waited.as_ref().err().filter(|error| error.is_outage()) {
             outage.begins(context, error);
         }
         let status = match context.engine.status(id).await {
@@ -50,7 +53,13 @@ pub(super) async fn until_ended(context: &Context, id: &str) -> Seen {
         let was_away = outage.ends(context).await;
         match status {
             None => return Seen::Vanished,
-            Some(status) if !has_ended(status.phase) => {}
+            Some(status) if !has_ended(status.phase) => {
+                if status.phase == Phase::Paused && !std::mem::replace(&mut paused, true) {
+                    let text = "the container was paused by somebody else; `docker unpause` lets it go on".to_owned();
+                    context.reporter.tell(Event::Warning { text });
+                }
+                paused &= status.phase == Phase::Paused;
+            }
             Some(status) => {
                 let by_engine = was_away || (status.exit.code == 0 && is_leaving(&context.engine).await);
                 return Seen::Ended { exit: status.exit, cause: cause(by_engine) };
@@ -76,6 +85,11 @@ pub(super) async fn start(context: &Context, id: &str) -> Start {
         match context.engine.ensure_started(id).await {
             Ok(()) => {
                 outage.ends(context).await;
+                // The engine names the log file at the first start: a container that could not be started at once is
+                // followed from here on.
+                if let Ok(Some(status)) = context.engine.status(id).await {
+                    context.ensure_followed(id, status.log_path.as_deref()).await;
+                }
                 return Start::Done;
             }
             Err(error) if error.is_outage() => {
@@ -130,13 +144,11 @@ impl Outage {
         let away = since.elapsed();
         context.reporter.tell(Event::EngineBack { away });
         if std::mem::take(&mut self.died) {
-            let shipper = context.shipper().await;
-            if let Some(shipper) = shipper.as_ref() {
-                shipper.record_gap(&format!(
-                    "the engine was away for {} s; lines it had accepted from the application may be lost, how many is unknown",
-                    away.as_secs()
-                ));
-            }
+            let reason = format!(
+                "the engine was away for {} s; lines it had accepted from the application may be lost, how many is unknown",
+                away.as_secs()
+            );
+            context.record_gap(&reason).await;
         }
         self.failures = 0;
         true

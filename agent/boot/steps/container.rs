@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use monopod_core::config::EnvValue;
 use monopod_core::event::{ContainerSeen, Event};
-use monopod_core::plan::reconcile::{Reconciliation, Removal, SpecHash, Then};
+use monopod_core::plan::reconcile::{Reconciliation, Removal, RemovalReason, SpecHash, Then};
 use monopod_core::plan::{Plan, Step, StepId};
 use monopod_core::{retry, text};
 use tokio::time::Instant;
@@ -15,9 +15,8 @@ use super::until_it_works;
 use crate::boot::hint::Charge;
 use crate::boot::{BootError, timed};
 use crate::context::Context;
-use crate::host::docker::{EngineError, Labels};
-use crate::host::{Class, Classified, chain, limits};
-use crate::logs::Drained;
+use crate::host::docker::{ContainerStatus, EngineError, Labels};
+use crate::host::{Class, Classified, chain, clock, limits};
 use crate::supervise::Begin;
 
 /// How long the lines of a container that has to go may take to leave.
@@ -46,22 +45,28 @@ pub(in crate::boot) async fn run(
         let spec = |digest: &str| SpecHash::new(&plan.intent, digest);
         match &reconciliation.then {
             Then::Adopt { id, digest } => {
-                follow(context, id, &image, digest, true).await?;
+                follow(context, id, &image, digest, true, deadline).await?;
                 let made = Made { id: id.clone(), digest: digest.clone(), spec: spec(digest), begin: Begin::Running };
                 Ok((made, format!("{} runs already", text::short_id(id))))
             }
             Then::Resume { id, digest } => {
-                let begin = start(context, id).await?;
-                follow(context, id, &image, digest, true).await?;
-                let made = Made { id: id.clone(), digest: digest.clone(), spec: spec(digest), begin };
-                Ok((made, format!("{} started again", text::short_id(id))))
+                // One that ran and ended in this boot is the restart policy's; one from before is simply started.
+                let ended = follow(context, id, &image, digest, true, deadline).await?;
+                let in_this_boot = ended.started_at.is_some_and(|at| at > limits::machine_start(clock::now_millis()));
+                let begin = if in_this_boot { Begin::Ended } else { start(context, id).await? };
+                let detail = match &begin {
+                    Begin::Running => format!("{} started again", text::short_id(id)),
+                    Begin::Ended => format!("{} ended with {} earlier in this boot", text::short_id(id), ended.exit),
+                    Begin::NotStarted { .. } => format!("{} could not be started yet", text::short_id(id)),
+                };
+                Ok((Made { id: id.clone(), digest: digest.clone(), spec: spec(digest), begin }, detail))
             }
             Then::Create => {
                 let (decrypted, pinned) = (decrypted.unwrap_or_default(), pinned.ok_or(BootError::NothingToRun)?);
                 let spec = spec(&pinned.digest);
                 let id = create(context, plan, &decrypted, &pinned, &spec, deadline).await?;
                 let begin = start(context, &id).await?;
-                follow(context, &id, &image, &pinned.digest, false).await?;
+                follow(context, &id, &image, &pinned.digest, false, deadline).await?;
                 let detail = match &begin {
                     Begin::Running => format!("{} runs", text::short_id(&id)),
                     Begin::Ended => format!("{} ended", text::short_id(&id)),
@@ -84,7 +89,7 @@ pub(in crate::boot) async fn take_over(
     let does = Step::EnsureContainer(reconciliation.then.clone()).to_string();
     timed(context, StepId::Container, does, async {
         ensure_removed(context, &reconciliation.remove, deadline).await?;
-        follow(context, &charge.container_id, &charge.image, &charge.digest, true).await?;
+        follow(context, &charge.container_id, &charge.image, &charge.digest, true, deadline).await?;
         Ok(((), format!("{} taken over from an earlier start of the agent", text::short_id(&charge.container_id))))
     })
     .await
@@ -92,39 +97,34 @@ pub(in crate::boot) async fn take_over(
 
 /// Lines first: removing a container deletes its log files.
 async fn ensure_removed(context: &Context, removals: &[Removal], deadline: Instant) -> Result<(), BootError> {
-    for removal in removals {
-        let short = text::short_id(&removal.id);
-        let reason = format!("removing the container {short}: {}", removal.reason);
-        context.reporter.tell(Event::StepProgress { step: StepId::Container, text: reason });
-        if removal.has_run {
-            stop_and_drain(context, &removal.id).await?;
+    for Removal { id, reason } in removals {
+        let text = format!("removing the container {}: {reason}", text::short_id(id));
+        context.reporter.tell(Event::StepProgress { step: StepId::Container, text });
+        if *reason != RemovalReason::HalfMade {
+            let log_path = persistently(context, deadline, async || context.engine.status(id).await)
+                .await?
+                .and_then(|status| status.log_path);
+            context.ensure_followed(id, log_path.as_deref()).await;
+            persistently(context, deadline, async || context.engine.ensure_stopped(id).await).await?;
+            context.ensure_drained(id, DRAIN).await;
         }
-        until_it_works(context, StepId::Container, retry::LOCAL, Some(deadline), async || {
-            context.engine.ensure_removed(&removal.id).await
-        })
-        .await
-        .map_err(|gave_up| gave_up.into_boot_error(StepId::Container, BootError::Engine))?;
+        persistently(context, deadline, async || context.engine.ensure_removed(id).await).await?;
     }
     Ok(())
 }
 
-async fn stop_and_drain(context: &Context, id: &str) -> Result<(), BootError> {
-    let Some(status) = context.engine.status(id).await? else { return Ok(()) };
-    let Some(log_path) = status.log_path else { return Ok(()) };
-    let shipper = context.shipper().await;
-    let Some(shipper) = shipper.as_ref() else { return Ok(()) };
-    shipper.follow(id, &log_path).await?;
-    context.engine.ensure_stopped(id).await?;
-    if let Drained::Behind { sink, bytes } = shipper.drain(Instant::now() + DRAIN).await {
-        let text = format!(
-            "the container {} was removed before {sink} had all of its lines; {} of its log files are lost",
-            text::short_id(id),
-            text::bytes(bytes)
-        );
-        shipper.record_gap(&text);
-        context.reporter.tell(Event::Warning { text });
-    }
-    Ok(())
+/// Through an engine that is restarted meanwhile.
+async fn persistently<T>(
+    context: &Context,
+    deadline: Instant,
+    operation: impl AsyncFnMut() -> Result<T, EngineError>,
+) -> Result<T, BootError> {
+    until_it_works(context, StepId::Container, retry::LOCAL, Some(deadline), operation).await.map_err(|gave_up| {
+        gave_up.into_boot_error(StepId::Container, |error| match error {
+            EngineError::Changed { .. } => BootError::StartOver(error),
+            error => BootError::Engine(error),
+        })
+    })
 }
 
 async fn create(
@@ -138,6 +138,7 @@ async fn create(
     let labels = Labels {
         spec: spec.clone(),
         digest: pinned.digest.clone(),
+        secrets: plan.container.secrets().map(|(name, _)| name.to_owned()).collect(),
         application_id: plan.application.id.clone(),
         application_version: plan.application.version.clone(),
     };
@@ -146,11 +147,10 @@ async fn create(
         EnvValue::Kms(ciphertext) => decrypted.value(ciphertext).map(|secret| secret.expose().to_owned()),
     };
     let memory_total = limits::memory_total();
-    until_it_works(context, StepId::Container, retry::LOCAL, Some(deadline), async || {
+    persistently(context, deadline, async || {
         context.engine.create(&plan.container, &pinned.reference, &labels, memory_total, value).await
     })
     .await
-    .map_err(|gave_up| gave_up.into_boot_error(StepId::Container, BootError::Engine))
 }
 
 /// A start that may work later is the supervisor's business; one that never can ends the boot.
@@ -162,13 +162,23 @@ async fn start(context: &Context, id: &str) -> Result<Begin, BootError> {
     }
 }
 
-/// Ships its lines from now on, and tells everybody which container it is.
-async fn follow(context: &Context, id: &str, image: &str, digest: &str, adopted: bool) -> Result<(), BootError> {
-    let vanished = || EngineError::Hangup { host: context.engine.host().to_owned() };
-    let status = context.engine.status(id).await?.ok_or_else(vanished)?;
-    if let (Some(path), Some(shipper)) = (&status.log_path, context.shipper().await.as_ref()) {
-        shipper.follow(id, path).await?;
+/// Learns its secrets before anything of it is quoted, ships its lines from now on, and tells which container it is.
+async fn follow(
+    context: &Context,
+    id: &str,
+    image: &str,
+    digest: &str,
+    adopted: bool,
+    deadline: Instant,
+) -> Result<ContainerStatus, BootError> {
+    let status = persistently(context, deadline, async || context.engine.status(id).await).await?;
+    let status = status.ok_or_else(|| BootError::Vanished { id: text::short_id(id).to_owned() })?;
+    if adopted {
+        for (name, secret) in &status.secrets {
+            context.reporter.learn(name, secret);
+        }
     }
+    context.ensure_followed(id, status.log_path.as_deref()).await;
     context.reporter.tell(Event::Container(ContainerSeen {
         id: id.to_owned(),
         image: image.to_owned(),
@@ -176,5 +186,5 @@ async fn follow(context: &Context, id: &str, image: &str, digest: &str, adopted:
         started_at: status.started_at,
         adopted,
     }));
-    Ok(())
+    Ok(status)
 }

@@ -20,12 +20,12 @@ pub(in crate::boot) async fn run(context: &Context) -> Result<Identity, BootErro
     };
     timed(context, StepId::Facts, does, async {
         let facts = sources.facts.as_deref().map(facts_file).transpose()?;
-        let user_data = sources.user_data.as_deref().map(files::read).transpose()?;
+        let user_data = sources.user_data.as_deref().map(user_data_file).transpose()?;
         let identity = match (facts, user_data) {
-            (Some(facts), Some(user_data)) => Identity { facts, user_data },
+            (Some(facts), Some(user_data)) => Identity { facts, user_data: Some(user_data) },
             (facts, user_data) => {
                 let found = ask(context).await?;
-                Identity { facts: facts.unwrap_or(found.facts), user_data: user_data.unwrap_or(found.user_data) }
+                Identity { facts: facts.unwrap_or(found.facts), user_data: user_data.or(found.user_data) }
             }
         };
         let facts = &identity.facts;
@@ -45,6 +45,10 @@ async fn ask(context: &Context) -> Result<Identity, BootError> {
     until_it_works(context, StepId::Facts, retry::LOCAL, None, async || imds.identity().await)
         .await
         .map_err(|gave_up| gave_up.into_boot_error(StepId::Facts, BootError::Imds))
+}
+
+fn user_data_file(path: &Path) -> Result<Vec<u8>, BootError> {
+    files::read(path)?.ok_or_else(|| BootError::NoUserDataFile { path: path.display().to_string() })
 }
 
 /// YAML or JSON, as `monopod status --json` shows them under `facts`.

@@ -1,6 +1,8 @@
 //! The image: a tag becomes a digest once, and from there on only the digest counts.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,6 +19,9 @@ use crate::boot::{BootError, timed};
 use crate::context::Context;
 use crate::host::docker::{Credentials, EngineError, LayerProgress, What};
 
+/// A pull without a word for so long has stalled: the engine itself gives up resuming after about 75 s.
+const STALLED: Duration = Duration::from_secs(120);
+
 /// An image on this machine.
 #[derive(Debug)]
 pub(in crate::boot) struct Pinned {
@@ -30,6 +35,7 @@ pub(in crate::boot) async fn run(
     context: &Context,
     plan: &Plan,
     image: &ImageRef,
+    resolved: Option<String>,
     secrets: &Decryptor<'_>,
     deadline: Instant,
 ) -> Result<Pinned, BootError> {
@@ -39,28 +45,30 @@ pub(in crate::boot) async fn run(
         let engine = &context.engine;
         let final_word = |gave_up: super::GaveUp<EngineError>| gave_up.into_boot_error(StepId::Image, BootError::Engine);
 
-        let digest = until_it_works(context, StepId::Image, retry::REGISTRY, Some(deadline), async || {
-            engine.resolve(image, credentials.as_ref()).await
-        })
-        .await
-        .map_err(final_word)?;
+        let digest = match resolved {
+            Some(digest) => digest,
+            None => until_it_works(context, StepId::Image, retry::REGISTRY, Some(deadline), async || {
+                engine.resolve(image, credentials.as_ref()).await
+            })
+            .await
+            .map_err(final_word)?,
+        };
         let reference = format!("{}/{}@{digest}", image.registry(), image.repository());
 
-        let begun = Instant::now();
         let pulled = until_it_works(context, StepId::Image, retry::REGISTRY, Some(deadline), async || {
             if engine.has_image(&reference).await? {
                 return Ok(None);
             }
-            let mut progress = Progress::new(context);
-            let pull = engine.pull(&reference, credentials.as_ref(), |layer| progress.tell(layer));
-            match tokio::time::timeout_at(deadline, pull).await {
-                Ok(result) => result?,
-                Err(_) => {
+            let progress = RefCell::new(Progress::new(context));
+            let pull = engine.pull(&reference, credentials.as_ref(), |layer| progress.borrow_mut().tell(layer));
+            tokio::select! {
+                result = pull => result?,
+                () = stalled_past(deadline, &progress) => {
                     let what = What::Pull { image: reference.clone() };
-                    return Err(EngineError::Silent { what, host: engine.host().to_owned(), after: begun.elapsed() });
+                    return Err(EngineError::Silent { what, host: engine.host().to_owned(), after: STALLED });
                 }
             }
-            Ok(Some(progress.total()))
+            Ok(Some(progress.into_inner().total()))
         })
         .await
         .map_err(final_word)?;
@@ -69,6 +77,19 @@ pub(in crate::boot) async fn run(
         Ok((Pinned { digest, reference }, detail))
     })
     .await
+}
+
+/// Cancelling a pull throws away what it has, so one that makes progress may outlive the budget: whoever waits for this
+/// machine has given up by then, but the next try would begin from nothing and be no faster.
+async fn stalled_past(deadline: Instant, progress: &RefCell<Progress<'_>>) {
+    tokio::time::sleep_until(deadline).await;
+    loop {
+        let end = progress.borrow().moved + STALLED;
+        if end <= Instant::now() {
+            return;
+        }
+        tokio::time::sleep_until(end).await;
+    }
 }
 
 /// For the image's own registry; nobody else's.
@@ -100,12 +121,14 @@ struct Progress<'a> {
     done: usize,
     told: Instant,
     begun: Instant,
+    /// When the engine last said something.
+    moved: Instant,
 }
 
 impl<'a> Progress<'a> {
     fn new(context: &'a Context) -> Self {
         let now = Instant::now();
-        Self { context, layers: BTreeMap::new(), done: 0, told: now, begun: now }
+        Self { context, layers: BTreeMap::new(), done: 0, told: now, begun: now, moved: now }
     }
 
     fn total(&self) -> u64 {
@@ -113,6 +136,7 @@ impl<'a> Progress<'a> {
     }
 
     fn tell(&mut self, seen: LayerProgress) {
+        self.moved = Instant::now();
         match seen.status.as_str() {
             "Downloading" => {
                 self.layers.insert(seen.layer, (seen.current, seen.total.unwrap_or(seen.current)));

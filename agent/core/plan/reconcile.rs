@@ -2,9 +2,11 @@
 //!
 //! Invariants
 //! - At most one container is kept; every other one of ours is removed before anything is created.
-//! - A container is recognised by its label, never by its name or by a file of ours.
-//! - A running container with the right label is never touched.
-//! - A container of somebody else's is never removed, not even when it has our name.
+//! - Ours is what has our label and our name (or is the one we looked after, whatever its name is now). The label says
+//!   whether it is the right one; no file of ours does.
+//! - The right container, running, is never touched.
+//! - A container of somebody else's is never removed: not one without our label that has our name, and not a copy with
+//!   our label under another name.
 
 use std::fmt;
 
@@ -20,6 +22,9 @@ pub const SCHEMA: u32 = 1;
 pub const LABEL_SPEC: &str = "org.monopod.spec";
 /// Label: the digest that the image reference was resolved to, once in the container's life.
 pub const LABEL_DIGEST: &str = "org.monopod.digest";
+/// Label: the names of the variables whose values are secrets, with commas, so that an agent that adopts the container
+/// knows what to redact without asking KMS.
+pub const LABEL_SECRETS: &str = "org.monopod.secrets";
 /// Label: the agent that made it.
 pub const LABEL_VERSION: &str = "org.monopod.version";
 
@@ -85,6 +90,8 @@ pub struct Observed {
 pub struct Reconciliation {
     /// To be removed first, in this order, with the reason.
     pub remove: Vec<Removal>,
+    /// They have our label and another name: copies that somebody made, nobody's business but worth a word.
+    pub left_alone: Vec<String>,
     /// Then this.
     pub then: Then,
 }
@@ -96,8 +103,6 @@ pub struct Removal {
     pub id: String,
     /// Why.
     pub reason: RemovalReason,
-    /// Whether it may have written lines that are not shipped yet.
-    pub has_run: bool,
 }
 
 /// Why a container of ours is removed.
@@ -153,48 +158,66 @@ pub struct NameTaken {
     pub id: String,
 }
 
-/// Decides, for what the user asked for and everything the engine lists.
-pub fn reconcile(intent: &serde_json::Value, observed: &[Observed]) -> Result<Reconciliation, NameTaken> {
-    decide(observed, |spec, digest| SpecHash::new(intent, digest).as_str() == spec)
+/// Decides, for what the user asked for and everything the engine lists. `known` is the id of the container that was
+/// looked after before, which counts as ours whatever its name is now.
+pub fn reconcile(
+    intent: &serde_json::Value,
+    observed: &[Observed],
+    known: Option<&str>,
+) -> Result<Reconciliation, NameTaken> {
+    decide(observed, known, |spec, digest| SpecHash::new(intent, digest).as_str() == spec)
 }
 
 /// Decides from a hash alone: for an agent that was restarted and knows what it looked after.
-pub fn reconcile_known(hash: &SpecHash, observed: &[Observed]) -> Result<Reconciliation, NameTaken> {
-    decide(observed, |spec, _| spec == hash.as_str())
+pub fn reconcile_known(hash: &SpecHash, id: &str, observed: &[Observed]) -> Result<Reconciliation, NameTaken> {
+    decide(observed, Some(id), |spec, _| spec == hash.as_str())
 }
 
-fn decide(observed: &[Observed], is_right: impl Fn(&str, &str) -> bool) -> Result<Reconciliation, NameTaken> {
-    if let Some(stranger) = observed.iter().find(|one| one.name == NAME && one.spec.is_none()) {
-        return Err(NameTaken { id: stranger.id.clone() });
-    }
-    let ours = || observed.iter().filter_map(|one| one.spec.as_deref().map(|spec| (one, spec)));
+fn decide(
+    observed: &[Observed],
+    known: Option<&str>,
+    is_right: impl Fn(&str, &str) -> bool,
+) -> Result<Reconciliation, NameTaken> {
     let right = |one: &Observed, spec: &str| is_right(spec, one.digest.as_deref().unwrap_or_default());
-    let keep = ours()
-        .filter(|(one, spec)| right(one, spec))
-        .filter_map(|(one, _)| match one.phase {
-            Phase::Running | Phase::Paused => Some((0, one)),
-            Phase::Exited => Some((1, one)),
+    // The label alone says too little: `docker commit` copies it into an image, and from there into containers that
+    // somebody runs to debug ours.
+    let is_ours = |one: &Observed| one.name == NAME || known == Some(one.id.as_str());
+    let (ours, others): (Vec<&Observed>, Vec<&Observed>) =
+        observed.iter().partition(|one| is_ours(one) && one.spec.is_some());
+    let spec = |one: &Observed| one.spec.clone().unwrap_or_default();
+
+    let keep = ours
+        .iter()
+        .filter(|one| right(one, &spec(one)))
+        .filter_map(|one| match one.phase {
+            Phase::Running | Phase::Paused => Some(((0, known != Some(one.id.as_str())), *one)),
+            Phase::Exited => Some(((1, known != Some(one.id.as_str())), *one)),
             Phase::Created | Phase::Dead => None,
         })
         .min_by_key(|(rank, _)| *rank)
         .map(|(_, one)| one);
 
-    let remove = ours()
-        .filter(|(one, _)| keep.is_none_or(|kept| kept.id != one.id))
-        .map(|(one, spec)| Removal {
+    let remove = ours
+        .iter()
+        .filter(|one| keep.is_none_or(|kept| kept.id != one.id))
+        .map(|one| Removal {
             id: one.id.clone(),
             reason: match one.phase {
                 Phase::Created => RemovalReason::HalfMade,
                 Phase::Dead => RemovalReason::Dead,
-                _ if right(one, spec) => RemovalReason::Surplus,
+                _ if right(one, &spec(one)) => RemovalReason::Surplus,
                 _ => RemovalReason::OtherSpec,
             },
-            has_run: one.phase != Phase::Created,
         })
         .collect();
 
+    let left_alone = others.iter().filter(|one| one.spec.is_some()).map(|one| one.id.clone()).collect();
     let then = match keep {
-        None => Then::Create,
+        None => match others.iter().find(|one| one.name == NAME) {
+            // Only who has to create needs the name.
+            Some(stranger) => return Err(NameTaken { id: stranger.id.clone() }),
+            None => Then::Create,
+        },
         Some(one) => {
             let (id, digest) = (one.id.clone(), one.digest.clone().unwrap_or_default());
             match one.phase {
@@ -203,7 +226,7 @@ fn decide(observed: &[Observed], is_right: impl Fn(&str, &str) -> bool) -> Resul
             }
         }
     };
-    Ok(Reconciliation { remove, then })
+    Ok(Reconciliation { remove, left_alone, then })
 }
 
 #[cfg(test)]
@@ -226,18 +249,21 @@ mod tests {
     }
 
     fn decided(observed: &[Observed]) -> Reconciliation {
-        reconcile(&json!({"source": "a"}), observed).unwrap()
+        reconcile(&json!({"source": "a"}), observed, None).unwrap()
     }
 
     #[test]
     fn nothing_there_means_create() {
-        assert_eq!(decided(&[]), Reconciliation { remove: vec![], then: Then::Create });
+        assert_eq!(decided(&[]), Reconciliation { remove: vec![], left_alone: vec![], then: Then::Create });
     }
 
     #[test]
     fn the_right_running_one_is_adopted_and_touched_by_nothing() {
         let adopt = Then::Adopt { id: "a".into(), digest: DIGEST.into() };
-        assert_eq!(decided(&[one("a", Phase::Running, true)]), Reconciliation { remove: vec![], then: adopt });
+        assert_eq!(
+            decided(&[one("a", Phase::Running, true)]),
+            Reconciliation { remove: vec![], left_alone: vec![], then: adopt }
+        );
     }
 
     #[test]
@@ -249,14 +275,14 @@ mod tests {
     fn changed_user_data_replaces() {
         let outcome = decided(&[one("a", Phase::Running, false)]);
         assert_eq!(outcome.then, Then::Create);
-        assert_eq!(outcome.remove, [Removal { id: "a".into(), reason: RemovalReason::OtherSpec, has_run: true }]);
+        assert_eq!(outcome.remove, [Removal { id: "a".into(), reason: RemovalReason::OtherSpec }]);
     }
 
     #[test]
     fn a_half_made_one_is_removed_even_with_the_right_label() {
         let outcome = decided(&[one("a", Phase::Created, true)]);
         assert_eq!(outcome.then, Then::Create);
-        assert_eq!(outcome.remove, [Removal { id: "a".into(), reason: RemovalReason::HalfMade, has_run: false }]);
+        assert_eq!(outcome.remove, [Removal { id: "a".into(), reason: RemovalReason::HalfMade }]);
     }
 
     #[test]
@@ -270,9 +296,31 @@ mod tests {
     fn a_stranger_with_our_name_is_an_error_and_one_with_another_name_is_nobodys_business() {
         let mut stranger = one("s", Phase::Running, true);
         (stranger.spec, stranger.digest) = (None, None);
-        assert_eq!(reconcile(&json!({}), &[stranger.clone()]), Err(NameTaken { id: "s".into() }));
+        assert_eq!(reconcile(&json!({}), &[stranger.clone()], None), Err(NameTaken { id: "s".into() }));
         stranger.name = "node-exporter".into();
-        assert_eq!(decided(&[stranger]), Reconciliation { remove: vec![], then: Then::Create });
+        assert_eq!(decided(&[stranger]), Reconciliation { remove: vec![], left_alone: vec![], then: Then::Create });
+    }
+
+    #[test]
+    fn a_copy_with_our_label_under_another_name_is_left_alone_and_never_preferred() {
+        let mut copy = one("copy", Phase::Running, true);
+        copy.name = "debug".into();
+        let outcome = decided(&[copy.clone(), one("real", Phase::Running, true)]);
+        assert_eq!(outcome.then, Then::Adopt { id: "real".into(), digest: DIGEST.into() });
+        assert_eq!((outcome.remove, outcome.left_alone), (vec![], vec!["copy".to_owned()]));
+        assert_eq!(decided(&[copy]).then, Then::Create);
+    }
+
+    #[test]
+    fn the_one_we_looked_after_may_have_been_renamed_even_if_a_stranger_took_the_name() {
+        let mut renamed = one("ours", Phase::Running, true);
+        renamed.name = "old".into();
+        let mut stranger = one("s", Phase::Running, true);
+        stranger.spec = None;
+        let hash = SpecHash::new(&json!({"source": "a"}), DIGEST);
+        let outcome = reconcile_known(&hash, "ours", &[stranger, renamed]).unwrap();
+        assert_eq!(outcome.then, Then::Adopt { id: "ours".into(), digest: DIGEST.into() });
+        assert!(outcome.remove.is_empty());
     }
 
     #[test]

@@ -128,14 +128,14 @@ pub enum State {
         /// Why.
         after: String,
     },
-    /// It ended and that was all.
+    /// It ended with 0 and that was all.
     Completed {
         /// How.
         exit: Exit,
     },
-    /// It ended too often.
+    /// It ended too often, or failed where no restart is wanted.
     Failed {
-        /// The last reason and the budget.
+        /// The last reason, and why there is no other try.
         reason: String,
     },
 }
@@ -213,11 +213,13 @@ impl Supervisor {
                     (RestartPolicy::OnFailure, Cause::Own) => exit.code != 0,
                 };
                 if again {
-                    self.again(exit.to_string(), now, chance)
-                } else {
-                    self.state = State::Completed { exit };
-                    None
+                    return self.again(exit.to_string(), now, chance);
                 }
+                self.state = match exit.code {
+                    0 => State::Completed { exit },
+                    _ => State::Failed { reason: format!("{exit}, and `restart` is never") },
+                };
+                None
             }
             Input::BackoffOver => {
                 self.restarts += 1;

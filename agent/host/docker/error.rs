@@ -157,6 +157,25 @@ pub enum EngineError {
         /// The engine's words.
         message: String,
     },
+    /// What it has is not what it had a moment ago: the name is taken, the image is gone, the container runs.
+    #[error("the engine could not {what}, because something changed meanwhile: {message}")]
+    Changed {
+        /// What was asked.
+        what: What,
+        /// The engine's words.
+        message: String,
+    },
+    /// Its answer makes no sense to us.
+    #[error("the engine at {host} was asked to {what} and answered something else")]
+    Malformed {
+        /// What was asked.
+        what: What,
+        /// Where.
+        host: String,
+        /// What is wrong with it.
+        #[source]
+        source: Box<bollard::errors::Error>,
+    },
     /// A secret was not decrypted before the container was made: our own mistake, said instead of started.
     #[error("the value of {name} is missing; this is a defect in monopod, please report it")]
     NoValue {
@@ -174,14 +193,21 @@ impl Classified for EngineError {
             | Self::Incomplete { .. }
             | Self::NotFound { .. }
             | Self::PortTaken { .. }
+            | Self::Malformed { .. }
             | Self::Refused { .. } => Class::Transient,
+            // A full disk during a pull stays full; at other times logs rotate and people clean up.
+            Self::DiskFull { what, .. } => match what {
+                What::Pull { .. } => Class::Permanent,
+                _ => Class::Transient,
+            },
             Self::Host { .. }
             | Self::RegistryDenied { .. }
             | Self::NoSuchImage { .. }
             | Self::WrongPlatform { .. }
-            | Self::DiskFull { .. }
             | Self::NotExecutable { .. }
             | Self::BadRequest { .. }
+            // Not by the same call again; the boot begins anew and looks at what there is.
+            | Self::Changed { .. }
             | Self::NoValue { .. } => Class::Permanent,
         }
     }
@@ -199,6 +225,9 @@ impl EngineError {
             Error::DockerResponseServerError { status_code, message } => Self::from_words(what, status_code, message),
             Error::DockerStreamError { error } => Self::from_words(what, 0, error),
             Error::RequestTimeoutError => Self::Silent { what, host: host.to_owned(), after: Duration::from_secs(super::FIRST_BYTE_SECONDS) },
+            source @ (Error::JsonDataError { .. } | Error::JsonSerdeError { .. } | Error::StrParseError { .. }) => {
+                Self::Malformed { what, host: host.to_owned(), source: Box::new(source) }
+            }
             source => Self::Unreachable { what, host: host.to_owned(), source: Box::new(source) },
         }
     }
@@ -210,32 +239,49 @@ impl EngineError {
         let of_registry = matches!(what, What::Resolve { .. } | What::Pull { .. });
         if says(&["no space left on device"]) {
             Self::DiskFull { what, message }
-        } else if of_registry && says(&["toomanyrequests", "too many requests"]) {
+        } else if of_registry && says(&PASSES) {
             Self::Refused { what, status, message }
-        } else if of_registry
-            && (matches!(status, 401 | 403)
-                || says(&["unauthorized", "no basic auth credentials", "authentication required", "access forbidden", "denied", "incorrect username or password"]))
-        {
+        } else if of_registry && (matches!(status, 401 | 403) || says(&DENIED)) {
             Self::RegistryDenied { what, message }
-        } else if of_registry && says(&["no matching manifest"]) {
+        } else if of_registry && says(&["no matching manifest", "no match for platform"]) {
             Self::WrongPlatform { what, message }
-        } else if of_registry && says(&["manifest unknown", "name unknown", "not found", "repository name not known", "does not exist"]) {
+        } else if of_registry && says(&UNKNOWN) {
             Self::NoSuchImage { what, message }
         } else if says(&["exec format error"]) {
             Self::WrongPlatform { what, message }
         } else if says(&["port is already allocated", "address already in use"]) {
             Self::PortTaken { what, message }
-        } else if says(&["executable file not found", "no such file or directory: unknown", "permission denied: unknown", "not a directory: unknown"]) {
+        } else if says(&["exec: \""]) && says(&NOT_EXECUTABLE) {
             Self::NotExecutable { what, message }
         } else {
-            match status {
-                404 => Self::NotFound { what, message },
-                400 => Self::BadRequest { what, message },
-                status => Self::Refused { what, status, message },
+            match (&what, status) {
+                (What::Create, 404 | 409) | (What::Remove { .. }, 409) => Self::Changed { what, message },
+                (_, 404) => Self::NotFound { what, message },
+                (_, 400) => Self::BadRequest { what, message },
+                _ => Self::Refused { what, status, message },
             }
         }
     }
 }
+
+/// Said by registries and proxies that are overloaded or restarting, before anything else in the text counts.
+const PASSES: [&str; 5] =
+    ["toomanyrequests", "too many requests", "error parsing http", "404 page not found", "failed to register layer"];
+const DENIED: [&str; 8] = [
+    "unauthorized",
+    "no basic auth credentials",
+    "authentication required",
+    "access forbidden",
+    "403 forbidden",
+    "access denied",
+    "requested access to the resource is denied",
+    "incorrect username or password",
+];
+const UNKNOWN: [&str; 5] =
+    ["manifest unknown", "name unknown", "not found", "repository name not known", "does not exist"];
+/// Only together with `exec: "`: a missing device node or shim says "no such file or directory" too.
+const NOT_EXECUTABLE: [&str; 4] =
+    ["executable file not found", "no such file or directory", "permission denied", "not a directory"];
 
 #[cfg(test)]
 mod tests {
@@ -257,6 +303,8 @@ mod tests {
             (401, "unauthorized: authentication required"),
             (0, "manifest for r/app:1 not found: manifest unknown: manifest unknown"),
             (500, "no matching manifest for linux/amd64 in the manifest list entries"),
+            (404, "no match for platform in manifest sha256:1: not found"),
+            (500, "unexpected status from HEAD request to https://r/v2/app/manifests/1: 403 Forbidden"),
         ] {
             assert_eq!(class(pull(), status, message), Class::Permanent, "{message}");
         }
@@ -270,9 +318,16 @@ mod tests {
             (0, "unexpected EOF"),
             (500, "net/http: TLS handshake timeout"),
             (503, "received unexpected HTTP status: 503 Service Unavailable"),
+            (404, "error parsing HTTP 404 response body: invalid character 'p' after top-level value: \"404 page not found\\n\""),
         ] {
             assert_eq!(class(pull(), status, message), Class::Transient, "{message}");
         }
+    }
+
+    #[test]
+    fn a_name_that_is_taken_meanwhile_is_told_apart() {
+        let words = "Conflict. The container name \"/taupageapp\" is already in use by container \"1\"";
+        assert!(matches!(EngineError::from_words(What::Create, 409, words.to_owned()), EngineError::Changed { .. }));
     }
 
     #[test]
@@ -283,5 +338,9 @@ mod tests {
         assert_eq!(class(start(), 500, "standard_init_linux.go: exec format error"), Class::Permanent);
         let taken = "driver failed programming external connectivity: Bind for 0.0.0.0:80 failed: port is already allocated";
         assert_eq!(class(start(), 500, taken), Class::Transient);
+        let device = "error creating device nodes: mknod /merged/proc/x: no such file or directory: unknown";
+        assert_eq!(class(start(), 500, device), Class::Transient);
+        assert_eq!(class(start(), 500, "write /x: no space left on device"), Class::Transient);
+        assert_eq!(class(pull(), 500, "write /x: no space left on device"), Class::Permanent);
     }
 }

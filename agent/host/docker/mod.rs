@@ -30,7 +30,7 @@ const ASK: Duration = Duration::from_secs(10);
 /// Creating, starting, removing: disks and networks are touched.
 const ACT: Duration = Duration::from_secs(45);
 /// Until the engine's first byte of an answer; pulls and waits go on after that.
-const FIRST_BYTE_SECONDS: u64 = 120;
+const FIRST_BYTE_SECONDS: u64 = 85;
 
 /// Where it listens unless `DOCKER_HOST` says otherwise.
 pub const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
@@ -177,9 +177,10 @@ impl Engine {
         self.within(ACT, What::Start { id: id.to_owned() }, |docker| docker.start_container(id, options)).await.or_else(unchanged)
     }
 
-    /// Removes it with its log files, running or not.
+    /// Removes it with its log files. Not by force: one that runs after all is [`EngineError::Changed`], and everything
+    /// has to be looked at again.
     pub async fn ensure_removed(&self, id: &str) -> Result<(), EngineError> {
-        let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+        let options = RemoveContainerOptionsBuilder::default().v(true).build();
         match self.within(ACT, What::Remove { id: id.to_owned() }, |docker| docker.remove_container(id, Some(options))).await {
             Err(EngineError::NotFound { .. }) => Ok(()),
             other => other,

@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use bollard::models::{ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum, HealthStatusEnum};
+use bollard::models::{ContainerStateStatusEnum, HealthConfig, ContainerSummary, ContainerSummaryStateEnum, HealthStatusEnum};
 use bollard::query_parameters::ListContainersOptionsBuilder;
 use monopod_core::plan::container::NAME;
-use monopod_core::plan::reconcile::{LABEL_DIGEST, LABEL_SPEC, Observed, Phase};
+use monopod_core::plan::reconcile::{LABEL_DIGEST, LABEL_SECRETS, LABEL_SPEC, Observed, Phase};
+use monopod_core::secret::Secret;
 use monopod_core::supervise::Exit;
 use monopod_core::text;
 
@@ -27,6 +29,10 @@ pub struct ContainerStatus {
     pub log_path: Option<PathBuf>,
     /// What its image's HEALTHCHECK says; `None` if the image has none.
     pub health: Option<Health>,
+    /// How long that check may say "starting" by its own settings.
+    pub health_grace: Duration,
+    /// The secrets in its environment, as far as its label names them, to be redacted by whoever quotes it.
+    pub secrets: Vec<(String, Secret)>,
 }
 
 /// What an image's HEALTHCHECK says.
@@ -73,6 +79,9 @@ impl Engine {
         let memory_limit =
             answer.host_config.and_then(|config| config.memory).and_then(|bytes| u64::try_from(bytes).ok()).filter(|&bytes| bytes > 0);
         let out_of_memory = state.oom_killed.unwrap_or(false);
+        let config = answer.config.unwrap_or_default();
+        let health_grace = config.healthcheck.as_ref().map_or(Duration::ZERO, grace);
+        let secrets = secrets(config.labels.unwrap_or_default().get(LABEL_SECRETS), config.env.unwrap_or_default());
         let health = state.health.and_then(|health| match health.status {
             Some(HealthStatusEnum::STARTING) => Some(Health::Starting),
             Some(HealthStatusEnum::HEALTHY) => Some(Health::Healthy),
@@ -99,8 +108,33 @@ impl Engine {
             started_at: state.started_at.as_deref().and_then(text::parse_timestamp_millis),
             log_path: answer.log_path.filter(|path| !path.is_empty()).map(PathBuf::from),
             health,
+            health_grace,
+            secrets,
         }))
     }
+}
+
+/// Docker probes first after one interval, and says unhealthy after as many failures as it has retries.
+fn grace(check: &HealthConfig) -> Duration {
+    let nanos = |value: Option<i64>, default: u64| {
+        let nanos = value.and_then(|nanos| u64::try_from(nanos).ok()).filter(|&nanos| nanos > 0);
+        Duration::from_nanos(nanos.unwrap_or(default))
+    };
+    const DEFAULT: u64 = 30_000_000_000;
+    let retries = check.retries.and_then(|retries| u32::try_from(retries).ok()).filter(|&retries| retries > 0).unwrap_or(3);
+    let one = nanos(check.interval, DEFAULT) + nanos(check.timeout, DEFAULT);
+    nanos(check.start_period, 0) + one.saturating_mul(retries)
+}
+
+fn secrets(names: Option<&String>, environment: Vec<String>) -> Vec<(String, Secret)> {
+    let names: Vec<&str> = names.map(|names| names.split(',').collect()).unwrap_or_default();
+    let pairs = environment.into_iter().map(Secret::new);
+    pairs
+        .filter_map(|pair| {
+            let (name, value) = pair.expose().split_once('=')?;
+            names.contains(&name).then(|| (format!("environment.{name}"), Secret::new(value.to_owned())))
+        })
+        .collect()
 }
 
 fn observed(summary: ContainerSummary) -> Option<Observed> {

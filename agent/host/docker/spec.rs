@@ -7,7 +7,7 @@ use bollard::models::{
 };
 use monopod_core::config::{EnvValue, Protocol};
 use monopod_core::plan::container::{ContainerSpec, LOG_MAX_FILES, LOG_MAX_SIZE};
-use monopod_core::plan::reconcile::{LABEL_DIGEST, LABEL_SPEC, LABEL_VERSION, SpecHash};
+use monopod_core::plan::reconcile::{LABEL_DIGEST, LABEL_SECRETS, LABEL_SPEC, LABEL_VERSION, SpecHash};
 
 use super::EngineError;
 
@@ -18,6 +18,8 @@ pub struct Labels {
     pub spec: SpecHash,
     /// What runs.
     pub digest: String,
+    /// Names of the variables whose values are secrets.
+    pub secrets: Vec<String>,
     /// `application_id`, for people.
     pub application_id: String,
     /// `application_version`, for people.
@@ -26,8 +28,10 @@ pub struct Labels {
 
 impl Labels {
     fn to_map(&self) -> HashMap<String, String> {
+        let secrets = self.secrets.join(",");
         [
             (LABEL_SPEC, self.spec.as_str()),
+            (LABEL_SECRETS, &secrets),
             (LABEL_DIGEST, &self.digest),
             (LABEL_VERSION, env!("CARGO_PKG_VERSION")),
             ("application_id", &self.application_id),
