@@ -116,7 +116,11 @@ fn url_escaped(value: &str) -> String {
 
 fn json_escaped(value: &str) -> String {
     let quoted = serde_json::Value::from(value).to_string();
-    quoted.trim_start_matches('"').strip_suffix('"').unwrap_or_default().to_owned()
+    quoted
+        .trim_start_matches('"')
+        .strip_suffix('"')
+        .unwrap_or_default()
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -133,7 +137,10 @@ mod tests {
 
     #[test]
     fn a_short_value_is_refused() {
-        assert_eq!(Redactor::default().learn(&Secret::new("hunter2".into())), Redactable::TooShort);
+        assert_eq!(
+            Redactor::default().learn(&Secret::new("hunter2".into())),
+            Redactable::TooShort
+        );
     }
 
     #[test]
