@@ -48,6 +48,15 @@ pub fn shortened(value: &str, limit: usize) -> String {
     }
 }
 
+/// What others wrote, fit for one line of a terminal: `·` for every control character, an escape or a
+/// carriage return of which would let them write over ours.
+pub fn printable(value: &str) -> String {
+    value
+        .chars()
+        .map(|c| if c.is_control() { '·' } else { c })
+        .collect()
+}
+
 /// The first twelve digits of a container id, a digest or a hash: what `docker ps` shows.
 pub fn short_id(id: &str) -> &str {
     let id = id.strip_prefix("sha256:").unwrap_or(id);
@@ -145,6 +154,11 @@ mod tests {
     fn shortening_respects_characters() {
         assert_eq!(shortened("größe", 3), "grö…");
         assert_eq!(shortened("abc", 3), "abc");
+    }
+
+    #[test]
+    fn control_characters_are_shown_as_dots() {
+        assert_eq!(printable("a\r\0b\x1b[2Jc\u{9b}\n\tö"), "a··b·[2Jc···ö");
     }
 
     #[test]
