@@ -123,6 +123,64 @@ pub enum Event {
     Stopping,
 }
 
+impl Event {
+    /// Changes every text in it. Each field of each variant is named here, so that a new one has to
+    /// say whether it holds a text: what is not changed here is not redacted.
+    pub fn each_text(&mut self, mut change: impl FnMut(&mut String)) {
+        match self {
+            Self::StepStarted { step: _, does: text }
+            | Self::StepProgress { step: _, text }
+            | Self::Retrying {
+                step: _,
+                error: text,
+                failures: _,
+                wait: _,
+            }
+            | Self::StepDone {
+                step: _,
+                detail: text,
+                took: _,
+            }
+            | Self::StepSkipped { step: _, why: text }
+            | Self::StepFailed {
+                step: _,
+                error: text,
+                took: _,
+            }
+            | Self::Warning { text }
+            | Self::EngineLost { error: text }
+            | Self::Ready { text }
+            | Self::Degraded { reason: text }
+            | Self::BootFailed {
+                reason: text,
+                exit_code: _,
+            } => change(text),
+            Self::Container(ContainerSeen {
+                id,
+                image,
+                digest,
+                started_at: _,
+                adopted: _,
+            }) => {
+                change(id);
+                change(image);
+                change(digest);
+            }
+            Self::ContainerEnded { exit } | Self::Completed { exit } => {
+                let Exit {
+                    code: _,
+                    out_of_memory: _,
+                    memory_limit: _,
+                } = exit;
+            }
+            Self::RestartPlanned { wait: _, restart: _ }
+            | Self::Restarted { restarts: _ }
+            | Self::EngineBack { away: _ }
+            | Self::Stopping => {}
+        }
+    }
+}
+
 /// Which container is looked after.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerSeen {
@@ -136,4 +194,68 @@ pub struct ContainerSeen {
     pub started_at: Option<u64>,
     /// It was there before this agent.
     pub adopted: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_text_is_reached() {
+        const CANARY: &str = "canary";
+        let (step, took, wait) = (StepId::Image, Duration::ZERO, Duration::ZERO);
+        let canary = || CANARY.to_owned();
+        let exit = Exit {
+            code: 0,
+            out_of_memory: false,
+            memory_limit: None,
+        };
+        let seen = ContainerSeen {
+            id: canary(),
+            image: canary(),
+            digest: canary(),
+            started_at: None,
+            adopted: true,
+        };
+        let events = [
+            Event::StepStarted { step, does: canary() },
+            Event::StepProgress { step, text: canary() },
+            Event::Retrying {
+                step,
+                error: canary(),
+                failures: 1,
+                wait,
+            },
+            Event::StepDone {
+                step,
+                detail: canary(),
+                took,
+            },
+            Event::StepSkipped { step, why: canary() },
+            Event::StepFailed {
+                step,
+                error: canary(),
+                took,
+            },
+            Event::Warning { text: canary() },
+            Event::Container(seen),
+            Event::ContainerEnded { exit: exit.clone() },
+            Event::RestartPlanned { wait, restart: 1 },
+            Event::Restarted { restarts: 1 },
+            Event::Completed { exit },
+            Event::EngineLost { error: canary() },
+            Event::EngineBack { away: wait },
+            Event::Ready { text: canary() },
+            Event::Degraded { reason: canary() },
+            Event::BootFailed {
+                reason: canary(),
+                exit_code: 1,
+            },
+            Event::Stopping,
+        ];
+        for mut event in events {
+            event.each_text(|text| text.clear());
+            assert!(!format!("{event:?}").contains(CANARY), "{event:?}");
+        }
+    }
 }

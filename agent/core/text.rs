@@ -48,6 +48,15 @@ pub fn shortened(value: &str, limit: usize) -> String {
     }
 }
 
+/// What others wrote, fit for one line of a terminal: `·` for every control character, an escape or a
+/// carriage return of which would let them write over ours.
+pub fn printable(value: &str) -> String {
+    value
+        .chars()
+        .map(|c| if c.is_control() { '·' } else { c })
+        .collect()
+}
+
 /// The first twelve digits of a container id, a digest or a hash: what `docker ps` shows.
 pub fn short_id(id: &str) -> &str {
     let id = id.strip_prefix("sha256:").unwrap_or(id);
@@ -56,7 +65,11 @@ pub fn short_id(id: &str) -> &str {
 
 /// `1 restart`, `2 restarts`.
 pub fn count(number: u64, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+    if number == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{number} {noun}s")
+    }
 }
 
 /// Seconds since the epoch as RFC 3339 in UTC, to the second.
@@ -94,7 +107,11 @@ pub fn parse_timestamp_millis(text: &str) -> Option<u64> {
     if hour > 23 || minute > 59 || second > 60 {
         return None;
     }
-    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (y, m) = if month > 2 {
+        (year, month - 3)
+    } else {
+        (year - 1, month + 9)
+    };
     let (era, yoe) = (y / 400, y % 400);
     let doy = (153 * m + 2) / 5 + day - 1;
     let days = (era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + doy).checked_sub(719_468)?;
@@ -112,7 +129,18 @@ mod tests {
         let shown: Vec<String> = [850, 2450, 5000, 60_000, 200_000, 7_500_000, 273_600_000]
             .map(|ms| duration(Duration::from_millis(ms)))
             .to_vec();
-        assert_eq!(shown, ["850 ms", "2.4 s", "5 s", "1 min", "3 min 20 s", "2 h 5 min", "3 d 4 h"]);
+        assert_eq!(
+            shown,
+            [
+                "850 ms",
+                "2.4 s",
+                "5 s",
+                "1 min",
+                "3 min 20 s",
+                "2 h 5 min",
+                "3 d 4 h"
+            ]
+        );
     }
 
     #[test]
@@ -129,9 +157,18 @@ mod tests {
     }
 
     #[test]
+    fn control_characters_are_shown_as_dots() {
+        assert_eq!(printable("a\r\0b\x1b[2Jc\u{9b}\n\tö"), "a··b·[2Jc···ö");
+    }
+
+    #[test]
     fn times_survive_the_round_trip() {
         for seconds in [0, 951_782_399, 951_782_400, 1_795_234_615, 4_102_444_800] {
-            assert_eq!(parse_timestamp_millis(&timestamp(seconds)), Some(seconds * 1000), "{seconds}");
+            assert_eq!(
+                parse_timestamp_millis(&timestamp(seconds)),
+                Some(seconds * 1000),
+                "{seconds}"
+            );
         }
         assert_eq!(timestamp(1_795_234_615), "2026-11-21T04:16:55Z");
         assert_eq!(parse_timestamp_millis("1970-01-01T00:00:01.25Z"), Some(1250));

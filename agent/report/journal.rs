@@ -10,10 +10,22 @@ pub(super) fn write(event: &Event) {
     match event {
         Event::StepStarted { step, does } => info!(step = step.name(), "{does}"),
         Event::StepProgress { step, text } => info!(step = step.name(), "{text}"),
-        Event::Retrying { step, error, failures, wait } => {
-            warn!(step = step.name(), failures, "{error}; trying again in {}", duration(*wait));
+        Event::Retrying {
+            step,
+            error,
+            failures,
+            wait,
+        } => {
+            warn!(
+                step = step.name(),
+                failures,
+                "{error}; trying again in {}",
+                duration(*wait)
+            );
         }
-        Event::StepDone { step, detail, took } => info!(step = step.name(), "done in {}: {detail}", duration(*took)),
+        Event::StepDone { step, detail, took } => {
+            info!(step = step.name(), "done in {}: {detail}", duration(*took))
+        }
         Event::StepSkipped { step, why } => info!(step = step.name(), "skipped: {why}"),
         Event::StepFailed { step, took, .. } => {
             // The reason is in the one ERROR line that ends the boot.
@@ -22,7 +34,12 @@ pub(super) fn write(event: &Event) {
         Event::Warning { text } => warn!("{text}"),
         Event::Container(seen) => {
             let how = if seen.adopted { "adopted" } else { "made" };
-            info!(container = short_id(&seen.id), digest = seen.digest, "{how} the container of {}", seen.image);
+            info!(
+                container = short_id(&seen.id),
+                digest = seen.digest,
+                "{how} the container of {}",
+                seen.image
+            );
         }
         Event::ContainerEnded { exit } => warn!("the container ended: {exit}"),
         Event::RestartPlanned { wait, restart } => {
@@ -30,7 +47,9 @@ pub(super) fn write(event: &Event) {
         }
         Event::Restarted { restarts } => info!(restarts, "the container was started again"),
         Event::Completed { exit } => info!("the container completed: {exit}"),
-        Event::EngineLost { error } => warn!("the engine stopped answering; the container may still run: {error}"),
+        Event::EngineLost { error } => {
+            warn!("the engine stopped answering; the container may still run: {error}")
+        }
         Event::EngineBack { away } => info!("the engine answers again after {}", duration(*away)),
         Event::Booting => info!("making the container again"),
         Event::Ready { text } => info!("ready: {text}"),

@@ -6,9 +6,9 @@
 //!
 //! Deliberately absent: decisions. What an event means for the machine is decided before it is told.
 
-pub mod output;
 mod journal;
 pub mod notify;
+pub mod output;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -85,7 +85,12 @@ impl Reporter {
 
     /// Makes a secret known, so that nothing told from now on can show it.
     pub fn learn(&self, used_by: &str, secret: &Secret) {
-        let learnt = self.0.redactor.write().unwrap_or_else(PoisonError::into_inner).learn(secret);
+        let learnt = self
+            .0
+            .redactor
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .learn(secret);
         if learnt == Redactable::TooShort {
             let text = format!(
                 "the value of {used_by} is shorter than {} bytes, too short to be found and redacted in messages",

@@ -15,10 +15,14 @@ pub(super) fn send(event: &Event, redactor: &SharedRedactor) {
     let status = match event {
         Event::StepStarted { step, does } => format!("{step}: {does}"),
         Event::StepProgress { step, text } => format!("{step}: {text}"),
-        Event::Retrying { step, error, wait, .. } => format!("{step}: {error}; trying again in {}", duration(*wait)),
+        Event::Retrying {
+            step, error, wait, ..
+        } => format!("{step}: {error}; trying again in {}", duration(*wait)),
         Event::StepFailed { step, error, .. } => format!("{step} failed: {error}"),
         Event::ContainerEnded { exit } => format!("the container ended: {exit}"),
-        Event::RestartPlanned { wait, restart } => format!("restart {restart} of the container in {}", duration(*wait)),
+        Event::RestartPlanned { wait, restart } => {
+            format!("restart {restart} of the container in {}", duration(*wait))
+        }
         Event::Restarted { restarts } => format!("running, restarted {restarts} times"),
         Event::Completed { exit } => format!("completed: {exit}"),
         Event::EngineLost { error } => format!("the engine does not answer: {error}"),
@@ -28,9 +32,15 @@ pub(super) fn send(event: &Event, redactor: &SharedRedactor) {
         Event::Degraded { reason } => format!("DEGRADED: {reason}"),
         Event::BootFailed { reason, .. } => format!("FAILED: {reason}"),
         Event::Stopping => "stopping; the container keeps running".to_owned(),
-        Event::StepDone { .. } | Event::StepSkipped { .. } | Event::Warning { .. } | Event::Container(_) => return,
+        Event::StepDone { .. } | Event::StepSkipped { .. } | Event::Warning { .. } | Event::Container(_) => {
+            return;
+        }
     };
-    let status = redactor.read().unwrap_or_else(PoisonError::into_inner).redact(&status).replace('\n', " | ");
+    let status = redactor
+        .read()
+        .unwrap_or_else(PoisonError::into_inner)
+        .redact(&status)
+        .replace('\n', " | ");
     let status = shortened(&status, STATUS_LENGTH);
     let status = NotifyState::Status(&status);
     let sent = match event {

@@ -5,8 +5,8 @@
 
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal as _, Write as _};
-use std::sync::PoisonError;
 use std::sync::Arc;
+use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -49,7 +49,11 @@ impl Output {
         } else {
             Reader::File
         };
-        Self { reader, redactor, unfinished: Arc::default() }
+        Self {
+            reader,
+            redactor,
+            unfinished: Arc::default(),
+        }
     }
 
     /// Sends what this program logs (and no other crate's chatter, which could quote requests) to it.
@@ -58,7 +62,9 @@ impl Output {
             .with_target("monopod", level)
             .with_target("monopod_core", level)
             .with_default(Level::ERROR);
-        let layer = tracing_subscriber::fmt::layer().event_format(Lines(self.reader)).with_writer(self.clone());
+        let layer = tracing_subscriber::fmt::layer()
+            .event_format(Lines(self.reader))
+            .with_writer(self.clone());
         let subscriber = tracing_subscriber::registry().with(targets).with(layer);
         // A second call in one process (tests of the library) keeps the first.
         let _first_stays = tracing::subscriber::set_global_default(subscriber).is_ok();
@@ -75,10 +81,18 @@ impl Output {
     pub(super) fn progress(&self, event: &Event) -> bool {
         if let (Reader::Terminal, Event::StepProgress { step, text }) = (self.reader, event) {
             let line = format!("\r\x1b[K  {step:<10} {}", text::shortened(text, 90));
-            let line = self.redactor.read().unwrap_or_else(PoisonError::into_inner).redact(&line).into_owned();
+            let line = self
+                .redactor
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .redact(&line)
+                .into_owned();
             self.unfinished.store(true, Ordering::Relaxed);
             let mut stderr = io::stderr().lock();
-            let _gone_terminal = stderr.write_all(line.as_bytes()).and_then(|()| stderr.flush()).is_ok();
+            let _gone_terminal = stderr
+                .write_all(line.as_bytes())
+                .and_then(|()| stderr.flush())
+                .is_ok();
             return true;
         }
         false
@@ -121,7 +135,12 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, _: &FmtContext<'_, S, N>, mut out: Writer<'_>, event: &tracing::Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut out: Writer<'_>,
+        event: &tracing::Event<'_>,
+    ) -> fmt::Result {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let level = *event.metadata().level();
@@ -139,7 +158,15 @@ where
             Reader::File => write!(out, "{} {level:<5} ", text::timestamp(clock::now_millis() / 1000))?,
         }
         if let Some(step) = &fields.step {
-            write!(out, "{}", if self.0 == Reader::Terminal { format!("  {step:<10} ") } else { format!("{step}: ") })?;
+            write!(
+                out,
+                "{}",
+                if self.0 == Reader::Terminal {
+                    format!("  {step:<10} ")
+                } else {
+                    format!("{step}: ")
+                }
+            )?;
         }
         // A journal line is a line: what engines and applications say may be several.
         let message = fields.message.trim_end();

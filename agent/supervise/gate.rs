@@ -39,7 +39,11 @@ pub(super) async fn run(context: &Context, charge: &Charge) -> Verdict {
         Gate::Running => None,
         Gate::Http { port, path, .. } => match Probe::new(*port, path, PROBE_TIMEOUT) {
             Ok(probe) => Some(probe),
-            Err(error) => return Verdict::TimeUp { last: format!("the probe could not be made: {}", chain(&error)) },
+            Err(error) => {
+                return Verdict::TimeUp {
+                    last: format!("the probe could not be made: {}", chain(&error)),
+                };
+            }
         },
     };
     let mut ticks = tokio::time::interval(PROBE_INTERVAL);
@@ -56,7 +60,10 @@ pub(super) async fn run(context: &Context, charge: &Charge) -> Verdict {
             if told.elapsed() >= context.reporter.progress_interval() {
                 told = Instant::now();
                 let text = format!("{last}, after {}", text::duration(begun.elapsed()));
-                context.reporter.tell(Event::StepProgress { step: StepId::Health, text });
+                context.reporter.tell(Event::StepProgress {
+                    step: StepId::Health,
+                    text,
+                });
             }
         }
     };
@@ -81,7 +88,10 @@ async fn ask(context: &Context, charge: &Charge, probe: Option<&Probe>) -> Resul
         Some(Health::Healthy) => " and the image's HEALTHCHECK says healthy",
         Some(Health::Starting) => return Err("the image's HEALTHCHECK says starting".to_owned()),
         Some(Health::Unhealthy(output)) => {
-            return Err(format!("the image's HEALTHCHECK says unhealthy: {}", text::shortened(&output, 200)));
+            return Err(format!(
+                "the image's HEALTHCHECK says unhealthy: {}",
+                text::shortened(&output, 200)
+            ));
         }
     };
     match probe {
@@ -108,9 +118,16 @@ pub(super) async fn reason(context: &Context, charge: &Charge, verdict: &Verdict
     let what = match verdict {
         Verdict::Passed(detail) => detail.clone(),
         Verdict::TimeUp { last } => {
-            format!("{} did not become healthy within {}: {last}", charge.application, text::duration(charge.gate.timeout()))
+            format!(
+                "{} did not become healthy within {}: {last}",
+                charge.application,
+                text::duration(charge.gate.timeout())
+            )
         }
-        Verdict::Ended(state) => format!("{} did not become healthy: the container {state}", charge.application),
+        Verdict::Ended(state) => format!(
+            "{} did not become healthy: the container {state}",
+            charge.application
+        ),
     };
     let status = context.engine.status(&charge.container_id).await;
     let (now, log_path) = match &status {
