@@ -150,7 +150,7 @@ fn a_torn_hint_is_as_good_as_none() {
 }
 
 #[test]
-fn a_budget_that_is_spent_exits_75_and_the_next_start_goes_on() {
+fn an_agent_killed_while_it_retries_goes_on() {
     let machine = Machine::acquire();
     secret_web(&machine).serve(&machine);
     machine.aws().faults(&[AwsFault::error("Decrypt", "ThrottlingException")]);
@@ -161,6 +161,23 @@ fn a_budget_that_is_spent_exits_75_and_the_next_start_goes_on() {
     machine.aws().faults(&[]);
     let _agent = run_until_ready(&machine);
     assert!(is_running(&the_container(&machine)));
+}
+
+/// An instance launched twenty minutes ago: CloudFormation has given up, and the agent has its least time left.
+#[test]
+fn a_budget_that_is_spent_exits_75_and_the_next_start_goes_on() {
+    let machine = Machine::acquire();
+    secret_web(&machine).serve(&machine);
+    machine.imds().identity(|identity| identity.pending_time -= Duration::from_secs(20 * 60));
+    machine.aws().faults(&[AwsFault::error("Decrypt", "ThrottlingException")]);
+    let agent = run(&machine);
+    assert_eq!(agent.wait_exit(Duration::from_secs(180)), 75, "{}", agent.output());
+    let error = error_line(&agent);
+    assert!(error.contains("the boot budget is spent, and secrets still fails"), "{error}");
+    assert!(error.contains("ThrottlingException"), "{error}");
+    assert!(machine.containers().is_empty());
+    machine.aws().faults(&[]);
+    let _agent = run_until_ready(&machine);
 }
 
 /// Another agent, or one whose answer was lost, made a container of ours while this one decrypted.

@@ -17,6 +17,7 @@ fn a_killed_container_is_started_again_the_same_one() {
     assert_eq!(container_id(&machine), id);
     let shown = status(&machine);
     assert_eq!(shown["container"]["restarts"], 1);
+    assert_eq!(shown["container"]["state"], "running");
     assert_eq!(shown["container"]["last_exit"]["code"], 137);
 }
 

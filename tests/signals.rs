@@ -24,6 +24,13 @@ fn while_waiting_for_metadata() {
 }
 
 #[test]
+fn while_waiting_for_the_engine() {
+    let machine = Machine::acquire();
+    machine.stop_engine();
+    stopped_at(&machine, "engine: cannot reach the engine");
+}
+
+#[test]
 fn while_decrypting() {
     let machine = Machine::acquire();
     UserData::new(&machine, "web").env(&[("A", &machine.aws().encrypt("canary-value"))]).serve(&machine);

@@ -176,6 +176,7 @@ impl Event {
             Self::RestartPlanned { wait: _, restart: _ }
             | Self::Restarted { restarts: _ }
             | Self::EngineBack { away: _ }
+            | Self::Booting
             | Self::Stopping => {}
         }
     }

@@ -133,6 +133,8 @@ pub struct ContainerRecord {
     pub digest: String,
     /// When it was started last, in milliseconds since the epoch.
     pub started_at: Option<u64>,
+    /// What it is doing, as far as this agent knows.
+    pub state: ContainerState,
     /// It was there before this agent.
     pub adopted: bool,
     /// Started again by this agent.
@@ -141,6 +143,31 @@ pub struct ContainerRecord {
     pub last_exit: Option<Exit>,
     /// When.
     pub last_exit_at: Option<u64>,
+}
+
+/// What the container is doing, as far as the agent knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ContainerState {
+    /// Running.
+    Running,
+    /// It has ended.
+    Ended,
+    /// It has ended and will be started again.
+    Restarting,
+    /// The engine does not answer.
+    Unknown,
+}
+
+impl ContainerState {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Ended => "ENDED",
+            Self::Restarting => "ended, to be started again",
+            Self::Unknown => "unknown, the engine does not answer",
+        }
+    }
 }
 
 impl BootRecord {
@@ -181,11 +208,13 @@ impl BootRecord {
                 if let Some(container) = &mut self.container {
                     container.last_exit = Some(exit.clone());
                     container.last_exit_at = Some(now);
+                    container.state = ContainerState::Ended;
                 }
             }
             Event::Restarted { restarts } => {
                 if let Some(container) = &mut self.container {
                     container.restarts = *restarts;
+                    container.state = ContainerState::Running;
                     container.started_at = Some(now);
                 }
             }
@@ -197,8 +226,19 @@ impl BootRecord {
                 self.outcome = Outcome::Failed { since: now, reason: reason.clone(), exit_code: *exit_code };
             }
             Event::Stopping => self.outcome = Outcome::Stopped { since: now },
-            Event::EngineLost { error } => self.warn(&format!("the engine stopped answering: {error}")),
-            Event::RestartPlanned { .. } | Event::EngineBack { .. } => {}
+            Event::EngineLost { error } => {
+                self.warn(&format!("the engine stopped answering: {error}"));
+                self.container_is(ContainerState::Unknown);
+            }
+            // An end meanwhile is told next.
+            Event::EngineBack { .. } => self.container_is(ContainerState::Running),
+            Event::RestartPlanned { .. } => self.container_is(ContainerState::Restarting),
+        }
+    }
+
+    fn container_is(&mut self, state: ContainerState) {
+        if let Some(container) = &mut self.container {
+            container.state = state;
         }
     }
 
@@ -246,7 +286,17 @@ impl BootRecord {
             _ => (0, None, None),
         };
         self.container =
-            Some(ContainerRecord { id, image, digest, started_at, adopted, restarts, last_exit, last_exit_at });
+            Some(ContainerRecord {
+                id,
+                image,
+                digest,
+                started_at,
+                state: ContainerState::Running,
+                adopted,
+                restarts,
+                last_exit,
+                last_exit_at,
+            });
     }
 }
 
@@ -311,7 +361,13 @@ fn outcome_text(outcome: &Outcome, ago: &dyn Fn(u64) -> String) -> String {
 fn write_container(out: &mut String, container: &ContainerRecord, ago: &dyn Fn(u64) -> String) -> std::fmt::Result {
     let since = container.started_at.map_or_else(String::new, |at| format!(", started {} ago", ago(at)));
     let adopted = if container.adopted { ", adopted" } else { "" };
-    writeln!(out, "  container  {}{since}{adopted}, {}", text::short_id(&container.id), text::count(container.restarts, "restart"))?;
+    writeln!(
+        out,
+        "  container  {} {}{since}{adopted}, {}",
+        text::short_id(&container.id),
+        container.state.text(),
+        text::count(container.restarts, "restart")
+    )?;
     writeln!(out, "  image      {} ({})", container.image, container.digest)?;
     if let Some(exit) = &container.last_exit {
         let when = container.last_exit_at.map_or_else(String::new, |at| format!(", {} ago", ago(at)));

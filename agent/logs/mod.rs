@@ -243,8 +243,9 @@ impl Shipper {
     /// deadline; all others are the next start's. For a machine that goes away, [`drain`](Self::drain) first.
     pub async fn stop(mut self, deadline: Instant) {
         for sink in &self.sinks {
-            if sink.orders.send(Command::Stop(deadline)).await.is_err() {
-                tracing::debug!("A log sink had ended already, ignoring");
+            let sent = tokio::time::timeout_at(deadline, sink.orders.send(Command::Stop(deadline))).await;
+            if !matches!(sent, Ok(Ok(()))) {
+                tracing::debug!("A log sink had ended already or takes no orders, ignoring");
             }
         }
         // Saving the cursor begins at the deadline at the latest.

@@ -1,5 +1,7 @@
 //! The health gate: asks until the answer is right or the time is up, and says why it was not.
 
+use std::time::Duration;
+
 use monopod_core::event::Event;
 use monopod_core::plan::reconcile::Phase;
 use monopod_core::plan::{Gate, PROBE_INTERVAL, PROBE_TIMEOUT, StepId};
@@ -11,11 +13,14 @@ use crate::boot::hint::Charge;
 use crate::context::Context;
 use crate::host::docker::Health;
 use crate::host::probe::{Answer, Probe};
-use crate::host::{chain, docker};
+use crate::host::{chain, clock, docker};
 use crate::logs::Shipper;
 
 /// Lines of the application's own log in a failure's reason.
 const TAIL: usize = 10;
+
+/// Without any check, running for so long is enough.
+const SETTLED: Duration = Duration::from_secs(3);
 
 /// How the gate ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,6 +29,8 @@ pub(super) enum Verdict {
     Passed(String),
     /// The time is up.
     TimeUp {
+        /// How long it was waited for.
+        waited: Duration,
         /// The last answer, in words.
         last: String,
     },
@@ -31,22 +38,27 @@ pub(super) enum Verdict {
     Ended(String),
 }
 
-/// Asks every two seconds, the first time at once.
+/// Asks every two seconds, the first time at once. A restarted agent gets the rest of the time, never all of it again.
 pub(super) async fn run(context: &Context, charge: &Charge) -> Verdict {
     let begun = Instant::now();
-    let deadline = begun + charge.gate.timeout();
+    let deadline = deadline(context, charge, begun).await;
+    let mut interval = PROBE_INTERVAL;
     let probe = match &charge.gate {
-        Gate::Running => None,
+        Gate::Running => {
+            interval = SETTLED / 6;
+            None
+        }
         Gate::Http { port, path, .. } => match Probe::new(*port, path, PROBE_TIMEOUT) {
             Ok(probe) => Some(probe),
             Err(error) => {
                 return Verdict::TimeUp {
+                    waited: Duration::ZERO,
                     last: format!("the probe could not be made: {}", chain(&error)),
                 };
             }
         },
     };
-    let mut ticks = tokio::time::interval(PROBE_INTERVAL);
+    let mut ticks = tokio::time::interval(interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told = Instant::now();
     let mut last = "nothing was asked yet".to_owned();
@@ -69,8 +81,24 @@ pub(super) async fn run(context: &Context, charge: &Charge) -> Verdict {
     };
     match tokio::time::timeout_at(deadline, asking).await {
         Ok(detail) => Verdict::Passed(detail),
-        Err(_) => Verdict::TimeUp { last },
+        Err(_) => Verdict::TimeUp {
+            waited: Duration::from_secs(begun.elapsed().as_secs()),
+            last,
+        },
     }
+}
+
+/// The gate's own time, longer where the image's HEALTHCHECK says that it needs longer, never beyond the boot budget,
+/// and long enough for one probe.
+async fn deadline(context: &Context, charge: &Charge, begun: Instant) -> Instant {
+    let now = clock::now_millis();
+    let at = |millis: u64| begun + Duration::from_millis(millis.saturating_sub(now));
+    let own = match context.engine.status(&charge.container_id).await {
+        Ok(Some(status)) if status.health.is_some() => status.health_grace,
+        _ => Duration::ZERO,
+    };
+    let latest = at(charge.budget_end);
+    at(charge.gate_deadline).max((begun + own).min(latest)).max(begun + PROBE_TIMEOUT)
 }
 
 /// One look: the image's own check first, then ours.
@@ -83,24 +111,30 @@ async fn ask(context: &Context, charge: &Charge, probe: Option<&Probe>) -> Resul
     if status.phase != Phase::Running {
         return Err(describe(&status));
     }
-    let image_says = match status.health {
+    let image_says = match &status.health {
         None => "",
         Some(Health::Healthy) => " and the image's HEALTHCHECK says healthy",
         Some(Health::Starting) => return Err("the image's HEALTHCHECK says starting".to_owned()),
         Some(Health::Unhealthy(output)) => {
             return Err(format!(
                 "the image's HEALTHCHECK says unhealthy: {}",
-                text::shortened(&output, 200)
+                text::shortened(output, 200)
             ));
         }
     };
     match probe {
+        // A process that dies at once runs for a moment too.
+        None if status.health.is_none() && runs_for(&status) < SETTLED => Err("it has just been started".to_owned()),
         None => Ok(format!("it runs{image_says}")),
         Some(probe) => match probe.ask().await {
             Answer::Healthy => Ok(format!("{} answers 200{image_says}", probe.url())),
             answer => Err(format!("{} answers: {answer}", probe.url())),
         },
     }
+}
+
+fn runs_for(status: &docker::ContainerStatus) -> Duration {
+    Duration::from_millis(status.started_at.map_or(0, |at| clock::now_millis().saturating_sub(at)))
 }
 
 fn describe(status: &docker::ContainerStatus) -> String {
@@ -117,12 +151,8 @@ fn describe(status: &docker::ContainerStatus) -> String {
 pub(super) async fn reason(context: &Context, charge: &Charge, verdict: &Verdict, state: &State) -> String {
     let what = match verdict {
         Verdict::Passed(detail) => detail.clone(),
-        Verdict::TimeUp { last } => {
-            format!(
-                "{} did not become healthy within {}: {last}",
-                charge.application,
-                text::duration(charge.gate.timeout())
-            )
+        Verdict::TimeUp { waited, last } => {
+            format!("{} did not become healthy within {}: {last}", charge.application, text::duration(*waited))
         }
         Verdict::Ended(state) => format!(
             "{} did not become healthy: the container {state}",

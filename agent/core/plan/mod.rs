@@ -77,7 +77,7 @@ impl Gate {
 impl fmt::Display for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Running => f.write_str("the container runs, and is healthy if its image says how to tell"),
+            Self::Running => f.write_str("the container has run for 3 s, or is healthy if its image says how to tell"),
             Self::Http { port, path, timeout_seconds } => write!(
                 f,
                 "GET http://127.0.0.1:{port}{path} until it answers 200, every {} s, for {timeout_seconds} s at most",
