@@ -1,7 +1,7 @@
 //! Who hears what happens: the journal (or a terminal), systemd, and the boot record on disk.
 //!
-//! Design: one [`Reporter`]; everybody tells it [`Event`]s, and it tells every subscriber, each of
-//! which redacts what it writes. Reporting never fails its caller: a status file that can't be
+//! Design: one [`Reporter`]; everybody tells it [`Event`]s, and it tells every subscriber. An event is
+//! redacted once, before anybody hears it, joins its lines or cuts it; what writes redacts again. Reporting never fails its caller: a status file that can't be
 //! written is a warning in the journal, not an end to the boot.
 //!
 //! Deliberately absent: decisions. What an event means for the machine is decided before it is told.
@@ -9,9 +9,12 @@
 mod journal;
 pub mod notify;
 pub mod output;
+mod status;
+#[cfg(test)]
+mod testing;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use monopod_core::event::Event;
 use monopod_core::facts::InstanceFacts;
@@ -54,11 +57,12 @@ impl Reporter {
 
     /// Tells an event to everybody.
     pub fn tell(&self, event: Event) {
+        let event = self.without_secrets(event);
         // On a terminal progress moves in place; anywhere else it is a line like the others.
         if !self.0.output.progress(&event) {
             journal::write(&event);
         }
-        notify::send(&event, &self.0.redactor);
+        notify::send(&event);
         self.record().apply(&event, clock::now_millis());
         self.save();
     }
@@ -100,6 +104,11 @@ impl Reporter {
         }
     }
 
+    /// The text without any secret known so far: for who has to cut it before telling it.
+    pub fn redacted(&self, text: &str) -> String {
+        self.redactor().redact(text).into_owned()
+    }
+
     /// How often a long step should say how far it is.
     pub fn progress_interval(&self) -> std::time::Duration {
         self.0.output.progress_interval()
@@ -114,19 +123,155 @@ impl Reporter {
         self.0.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn redactor(&self) -> RwLockReadGuard<'_, Redactor> {
+        self.0.redactor.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn without_secrets(&self, mut event: Event) -> Event {
+        let redactor = self.redactor();
+        if !redactor.is_empty() {
+            event.each_text(|text| redactor.redact_in(text));
+        }
+        event
+    }
+
     fn save(&self) {
         let json = {
             let mut record = self.record();
             record.written_at = clock::now_millis();
-            serde_json::to_string_pretty(&*record)
+            serde_json::to_string_pretty(&*status::redacted(&record, &self.redactor()))
         };
         let written = json.map_err(|error| error.to_string()).and_then(|json| {
-            let redactor = self.0.redactor.read().unwrap_or_else(PoisonError::into_inner);
-            let json = redactor.redact(&json);
             files::ensure_content(&self.0.status_path, json.as_bytes()).map_err(|error| chain(&error))
         });
         if let Err(error) = written {
             tracing::warn!("the boot record was not written, ignoring: {error}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+    use std::time::Duration;
+
+    use monopod_core::plan::StepId;
+
+    use super::testing::{TempDir, alone};
+    use super::*;
+
+    fn reporter(directory: &TempDir) -> Reporter {
+        let redactor = SharedRedactor::default();
+        let output = Output::new(Arc::clone(&redactor));
+        Reporter::new(directory.path(), redactor, output)
+    }
+
+    fn learn(reporter: &Reporter, value: &str) {
+        reporter.learn("a test", &Secret::new(value.to_owned()));
+    }
+
+    fn status(directory: &TempDir) -> String {
+        std::fs::read_to_string(directory.path().join(STATUS_FILE)).unwrap()
+    }
+
+    #[test]
+    fn a_line_of_a_secret_is_in_no_record() {
+        let directory = TempDir::new("line");
+        let reporter = reporter(&directory);
+        learn(
+            &reporter,
+            "{\n  \"password\": \"hunter2-hunter2\",\n  \"a\": 1\n}\n",
+        );
+        let reason = "it said \"password\": \"hunter2-hunter2\"".to_owned();
+        reporter.tell(Event::Degraded { reason });
+        assert!(!status(&directory).contains("hunter2"), "{}", status(&directory));
+        assert!(
+            !reporter
+                .with_record(|record| format!("{record:?}"))
+                .contains("hunter2")
+        );
+        assert_eq!(
+            reporter.redacted("\"password\": \"hunter2-hunter2\"!"),
+            "[redacted]!"
+        );
+    }
+
+    #[test]
+    fn what_was_told_before_the_secret_was_known_is_redacted_then() {
+        let directory = TempDir::new("before");
+        let reporter = reporter(&directory);
+        let quote = || "it said \"hunter2\"hunter2\"".to_owned();
+        reporter.tell(Event::Warning { text: quote() });
+        reporter.tell(Event::StepStarted {
+            step: StepId::Image,
+            does: quote(),
+        });
+        reporter.identify(
+            Some(&Application {
+                id: quote(),
+                version: "1".to_owned(),
+            }),
+            None,
+        );
+        learn(&reporter, "hunter2\"hunter2");
+        reporter.set_logs(serde_json::json!([{ "last_error": quote() }]));
+        assert!(!status(&directory).contains("hunter2"), "{}", status(&directory));
+        assert_eq!(status(&directory).matches("[redacted]").count(), 4);
+    }
+
+    #[test]
+    fn a_secret_that_is_a_word_of_ours_leaves_the_record_readable() {
+        let directory = TempDir::new("words");
+        let reporter = reporter(&directory);
+        for word in ["container", "degraded", "warnings", "agent_pid", "10.0.0.12"] {
+            learn(&reporter, word);
+        }
+        let facts = serde_json::json!({
+            "instance_id": "i-1", "region": "r", "availability_zone": "z", "account_id": "1", "local_ipv4": "10.0.0.12"
+        });
+        reporter.identify(None, Some(&serde_json::from_value(facts).unwrap()));
+        reporter.tell(Event::StepStarted {
+            step: StepId::Container,
+            does: "make the container".to_owned(),
+        });
+        reporter.tell(Event::Degraded {
+            reason: "the container is degraded".to_owned(),
+        });
+        let record: BootRecord = serde_json::from_str(&status(&directory)).unwrap();
+        assert_eq!(record, reporter.with_record(Clone::clone));
+        assert_eq!(record.steps[0].step, StepId::Container);
+        assert_eq!(record.steps[0].detail, "make the [redacted]");
+    }
+
+    #[test]
+    fn systemd_hears_no_part_of_a_secret_that_is_cut() {
+        let directory = TempDir::new("cut");
+        let socket = directory.path().join("notify");
+        if let Some(mut again) = alone("report::tests::systemd_hears_no_part_of_a_secret_that_is_cut") {
+            let heard = UnixDatagram::bind(&socket).unwrap();
+            heard.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            assert!(
+                again
+                    .env("NOTIFY_SOCKET", &socket)
+                    .output()
+                    .unwrap()
+                    .status
+                    .success()
+            );
+            let mut message = [0; 4096];
+            let length = heard.recv(&mut message).unwrap();
+            let message = String::from_utf8_lossy(&message[..length]);
+            assert!(message.starts_with("STATUS=DEGRADED: "), "{message}");
+            assert!(
+                !message.contains("hunter2") && !message.contains("ab-1"),
+                "{message}"
+            );
+            return;
+        }
+        let reporter = reporter(&directory);
+        learn(&reporter, "hunter2-hunter2");
+        learn(&reporter, "ab-1\ncd-2\nef-3");
+        let reason = format!("ab-1\n  cd-2\n  ef-3 {:.<240} hunter2-hunter2", "");
+        reporter.tell(Event::Degraded { reason });
     }
 }

@@ -1,17 +1,23 @@
 //! systemd: READY=1, STATUS=, WATCHDOG=1, STOPPING=1.
+//!
+//! Invariant: READY=1 that could not be sent is owed, and goes with whatever is sent next (with a
+//! watchdog, its next beat): a unit that never hears it would be starting for ever. Everything else
+//! that is lost is made good by the next event.
 
-use std::sync::PoisonError;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use monopod_core::event::Event;
 use monopod_core::text::{duration, shortened};
 use sd_notify::NotifyState;
 
-use super::SharedRedactor;
+/// READY=1 has to be sent. One, because a process has one service manager.
+static READY_OWED: AtomicBool = AtomicBool::new(false);
 
 /// `systemctl status` shows one line.
 const STATUS_LENGTH: usize = 300;
 
-pub(super) fn send(event: &Event, redactor: &SharedRedactor) {
+/// The event is redacted already.
+pub(super) fn send(event: &Event) {
     let status = match event {
         Event::StepStarted { step, does } => format!("{step}: {does}"),
         Event::StepProgress { step, text } => format!("{step}: {text}"),
@@ -36,20 +42,18 @@ pub(super) fn send(event: &Event, redactor: &SharedRedactor) {
             return;
         }
     };
-    let status = redactor
-        .read()
-        .unwrap_or_else(PoisonError::into_inner)
-        .redact(&status)
-        .replace('\n', " | ");
-    let status = shortened(&status, STATUS_LENGTH);
+    let status = shortened(&status.replace('\n', " | "), STATUS_LENGTH);
     let status = NotifyState::Status(&status);
-    let sent = match event {
-        Event::Ready { .. } => sd_notify::notify(&[NotifyState::Ready, status]),
-        Event::Stopping => sd_notify::notify(&[NotifyState::Stopping, status]),
-        _ => sd_notify::notify(&[status]),
-    };
-    if let Err(error) = sent {
-        tracing::warn!("systemd was not told, ignoring: {error}");
+    match event {
+        Event::Ready { .. } => {
+            READY_OWED.store(true, Ordering::Relaxed);
+            notify(&[status]);
+        }
+        Event::Stopping => {
+            READY_OWED.store(false, Ordering::Relaxed);
+            notify(&[NotifyState::Stopping, status]);
+        }
+        _ => notify(&[status]),
     }
 }
 
@@ -60,7 +64,64 @@ pub(crate) fn watchdog_interval() -> Option<std::time::Duration> {
 
 /// The supervisor's loop has come round.
 pub(crate) fn alive() {
-    if let Err(error) = sd_notify::notify(&[NotifyState::Watchdog]) {
-        tracing::warn!("the watchdog was not fed, ignoring: {error}");
+    notify(&[NotifyState::Watchdog]);
+}
+
+/// Sends these, after READY=1 if that is owed.
+fn notify(states: &[NotifyState<'_>]) {
+    let owed = READY_OWED.load(Ordering::Relaxed);
+    let ready = owed.then_some(NotifyState::Ready);
+    let all: Vec<NotifyState<'_>> = ready.into_iter().chain(states.iter().cloned()).collect();
+    match sd_notify::notify(&all) {
+        Ok(()) if owed => READY_OWED.store(false, Ordering::Relaxed),
+        Ok(()) => {}
+        Err(error) if owed => {
+            tracing::warn!("systemd was not told that the machine is up, trying again: {error}")
+        }
+        Err(error) => tracing::warn!("systemd was not told, ignoring: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixDatagram;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::report::testing::{TempDir, alone};
+
+    #[test]
+    fn ready_is_owed_until_it_is_sent() {
+        let directory = TempDir::new("owed");
+        if let Some(mut again) = alone("report::notify::tests::ready_is_owed_until_it_is_sent") {
+            let run = again
+                .env("NOTIFY_SOCKET", directory.path().join("late"))
+                .output()
+                .unwrap();
+            assert!(run.status.success(), "{}", String::from_utf8_lossy(&run.stdout));
+            return;
+        }
+        let socket = std::env::var_os("NOTIFY_SOCKET").unwrap();
+        send(&Event::Ready {
+            text: "up".to_owned(),
+        });
+        alive();
+        let systemd = UnixDatagram::bind(socket).unwrap();
+        systemd.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let heard = || {
+            let mut message = [0; 4096];
+            let length = systemd.recv(&mut message).unwrap();
+            String::from_utf8_lossy(&message[..length]).into_owned()
+        };
+        alive();
+        assert_eq!(heard(), "READY=1\nWATCHDOG=1\n");
+        alive();
+        assert_eq!(heard(), "WATCHDOG=1\n");
+        send(&Event::Ready {
+            text: "up".to_owned(),
+        });
+        assert_eq!(heard(), "READY=1\nSTATUS=up\n");
+        send(&Event::Stopping);
+        assert!(heard().starts_with("STOPPING=1\nSTATUS="));
     }
 }

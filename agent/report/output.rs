@@ -3,8 +3,10 @@
 //!
 //! Invariant: every byte passes the redactor, whatever crate logged it.
 
+use std::ffi::OsStr;
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal as _, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,7 +44,7 @@ pub struct Output {
 impl Output {
     /// Finds out who reads.
     pub fn new(redactor: SharedRedactor) -> Self {
-        let reader = if std::env::var_os("JOURNAL_STREAM").is_some() {
+        let reader = if is_journal(std::env::var_os("JOURNAL_STREAM").as_deref()) {
             Reader::Journal
         } else if io::stderr().is_terminal() {
             Reader::Terminal
@@ -56,7 +58,8 @@ impl Output {
         }
     }
 
-    /// Sends what this program logs (and no other crate's chatter, which could quote requests) to it.
+    /// Sends what this program logs (and no other crate's chatter, which could quote requests) to it,
+    /// and what a panic says, which would go past the redactor.
     pub fn install(&self, level: Level) {
         let targets = tracing_subscriber::filter::Targets::new()
             .with_target("monopod", level)
@@ -68,6 +71,13 @@ impl Output {
         let subscriber = tracing_subscriber::registry().with(targets).with(layer);
         // A second call in one process (tests of the library) keeps the first.
         let _first_stays = tracing::subscriber::set_global_default(subscriber).is_ok();
+        std::panic::set_hook(Box::new(|panic| {
+            let said = panic.payload_as_str().unwrap_or("no message");
+            match panic.location() {
+                Some(at) => tracing::error!("a bug in monopod, it panicked at {at}: {said}"),
+                None => tracing::error!("a bug in monopod, it panicked: {said}"),
+            }
+        }));
     }
 
     pub(super) fn progress_interval(&self) -> Duration {
@@ -79,24 +89,49 @@ impl Output {
 
     /// On a terminal the steps' progress moves in place; says whether it was shown.
     pub(super) fn progress(&self, event: &Event) -> bool {
-        if let (Reader::Terminal, Event::StepProgress { step, text }) = (self.reader, event) {
-            let line = format!("\r\x1b[K  {step:<10} {}", text::shortened(text, 90));
-            let line = self
-                .redactor
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .redact(&line)
-                .into_owned();
-            self.unfinished.store(true, Ordering::Relaxed);
-            let mut stderr = io::stderr().lock();
-            let _gone_terminal = stderr
-                .write_all(line.as_bytes())
-                .and_then(|()| stderr.flush())
-                .is_ok();
-            return true;
-        }
-        false
+        let Some(line) = self.progress_line(event) else {
+            return false;
+        };
+        self.unfinished.store(true, Ordering::Relaxed);
+        let mut stderr = io::stderr().lock();
+        let _gone_terminal = stderr
+            .write_all(line.as_bytes())
+            .and_then(|()| stderr.flush())
+            .is_ok();
+        true
     }
+
+    fn progress_line(&self, event: &Event) -> Option<String> {
+        let (Reader::Terminal, Event::StepProgress { step, text }) = (self.reader, event) else {
+            return None;
+        };
+        // Cut last: a part of a secret is not found.
+        let text = self
+            .redactor
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .redact(text)
+            .into_owned();
+        Some(format!(
+            "\r\x1b[K  {step:<10} {}",
+            text::shortened(&text::printable(&text), 90)
+        ))
+    }
+}
+
+/// systemd.exec(5): `JOURNAL_STREAM` names the device and inode of the stream it made; whoever was
+/// started with another standard error has merely inherited the variable.
+fn is_journal(stream: Option<&OsStr>) -> bool {
+    let Some((device, inode)) = stream
+        .and_then(OsStr::to_str)
+        .and_then(|stream| stream.split_once(':'))
+    else {
+        return false;
+    };
+    let Ok(stderr) = std::fs::metadata("/proc/self/fd/2") else {
+        return false;
+    };
+    device.parse() == Ok(stderr.dev()) && inode.parse() == Ok(stderr.ino())
 }
 
 impl<'a> MakeWriter<'a> for Output {
@@ -210,5 +245,96 @@ impl Visit for Fields {
             "message" => self.message = format!("{value:?}"),
             name => _ = write!(self.rest, " {name}={value:?}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use monopod_core::plan::StepId;
+    use monopod_core::secret::Secret;
+
+    use super::*;
+    use crate::report::testing::{TempDir, alone};
+
+    fn knowing(value: &str) -> SharedRedactor {
+        let redactor = SharedRedactor::default();
+        redactor.write().unwrap().learn(&Secret::new(value.to_owned()));
+        redactor
+    }
+
+    #[test]
+    fn a_journal_is_believed_when_it_is_standard_error() {
+        const EXPECTED: &str = "MONOPOD_TEST_EXPECTED";
+        let name = "report::output::tests::a_journal_is_believed_when_it_is_standard_error";
+        if alone(name).is_none() {
+            let reader = Output::new(SharedRedactor::default()).reader;
+            assert_eq!(format!("{reader:?}"), std::env::var(EXPECTED).unwrap());
+            return;
+        }
+        let directory = TempDir::new("stream");
+        let path = directory.path().join("stderr");
+        let file = File::create(&path).unwrap();
+        let (device, inode) = (file.metadata().unwrap().dev(), file.metadata().unwrap().ino());
+        for (stream, expected) in [
+            (format!("{device}:{inode}"), "Journal"),
+            (format!("{device}:{}", inode + 1), "File"),
+            (format!("{}:{inode}", device + 1), "File"),
+            ("1".to_owned(), "File"),
+            (":".to_owned(), "File"),
+        ] {
+            let mut again = alone(name).unwrap();
+            again
+                .env("JOURNAL_STREAM", &stream)
+                .env(EXPECTED, expected)
+                .stderr(file.try_clone().unwrap());
+            let run = again.output().unwrap();
+            assert!(
+                run.status.success(),
+                "{stream}: {}",
+                std::fs::read_to_string(&path).unwrap()
+            );
+        }
+    }
+
+    #[test]
+    fn a_panic_is_told_and_redacted() {
+        if let Some(mut again) = alone("report::output::tests::a_panic_is_told_and_redacted") {
+            let run = again.output().unwrap();
+            let told = String::from_utf8_lossy(&run.stderr);
+            assert!(!run.status.success());
+            for word in [
+                "ERROR",
+                "panicked at agent/report/output.rs:",
+                "it held [redacted] | and more\n",
+            ] {
+                assert!(told.contains(word), "{word} is missing in {told}");
+            }
+            assert!(
+                !told.contains("hunter2") && !told.contains("RUST_BACKTRACE"),
+                "{told}"
+            );
+            return;
+        }
+        Output::new(knowing("hunter2-hunter2")).install(Level::INFO);
+        panic!("it held {}\nand more", "hunter2-hunter2");
+    }
+
+    #[test]
+    fn progress_is_redacted_before_it_is_cut() {
+        let output = Output {
+            reader: Reader::Terminal,
+            redactor: knowing("hunter2-hunter2"),
+            unfinished: Arc::default(),
+        };
+        let text = format!("{:.<80} hunter2-hunter2", "\x1b[2J");
+        let line = output
+            .progress_line(&Event::StepProgress {
+                step: StepId::Image,
+                text,
+            })
+            .unwrap();
+        assert_eq!(line, format!("\r\x1b[K  image      {:.<80} [redacted…", "·[2J"));
     }
 }

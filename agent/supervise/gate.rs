@@ -22,6 +22,9 @@ const TAIL: usize = 10;
 /// Without any check, running for so long is enough.
 const SETTLED: Duration = Duration::from_secs(3);
 
+/// Characters of what somebody else wrote in one line of ours.
+const LINE_LENGTH: usize = 300;
+
 /// How the gate ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -116,10 +119,9 @@ async fn ask(context: &Context, charge: &Charge, probe: Option<&Probe>) -> Resul
         Some(Health::Healthy) => " and the image's HEALTHCHECK says healthy",
         Some(Health::Starting) => return Err("the image's HEALTHCHECK says starting".to_owned()),
         Some(Health::Unhealthy(output)) => {
-            return Err(format!(
-                "the image's HEALTHCHECK says unhealthy: {}",
-                text::shortened(output, 200)
-            ));
+            let output = quoted(output, |text| context.reporter.redacted(text)).join(" | ");
+            let output = text::shortened(&output, LINE_LENGTH);
+            return Err(format!("the image's HEALTHCHECK says unhealthy: {output}"));
         }
     };
     match probe {
@@ -147,6 +149,16 @@ fn describe(status: &docker::ContainerStatus) -> String {
     }
 }
 
+/// What an application wrote, as lines that fit into ours. Redacted first, as a whole: a secret may
+/// have several lines and control characters, and a part of one is not found.
+fn quoted(text: &str, redacted: impl FnOnce(&str) -> String) -> Vec<String> {
+    let text = redacted(text);
+    text.trim_end()
+        .lines()
+        .map(|line| text::shortened(&text::printable(line), LINE_LENGTH))
+        .collect()
+}
+
 /// Everything an operator needs at 3 a.m.: the last answer, the container's state, its last lines.
 pub(super) async fn reason(context: &Context, charge: &Charge, verdict: &Verdict, state: &State) -> String {
     let what = match verdict {
@@ -169,6 +181,7 @@ pub(super) async fn reason(context: &Context, charge: &Charge, verdict: &Verdict
         Some(path) => Shipper::tail(&path, TAIL).await,
         None => Vec::new(),
     };
+    let lines = quoted(&lines.join("\n"), |text| context.reporter.redacted(text));
     let said = if lines.is_empty() {
         "it logged nothing".to_owned()
     } else {
@@ -178,4 +191,31 @@ pub(super) async fn reason(context: &Context, charge: &Charge, verdict: &Verdict
         "{what}; container {}: {now} ({state}); the container is kept, look with `docker logs` and check the health_check_* keys; {said}",
         text::short_id(&charge.container_id)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use monopod_core::redact::Redactor;
+    use monopod_core::secret::Secret;
+
+    use super::*;
+
+    #[test]
+    fn what_an_application_wrote_is_redacted_then_tidied_then_cut() {
+        let mut redactor = Redactor::default();
+        for value in ["hunter2-hunter2", "ab-1\ncd-2\nef-3", "tab\there-and-there"] {
+            redactor.learn(&Secret::new(value.to_owned()));
+        }
+        let long = format!("{:.<290} hunter2-hunter2{}", "", "x".repeat(200_000));
+        let text = format!("\x1b[31mred\0\rwiped\r\n{long}\nab-1\ncd-2\nef-3\n\ntab\there-and-there\n\n");
+        let lines = quoted(&text, |text| redactor.redact(text).into_owned());
+        let cut = format!("{:.<290} [redacted…", "");
+        assert_eq!(lines, ["·[31mred··wiped", &cut, "[redacted]", "", "[redacted]"]);
+    }
+
+    #[test]
+    fn nothing_written_is_no_line() {
+        assert!(quoted("", str::to_owned).is_empty());
+        assert!(quoted("\n\n", str::to_owned).is_empty());
+    }
 }

@@ -16,14 +16,16 @@
 //! (one field of a JSON document, as long as its line is not quoted), and secrets that were never
 //! told to it.
 
+mod spelling;
+
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::ops::Range;
 
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
 use crate::secret::Secret;
+use spelling::{base64_shifted, joined, json_escaped, url_escaped};
 
 /// Shortest value that can be searched for.
 pub const MIN_LENGTH: usize = 8;
@@ -181,61 +183,10 @@ impl std::fmt::Debug for Redactor {
     }
 }
 
-/// Its lines with another break between them. Made in one piece, because a string that grows leaves
-/// its old bytes behind unwiped; so are the others below.
-fn joined(value: &str, line_break: &str) -> Zeroizing<String> {
-    let room = value.len() + value.lines().count() * line_break.len();
-    let mut out = Zeroizing::new(String::with_capacity(room));
-    for (number, line) in value.lines().enumerate() {
-        if number > 0 {
-            out.push_str(line_break);
-        }
-        out.push_str(line);
-    }
-    out
-}
-
-/// Base64 of the value after `shift` bytes of something else: of a longer text's base64 the value
-/// determines all characters but those it shares with its neighbours, and these are left out.
-fn base64_shifted(engine: &impl base64::Engine, value: &[u8], shift: usize) -> Zeroizing<String> {
-    const BITS_OF_BYTE: usize = 8;
-    const BITS_OF_CHARACTER: usize = 6;
-    let mut shifted = Zeroizing::new(Vec::with_capacity(shift + value.len()));
-    shifted.resize(shift, 0);
-    shifted.extend_from_slice(value);
-    let encoded = Zeroizing::new(engine.encode(&*shifted));
-    let from = (shift * BITS_OF_BYTE).div_ceil(BITS_OF_CHARACTER);
-    let to = shifted.len() * BITS_OF_BYTE / BITS_OF_CHARACTER;
-    Zeroizing::new(encoded.get(from..to).unwrap_or_default().to_owned())
-}
-
-fn url_escaped(value: &str) -> Zeroizing<String> {
-    let mut out = Zeroizing::new(String::with_capacity(value.len() * 3));
-    for byte in value.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
-            // Writing to a String cannot fail.
-            other => _ = write!(out, "%{other:02X}"),
-        }
-    }
-    out
-}
-
-fn json_escaped(value: &str) -> Zeroizing<String> {
-    // The longest escape of one byte is that of a control character, \u0000.
-    let mut out = Zeroizing::new(Vec::with_capacity(value.len() * 6 + 2));
-    // Writing a string to a Vec cannot fail.
-    let _written = serde_json::to_writer(&mut *out, value).is_ok();
-    let quoted = std::str::from_utf8(&out).unwrap_or_default();
-    let bare = quoted
-        .strip_prefix('"')
-        .and_then(|quoted| quoted.strip_suffix('"'));
-    Zeroizing::new(bare.unwrap_or_default().to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine as _;
     use base64::engine::general_purpose::STANDARD;
     use proptest::prelude::*;
 
@@ -404,7 +355,7 @@ mod tests {
             // Every byte in no occurrence of a value stays, every other goes.
             let mut hidden = vec![false; text.len()];
             for value in &values {
-                for at in (0..text.len()).filter(|at| text[*at..].starts_with(value.as_str())) {
+                for at in (0..text.len()).filter(|at| text.as_bytes()[*at..].starts_with(value.as_bytes())) {
                     hidden[at..at + value.len()].fill(true);
                 }
             }

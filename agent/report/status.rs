@@ -1,0 +1,109 @@
+//! The boot record as it may lie on the disk: without the secrets known by now.
+//!
+//! Texts of events were redacted when they were told; this catches what was told before the secret
+//! was known, and what came by other ways (facts, the shipper's rows).
+//!
+//! Invariant: only texts change. Keys, names of steps and states, and addresses stay, even where a
+//! secret is spelled the same: `monopod status` could not read the record any more, and the words
+//! are ours.
+
+use std::borrow::Cow;
+
+use monopod_core::facts::InstanceFacts;
+use monopod_core::plan::Application;
+use monopod_core::record::{BootRecord, ContainerRecord, Outcome, StepRecord};
+use monopod_core::redact::Redactor;
+
+/// Borrowed as long as no secret is known.
+pub(super) fn redacted<'a>(record: &'a BootRecord, redactor: &Redactor) -> Cow<'a, BootRecord> {
+    if redactor.is_empty() {
+        return Cow::Borrowed(record);
+    }
+    let mut record = record.clone();
+    each_text(&mut record, |text| redactor.redact_in(text));
+    // Nobody's type: the shipper's rows are shown as they are.
+    redactor.redact_json(&mut record.logs);
+    Cow::Owned(record)
+}
+
+/// Each field is named here, so that a new one has to say whether it holds a text.
+fn each_text(record: &mut BootRecord, mut change: impl FnMut(&mut String)) {
+    let BootRecord {
+        schema: _,
+        agent_version: _,
+        agent_pid: _,
+        agent_started_at: _,
+        written_at: _,
+        application,
+        facts,
+        outcome,
+        steps,
+        container,
+        logs: _,
+        warnings,
+    } = record;
+    if let Some(Application { id, version }) = application {
+        change(id);
+        change(version);
+    }
+    if let Some(facts) = facts {
+        each_text_of_facts(facts, &mut change);
+    }
+    match outcome {
+        Outcome::Degraded { since: _, reason }
+        | Outcome::Failed {
+            since: _,
+            reason,
+            exit_code: _,
+        } => change(reason),
+        Outcome::Booting
+        | Outcome::Ready { since: _ }
+        | Outcome::Completed { since: _ }
+        | Outcome::Stopped { since: _ } => {}
+    }
+    for StepRecord {
+        step: _,
+        state: _,
+        started_ms: _,
+        took_ms: _,
+        retries: _,
+        detail,
+    } in steps
+    {
+        change(detail);
+    }
+    if let Some(container) = container {
+        let ContainerRecord {
+            id,
+            image,
+            digest,
+            started_at: _,
+            adopted: _,
+            restarts: _,
+            last_exit: _,
+            last_exit_at: _,
+        } = container;
+        [id, image, digest].into_iter().for_each(&mut change);
+    }
+    warnings.iter_mut().for_each(change);
+}
+
+fn each_text_of_facts(facts: &mut InstanceFacts, change: impl FnMut(&mut String)) {
+    let InstanceFacts {
+        instance_id,
+        region,
+        availability_zone,
+        account_id,
+        image_id,
+        instance_type,
+        local_ipv4: _,
+        public_ipv4: _,
+        pending_time: _,
+    } = facts;
+    let present = [instance_id, region, availability_zone, account_id];
+    present
+        .into_iter()
+        .chain(image_id)
+        .chain(instance_type)
+        .for_each(change);
+}
