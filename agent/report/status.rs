@@ -78,6 +78,7 @@ fn each_text(record: &mut BootRecord, mut change: impl FnMut(&mut String)) {
             image,
             digest,
             started_at: _,
+            state: _,
             adopted: _,
             restarts: _,
             last_exit: _,
