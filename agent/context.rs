@@ -77,7 +77,14 @@ impl Context {
         sources: Sources,
         log_targets: LogTargets,
     ) -> Self {
-        Self { engine, reporter, directories, sources, log_targets, shipping: Mutex::default() }
+        Self {
+            engine,
+            reporter,
+            directories,
+            sources,
+            log_targets,
+            shipping: Mutex::default(),
+        }
     }
 
     /// The id of this boot of the machine.
@@ -92,7 +99,10 @@ impl Context {
         let mut shipping = self.shipping.lock().await;
         shipping.application = application.cloned().or(shipping.application.take());
         if let Err(error) = self.try_shipping(&mut shipping).await {
-            let text = format!("log lines are not shipped yet, they wait in the engine's files: {}", chain(&error));
+            let text = format!(
+                "log lines are not shipped yet, they wait in the engine's files: {}",
+                chain(&error)
+            );
             if shipping.told.as_deref() != Some(text.as_str()) {
                 shipping.told = Some(text.clone());
                 self.reporter.tell(Event::Warning { text });
@@ -101,7 +111,9 @@ impl Context {
     }
 
     async fn try_shipping(&self, shipping: &mut Shipping) -> Result<(), ShippingError> {
-        let Some(application) = &shipping.application else { return Ok(()) };
+        let Some(application) = &shipping.application else {
+            return Ok(());
+        };
         let shipper = match &mut shipping.shipper {
             Some(shipper) => shipper,
             none => none.insert(
@@ -144,7 +156,10 @@ impl Context {
             Some(shipper) => match shipper.drain(Instant::now() + patience).await {
                 logs::Drained::Complete => return,
                 logs::Drained::Behind { sink, bytes } => {
-                    format!("the container {short} is removed before {sink} had all of its lines; {} of its log files are lost", text::bytes(bytes))
+                    format!(
+                        "the container {short} is removed before {sink} had all of its lines; {} of its log files are lost",
+                        text::bytes(bytes)
+                    )
                 }
             },
         };
@@ -169,7 +184,8 @@ impl Context {
     pub async fn refresh_logs(&self) {
         self.ensure_shipping(None).await;
         if let Some(shipper) = &self.shipping.lock().await.shipper {
-            self.reporter.set_logs(serde_json::to_value(shipper.status().sinks).unwrap_or_default());
+            self.reporter
+                .set_logs(serde_json::to_value(shipper.status().sinks).unwrap_or_default());
         }
     }
 

@@ -17,13 +17,20 @@ fn samples() -> Vec<PathBuf> {
         .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
         .collect();
     all.sort();
-    assert!(all.len() >= 3, "a web app, a batch job and one with secrets at least: {all:?}");
+    assert!(
+        all.len() >= 3,
+        "a web app, a batch job and one with secrets at least: {all:?}"
+    );
     all
 }
 
 /// In the samples' folder, so that messages name files and not places.
 fn monopod(args: &[&str]) -> Output {
-    Command::new(binary()).args(args).current_dir(repository("config-samples")).output().unwrap()
+    Command::new(binary())
+        .args(args)
+        .current_dir(repository("config-samples"))
+        .output()
+        .unwrap()
 }
 
 fn name(path: &Path) -> &str {
@@ -38,7 +45,13 @@ fn stdout(output: &Output) -> String {
 fn every_sample_can_be_used() {
     for path in samples() {
         let output = monopod(&["validate", name(&path)]);
-        assert_eq!(output.status.code(), Some(0), "{}: {}", path.display(), stdout(&output));
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{}: {}",
+            path.display(),
+            stdout(&output)
+        );
         let golden = repository("tests/golden").join(format!("{}.validate.txt", name(&path)));
         expect_file![golden].assert_eq(&stdout(&output));
     }
@@ -62,7 +75,8 @@ fn every_sample_has_its_plan() {
 
 #[test]
 fn a_plan_shows_no_ciphertext_and_no_password() {
-    let plan = stdout(&monopod(&["plan", "secrets.yaml"])) + &stdout(&monopod(&["plan", "--json", "secrets.yaml"]));
+    let plan =
+        stdout(&monopod(&["plan", "secrets.yaml"])) + &stdout(&monopod(&["plan", "--json", "secrets.yaml"]));
     assert!(plan.contains("<kms>"));
     assert!(!plan.contains("aws:kms:"));
 }
@@ -72,9 +86,18 @@ fn a_plan_for_a_machine_names_it() {
     let mut command = Command::new(binary());
     let facts = std::env::temp_dir().join(format!("monopod-facts-{}.json", std::process::id()));
     std::fs::write(&facts, r#"{"instance_id": "i-1", "region": "eu-west-1", "availability_zone": "eu-west-1b", "account_id": "1"}"#).unwrap();
-    let output = command.args(["plan", "web.yaml", "--facts"]).arg(&facts).current_dir(repository("config-samples")).output().unwrap();
+    let output = command
+        .args(["plan", "web.yaml", "--facts"])
+        .arg(&facts)
+        .current_dir(repository("config-samples"))
+        .output()
+        .unwrap();
     std::fs::remove_file(&facts).unwrap();
-    assert!(stdout(&output).contains("on i-1 (eu-west-1, account 1)"), "{}", stdout(&output));
+    assert!(
+        stdout(&output).contains("on i-1 (eu-west-1, account 1)"),
+        "{}",
+        stdout(&output)
+    );
 }
 
 /// Gives user data on standard input.
@@ -105,7 +128,12 @@ fn the_exit_code_tells_errors_from_warnings() {
         (&bad, &["--strict"], 78),
     ] {
         let output = validate(text, more);
-        assert_eq!(output.status.code(), Some(code), "{more:?} {text}\n{}", stdout(&output));
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{more:?} {text}\n{}",
+            stdout(&output)
+        );
     }
 }
 

@@ -48,11 +48,15 @@ impl UserData {
 
     /// Published on 8080, asked for /health.
     pub(crate) fn web(self) -> Self {
-        self.line("ports: {8080: 8080}").line("health_check_path: /health")
+        self.line("ports: {8080: 8080}")
+            .line("health_check_path: /health")
     }
 
     pub(crate) fn env(self, pairs: &[(&str, &str)]) -> Self {
-        let all: Vec<String> = pairs.iter().map(|(name, value)| format!("  {name}: {value:?}")).collect();
+        let all: Vec<String> = pairs
+            .iter()
+            .map(|(name, value)| format!("  {name}: {value:?}"))
+            .collect();
         self.line(&format!("environment:\n{}", all.join("\n")))
     }
 
@@ -89,7 +93,9 @@ pub(crate) fn run_until_ready(machine: &Machine) -> Agent {
 /// Waits for READY; what the agent said stands in the failure.
 pub(crate) fn wait_ready(machine: &Machine, agent: &Agent) {
     let ready = machine.notify().journal().wait_for(BOOT, |all| {
-        all.iter().any(|message| message.text.lines().any(|line| line == "READY=1")).then_some(())
+        all.iter()
+            .any(|message| message.text.lines().any(|line| line == "READY=1"))
+            .then_some(())
     });
     assert!(ready.is_some(), "no READY=1; the agent said:\n{}", agent.output());
 }
@@ -117,7 +123,11 @@ pub(crate) fn is_running(container: &Value) -> bool {
 /// `monopod status --json` on this machine.
 pub(crate) fn status(machine: &Machine) -> Value {
     let output = machine.monopod(binary(), &["status", "--json"]).output().unwrap();
-    assert!(output.status.success(), "status: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "status: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     serde_json::from_slice(&output.stdout).unwrap()
 }
 

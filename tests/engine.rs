@@ -17,7 +17,10 @@ fn a_restart_with_live_restore_leaves_the_container_running() {
     machine.restart_engine();
     agent.wait_for_line("the engine answers again", BOOT);
     let after = the_container(&machine);
-    assert_eq!((&before["Id"], &before["State"]["StartedAt"]), (&after["Id"], &after["State"]["StartedAt"]));
+    assert_eq!(
+        (&before["Id"], &before["State"]["StartedAt"]),
+        (&after["Id"], &after["State"]["StartedAt"])
+    );
     machine.docker_ok(&["kill", CONTAINER]);
     agent.wait_for_line("the container was started again", SOON);
 }
@@ -30,7 +33,8 @@ fn a_restart_without_live_restore_brings_the_same_container_back() {
     let before = container_id(&machine);
     // The image ends with 0 on SIGTERM: an exit that must not be taken for the application's own.
     machine.restart_engine();
-    wait_until(BOOT, || machine.inspect(CONTAINER).filter(is_running)).unwrap_or_else(|| panic!("it stays down:\n{}", agent.output()));
+    wait_until(BOOT, || machine.inspect(CONTAINER).filter(is_running))
+        .unwrap_or_else(|| panic!("it stays down:\n{}", agent.output()));
     assert_eq!(container_id(&machine), before);
 }
 

@@ -17,11 +17,20 @@ fn ready_waits_for_200() {
 #[test]
 fn never_200_degrades_with_the_answer_the_state_and_the_last_lines() {
     let machine = Machine::acquire();
-    UserData::new(&machine, "never-healthy").web().line("health_check_timeout_seconds: 5").serve(&machine);
+    UserData::new(&machine, "never-healthy")
+        .web()
+        .line("health_check_timeout_seconds: 5")
+        .serve(&machine);
     let agent = run(&machine);
     agent.wait_for_line(" ERROR ", BOOT);
     let error = error_line(&agent);
-    for words in ["did not become healthy within 5 s", "status 500", "it runs", "web line 1", "docker logs"] {
+    for words in [
+        "did not become healthy within 5 s",
+        "status 500",
+        "it runs",
+        "web line 1",
+        "docker logs",
+    ] {
         assert!(error.contains(words), "{words:?} is missing in {error}");
     }
     assert!(!is_ready(&machine));
@@ -34,7 +43,10 @@ fn never_200_degrades_with_the_answer_the_state_and_the_last_lines() {
 #[test]
 fn a_crash_loop_fails_the_gate() {
     let machine = Machine::acquire();
-    UserData::new(&machine, "crash-loop").web().line("health_check_timeout_seconds: 6").serve(&machine);
+    UserData::new(&machine, "crash-loop")
+        .web()
+        .line("health_check_timeout_seconds: 6")
+        .serve(&machine);
     let agent = run(&machine);
     agent.wait_for_line(" ERROR ", BOOT);
     let error = error_line(&agent);
@@ -46,7 +58,9 @@ fn a_crash_loop_fails_the_gate() {
 fn a_port_that_is_taken_is_named_and_tried_again() {
     let machine = Machine::acquire();
     UserData::new(&machine, "web").web().serve(&machine);
-    let taken = machine.inside(|| std::net::TcpListener::bind("0.0.0.0:8080")).unwrap();
+    let taken = machine
+        .inside(|| std::net::TcpListener::bind("0.0.0.0:8080"))
+        .unwrap();
     let agent = run(&machine);
     let line = agent.wait_for_line("another process on this machine uses that port", BOOT);
     assert!(line.text.contains("8080"), "{}", line.text);
@@ -60,8 +74,13 @@ fn a_port_that_is_taken_is_named_and_tried_again() {
 #[test]
 fn a_port_that_stays_taken_degrades() {
     let machine = Machine::acquire();
-    UserData::new(&machine, "web").web().line("health_check_timeout_seconds: 4").serve(&machine);
-    let _taken = machine.inside(|| std::net::TcpListener::bind("0.0.0.0:8080")).unwrap();
+    UserData::new(&machine, "web")
+        .web()
+        .line("health_check_timeout_seconds: 4")
+        .serve(&machine);
+    let _taken = machine
+        .inside(|| std::net::TcpListener::bind("0.0.0.0:8080"))
+        .unwrap();
     let agent = run(&machine);
     agent.wait_for_line(" ERROR ", BOOT);
     assert!(error_line(&agent).contains("8080"), "{}", error_line(&agent));
@@ -73,7 +92,11 @@ fn the_image_s_own_healthcheck_is_one_more_probe() {
     let machine = Machine::acquire();
     UserData::new(&machine, "web-healthcheck").serve(&machine);
     let agent = run_until_ready(&machine);
-    assert!(agent.output().contains("HEALTHCHECK says healthy"), "{}", agent.output());
+    assert!(
+        agent.output().contains("HEALTHCHECK says healthy"),
+        "{}",
+        agent.output()
+    );
 }
 
 #[test]

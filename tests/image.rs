@@ -11,7 +11,10 @@ fn an_unknown_image_is_final() {
     let (code, agent) = run_to_end(&machine);
     assert_eq!(code, 78, "{}", agent.output());
     let error = error_line(&agent);
-    assert!(error.contains("no-such-image") && error.contains("check `source`"), "{error}");
+    assert!(
+        error.contains("no-such-image") && error.contains("check `source`"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -23,7 +26,10 @@ fn a_wrong_password_is_final_and_not_shown() {
     let (code, agent) = run_to_end(&machine);
     assert_eq!(code, 78, "{}", agent.output());
     let error = error_line(&agent);
-    assert!(error.contains("refused") && error.contains("dockercfg"), "{error}");
+    assert!(
+        error.contains("refused") && error.contains("dockercfg"),
+        "{error}"
+    );
     assert!(!everything_told(&machine, &agent).contains("canary-wrong-password"));
 }
 
@@ -47,7 +53,13 @@ fn a_registry_that_is_down_and_comes_up() {
     assert!(!is_ready(&machine));
     machine.registry().line().up();
     wait_ready(&machine, &agent);
-    assert!(status(&machine)["steps"].as_array().unwrap().iter().any(|step| step["step"] == "image" && step["retries"].as_u64() > Some(0)));
+    assert!(
+        status(&machine)["steps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|step| step["step"] == "image" && step["retries"].as_u64() > Some(0))
+    );
 }
 
 #[test]
@@ -63,7 +75,11 @@ fn a_line_cut_in_the_middle_of_a_pull() {
 fn an_image_that_is_here_by_digest_needs_no_registry() {
     let machine = Machine::acquire();
     let image = machine.registry().image("web");
-    let pinned = format!("{}@{}", image.rsplit_once(':').unwrap().0, machine.registry().digest("web"));
+    let pinned = format!(
+        "{}@{}",
+        image.rsplit_once(':').unwrap().0,
+        machine.registry().digest("web")
+    );
     UserData::of(&machine, &pinned).web().serve(&machine);
     let agent = run_until_ready(&machine);
     agent.signal(monopod_testrig::Signal::SIGTERM);

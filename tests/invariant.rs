@@ -7,7 +7,9 @@ use monopod_testrig::{AwsFault, Machine, Signal, wait_until};
 use crate::common::*;
 
 fn secret_web(machine: &Machine) -> UserData {
-    UserData::new(machine, "web").web().env(&[("A", &machine.aws().encrypt("canary-invariant"))])
+    UserData::new(machine, "web")
+        .web()
+        .env(&[("A", &machine.aws().encrypt("canary-invariant"))])
 }
 
 /// Kills the agent after its nth line of output, for every n until it is ready, and starts it again each time.
@@ -17,7 +19,7 @@ fn a_kill_between_any_two_steps() {
     secret_web(&machine).serve(&machine);
     let mut kills = 0;
     for nth in 1.. {
-        machine.docker(&["rm", "-f", CONTAINER]);
+        drop(machine.docker(&["rm", "-f", CONTAINER]));
         std::fs::remove_dir_all(&machine.dirs().runtime).unwrap();
         machine.notify().clear();
         let killed = run(&machine);
@@ -36,7 +38,10 @@ fn a_kill_between_any_two_steps() {
         let after = the_container(&machine);
         assert!(is_running(&after), "after a kill at line {nth}");
         if let Some(before) = before {
-            assert_eq!(before["Id"], after["Id"], "it ran when the agent was killed at line {nth}");
+            assert_eq!(
+                before["Id"], after["Id"],
+                "it ran when the agent was killed at line {nth}"
+            );
             assert_eq!(before["State"]["StartedAt"], after["State"]["StartedAt"]);
         }
         drop(agent);
@@ -55,7 +60,11 @@ fn a_half_made_container_is_made_anew() {
     let labels = first["Config"]["Labels"].as_object().unwrap();
     machine.docker_ok(&["rm", "-f", CONTAINER]);
     let mut args = vec!["create".to_owned(), "--name".into(), CONTAINER.into()];
-    args.extend(labels.iter().map(|(key, value)| format!("--label={key}={}", value.as_str().unwrap())));
+    args.extend(
+        labels
+            .iter()
+            .map(|(key, value)| format!("--label={key}={}", value.as_str().unwrap())),
+    );
     args.push(first["Config"]["Image"].as_str().unwrap().to_owned());
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     let half = machine.docker_ok(&args);
@@ -71,7 +80,9 @@ fn two_agents_at_once() {
     let agents = [run(&machine), run(&machine)];
     let loser = wait_until(BOOT, || agents.iter().position(|agent| !agent.running())).expect("one gives way");
     assert_eq!(agents[loser].wait_exit(SOON), 75);
-    assert!(error_line(&agents[loser]).contains(&format!("another monopod (pid {})", agents[1 - loser].pid())));
+    assert!(
+        error_line(&agents[loser]).contains(&format!("another monopod (pid {})", agents[1 - loser].pid()))
+    );
     wait_ready(&machine, &agents[1 - loser]);
     assert!(is_running(&the_container(&machine)));
     assert_eq!(status(&machine)["agent_pid"], agents[1 - loser].pid());
@@ -114,11 +125,18 @@ fn changed_user_data_replaces_at_the_next_boot() {
     secret_web(&machine).serve(&machine);
     drop(run_until_ready(&machine));
     let before = container_id(&machine);
-    UserData::new(&machine, "web").web().env(&[("A", "changed")]).serve(&machine);
+    UserData::new(&machine, "web")
+        .web()
+        .env(&[("A", "changed")])
+        .serve(&machine);
     machine.reboot();
     let _agent = run_until_ready(&machine);
     assert_ne!(container_id(&machine), before);
-    assert!(the_container(&machine)["Config"]["Env"].to_string().contains("A=changed"));
+    assert!(
+        the_container(&machine)["Config"]["Env"]
+            .to_string()
+            .contains("A=changed")
+    );
 }
 
 #[test]
@@ -126,7 +144,10 @@ fn a_stranger_with_our_name_is_left_alone_and_named() {
     let machine = Machine::acquire();
     secret_web(&machine).serve(&machine);
     drop(run_until_ready(&machine));
-    let image = the_container(&machine)["Config"]["Image"].as_str().unwrap().to_owned();
+    let image = the_container(&machine)["Config"]["Image"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     machine.docker_ok(&["rm", "-f", CONTAINER]);
     let stranger = machine.docker_ok(&["run", "-d", "--name", CONTAINER, &image]);
     let (code, agent) = run_to_end(&machine);
@@ -153,7 +174,9 @@ fn a_torn_hint_is_as_good_as_none() {
 fn an_agent_killed_while_it_retries_goes_on() {
     let machine = Machine::acquire();
     secret_web(&machine).serve(&machine);
-    machine.aws().faults(&[AwsFault::error("Decrypt", "ThrottlingException")]);
+    machine
+        .aws()
+        .faults(&[AwsFault::error("Decrypt", "ThrottlingException")]);
     let agent = run(&machine);
     agent.wait_for_line("ThrottlingException", BOOT);
     agent.signal(Signal::SIGKILL);
@@ -168,12 +191,24 @@ fn an_agent_killed_while_it_retries_goes_on() {
 fn a_budget_that_is_spent_exits_75_and_the_next_start_goes_on() {
     let machine = Machine::acquire();
     secret_web(&machine).serve(&machine);
-    machine.imds().identity(|identity| identity.pending_time -= Duration::from_secs(20 * 60));
-    machine.aws().faults(&[AwsFault::error("Decrypt", "ThrottlingException")]);
+    machine
+        .imds()
+        .identity(|identity| identity.pending_time -= Duration::from_secs(20 * 60));
+    machine
+        .aws()
+        .faults(&[AwsFault::error("Decrypt", "ThrottlingException")]);
     let agent = run(&machine);
-    assert_eq!(agent.wait_exit(Duration::from_secs(180)), 75, "{}", agent.output());
+    assert_eq!(
+        agent.wait_exit(Duration::from_secs(180)),
+        75,
+        "{}",
+        agent.output()
+    );
     let error = error_line(&agent);
-    assert!(error.contains("the boot budget is spent, and secrets still fails"), "{error}");
+    assert!(
+        error.contains("the boot budget is spent, and secrets still fails"),
+        "{error}"
+    );
     assert!(error.contains("ThrottlingException"), "{error}");
     assert!(machine.containers().is_empty());
     machine.aws().faults(&[]);
@@ -188,16 +223,27 @@ fn a_name_taken_meanwhile_is_looked_at_again() {
     let first = run_until_ready(&machine);
     let container = the_container(&machine);
     let image = container["Config"]["Image"].as_str().unwrap().to_owned();
-    let label = format!("--label=org.monopod.spec={}", container["Config"]["Labels"]["org.monopod.spec"].as_str().unwrap());
+    let label = format!(
+        "--label=org.monopod.spec={}",
+        container["Config"]["Labels"]["org.monopod.spec"]
+            .as_str()
+            .unwrap()
+    );
     first.kill9();
     machine.docker_ok(&["rm", "-f", CONTAINER]);
-    machine.aws().faults(&[AwsFault::slow("Decrypt", Duration::from_secs(2)).times(1)]);
+    machine
+        .aws()
+        .faults(&[AwsFault::slow("Decrypt", Duration::from_secs(2)).times(1)]);
     machine.notify().clear();
     let agent = run(&machine);
     agent.wait_for_line("secrets: decrypt", BOOT);
     let half_made = machine.docker_ok(&["create", "--name", CONTAINER, &label, &image]);
     wait_ready(&machine, &agent);
-    assert!(agent.output().contains("looking at everything again"), "{}", agent.output());
+    assert!(
+        agent.output().contains("looking at everything again"),
+        "{}",
+        agent.output()
+    );
     assert_ne!(container_id(&machine), half_made);
 }
 
@@ -223,9 +269,15 @@ fn an_agent_of_another_version_takes_over_without_network() {
     secret_web(&machine).serve(&machine);
     run_until_ready(&machine).kill9();
     let hint = machine.dirs().runtime.join("hint.json");
-    let old = std::fs::read_to_string(&hint).unwrap().replace(env!("CARGO_PKG_VERSION"), "0.0.1-older");
+    let old = std::fs::read_to_string(&hint)
+        .unwrap()
+        .replace(env!("CARGO_PKG_VERSION"), "0.0.1-older");
     std::fs::write(&hint, old).unwrap();
     machine.imds().down();
     let agent = run_until_ready(&machine);
-    assert!(agent.output().contains("known since an earlier start"), "{}", agent.output());
+    assert!(
+        agent.output().contains("known since an earlier start"),
+        "{}",
+        agent.output()
+    );
 }

@@ -12,12 +12,16 @@ fn application_log(machine: &Machine) -> String {
 
 /// Waits until the file has a line that contains this.
 fn wait_for_line(machine: &Machine, part: &str) -> String {
-    wait_until(BOOT, || Some(application_log(machine)).filter(|text| text.contains(part)))
-        .unwrap_or_else(|| panic!("no {part:?} in application.log:\n{}", application_log(machine)))
+    wait_until(BOOT, || {
+        Some(application_log(machine)).filter(|text| text.contains(part))
+    })
+    .unwrap_or_else(|| panic!("no {part:?} in application.log:\n{}", application_log(machine)))
 }
 
 fn chatty(machine: &Machine, lines: u32) -> monopod_testrig::Agent {
-    UserData::new(machine, "chatty").env(&[("LINES", &lines.to_string())]).serve(machine);
+    UserData::new(machine, "chatty")
+        .env(&[("LINES", &lines.to_string())])
+        .serve(machine);
     run_until_ready(machine)
 }
 
@@ -26,7 +30,10 @@ fn every_line_once_and_in_order() {
     let machine = Machine::acquire();
     let _agent = chatty(&machine, 20_000);
     let text = wait_for_line(&machine, "chatty done");
-    let numbers: Vec<u32> = text.lines().filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
+    let numbers: Vec<u32> = text
+        .lines()
+        .filter_map(|line| line.rsplit(' ').next()?.parse().ok())
+        .collect();
     assert_eq!(numbers, (1..=20_000).collect::<Vec<u32>>());
 }
 
@@ -38,7 +45,10 @@ fn an_agent_killed_in_the_middle_loses_and_repeats_nothing() {
     agent.kill9();
     let _agent = run_until_ready(&machine);
     let text = wait_for_line(&machine, "chatty done");
-    let numbers: Vec<u32> = text.lines().filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
+    let numbers: Vec<u32> = text
+        .lines()
+        .filter_map(|line| line.rsplit(' ').next()?.parse().ok())
+        .collect();
     assert_eq!(numbers.len(), 100_000);
     assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1));
 }
@@ -46,7 +56,10 @@ fn an_agent_killed_in_the_middle_loses_and_repeats_nothing() {
 #[test]
 fn syslog_away_and_back_holds_nobody_up() {
     let machine = Machine::acquire();
-    UserData::new(&machine, "web").web().line("environment: {INTERVAL: \"0.1\"}").serve(&machine);
+    UserData::new(&machine, "web")
+        .web()
+        .line("environment: {INTERVAL: \"0.1\"}")
+        .serve(&machine);
     machine.syslog().down();
     let _agent = run_until_ready(&machine);
     wait_for_line(&machine, "web line 20");
@@ -63,7 +76,10 @@ fn the_status_counts() {
     let delivered = wait_until(BOOT, || {
         let shown = status(&machine);
         let rows = shown["logs"].as_array()?.clone();
-        let least = rows.iter().map(|row| row["delivered"].as_u64().unwrap_or(0)).min()?;
+        let least = rows
+            .iter()
+            .map(|row| row["delivered"].as_u64().unwrap_or(0))
+            .min()?;
         (least >= 501).then_some(rows)
     });
     let rows = delivered.unwrap_or_else(|| panic!("{:#}", status(&machine)["logs"]));
@@ -78,7 +94,12 @@ fn a_replaced_container_s_last_lines_are_shipped_first() {
     agent.kill9();
     drop(agent);
     // They are in the engine's file, and the agent that would have shipped them is gone.
-    let all_written = || machine.docker_ok(&["logs", "--tail", "1", CONTAINER]).contains("chatty done").then_some(());
+    let all_written = || {
+        machine
+            .docker_ok(&["logs", "--tail", "1", CONTAINER])
+            .contains("chatty done")
+            .then_some(())
+    };
     wait_until(BOOT, all_written).expect("it prints them all");
     UserData::new(&machine, "web").web().serve(&machine);
     machine.reboot();

@@ -4,7 +4,13 @@
 //! machine of its own (`monopod_testrig::Machine`); a test that needs none says nothing about one. They need root and
 //! what `tests/setup.sh` installs; `make test` sees to both.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test fails by panicking"
+)]
 
 mod common;
 

@@ -36,7 +36,14 @@ fn version_one_only_is_refused() {
     let (code, agent) = run_to_end(&machine);
     assert_eq!(code, 78);
     assert!(error_line(&agent).contains("never uses version 1"));
-    assert!(machine.imds().calls().iter().all(|call| call.path == "/latest/api/token"), "nothing was asked without a token");
+    assert!(
+        machine
+            .imds()
+            .calls()
+            .iter()
+            .all(|call| call.path == "/latest/api/token"),
+        "nothing was asked without a token"
+    );
 }
 
 #[test]

@@ -24,7 +24,9 @@ fn a_killed_container_is_started_again_the_same_one() {
 #[test]
 fn a_crash_loop_backs_off_and_ends_aloud() {
     let machine = Machine::acquire();
-    UserData::new(&machine, "crash-loop").line("environment: {LIFE: \"0\"}").serve(&machine);
+    UserData::new(&machine, "crash-loop")
+        .line("environment: {LIFE: \"0\"}")
+        .serve(&machine);
     let agent = run(&machine);
     agent.wait_for_nth_line("starting the container again in", 3, BOOT);
     assert!(agent.output().contains("exit code 3"));
@@ -34,30 +36,44 @@ fn a_crash_loop_backs_off_and_ends_aloud() {
 #[test]
 fn out_of_memory_is_told_with_the_limit() {
     let machine = Machine::acquire();
-    UserData::new(&machine, "oom").env(&[("AFTER", "4")]).serve(&machine);
+    UserData::new(&machine, "oom")
+        .env(&[("AFTER", "4")])
+        .serve(&machine);
     let agent = run_until_ready(&machine);
     // Without this the machine's own memory would be the limit.
     machine.docker_ok(&["update", "--memory", "64m", "--memory-swap", "64m", CONTAINER]);
     let line = agent.wait_for_line("the container ended", BOOT);
-    assert!(line.text.contains("out of memory (limit 64 MiB)"), "{}", line.text);
+    assert!(
+        line.text.contains("out of memory (limit 64 MiB)"),
+        "{}",
+        line.text
+    );
     assert_eq!(status(&machine)["container"]["last_exit"]["out_of_memory"], true);
 }
 
 #[test]
 fn a_job_that_ends_with_0_is_completed() {
     let machine = Machine::acquire();
-    UserData::new(&machine, "exit-now").env(&[("EXIT_CODE", "0")]).serve(&machine);
+    UserData::new(&machine, "exit-now")
+        .env(&[("EXIT_CODE", "0")])
+        .serve(&machine);
     let agent = run_until_ready(&machine);
     agent.wait_for_line("the container completed: exit code 0", SOON);
     assert!(agent.running());
-    wait_until(SOON, || (status(&machine)["outcome"]["state"] == "completed").then_some(())).expect("completed");
+    wait_until(SOON, || {
+        (status(&machine)["outcome"]["state"] == "completed").then_some(())
+    })
+    .expect("completed");
     assert!(!is_running(&the_container(&machine)));
 }
 
 #[test]
 fn a_job_that_fails_without_restart_is_left_for_inspection() {
     let machine = Machine::acquire();
-    UserData::new(&machine, "exit-now").env(&[("EXIT_CODE", "4")]).line("restart: never").serve(&machine);
+    UserData::new(&machine, "exit-now")
+        .env(&[("EXIT_CODE", "4")])
+        .line("restart: never")
+        .serve(&machine);
     let agent = run(&machine);
     agent.wait_for_line(" ERROR ", BOOT);
     assert!(error_line(&agent).contains("exit code 4"));
@@ -68,7 +84,10 @@ fn a_job_that_fails_without_restart_is_left_for_inspection() {
 #[test]
 fn always_restarts_after_0_too() {
     let machine = Machine::acquire();
-    UserData::new(&machine, "exit-now").env(&[("EXIT_CODE", "0")]).line("restart: always").serve(&machine);
+    UserData::new(&machine, "exit-now")
+        .env(&[("EXIT_CODE", "0")])
+        .line("restart: always")
+        .serve(&machine);
     let agent = run(&machine);
     agent.wait_for_line("the container was started again", BOOT);
 }

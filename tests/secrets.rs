@@ -11,8 +11,13 @@ const CANARY: &str = "canary-never-to-be-seen";
 #[test]
 fn throttling_is_retried() {
     let machine = Machine::acquire();
-    UserData::new(&machine, "web").web().env(&[("SECRET", &machine.aws().encrypt(CANARY))]).serve(&machine);
-    machine.aws().faults(&[AwsFault::error("Decrypt", "ThrottlingException").times(3)]);
+    UserData::new(&machine, "web")
+        .web()
+        .env(&[("SECRET", &machine.aws().encrypt(CANARY))])
+        .serve(&machine);
+    machine
+        .aws()
+        .faults(&[AwsFault::error("Decrypt", "ThrottlingException").times(3)]);
     let agent = run_until_ready(&machine);
     assert_eq!(machine.aws().decrypt_calls(), 4);
     assert!(agent.output().contains("ThrottlingException"));
@@ -21,12 +26,23 @@ fn throttling_is_retried() {
 #[test]
 fn a_refusal_is_final_and_says_what_to_grant() {
     let machine = Machine::acquire();
-    UserData::new(&machine, "web").web().env(&[("DB_PASSWORD", &machine.aws().encrypt(CANARY))]).serve(&machine);
-    machine.aws().faults(&[AwsFault::error("Decrypt", "AccessDeniedException").message("no identity-based policy allows kms:Decrypt")]);
+    UserData::new(&machine, "web")
+        .web()
+        .env(&[("DB_PASSWORD", &machine.aws().encrypt(CANARY))])
+        .serve(&machine);
+    machine
+        .aws()
+        .faults(&[AwsFault::error("Decrypt", "AccessDeniedException")
+            .message("no identity-based policy allows kms:Decrypt")]);
     let (code, agent) = run_to_end(&machine);
     assert_eq!(code, 78);
     let error = error_line(&agent);
-    for word in ["environment.DB_PASSWORD", "AccessDeniedException", "grant", "kms:Decrypt"] {
+    for word in [
+        "environment.DB_PASSWORD",
+        "AccessDeniedException",
+        "grant",
+        "kms:Decrypt",
+    ] {
         assert!(error.contains(word), "{word} is missing in {error}");
     }
     assert_eq!(machine.aws().decrypt_calls(), 1, "not tried again");
@@ -37,7 +53,10 @@ fn a_refusal_is_final_and_says_what_to_grant() {
 #[test]
 fn garbage_under_the_right_prefix_is_kms_to_refuse() {
     let machine = Machine::acquire();
-    UserData::new(&machine, "web").web().env(&[("SECRET", "aws:kms:Z2FyYmFnZSBnYXJiYWdlIGdhcmJhZ2U=")]).serve(&machine);
+    UserData::new(&machine, "web")
+        .web()
+        .env(&[("SECRET", "aws:kms:Z2FyYmFnZSBnYXJiYWdlIGdhcmJhZ2U=")])
+        .serve(&machine);
     let (code, agent) = run_to_end(&machine);
     assert_eq!(code, 78);
     assert!(error_line(&agent).contains("InvalidCiphertextException"));
@@ -46,7 +65,10 @@ fn garbage_under_the_right_prefix_is_kms_to_refuse() {
 #[test]
 fn what_is_not_base64_is_found_before_anything_is_asked() {
     let machine = Machine::acquire();
-    UserData::new(&machine, "web").web().env(&[("SECRET", "aws:kms:this is not base64!")]).serve(&machine);
+    UserData::new(&machine, "web")
+        .web()
+        .env(&[("SECRET", "aws:kms:this is not base64!")])
+        .serve(&machine);
     let (code, agent) = run_to_end(&machine);
     assert_eq!(code, 78);
     let error = error_line(&agent);
@@ -58,12 +80,27 @@ fn what_is_not_base64_is_found_before_anything_is_asked() {
 fn each_value_is_decrypted_once_and_four_at_a_time() {
     let machine = Machine::acquire();
     let same = machine.aws().encrypt(CANARY);
-    let others: Vec<String> = (0..11).map(|n| machine.aws().encrypt(format!("{CANARY}-{n}"))).collect();
-    let mut pairs = vec![("SAME_A".to_owned(), same.as_str()), ("SAME_B".to_owned(), same.as_str())];
-    pairs.extend(others.iter().enumerate().map(|(n, value)| (format!("SECRET_{n}"), value.as_str())));
-    let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    let others: Vec<String> = (0..11)
+        .map(|n| machine.aws().encrypt(format!("{CANARY}-{n}")))
+        .collect();
+    let mut pairs = vec![
+        ("SAME_A".to_owned(), same.as_str()),
+        ("SAME_B".to_owned(), same.as_str()),
+    ];
+    pairs.extend(
+        others
+            .iter()
+            .enumerate()
+            .map(|(n, value)| (format!("SECRET_{n}"), value.as_str())),
+    );
+    let pairs: Vec<(&str, &str)> = pairs
+        .iter()
+        .map(|(name, value)| (name.as_str(), *value))
+        .collect();
     UserData::new(&machine, "web").web().env(&pairs).serve(&machine);
-    machine.aws().faults(&[AwsFault::slow("Decrypt", Duration::from_millis(100))]);
+    machine
+        .aws()
+        .faults(&[AwsFault::slow("Decrypt", Duration::from_millis(100))]);
     let _agent = run_until_ready(&machine);
     assert_eq!(machine.aws().decrypt_calls(), 12);
     assert_eq!(machine.aws().max_concurrent_decrypts(), 4);
@@ -95,7 +132,10 @@ fn an_engine_that_quotes_a_secret_is_redacted() {
     let (code, agent) = run_to_end(&machine);
     assert_eq!(code, 78);
     let error = error_line(&agent);
-    assert!(error.contains("127.0.0.1:5000/test/[redacted]") && !error.contains(CANARY), "{error}");
+    assert!(
+        error.contains("127.0.0.1:5000/test/[redacted]") && !error.contains(CANARY),
+        "{error}"
+    );
     assert!(!status(&machine)["outcome"].to_string().contains(CANARY));
 }
 
@@ -103,7 +143,10 @@ fn an_engine_that_quotes_a_secret_is_redacted() {
 #[test]
 fn an_agent_that_adopts_knows_what_to_redact() {
     let machine = Machine::acquire();
-    let leaky = Image::new("leaky", "echo \"connecting with $SECRET\"; while :; do sleep 1; done");
+    let leaky = Image::new(
+        "leaky",
+        "echo \"connecting with $SECRET\"; while :; do sleep 1; done",
+    );
     let image = machine.registry().push(&leaky);
     UserData::of(&machine, &image)
         .web()

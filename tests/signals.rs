@@ -33,8 +33,12 @@ fn while_waiting_for_the_engine() {
 #[test]
 fn while_decrypting() {
     let machine = Machine::acquire();
-    UserData::new(&machine, "web").env(&[("A", &machine.aws().encrypt("canary-value"))]).serve(&machine);
-    machine.aws().faults(&[AwsFault::slow("Decrypt", Duration::from_secs(5))]);
+    UserData::new(&machine, "web")
+        .env(&[("A", &machine.aws().encrypt("canary-value"))])
+        .serve(&machine);
+    machine
+        .aws()
+        .faults(&[AwsFault::slow("Decrypt", Duration::from_secs(5))]);
     stopped_at(&machine, "secrets: decrypt");
     assert!(machine.containers().is_empty());
 }
@@ -75,8 +79,15 @@ fn when_ready_the_container_stays_and_the_next_agent_adopts_it() {
     assert_eq!(status(&machine)["outcome"]["state"], "stopped");
     let again = run_until_ready(&machine);
     let after = the_container(&machine);
-    assert_eq!((&before["Id"], &before["State"]["StartedAt"]), (&after["Id"], &after["State"]["StartedAt"]));
-    assert!(again.output().contains("passed earlier in this boot"), "the gate runs once a boot:\n{}", again.output());
+    assert_eq!(
+        (&before["Id"], &before["State"]["StartedAt"]),
+        (&after["Id"], &after["State"]["StartedAt"])
+    );
+    assert!(
+        again.output().contains("passed earlier in this boot"),
+        "the gate runs once a boot:\n{}",
+        again.output()
+    );
 }
 
 #[test]
@@ -90,7 +101,12 @@ fn the_watchdog_is_fed() {
     machine.notify().wait_for_nth("WATCHDOG=1", 5, BOOT);
     // A process that is stopped feeds nobody, and goes on when it is let go.
     machine.freeze_engine();
-    let fed = machine.notify().lines().iter().filter(|line| *line == "WATCHDOG=1").count();
+    let fed = machine
+        .notify()
+        .lines()
+        .iter()
+        .filter(|line| *line == "WATCHDOG=1")
+        .count();
     machine.notify().wait_for_nth("WATCHDOG=1", fed + 5, SOON);
     machine.thaw_engine();
     assert!(agent.running());

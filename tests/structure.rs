@@ -50,7 +50,10 @@ fn one_module_an_outside_system() {
             });
             // Our own module is called syslog too.
             let ours = text.contains("mod syslog") || text.contains("sinks::syslog");
-            assert!(!imports || path.starts_with(home) || (name == "syslog" && ours), "{path} imports {name}; only {home} may");
+            assert!(
+                !imports || path.starts_with(home) || (name == "syslog" && ours),
+                "{path} imports {name}; only {home} may"
+            );
         }
     }
 }
@@ -58,12 +61,33 @@ fn one_module_an_outside_system() {
 #[test]
 fn the_core_is_pure() {
     let tree = cargo_tree(&["-p", "monopod-core"]);
-    for crate_name in ["tokio", "bollard", "aws-config", "aws-sdk-kms", "reqwest", "nix", "hyper"] {
-        assert!(!tree.iter().any(|(name, _)| name == crate_name), "monopod-core depends on {crate_name}");
+    for crate_name in [
+        "tokio",
+        "bollard",
+        "aws-config",
+        "aws-sdk-kms",
+        "reqwest",
+        "nix",
+        "hyper",
+    ] {
+        assert!(
+            !tree.iter().any(|(name, _)| name == crate_name),
+            "monopod-core depends on {crate_name}"
+        );
     }
-    for (path, text) in sources("core").into_iter().filter(|(path, _)| !path.contains("/tests/")) {
+    for (path, text) in sources("core")
+        .into_iter()
+        .filter(|(path, _)| !path.contains("/tests/"))
+    {
         let code = text.split("#[cfg(test)]").next().unwrap();
-        for word in ["std::fs", "std::env", "std::net::Tcp", "SystemTime::now", "Instant::now", "std::process"] {
+        for word in [
+            "std::fs",
+            "std::env",
+            "std::net::Tcp",
+            "SystemTime::now",
+            "Instant::now",
+            "std::process",
+        ] {
             assert!(!code.contains(word), "{path} uses {word}");
         }
     }
@@ -72,7 +96,12 @@ fn the_core_is_pure() {
 #[test]
 fn one_tls_stack_and_one_http() {
     let tree = cargo_tree(&["-p", "monopod"]);
-    let versions = |name: &str| tree.iter().filter(|(one, _)| one == name).map(|(_, version)| version.as_str()).collect::<BTreeSet<_>>();
+    let versions = |name: &str| {
+        tree.iter()
+            .filter(|(one, _)| one == name)
+            .map(|(_, version)| version.as_str())
+            .collect::<BTreeSet<_>>()
+    };
     for name in ["rustls", "hyper", "http", "http-body", "aws-lc-rs"] {
         assert_eq!(versions(name).len(), 1, "{name}: {:?}", versions(name));
     }
@@ -85,20 +114,48 @@ fn one_tls_stack_and_one_http() {
 #[test]
 fn the_packages_of_the_card() {
     let manifest = fs::read_to_string(repository("Cargo.toml")).unwrap();
-    for name in ["bollard", "serde_yaml", "nix", "tokio", "reqwest", "aws-sdk-kms", "syslog", "sd-notify"] {
-        assert!(manifest.lines().any(|line| line.starts_with(&format!("{name} = ")) || line.starts_with(&format!("{name}."))), "{name}");
+    for name in [
+        "bollard",
+        "serde_yaml",
+        "nix",
+        "tokio",
+        "reqwest",
+        "aws-sdk-kms",
+        "syslog",
+        "sd-notify",
+    ] {
+        assert!(
+            manifest
+                .lines()
+                .any(|line| line.starts_with(&format!("{name} = ")) || line.starts_with(&format!("{name}."))),
+            "{name}"
+        );
     }
 }
 
 /// Name and version of every crate a package is built from.
 fn cargo_tree(package: &[&str]) -> Vec<(String, String)> {
     let output = Command::new(env!("CARGO"))
-        .args(["tree", "--offline", "--locked", "--edges", "normal", "--prefix", "none", "--format", "{p}"])
+        .args([
+            "tree",
+            "--offline",
+            "--locked",
+            "--edges",
+            "normal",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+        ])
         .args(package)
         .current_dir(repository(""))
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let text = String::from_utf8(output.stdout).unwrap();
     text.lines()
         .filter_map(|line| {
@@ -144,7 +201,11 @@ fn used_modules(text: &str) -> BTreeSet<String> {
     text.lines()
         .filter(|line| !line.trim_start().starts_with("//"))
         .flat_map(|line| line.split("crate::").skip(1))
-        .map(|rest| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect())
+        .map(|rest| {
+            rest.chars()
+                .take_while(|c| c.is_alphanumeric() || *c == '_')
+                .collect()
+        })
         .filter(|name: &String| !name.is_empty())
         .collect()
 }

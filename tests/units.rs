@@ -5,11 +5,18 @@ use std::process::{Command, Output};
 use crate::common::repository;
 
 fn tool(program: &str, args: &[&str]) -> Output {
-    Command::new(program).args(args).output().unwrap_or_else(|error| panic!("{program}: {error}; run `make setup`"))
+    Command::new(program)
+        .args(args)
+        .output()
+        .unwrap_or_else(|error| panic!("{program}: {error}; run `make setup`"))
 }
 
 fn text(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 /// The unit with the path of a program that is here, since verify wants to see it.
@@ -27,13 +34,23 @@ fn systemd_understands_every_directive_and_finds_it_hardened() {
     let unit = unit();
     let path = unit.display().to_string();
     let output = tool("systemd-analyze", &["verify", "--man=no", &path]);
-    let ours: Vec<String> = text(&output).lines().filter(|line| line.contains("monopod.service")).map(str::to_owned).collect();
+    let ours: Vec<String> = text(&output)
+        .lines()
+        .filter(|line| line.contains("monopod.service"))
+        .map(str::to_owned)
+        .collect();
     // The engine's unit need not be on the machine that checks ours.
-    let complaints: Vec<&String> = ours.iter().filter(|line| !line.contains("docker.service")).collect();
+    let complaints: Vec<&String> = ours
+        .iter()
+        .filter(|line| !line.contains("docker.service"))
+        .collect();
     assert!(complaints.is_empty(), "{complaints:#?}");
 
     // Out of 10; 0 is best. It was 1.6 when this was written, 9.6 without hardening.
-    let output = tool("systemd-analyze", &["security", "--offline=true", "--threshold=20", &path]);
+    let output = tool(
+        "systemd-analyze",
+        &["security", "--offline=true", "--threshold=20", &path],
+    );
     assert!(output.status.success(), "{}", text(&output));
     std::fs::remove_dir_all(unit.parent().unwrap()).unwrap();
 }
@@ -61,9 +78,16 @@ fn rsyslog_understands_the_snippet() {
     let snippet = repository("systemd/rsyslog-monopod.conf");
     // A configuration around it, as the distribution's: rsyslogd finds one without any output wrong.
     let config = std::env::temp_dir().join(format!("monopod-rsyslog-{}.conf", std::process::id()));
-    let around = format!("module(load=\"imuxsock\")\n$IncludeConfig {}\n*.* /dev/null\n", snippet.display());
+    let around = format!(
+        "module(load=\"imuxsock\")\n$IncludeConfig {}\n*.* /dev/null\n",
+        snippet.display()
+    );
     std::fs::write(&config, around).unwrap();
     let output = tool("rsyslogd", &["-N1", "-f", &config.display().to_string()]);
     std::fs::remove_file(&config).unwrap();
-    assert!(output.status.success() && !text(&output).contains("error"), "{}", text(&output));
+    assert!(
+        output.status.success() && !text(&output).contains("error"),
+        "{}",
+        text(&output)
+    );
 }

@@ -21,7 +21,13 @@ fn refused(user_data: &[u8], words: &[&str]) {
     assert_eq!(shown["outcome"]["state"], "failed");
     assert_eq!(shown["outcome"]["exit_code"], 78);
     assert_eq!(shown["agent_running"], false);
-    assert!(machine.notify().lines().iter().any(|line| line.starts_with("STATUS=FAILED")));
+    assert!(
+        machine
+            .notify()
+            .lines()
+            .iter()
+            .any(|line| line.starts_with("STATUS=FAILED"))
+    );
 }
 
 #[test]
@@ -40,7 +46,10 @@ fn none_at_all() {
 
 #[test]
 fn wrong_header() {
-    refused(b"#cloud-config\npackages: [nginx]\n", &["#taupage-ami-config", "1:1"]);
+    refused(
+        b"#cloud-config\npackages: [nginx]\n",
+        &["#taupage-ami-config", "1:1"],
+    );
 }
 
 #[test]
@@ -50,12 +59,18 @@ fn not_a_map() {
 
 #[test]
 fn tab_indented() {
-    refused(b"#taupage-ami-config\nenvironment:\n\tA: b\n", &["user data:3:", "tab"]);
+    refused(
+        b"#taupage-ami-config\nenvironment:\n\tA: b\n",
+        &["user data:3:", "tab"],
+    );
 }
 
 #[test]
 fn truncated() {
-    refused(b"#taupage-ami-config\napplication_id: app\nenvironment: {A: \"b", &["user data:"]);
+    refused(
+        b"#taupage-ami-config\napplication_id: app\nenvironment: {A: \"b",
+        &["user data:"],
+    );
 }
 
 #[test]
@@ -72,15 +87,33 @@ fn sixteen_kilobytes_of_garbage() {
 #[test]
 fn every_problem_is_reported_at_once_with_its_place() {
     let text = "#taupage-ami-config\napplication_id: Bad_Id\napplication_version: \"1\"\nruntime: Docker\nsource: app:latest\nports: {80: 99999}\nvolumes: {ebs: {/dev/sdf: data}}\n";
-    refused(text.as_bytes(), &["user data:2:", "user data:5:", "user data:6:", "user data:7:", "not available"]);
+    refused(
+        text.as_bytes(),
+        &[
+            "user data:2:",
+            "user data:5:",
+            "user data:6:",
+            "user data:7:",
+            "not available",
+        ],
+    );
 }
 
 #[test]
 fn a_typo_is_a_warning_with_the_nearest_key_and_the_boot_goes_on() {
     let machine = Machine::acquire();
-    UserData::new(&machine, "web").web().line("heath_check_port: 8080").serve(&machine);
+    UserData::new(&machine, "web")
+        .web()
+        .line("heath_check_port: 8080")
+        .serve(&machine);
     let agent = run_until_ready(&machine);
     let warning = agent.output();
-    let warning = warning.lines().find(|line| line.contains("heath_check_port")).expect("it is reported");
-    assert!(warning.contains("WARN") && warning.contains("health_check_port"), "{warning}");
+    let warning = warning
+        .lines()
+        .find(|line| line.contains("heath_check_port"))
+        .expect("it is reported");
+    assert!(
+        warning.contains("WARN") && warning.contains("health_check_port"),
+        "{warning}"
+    );
 }

@@ -63,7 +63,9 @@ pub enum BootError {
         source: KmsError,
     },
     /// The decrypted registry credentials are none.
-    #[error("the credentials for {registry} in `dockercfg` are not the base64 of user:password; take the `auth` value that docker login writes")]
+    #[error(
+        "the credentials for {registry} in `dockercfg` are not the base64 of user:password; take the `auth` value that docker login writes"
+    )]
     Credentials {
         /// The registry.
         registry: String,
@@ -139,8 +141,14 @@ mod tests {
     #[test]
     fn bad_config_is_final_and_a_spent_budget_is_not() {
         assert_eq!(BootError::NoUserData.exit_code(), 78);
-        let spent = BootError::BudgetSpent { step: StepId::Image, last: "refused".into() };
+        let spent = BootError::BudgetSpent {
+            step: StepId::Image,
+            last: "refused".into(),
+        };
         assert_eq!(spent.exit_code(), 75);
-        assert_eq!(crate::host::chain(&spent), "the boot budget is spent, and image still fails: refused");
+        assert_eq!(
+            crate::host::chain(&spent),
+            "the boot budget is spent, and image still fails: refused"
+        );
     }
 }

@@ -61,7 +61,13 @@ pub struct Hint {
 
 impl Hint {
     fn new(first_start: u64, boot_id: String, charge: Option<Charge>) -> Self {
-        Self { schema: SCHEMA, agent_version: env!("CARGO_PKG_VERSION").to_owned(), boot_id, first_start, charge }
+        Self {
+            schema: SCHEMA,
+            agent_version: env!("CARGO_PKG_VERSION").to_owned(),
+            boot_id,
+            first_start,
+            charge,
+        }
     }
 }
 
@@ -69,18 +75,25 @@ impl Hint {
 pub fn load(context: &Context) -> Option<Hint> {
     let path = context.directories.runtime.join(FILE);
     let usable = || -> Result<Option<Hint>, String> {
-        let Some(bytes) = files::read(&path).map_err(|error| chain(&error))? else { return Ok(None) };
+        let Some(bytes) = files::read(&path).map_err(|error| chain(&error))? else {
+            return Ok(None);
+        };
         let boot_id = context.boot_id().map_err(|error| chain(&error))?;
         match serde_json::from_slice::<Hint>(&bytes) {
             // An agent that was replaced by a newer one still looked after the right container.
-            Ok(hint) if hint.schema != SCHEMA => Err(format!("monopod {} wrote it in another form", hint.agent_version)),
+            Ok(hint) if hint.schema != SCHEMA => {
+                Err(format!("monopod {} wrote it in another form", hint.agent_version))
+            }
             Ok(hint) if hint.boot_id != boot_id => Err("it is from an earlier boot".to_owned()),
             Ok(hint) => Ok(Some(hint)),
             Err(error) => Err(error.to_string()),
         }
     };
     usable().unwrap_or_else(|why| {
-        tracing::info!("what an earlier start left in {} is of no use, ignoring: {why}", path.display());
+        tracing::info!(
+            "what an earlier start left in {} is of no use, ignoring: {why}",
+            path.display()
+        );
         None
     })
 }
@@ -88,11 +101,18 @@ pub fn load(context: &Context) -> Option<Hint> {
 /// Leaves the hint for the next start; without it that one only has more to do.
 pub fn save(context: &Context, first_start: u64, charge: Option<Charge>) {
     let write = || -> Result<(), BootError> {
-        let json = serde_json::to_vec(&Hint::new(first_start, context.boot_id()?, charge)).unwrap_or_default();
-        Ok(files::ensure_content(&context.directories.runtime.join(FILE), &json)?)
+        let json =
+            serde_json::to_vec(&Hint::new(first_start, context.boot_id()?, charge)).unwrap_or_default();
+        Ok(files::ensure_content(
+            &context.directories.runtime.join(FILE),
+            &json,
+        )?)
     };
     if let Err(error) = write() {
-        let text = format!("a restarted agent will need the network, as it will not know what it looked after: {}", chain(&error));
+        let text = format!(
+            "a restarted agent will need the network, as it will not know what it looked after: {}",
+            chain(&error)
+        );
         context.reporter.tell(Event::Warning { text });
     }
 }
@@ -100,14 +120,23 @@ pub fn save(context: &Context, first_start: u64, charge: Option<Charge>) {
 /// Notes that the gate was passed, so that it is run once a boot.
 pub fn save_gate_passed(context: &Context, charge: &Charge) {
     let first_start = load(context).map_or_else(clock::now_millis, |hint| hint.first_start);
-    save(context, first_start, Some(Charge { gate_passed: true, ..charge.clone() }));
+    save(
+        context,
+        first_start,
+        Some(Charge {
+            gate_passed: true,
+            ..charge.clone()
+        }),
+    );
 }
 
 /// Whether this instance boots for the first time, and notes that it has. When that can't be told, it does not: the
 /// budget then counts from the agent's start.
 pub fn is_first_boot(context: &Context, instance_id: &str) -> bool {
     remember_instance(context, instance_id).unwrap_or_else(|error| {
-        context.reporter.tell(Event::Warning { text: format!("taking this for a reboot: {}", chain(&error)) });
+        context.reporter.tell(Event::Warning {
+            text: format!("taking this for a reboot: {}", chain(&error)),
+        });
         false
     })
 }
@@ -115,7 +144,9 @@ pub fn is_first_boot(context: &Context, instance_id: &str) -> bool {
 fn remember_instance(context: &Context, instance_id: &str) -> Result<bool, BootError> {
     let path = context.directories.state.join(INSTANCE_FILE);
     let boot_id = context.boot_id()?;
-    let known = files::read(&path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
+    let known = files::read(&path)?
+        .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+        .unwrap_or_default();
     let mut known = known.lines();
     if known.next() == Some(instance_id) {
         return Ok(known.next() == Some(boot_id.as_str()));

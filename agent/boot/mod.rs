@@ -36,8 +36,8 @@ use crate::host::{chain, clock};
 use crate::supervise::Begin;
 pub use error::BootError;
 use hint::{Charge, Hint};
-pub(crate) use steps::facts::facts_file;
 use steps::container::Made;
+pub(crate) use steps::facts::facts_file;
 use steps::image::Pinned;
 use steps::secrets::Decrypted;
 
@@ -77,7 +77,11 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<(Charge, Begin
         _ => clock::now_millis(),
     };
     let left = time_left(first_start, None);
-    hint::save(context, first_start, hint.as_ref().and_then(|hint| hint.charge.clone()));
+    hint::save(
+        context,
+        first_start,
+        hint.as_ref().and_then(|hint| hint.charge.clone()),
+    );
 
     let observed = steps::engine::run(context, Instant::now() + left).await?;
     if let Some(taken_over) = take_over(context, hint.as_ref(), &observed).await? {
@@ -86,19 +90,28 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<(Charge, Begin
 
     let identity = steps::facts::run(context).await?;
     let first_boot = hint::is_first_boot(context, &identity.facts.instance_id) && occasion == Occasion::Start;
-    let launched = identity.facts.pending_time.filter(|_| first_boot).map(|seconds| seconds * 1000);
+    let launched = identity
+        .facts
+        .pending_time
+        .filter(|_| first_boot)
+        .map(|seconds| seconds * 1000);
     let left = time_left(first_start, launched);
     let budget_end = clock::now_millis() + u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
 
     let plan = steps::config::run(context, &identity)?;
-    context.reporter.identify(Some(&plan.application), Some(&identity.facts));
+    context
+        .reporter
+        .identify(Some(&plan.application), Some(&identity.facts));
     let known = hint.and_then(|hint| hint.charge);
     let known_id = known.as_ref().map(|charge| charge.container_id.as_str());
-    let reconciliation = reconcile::reconcile(&plan.intent, &observed, known_id).map_err(BootError::NameTaken)?;
+    let reconciliation =
+        reconcile::reconcile(&plan.intent, &observed, known_id).map_err(BootError::NameTaken)?;
     tell_left_alone(context, &reconciliation);
     context.ensure_shipping(Some(&plan.application)).await;
     // A tag is resolved once in the life of the instance, as long as we know what it was.
-    let resolved = known.filter(|charge| charge.image == plan.container.image.to_string()).map(|charge| charge.digest);
+    let resolved = known
+        .filter(|charge| charge.image == plan.container.image.to_string())
+        .map(|charge| charge.digest);
     let made = execute(context, &plan, &reconciliation, resolved, Instant::now() + left).await?;
 
     let gate_end = clock::now_millis() + u64::try_from(plan.gate.timeout().as_millis()).unwrap_or(u64::MAX);
@@ -120,7 +133,14 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<(Charge, Begin
 }
 
 fn time_left(first_start: u64, launched: Option<u64>) -> Duration {
-    budget::left(budget::DEFAULT, Moments { now: clock::now_millis(), first_start, launched })
+    budget::left(
+        budget::DEFAULT,
+        Moments {
+            now: clock::now_millis(),
+            first_start,
+            launched,
+        },
+    )
 }
 
 fn tell_left_alone(context: &Context, reconciliation: &Reconciliation) {
@@ -139,7 +159,9 @@ async fn take_over(
     hint: Option<&Hint>,
     observed: &[reconcile::Observed],
 ) -> Result<Option<(Charge, Begin)>, BootError> {
-    let Some(charge) = hint.and_then(|hint| hint.charge.clone()) else { return Ok(None) };
+    let Some(charge) = hint.and_then(|hint| hint.charge.clone()) else {
+        return Ok(None);
+    };
     let Ok(reconciliation) = reconcile::reconcile_known(&charge.spec, &charge.container_id, observed) else {
         return Ok(None);
     };
@@ -150,7 +172,9 @@ async fn take_over(
         // Ours by its label, but not the one of the hint: look at everything.
         Then::Adopt { .. } | Then::Resume { .. } => return Ok(None),
     };
-    context.reporter.identify(Some(&charge.application), Some(&charge.facts));
+    context
+        .reporter
+        .identify(Some(&charge.application), Some(&charge.facts));
     tell_left_alone(context, &reconciliation);
     context.ensure_shipping(Some(&charge.application)).await;
     for (step, why) in [
@@ -159,7 +183,10 @@ async fn take_over(
         (StepId::Secrets, "the container exists"),
         (StepId::Image, "the container exists"),
     ] {
-        context.reporter.tell(Event::StepSkipped { step, why: why.to_owned() });
+        context.reporter.tell(Event::StepSkipped {
+            step,
+            why: why.to_owned(),
+        });
     }
     let deadline = Instant::now() + budget::LEAST;
     steps::container::take_over(context, &charge, &reconciliation, deadline).await?;
@@ -200,10 +227,12 @@ async fn execute(
     }
     let secrets = steps::secrets::Decryptor::new(context, plan, deadline);
     let mut filled = Filled::default();
-    let mut running: FuturesUnordered<LocalBoxFuture<'_, Result<Outcome, BootError>>> = FuturesUnordered::new();
+    let mut running: FuturesUnordered<LocalBoxFuture<'_, Result<Outcome, BootError>>> =
+        FuturesUnordered::new();
     loop {
-        let (ready, later): (Vec<Step>, Vec<Step>) =
-            waiting.into_iter().partition(|step| step.id().after().iter().all(|before| done.contains(before)));
+        let (ready, later): (Vec<Step>, Vec<Step>) = waiting
+            .into_iter()
+            .partition(|step| step.id().after().iter().all(|before| done.contains(before)));
         waiting = later;
         for step in ready {
             running.push(match step {
@@ -214,14 +243,17 @@ async fn execute(
                 Step::ObtainImage(image) => {
                     let (secrets, resolved) = (&secrets, resolved.clone());
                     Box::pin(async move {
-                        steps::image::run(context, plan, &image, resolved, secrets, deadline).await.map(Outcome::Image)
+                        steps::image::run(context, plan, &image, resolved, secrets, deadline)
+                            .await
+                            .map(Outcome::Image)
                     })
                 }
                 Step::EnsureContainer(_) => {
                     let (decrypted, pinned) = (filled.decrypted.take(), filled.pinned.take());
                     Box::pin(async move {
                         let made =
-                            steps::container::run(context, plan, reconciliation, decrypted, pinned, deadline).await?;
+                            steps::container::run(context, plan, reconciliation, decrypted, pinned, deadline)
+                                .await?;
                         Ok(Outcome::Container(Box::new(made)))
                     })
                 }
@@ -259,11 +291,19 @@ async fn timed<T>(
     context.reporter.tell(Event::StepStarted { step, does });
     match work.await {
         Ok((value, detail)) => {
-            context.reporter.tell(Event::StepDone { step, detail, took: begun.elapsed() });
+            context.reporter.tell(Event::StepDone {
+                step,
+                detail,
+                took: begun.elapsed(),
+            });
             Ok(value)
         }
         Err(error) => {
-            context.reporter.tell(Event::StepFailed { step, error: chain(&error), took: begun.elapsed() });
+            context.reporter.tell(Event::StepFailed {
+                step,
+                error: chain(&error),
+                took: begun.elapsed(),
+            });
             Err(error)
         }
     }
@@ -285,7 +325,13 @@ fn found_text(observed: &[reconcile::Observed]) -> String {
     if observed.is_empty() {
         return "no container of ours".to_owned();
     }
-    let each: Vec<String> =
-        observed.iter().map(|one| format!("{} {}", text::short_id(&one.id), phase_text(one.phase))).collect();
-    format!("{} ({})", text::count(observed.len() as u64, "container"), each.join(", "))
+    let each: Vec<String> = observed
+        .iter()
+        .map(|one| format!("{} {}", text::short_id(&one.id), phase_text(one.phase)))
+        .collect();
+    format!(
+        "{} ({})",
+        text::count(observed.len() as u64, "container"),
+        each.join(", ")
+    )
 }

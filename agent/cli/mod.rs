@@ -66,10 +66,20 @@ struct RunArgs {
     #[arg(long, value_name = "FILE")]
     facts: Option<PathBuf>,
     /// Where lock, hint and status lie (tmpfs)
-    #[arg(long, value_name = "DIR", default_value = "/run/monopod", env = "RUNTIME_DIRECTORY")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "/run/monopod",
+        env = "RUNTIME_DIRECTORY"
+    )]
     runtime_directory: PathBuf,
     /// Where cursors lie (disk)
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/monopod", env = "STATE_DIRECTORY")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "/var/lib/monopod",
+        env = "STATE_DIRECTORY"
+    )]
     state_directory: PathBuf,
     /// Directory of application.log, which the agent writes and rotates
     #[arg(long, value_name = "DIR", default_value = "/var/log", env = "LOGS_DIRECTORY")]
@@ -106,7 +116,12 @@ struct StatusArgs {
     #[arg(long)]
     json: bool,
     /// Where the agent keeps its status
-    #[arg(long, value_name = "DIR", default_value = "/run/monopod", env = "RUNTIME_DIRECTORY")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "/run/monopod",
+        env = "RUNTIME_DIRECTORY"
+    )]
     runtime_directory: PathBuf,
 }
 
@@ -128,8 +143,14 @@ pub fn main() -> ExitCode {
         Command::Run(args) => {
             let syslog = (args.syslog_socket.as_os_str() != "none").then_some(args.syslog_socket);
             run::run(run::Options {
-                directories: Directories { runtime: args.runtime_directory, state: args.state_directory },
-                sources: Sources { facts: args.facts, user_data: args.user_data },
+                directories: Directories {
+                    runtime: args.runtime_directory,
+                    state: args.state_directory,
+                },
+                sources: Sources {
+                    facts: args.facts,
+                    user_data: args.user_data,
+                },
                 log_targets: LogTargets {
                     application_log: Some(args.logs_directory.join("application.log")),
                     syslog_socket: syslog,
@@ -148,5 +169,8 @@ pub fn main() -> ExitCode {
 /// A reader that went away (`| head`) is nobody's error.
 fn print(text: &str) {
     let mut stdout = io::stdout().lock();
-    let _reader_gone = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_err();
+    let _reader_gone = stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+        .is_err();
 }

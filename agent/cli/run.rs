@@ -23,7 +23,10 @@ use crate::supervise::{self, Begin, End};
 const FLUSH: Duration = Duration::from_secs(5);
 
 /// Before a removed container is made again: 0.1 to 60 s.
-const VANISHED: Backoff = Backoff { first: Duration::from_millis(100), max: Duration::from_secs(60) };
+const VANISHED: Backoff = Backoff {
+    first: Duration::from_millis(100),
+    max: Duration::from_secs(60),
+};
 
 /// `monopod status` holds the lock for the moment of a look: it is no other agent.
 const LOCK_PATIENCE: Duration = Duration::from_millis(200);
@@ -54,12 +57,21 @@ pub(super) fn run(options: Options) -> u8 {
 }
 
 async fn daemon(options: Options) -> u8 {
-    let Options { directories, sources, log_targets, redactor, output } = options;
+    let Options {
+        directories,
+        sources,
+        log_targets,
+        redactor,
+        output,
+    } = options;
     let prepared = prepare(&directories).await;
     let reporter = Reporter::new(&directories.runtime, Arc::clone(&redactor), output);
     let fail = |error: BootError| {
         let exit_code = error.exit_code();
-        reporter.tell(Event::BootFailed { reason: chain(&error), exit_code });
+        reporter.tell(Event::BootFailed {
+            reason: chain(&error),
+            exit_code,
+        });
         exit_code
     };
     // Held to the end: two agents would be two restarters.
@@ -109,7 +121,11 @@ async fn look_after(context: &Context, stop: &CancellationToken) -> Result<(), B
             End::Stopped => return Ok(()),
             End::Vanished => {
                 // Whoever removes it again and again is not raced.
-                vanished = if since.elapsed() > VANISHED.max { 1 } else { vanished + 1 };
+                vanished = if since.elapsed() > VANISHED.max {
+                    1
+                } else {
+                    vanished + 1
+                };
                 tokio::time::sleep(VANISHED.delay(vanished, clock::chance())).await;
                 occasion = Occasion::Vanished;
                 context.reporter.tell(Event::Booting);
@@ -121,7 +137,9 @@ async fn look_after(context: &Context, stop: &CancellationToken) -> Result<(), B
 /// A boot in the middle of the agent's life has a watchdog running already.
 async fn boot_watched(context: &Context, occasion: Occasion) -> Result<(Charge, Begin), BootError> {
     let mut boot = std::pin::pin!(boot::boot(context, occasion));
-    let Some(interval) = notify::watchdog_interval() else { return boot.await };
+    let Some(interval) = notify::watchdog_interval() else {
+        return boot.await;
+    };
     let mut ticks = tokio::time::interval(interval);
     loop {
         tokio::select! {

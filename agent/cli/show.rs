@@ -20,13 +20,29 @@ const EXIT_NOTHING: u8 = 1;
 
 /// Checks a file.
 pub(super) fn validate(path: &Path, strict: bool) -> u8 {
-    let Some((origin, bytes)) = read(path) else { return EXIT_PERMANENT };
+    let Some((origin, bytes)) = read(path) else {
+        return EXIT_PERMANENT;
+    };
     let report = config::parse(&bytes, &origin);
     print(&config::render(report.problems(), &origin, &bytes));
-    let count = |severity| report.problems().iter().filter(|problem| problem.severity == severity).count() as u64;
+    let count = |severity| {
+        report
+            .problems()
+            .iter()
+            .filter(|problem| problem.severity == severity)
+            .count() as u64
+    };
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    let verdict = if errors > 0 { "cannot be used" } else { "can be used" };
-    print(&format!("{origin} {verdict}: {}, {}\n", text::count(errors, "error"), text::count(warnings, "warning")));
+    let verdict = if errors > 0 {
+        "cannot be used"
+    } else {
+        "can be used"
+    };
+    print(&format!(
+        "{origin} {verdict}: {}, {}\n",
+        text::count(errors, "error"),
+        text::count(warnings, "warning")
+    ));
     match (errors, warnings) {
         (0, 0) => 0,
         (0, _) if strict => EXIT_WARNINGS,
@@ -37,7 +53,9 @@ pub(super) fn validate(path: &Path, strict: bool) -> u8 {
 
 /// Prints a plan.
 pub(super) fn plan(path: &Path, facts: Option<&Path>, json: bool) -> u8 {
-    let Some((origin, bytes)) = read(path) else { return EXIT_PERMANENT };
+    let Some((origin, bytes)) = read(path) else {
+        return EXIT_PERMANENT;
+    };
     let facts = match facts.map(facts_file).transpose() {
         Ok(facts) => facts,
         Err(error) => {
@@ -48,7 +66,11 @@ pub(super) fn plan(path: &Path, facts: Option<&Path>, json: bool) -> u8 {
     match config::parse(&bytes, &origin).into_config() {
         Ok((config, warnings)) => {
             let plan = Plan::new(&config, warnings, facts.as_ref());
-            print(&if json { pretty(&plan.to_json()) } else { plan.to_text() });
+            print(&if json {
+                pretty(&plan.to_json())
+            } else {
+                plan.to_text()
+            });
             0
         }
         Err(problems) => {
@@ -64,7 +86,10 @@ pub(super) fn status(runtime: &Path, json: bool) -> u8 {
     let bytes = match files::read(&path) {
         Ok(Some(bytes)) => bytes,
         Ok(None) => {
-            tracing::error!("no agent has run here since the machine booted ({} is not there); see `systemctl status monopod`", path.display());
+            tracing::error!(
+                "no agent has run here since the machine booted ({} is not there); see `systemctl status monopod`",
+                path.display()
+            );
             return EXIT_NOTHING;
         }
         Err(error) => {
@@ -75,7 +100,10 @@ pub(super) fn status(runtime: &Path, json: bool) -> u8 {
     let record: BootRecord = match serde_json::from_slice(&bytes) {
         Ok(record) => record,
         Err(error) => {
-            tracing::error!("{} is not a boot record this monopod can read: {error}", path.display());
+            tracing::error!(
+                "{} is not a boot record this monopod can read: {error}",
+                path.display()
+            );
             return EXIT_NOTHING;
         }
     };

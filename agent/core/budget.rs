@@ -28,7 +28,10 @@ pub struct Moments {
 /// How much of the budget is left.
 pub fn left(total: Duration, moments: Moments) -> Duration {
     // A clock that was set back, or a launch time in the future, must not lengthen the budget.
-    let start = moments.launched.unwrap_or(moments.first_start).min(moments.first_start);
+    let start = moments
+        .launched
+        .unwrap_or(moments.first_start)
+        .min(moments.first_start);
     let spent = Duration::from_millis(moments.now.saturating_sub(start));
     total.saturating_sub(spent).max(LEAST.min(total))
 }
@@ -39,7 +42,11 @@ mod tests {
 
     fn seconds_left(now: u64, first_start: u64, launched: Option<u64>) -> u64 {
         let at = |s: u64| s * 1000;
-        let moments = Moments { now: at(now), first_start: at(first_start), launched: launched.map(at) };
+        let moments = Moments {
+            now: at(now),
+            first_start: at(first_start),
+            launched: launched.map(at),
+        };
         left(DEFAULT, moments).as_secs()
     }
 

@@ -221,9 +221,18 @@ impl BootRecord {
             Event::Booting => self.outcome = Outcome::Booting,
             Event::Completed { .. } => self.outcome = Outcome::Completed { since: now },
             Event::Ready { .. } => self.outcome = Outcome::Ready { since: now },
-            Event::Degraded { reason } => self.outcome = Outcome::Degraded { since: now, reason: reason.clone() },
+            Event::Degraded { reason } => {
+                self.outcome = Outcome::Degraded {
+                    since: now,
+                    reason: reason.clone(),
+                }
+            }
             Event::BootFailed { reason, exit_code } => {
-                self.outcome = Outcome::Failed { since: now, reason: reason.clone(), exit_code: *exit_code };
+                self.outcome = Outcome::Failed {
+                    since: now,
+                    reason: reason.clone(),
+                    exit_code: *exit_code,
+                };
             }
             Event::Stopping => self.outcome = Outcome::Stopped { since: now },
             Event::EngineLost { error } => {
@@ -244,7 +253,14 @@ impl BootRecord {
 
     fn begin(&mut self, step: StepId, does: &str, now: u64) {
         let started_ms = now.saturating_sub(self.agent_started_at);
-        let fresh = StepRecord { step, state: StepState::Running, started_ms, took_ms: None, retries: 0, detail: does.to_owned() };
+        let fresh = StepRecord {
+            step,
+            state: StepState::Running,
+            started_ms,
+            took_ms: None,
+            retries: 0,
+            detail: does.to_owned(),
+        };
         match self.steps.iter_mut().find(|record| record.step == step) {
             Some(record) => *record = fresh,
             None => {
@@ -258,8 +274,15 @@ impl BootRecord {
         if !self.steps.iter().any(|record| record.step == step) {
             self.begin(step, "", now);
         }
-        let at = self.steps.iter().position(|record| record.step == step).unwrap_or_default();
-        #[expect(clippy::indexing_slicing, reason = "the step was put in just above if it was missing")]
+        let at = self
+            .steps
+            .iter()
+            .position(|record| record.step == step)
+            .unwrap_or_default();
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "the step was put in just above if it was missing"
+        )]
         &mut self.steps[at]
     }
 
@@ -280,23 +303,28 @@ impl BootRecord {
     }
 
     fn container_seen(&mut self, seen: &ContainerSeen) {
-        let ContainerSeen { id, image, digest, started_at, adopted } = seen.clone();
+        let ContainerSeen {
+            id,
+            image,
+            digest,
+            started_at,
+            adopted,
+        } = seen.clone();
         let (restarts, last_exit, last_exit_at) = match self.container.take() {
             Some(old) if old.id == id => (old.restarts, old.last_exit, old.last_exit_at),
             _ => (0, None, None),
         };
-        self.container =
-            Some(ContainerRecord {
-                id,
-                image,
-                digest,
-                started_at,
-                state: ContainerState::Running,
-                adopted,
-                restarts,
-                last_exit,
-                last_exit_at,
-            });
+        self.container = Some(ContainerRecord {
+            id,
+            image,
+            digest,
+            started_at,
+            state: ContainerState::Running,
+            adopted,
+            restarts,
+            last_exit,
+            last_exit_at,
+        });
     }
 }
 
@@ -319,15 +347,33 @@ pub fn to_text(record: &BootRecord, agent: Agent, now: u64) -> String {
 
 fn write_text(out: &mut String, record: &BootRecord, agent: Agent, now: u64) -> std::fmt::Result {
     let ago = |then: u64| text::duration(Duration::from_millis(now.saturating_sub(then)));
-    let application = record.application.as_ref().map_or_else(|| "no application yet".to_owned(), ToString::to_string);
+    let application = record
+        .application
+        .as_ref()
+        .map_or_else(|| "no application yet".to_owned(), ToString::to_string);
     writeln!(out, "{application}: {}", outcome_text(&record.outcome, &ago))?;
     if agent == Agent::Gone {
-        writeln!(out, "  The agent (pid {}) is not running; this is what it wrote {} ago.", record.agent_pid, ago(record.written_at))?;
+        writeln!(
+            out,
+            "  The agent (pid {}) is not running; this is what it wrote {} ago.",
+            record.agent_pid,
+            ago(record.written_at)
+        )?;
     }
     if let Some(facts) = &record.facts {
-        writeln!(out, "  instance   {} in {}, account {}", facts.instance_id, facts.availability_zone, facts.account_id)?;
+        writeln!(
+            out,
+            "  instance   {} in {}, account {}",
+            facts.instance_id, facts.availability_zone, facts.account_id
+        )?;
     }
-    writeln!(out, "  agent      monopod {}, pid {}, for {}", record.agent_version, record.agent_pid, ago(record.agent_started_at))?;
+    writeln!(
+        out,
+        "  agent      monopod {}, pid {}, for {}",
+        record.agent_version,
+        record.agent_pid,
+        ago(record.agent_started_at)
+    )?;
     if let Some(container) = &record.container {
         write_container(out, container, &ago)?;
     }
@@ -353,13 +399,26 @@ fn outcome_text(outcome: &Outcome, ago: &dyn Fn(u64) -> String) -> String {
         Outcome::Ready { since } => format!("ready for {}", ago(*since)),
         Outcome::Completed { since } => format!("completed {} ago", ago(*since)),
         Outcome::Degraded { since, reason } => format!("DEGRADED for {}: {reason}", ago(*since)),
-        Outcome::Failed { since, reason, exit_code } => format!("FAILED {} ago (exit {exit_code}): {reason}", ago(*since)),
-        Outcome::Stopped { since } => format!("agent stopped {} ago, the container was left as it was", ago(*since)),
+        Outcome::Failed {
+            since,
+            reason,
+            exit_code,
+        } => format!("FAILED {} ago (exit {exit_code}): {reason}", ago(*since)),
+        Outcome::Stopped { since } => format!(
+            "agent stopped {} ago, the container was left as it was",
+            ago(*since)
+        ),
     }
 }
 
-fn write_container(out: &mut String, container: &ContainerRecord, ago: &dyn Fn(u64) -> String) -> std::fmt::Result {
-    let since = container.started_at.map_or_else(String::new, |at| format!(", started {} ago", ago(at)));
+fn write_container(
+    out: &mut String,
+    container: &ContainerRecord,
+    ago: &dyn Fn(u64) -> String,
+) -> std::fmt::Result {
+    let since = container
+        .started_at
+        .map_or_else(String::new, |at| format!(", started {} ago", ago(at)));
     let adopted = if container.adopted { ", adopted" } else { "" };
     writeln!(
         out,
@@ -370,7 +429,9 @@ fn write_container(out: &mut String, container: &ContainerRecord, ago: &dyn Fn(u
     )?;
     writeln!(out, "  image      {} ({})", container.image, container.digest)?;
     if let Some(exit) = &container.last_exit {
-        let when = container.last_exit_at.map_or_else(String::new, |at| format!(", {} ago", ago(at)));
+        let when = container
+            .last_exit_at
+            .map_or_else(String::new, |at| format!(", {} ago", ago(at)));
         writeln!(out, "  last end   {exit}{when}")?;
     }
     Ok(())
@@ -381,29 +442,61 @@ fn write_timeline(out: &mut String, steps: &[StepRecord]) -> std::fmt::Result {
     const WIDTH: u64 = 30;
     let end = |step: &StepRecord| step.started_ms + step.took_ms.unwrap_or_default();
     let total = steps.iter().map(end).max().unwrap_or_default().max(1);
-    writeln!(out, "\nBoot, {} in all", text::duration(Duration::from_millis(total)))?;
+    writeln!(
+        out,
+        "\nBoot, {} in all",
+        text::duration(Duration::from_millis(total))
+    )?;
     for step in steps {
         let from = (step.started_ms * WIDTH / total).min(WIDTH - 1);
-        let length = (step.took_ms.unwrap_or_default() * WIDTH).div_ceil(total).clamp(1, WIDTH - from);
+        let length = (step.took_ms.unwrap_or_default() * WIDTH)
+            .div_ceil(total)
+            .clamp(1, WIDTH - from);
         let (mark, fill) = match step.state {
             StepState::Done => ("ok", "█"),
             StepState::Failed => ("FAILED", "█"),
             StepState::Running => ("…", "░"),
             StepState::Skipped => ("skipped", ""),
         };
-        let bar = format!("{}{}", " ".repeat(usize::try_from(from).unwrap_or(0)), fill.repeat(usize::try_from(length).unwrap_or(0)));
-        let took = step.took_ms.map_or_else(String::new, |ms| text::duration(Duration::from_millis(ms)));
-        let retries = if step.retries > 0 { format!(" ({} retried)", step.retries) } else { String::new() };
+        let bar = format!(
+            "{}{}",
+            " ".repeat(usize::try_from(from).unwrap_or(0)),
+            fill.repeat(usize::try_from(length).unwrap_or(0))
+        );
+        let took = step
+            .took_ms
+            .map_or_else(String::new, |ms| text::duration(Duration::from_millis(ms)));
+        let retries = if step.retries > 0 {
+            format!(" ({} retried)", step.retries)
+        } else {
+            String::new()
+        };
         let width = usize::try_from(WIDTH).unwrap_or(0);
-        writeln!(out, "  {:<10} {bar:<width$} {took:>10}  {mark:<7} {}{retries}", step.step, step.detail)?;
+        writeln!(
+            out,
+            "  {:<10} {bar:<width$} {took:>10}  {mark:<7} {}{retries}",
+            step.step, step.detail
+        )?;
     }
     Ok(())
 }
 
 fn sink_text(row: &serde_json::Value) -> String {
-    let text = |key: &str| row.get(key).and_then(serde_json::Value::as_str).unwrap_or("?").to_owned();
-    let number = |key: &str| row.get(key).and_then(serde_json::Value::as_u64).unwrap_or_default();
-    let lost = match (number("lost"), row.get("lost_exact").and_then(serde_json::Value::as_bool)) {
+    let text = |key: &str| {
+        row.get(key)
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or("?")
+            .to_owned()
+    };
+    let number = |key: &str| {
+        row.get(key)
+            .and_then(serde_json::Value::as_u64)
+            .unwrap_or_default()
+    };
+    let lost = match (
+        number("lost"),
+        row.get("lost_exact").and_then(serde_json::Value::as_bool),
+    ) {
         (0, Some(true)) => "0 lost".to_owned(),
         (lost, Some(true)) => format!("{lost} lost"),
         (lost, _) => format!("at least {lost} lost"),
@@ -423,12 +516,30 @@ mod tests {
 
     fn record() -> BootRecord {
         let mut record = BootRecord::new("0.1.0", 42, 1_000);
-        record.application = Some(Application { id: "shop".into(), version: "1.2".into() });
+        record.application = Some(Application {
+            id: "shop".into(),
+            version: "1.2".into(),
+        });
         for event in [
-            Event::StepStarted { step: StepId::Image, does: "pull".into() },
-            Event::Retrying { step: StepId::Image, error: "refused".into(), failures: 1, wait: Duration::from_secs(1) },
-            Event::StepDone { step: StepId::Image, detail: "pulled".into(), took: Duration::from_millis(900) },
-            Event::StepSkipped { step: StepId::Secrets, why: "nothing to decrypt".into() },
+            Event::StepStarted {
+                step: StepId::Image,
+                does: "pull".into(),
+            },
+            Event::Retrying {
+                step: StepId::Image,
+                error: "refused".into(),
+                failures: 1,
+                wait: Duration::from_secs(1),
+            },
+            Event::StepDone {
+                step: StepId::Image,
+                detail: "pulled".into(),
+                took: Duration::from_millis(900),
+            },
+            Event::StepSkipped {
+                step: StepId::Secrets,
+                why: "nothing to decrypt".into(),
+            },
             Event::Container(ContainerSeen {
                 id: "0123456789abcdef".into(),
                 image: "registry.example.org/shop:1.2".into(),
@@ -436,7 +547,13 @@ mod tests {
                 started_at: Some(2_000),
                 adopted: false,
             }),
-            Event::ContainerEnded { exit: Exit { code: 137, out_of_memory: true, memory_limit: Some(64 << 20) } },
+            Event::ContainerEnded {
+                exit: Exit {
+                    code: 137,
+                    out_of_memory: true,
+                    memory_limit: Some(64 << 20),
+                },
+            },
             Event::Restarted { restarts: 1 },
             Event::Ready { text: "up".into() },
         ] {
@@ -460,7 +577,15 @@ mod tests {
     #[test]
     fn a_person_sees_what_matters() {
         let shown = to_text(&record(), Agent::Gone, 62_000);
-        for part in ["shop 1.2: ready for 1 min", "is not running", "0123456789ab", "1 restart", "out of memory (limit 64 MiB)", "(1 retried)", "skipped"] {
+        for part in [
+            "shop 1.2: ready for 1 min",
+            "is not running",
+            "0123456789ab",
+            "1 restart",
+            "out of memory (limit 64 MiB)",
+            "(1 retried)",
+            "skipped",
+        ] {
             assert!(shown.contains(part), "{part} is missing in\n{shown}");
         }
     }
@@ -469,7 +594,12 @@ mod tests {
     fn warnings_are_bounded_and_not_repeated() {
         let mut record = record();
         for n in 0..100 {
-            record.apply(&Event::Warning { text: format!("w{}", n / 2) }, 3_000);
+            record.apply(
+                &Event::Warning {
+                    text: format!("w{}", n / 2),
+                },
+                3_000,
+            );
         }
         assert_eq!(record.warnings.len(), MOST_WARNINGS);
         assert_eq!(record.warnings.last().map(String::as_str), Some("w49"));

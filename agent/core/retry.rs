@@ -12,13 +12,22 @@ pub struct Backoff {
 }
 
 /// The engine's socket, the metadata service: near, cheap to ask. 0.1, 0.2, 0.4 ... 2 s.
-pub const LOCAL: Backoff = Backoff { first: Duration::from_millis(100), max: Duration::from_secs(2) };
+pub const LOCAL: Backoff = Backoff {
+    first: Duration::from_millis(100),
+    max: Duration::from_secs(2),
+};
 
 /// AWS APIs under throttling: many machines boot at once, so spread out. 0.5, 1, 2 ... 20 s.
-pub const AWS: Backoff = Backoff { first: Duration::from_millis(500), max: Duration::from_secs(20) };
+pub const AWS: Backoff = Backoff {
+    first: Duration::from_millis(500),
+    max: Duration::from_secs(20),
+};
 
 /// Registries. 1, 2, 4 ... 15 s.
-pub const REGISTRY: Backoff = Backoff { first: Duration::from_secs(1), max: Duration::from_secs(15) };
+pub const REGISTRY: Backoff = Backoff {
+    first: Duration::from_secs(1),
+    max: Duration::from_secs(15),
+};
 
 impl Backoff {
     /// The wait before the next try, after `failures` failures (1 or more); `chance` is in `0.0..1.0`.

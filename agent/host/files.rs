@@ -33,7 +33,12 @@ pub fn ensure_content(path: &Path, content: &[u8]) -> Result<(), FileError> {
     name.push(".new");
     let temporary = PathBuf::from(name);
     let write = || -> io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o640).open(&temporary)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o640)
+            .open(&temporary)?;
         file.write_all(content)?;
         fs::rename(&temporary, path)
     };
@@ -57,7 +62,9 @@ pub struct Lock(#[expect(dead_code, reason = "held, not read")] Flock<File>);
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another agent is there.
-    #[error("another monopod (pid {pid}) looks after this machine and holds {path}; stop it first, or leave it to it")]
+    #[error(
+        "another monopod (pid {pid}) looks after this machine and holds {path}; stop it first, or leave it to it"
+    )]
     Held {
         /// What it wrote into the file.
         pid: String,
@@ -91,7 +98,10 @@ pub fn lock(path: &Path) -> Result<Lock, LockError> {
         Err((mut file, nix::errno::Errno::EWOULDBLOCK)) => {
             let mut pid = String::new();
             file.read_to_string(&mut pid).map_err(failed("read", path))?;
-            Err(LockError::Held { pid: pid.trim().to_owned(), path: path.to_owned() })
+            Err(LockError::Held {
+                pid: pid.trim().to_owned(),
+                path: path.to_owned(),
+            })
         }
         Err((_, errno)) => Err(LockError::File(failed("lock", path)(errno.into()))),
     }
@@ -143,7 +153,11 @@ mod tests {
         ensure_content(&path, b"one").unwrap();
         ensure_content(&path, b"two").unwrap();
         assert_eq!(read(&path).unwrap().unwrap(), b"two");
-        assert_eq!(fs::read_dir(&directory).unwrap().count(), 1, "no temporary file is left");
+        assert_eq!(
+            fs::read_dir(&directory).unwrap().count(),
+            1,
+            "no temporary file is left"
+        );
         fs::remove_dir_all(directory).unwrap();
     }
 
@@ -155,7 +169,10 @@ mod tests {
         let held = lock(&path).unwrap();
         assert!(is_locked(&path).unwrap());
         let error = lock(&path).unwrap_err();
-        assert!(error.to_string().contains(&std::process::id().to_string()), "{error}");
+        assert!(
+            error.to_string().contains(&std::process::id().to_string()),
+            "{error}"
+        );
         drop(held);
         assert!(!is_locked(&path).unwrap());
         lock(&path).unwrap();

@@ -53,7 +53,9 @@ pub enum ImdsError {
         status: StatusCode,
     },
     /// It is switched off.
-    #[error("the instance metadata service refuses this machine ({url} answered 403): enable it with `aws ec2 modify-instance-metadata-options --http-endpoint enabled`")]
+    #[error(
+        "the instance metadata service refuses this machine ({url} answered 403): enable it with `aws ec2 modify-instance-metadata-options --http-endpoint enabled`"
+    )]
     SwitchedOff {
         /// What was asked.
         url: String,
@@ -129,8 +131,14 @@ struct Document {
 impl Imds {
     /// For an endpoint, or the usual one.
     pub fn new(endpoint: Option<&str>) -> Result<Self, ImdsError> {
-        let endpoint = endpoint.unwrap_or(DEFAULT_ENDPOINT).trim_end_matches('/').to_owned();
-        let refused = |what: String| ImdsError::Endpoint { endpoint: endpoint.clone(), what };
+        let endpoint = endpoint
+            .unwrap_or(DEFAULT_ENDPOINT)
+            .trim_end_matches('/')
+            .to_owned();
+        let refused = |what: String| ImdsError::Endpoint {
+            endpoint: endpoint.clone(),
+            what,
+        };
         let url = reqwest::Url::parse(&endpoint).map_err(|error| refused(error.to_string()))?;
         if url.scheme() != "http" {
             return Err(refused("it is not a http:// address".to_owned()));
@@ -152,17 +160,25 @@ impl Imds {
         let token = self.token().await?;
         let path = "/latest/dynamic/instance-identity/document";
         let body = self.required(&token, path).await?;
-        let malformed = |what: String| ImdsError::Malformed { url: format!("{}{path}", self.endpoint), what };
-        let document: Document = serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
+        let malformed = |what: String| ImdsError::Malformed {
+            url: format!("{}{path}", self.endpoint),
+            what,
+        };
+        let document: Document =
+            serde_json::from_slice(&body).map_err(|error| malformed(error.to_string()))?;
         let public_ipv4 = match self.get(&token, "/latest/meta-data/public-ipv4").await? {
             None => None,
-            Some(body) => std::str::from_utf8(&body).ok().and_then(|text| text.trim().parse().ok()),
+            Some(body) => std::str::from_utf8(&body)
+                .ok()
+                .and_then(|text| text.trim().parse().ok()),
         };
         let user_data = self.get(&token, "/latest/user-data").await?;
         let pending_time = match document.pending_time.as_deref() {
             None => None,
             Some(time) => Some(
-                text::parse_timestamp_millis(time).ok_or_else(|| malformed(format!("pendingTime is {time:?}")))? / 1000,
+                text::parse_timestamp_millis(time)
+                    .ok_or_else(|| malformed(format!("pendingTime is {time:?}")))?
+                    / 1000,
             ),
         };
         let facts = InstanceFacts {
@@ -181,14 +197,23 @@ impl Imds {
 
     async fn token(&self) -> Result<String, ImdsError> {
         let url = format!("{}/latest/api/token", self.endpoint);
-        let request = self.client.request(Method::PUT, &url).header("x-aws-ec2-metadata-token-ttl-seconds", TOKEN_TTL);
+        let request = self
+            .client
+            .request(Method::PUT, &url)
+            .header("x-aws-ec2-metadata-token-ttl-seconds", TOKEN_TTL);
         let response = request.send().await.map_err(|source| unreachable(&url, source))?;
         let status = response.status();
         match status {
             StatusCode::OK => {
-                let token = response.text().await.map_err(|source| unreachable(&url, source))?;
+                let token = response
+                    .text()
+                    .await
+                    .map_err(|source| unreachable(&url, source))?;
                 if token.is_empty() || token.contains(|c: char| !c.is_ascii_graphic()) {
-                    return Err(ImdsError::Malformed { url, what: "the token is not one".to_owned() });
+                    return Err(ImdsError::Malformed {
+                        url,
+                        what: "the token is not one".to_owned(),
+                    });
                 }
                 Ok(token)
             }
@@ -202,7 +227,10 @@ impl Imds {
 
     async fn required(&self, token: &str, path: &str) -> Result<Vec<u8>, ImdsError> {
         // Every instance has it, so one without is not ready yet.
-        let missing = || ImdsError::Busy { url: format!("{}{path}", self.endpoint), status: StatusCode::NOT_FOUND };
+        let missing = || ImdsError::Busy {
+            url: format!("{}{path}", self.endpoint),
+            status: StatusCode::NOT_FOUND,
+        };
         self.get(token, path).await?.ok_or_else(missing)
     }
 
@@ -214,12 +242,17 @@ impl Imds {
         match response.status() {
             StatusCode::OK => {
                 let mut body = Vec::new();
-                while let Some(chunk) =
-                    response.chunk().await.map_err(|source| unreachable(&url, source))?
+                while let Some(chunk) = response
+                    .chunk()
+                    .await
+                    .map_err(|source| unreachable(&url, source))?
                 {
                     body.extend_from_slice(&chunk);
                     if body.len() > LARGEST_ANSWER {
-                        return Err(ImdsError::Malformed { url, what: format!("it is over {LARGEST_ANSWER} bytes") });
+                        return Err(ImdsError::Malformed {
+                            url,
+                            what: format!("it is over {LARGEST_ANSWER} bytes"),
+                        });
                     }
                 }
                 Ok(Some(body))
@@ -232,13 +265,23 @@ impl Imds {
 
 /// The crate's own text would repeat the address.
 fn unreachable(url: &str, source: reqwest::Error) -> ImdsError {
-    ImdsError::Unreachable { url: url.to_owned(), source: source.without_url() }
+    ImdsError::Unreachable {
+        url: url.to_owned(),
+        source: source.without_url(),
+    }
 }
 
 fn unexpected(url: String, status: StatusCode) -> ImdsError {
     let transient = status.is_server_error()
-        || matches!(status, StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT);
-    if transient { ImdsError::Busy { url, status } } else { ImdsError::Missing { url, status } }
+        || matches!(
+            status,
+            StatusCode::UNAUTHORIZED | StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT
+        );
+    if transient {
+        ImdsError::Busy { url, status }
+    } else {
+        ImdsError::Missing { url, status }
+    }
 }
 
 #[cfg(test)]
@@ -256,7 +299,11 @@ mod tests {
             (400, Class::Permanent),
             (301, Class::Permanent),
         ] {
-            assert_eq!(unexpected(url(), StatusCode::from_u16(status).unwrap()).class(), class, "{status}");
+            assert_eq!(
+                unexpected(url(), StatusCode::from_u16(status).unwrap()).class(),
+                class,
+                "{status}"
+            );
         }
     }
 

@@ -85,7 +85,10 @@ impl Kms {
             .timeout_config(timeouts)
             .load()
             .await;
-        Self { client: Client::new(&config), region: region.to_owned() }
+        Self {
+            client: Client::new(&config),
+            region: region.to_owned(),
+        }
     }
 
     /// One call.
@@ -95,9 +98,13 @@ impl Kms {
             Ok(output) => output,
             Err(error) => return Err(self.classify(error)),
         };
-        let plaintext = output.plaintext.ok_or(KmsError::Unusable("is missing from the answer"))?;
+        let plaintext = output
+            .plaintext
+            .ok_or(KmsError::Unusable("is missing from the answer"))?;
         let text = String::from_utf8(plaintext.into_inner()).map_err(|error| {
-            drop(Secret::new(String::from_utf8_lossy(error.as_bytes()).into_owned()));
+            drop(Secret::new(
+                String::from_utf8_lossy(error.as_bytes()).into_owned(),
+            ));
             KmsError::Unusable("is not UTF-8")
         })?;
         if text.contains('\0') {
@@ -116,12 +123,23 @@ impl Kms {
                 let code = error.code().unwrap_or("no error code").to_owned();
                 let message = error.message().unwrap_or("no message").to_owned();
                 if is_busy(&code, status) {
-                    KmsError::Busy { region, code, message }
+                    KmsError::Busy {
+                        region,
+                        code,
+                        message,
+                    }
                 } else {
-                    KmsError::Refused { region, code, message }
+                    KmsError::Refused {
+                        region,
+                        code,
+                        message,
+                    }
                 }
             }
-            other => KmsError::Unreachable { region, source: other.into() },
+            other => KmsError::Unreachable {
+                region,
+                source: other.into(),
+            },
         }
     }
 }
@@ -164,7 +182,9 @@ fn advice(code: &str) -> &'static str {
         "InvalidCiphertextException" => {
             "; encrypt the value again, in this region and account, and put it in whole"
         }
-        "IncorrectKeyException" | "NotFoundException" => "; it was encrypted with a key of another region or account",
+        "IncorrectKeyException" | "NotFoundException" => {
+            "; it was encrypted with a key of another region or account"
+        }
         "DisabledException" | "KMSInvalidStateException" | "KmsInvalidStateException" => "; enable the key",
         _ => "",
     }
@@ -178,7 +198,12 @@ mod tests {
     fn throttling_is_tried_again_and_a_refusal_is_not() {
         assert!(is_busy("ThrottlingException", 400));
         assert!(is_busy("anything", 503));
-        for code in ["AccessDeniedException", "InvalidCiphertextException", "DisabledException", "NotFoundException"] {
+        for code in [
+            "AccessDeniedException",
+            "InvalidCiphertextException",
+            "DisabledException",
+            "NotFoundException",
+        ] {
             assert!(!is_busy(code, 400), "{code}");
             assert!(!advice(code).is_empty(), "{code} says what to do");
         }
@@ -192,6 +217,10 @@ mod tests {
             message: "not authorized".into(),
         };
         assert_eq!(error.class(), Class::Permanent);
-        assert!(error.to_string().ends_with("grant the instance profile's role kms:Decrypt on the key"));
+        assert!(
+            error
+                .to_string()
+                .ends_with("grant the instance profile's role kms:Decrypt on the key")
+        );
     }
 }

@@ -10,7 +10,9 @@ pub fn forbid_core_dumps() -> Result<(), nix::errno::Errno> {
 /// When the machine booted, in milliseconds since the epoch, to the second or two. 0 if the kernel does not say.
 pub fn machine_start(now: u64) -> u64 {
     let uptime = nix::sys::sysinfo::sysinfo().map(|info| info.uptime()).ok();
-    uptime.and_then(|uptime| u64::try_from(uptime.as_millis()).ok()).map_or(0, |uptime| now.saturating_sub(uptime))
+    uptime
+        .and_then(|uptime| u64::try_from(uptime.as_millis()).ok())
+        .map_or(0, |uptime| now.saturating_sub(uptime))
 }
 
 /// The machine's memory in bytes, as the kernel says it to us and to the engine. It never fails on a kernel that

@@ -42,7 +42,10 @@ impl Probe {
             .pool_max_idle_per_host(0)
             .timeout(timeout)
             .build()?;
-        Ok(Self { client, url: format!("http://127.0.0.1:{port}{path}") })
+        Ok(Self {
+            client,
+            url: format!("http://127.0.0.1:{port}{path}"),
+        })
     }
 
     /// What is asked.

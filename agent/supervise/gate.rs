@@ -101,7 +101,9 @@ async fn deadline(context: &Context, charge: &Charge, begun: Instant) -> Instant
         _ => Duration::ZERO,
     };
     let latest = at(charge.budget_end);
-    at(charge.gate_deadline).max((begun + own).min(latest)).max(begun + PROBE_TIMEOUT)
+    at(charge.gate_deadline)
+        .max((begun + own).min(latest))
+        .max(begun + PROBE_TIMEOUT)
 }
 
 /// One look: the image's own check first, then ours.
@@ -126,7 +128,9 @@ async fn ask(context: &Context, charge: &Charge, probe: Option<&Probe>) -> Resul
     };
     match probe {
         // A process that dies at once runs for a moment too.
-        None if status.health.is_none() && runs_for(&status) < SETTLED => Err("it has just been started".to_owned()),
+        None if status.health.is_none() && runs_for(&status) < SETTLED => {
+            Err("it has just been started".to_owned())
+        }
         None => Ok(format!("it runs{image_says}")),
         Some(probe) => match probe.ask().await {
             Answer::Healthy => Ok(format!("{} answers 200{image_says}", probe.url())),
@@ -136,7 +140,11 @@ async fn ask(context: &Context, charge: &Charge, probe: Option<&Probe>) -> Resul
 }
 
 fn runs_for(status: &docker::ContainerStatus) -> Duration {
-    Duration::from_millis(status.started_at.map_or(0, |at| clock::now_millis().saturating_sub(at)))
+    Duration::from_millis(
+        status
+            .started_at
+            .map_or(0, |at| clock::now_millis().saturating_sub(at)),
+    )
 }
 
 fn describe(status: &docker::ContainerStatus) -> String {
@@ -164,7 +172,11 @@ pub(super) async fn reason(context: &Context, charge: &Charge, verdict: &Verdict
     let what = match verdict {
         Verdict::Passed(detail) => detail.clone(),
         Verdict::TimeUp { waited, last } => {
-            format!("{} did not become healthy within {}: {last}", charge.application, text::duration(*waited))
+            format!(
+                "{} did not become healthy within {}: {last}",
+                charge.application,
+                text::duration(*waited)
+            )
         }
         Verdict::Ended(state) => format!(
             "{} did not become healthy: the container {state}",

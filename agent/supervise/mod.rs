@@ -23,8 +23,8 @@ use std::time::Duration;
 
 use futures_util::future::{LocalBoxFuture, OptionFuture};
 use monopod_core::event::Event;
-use monopod_core::plan::reconcile::Phase;
 use monopod_core::plan::StepId;
+use monopod_core::plan::reconcile::Phase;
 use monopod_core::supervise::restart::Budget;
 use monopod_core::supervise::{Action, Cause, Input, State, Supervisor};
 use monopod_core::text;
@@ -118,7 +118,13 @@ struct Supervision<'a> {
 impl<'a> Supervision<'a> {
     fn new(context: &'a Context, charge: &'a Charge) -> Self {
         let machine = Supervisor::new(charge.restart, Budget::default());
-        Self { context, charge, machine, clock: Monotonic::start(), gate_begun: Instant::now() }
+        Self {
+            context,
+            charge,
+            machine,
+            clock: Monotonic::start(),
+            gate_begun: Instant::now(),
+        }
     }
 
     fn begin(&mut self, begin: Begin) -> Option<LocalBoxFuture<'a, Doing>> {
@@ -146,13 +152,17 @@ impl<'a> Supervision<'a> {
             Doing::Watched(Seen::Vanished) | Doing::Started(Start::Vanished) => return None,
             Doing::Started(Start::Done) => Input::Started,
             Doing::Started(Start::Refused(error)) => {
-                reporter.tell(Event::Warning { text: format!("the container could not be started: {error}") });
+                reporter.tell(Event::Warning {
+                    text: format!("the container could not be started: {error}"),
+                });
                 Input::StartFailed { error }
             }
             Doing::WaitedOut => Input::BackoffOver,
         };
         if input == Input::Started && self.machine.restarts() > 0 {
-            reporter.tell(Event::Restarted { restarts: self.machine.restarts() });
+            reporter.tell(Event::Restarted {
+                restarts: self.machine.restarts(),
+            });
         }
         let restart = self.machine.restarts() + 1;
         match self.machine.on(input, self.clock.now(), clock::chance()) {
@@ -191,12 +201,18 @@ impl<'a> Supervision<'a> {
     fn open_gate(&mut self) -> Option<LocalBoxFuture<'a, Verdict>> {
         let reporter = &self.context.reporter;
         if self.charge.gate_passed {
-            reporter.tell(Event::StepSkipped { step: StepId::Health, why: "passed earlier in this boot".to_owned() });
+            reporter.tell(Event::StepSkipped {
+                step: StepId::Health,
+                why: "passed earlier in this boot".to_owned(),
+            });
             self.ready();
             return None;
         }
         self.gate_begun = Instant::now();
-        reporter.tell(Event::StepStarted { step: StepId::Health, does: format!("wait until {}", self.charge.gate) });
+        reporter.tell(Event::StepStarted {
+            step: StepId::Health,
+            does: format!("wait until {}", self.charge.gate),
+        });
         Some(Box::pin(gate::run(self.context, self.charge)))
     }
 
@@ -205,26 +221,39 @@ impl<'a> Supervision<'a> {
         let reporter = &self.context.reporter;
         match verdict {
             Verdict::Passed(detail) => {
-                reporter.tell(Event::StepDone { step: StepId::Health, detail, took });
+                reporter.tell(Event::StepDone {
+                    step: StepId::Health,
+                    detail,
+                    took,
+                });
                 hint::save_gate_passed(self.context, self.charge);
                 self.ready();
             }
             Verdict::Ended(state) if self.is_batch_done() => {
                 // A job that was done before anybody asked for its health is a job done.
                 let detail = format!("nothing to wait for, the container {state}");
-                reporter.tell(Event::StepDone { step: StepId::Health, detail, took });
+                reporter.tell(Event::StepDone {
+                    step: StepId::Health,
+                    detail,
+                    took,
+                });
                 self.ready();
             }
             Verdict::Ended(_) | Verdict::TimeUp { .. } => {
                 let reason = gate::reason(self.context, self.charge, &verdict, self.machine.state()).await;
-                reporter.tell(Event::StepFailed { step: StepId::Health, error: reason.clone(), took });
+                reporter.tell(Event::StepFailed {
+                    step: StepId::Health,
+                    error: reason.clone(),
+                    took,
+                });
                 reporter.tell(Event::Degraded { reason });
             }
         }
     }
 
     fn is_batch_done(&self) -> bool {
-        !self.charge.gate.is_http() && matches!(self.machine.state(), State::Completed { exit } if exit.code == 0)
+        !self.charge.gate.is_http()
+            && matches!(self.machine.state(), State::Completed { exit } if exit.code == 0)
     }
 
     fn ready(&self) {
@@ -237,7 +266,11 @@ impl<'a> Supervision<'a> {
         );
         reporter.tell(Event::Ready { text });
         let detail = "systemd was told".to_owned();
-        reporter.tell(Event::StepDone { step: StepId::Ready, detail, took: Duration::ZERO });
+        reporter.tell(Event::StepDone {
+            step: StepId::Ready,
+            detail,
+            took: Duration::ZERO,
+        });
         // A job that has ended keeps its outcome in the record: told again after READY.
         if let State::Completed { exit } = self.machine.state() {
             reporter.tell(Event::Completed { exit: exit.clone() });

@@ -55,14 +55,18 @@ pub(super) async fn until_ended(context: &Context, id: &str) -> Seen {
             None => return Seen::Vanished,
             Some(status) if !has_ended(status.phase) => {
                 if status.phase == Phase::Paused && !std::mem::replace(&mut paused, true) {
-                    let text = "the container was paused by somebody else; `docker unpause` lets it go on".to_owned();
+                    let text = "the container was paused by somebody else; `docker unpause` lets it go on"
+                        .to_owned();
                     context.reporter.tell(Event::Warning { text });
                 }
                 paused &= status.phase == Phase::Paused;
             }
             Some(status) => {
                 let by_engine = was_away || (status.exit.code == 0 && is_leaving(&context.engine).await);
-                return Seen::Ended { exit: status.exit, cause: cause(by_engine) };
+                return Seen::Ended {
+                    exit: status.exit,
+                    cause: cause(by_engine),
+                };
             }
         }
     }
@@ -99,7 +103,11 @@ pub(super) async fn start(context: &Context, id: &str) -> Start {
             Err(error) => {
                 // A refusal of 404 may be about the container's command as well as about the container.
                 let gone = matches!(context.engine.status(id).await, Ok(None));
-                return if gone { Start::Vanished } else { Start::Refused(chain(&error)) };
+                return if gone {
+                    Start::Vanished
+                } else {
+                    Start::Refused(chain(&error))
+                };
             }
         }
     }
@@ -140,7 +148,9 @@ impl Outage {
 
     /// Whether there was one.
     async fn ends(&mut self, context: &Context) -> bool {
-        let Some(since) = self.since.take() else { return false };
+        let Some(since) = self.since.take() else {
+            return false;
+        };
         let away = since.elapsed();
         context.reporter.tell(Event::EngineBack { away });
         if std::mem::take(&mut self.died) {

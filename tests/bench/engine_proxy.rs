@@ -19,16 +19,19 @@ pub(crate) struct Seen {
     pub(crate) cpu_at_create: Option<Duration>,
 }
 
+/// What was seen, of which process, and the bell that rings for it.
+type Shared = Arc<(Mutex<(Seen, Option<u32>)>, Condvar)>;
+
 pub(crate) struct EngineProxy {
     path: PathBuf,
-    shared: Arc<(Mutex<(Seen, Option<u32>)>, Condvar)>,
+    shared: Shared,
 }
 
 impl EngineProxy {
     pub(crate) fn new(path: PathBuf, engine: &Path) -> Self {
         drop(std::fs::remove_file(&path));
         let listener = UnixListener::bind(&path).expect("bench: a socket for the proxy");
-        let shared: Arc<(Mutex<(Seen, Option<u32>)>, Condvar)> = Arc::default();
+        let shared: Shared = Arc::default();
         let (engine, state) = (engine.to_owned(), Arc::clone(&shared));
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
@@ -61,13 +64,19 @@ impl EngineProxy {
         let (guard, timeout) = condition
             .wait_timeout_while(guard, Duration::from_secs(60), |state| state.0.create.is_none())
             .expect("bench");
-        assert!(!timeout.timed_out(), "bench: the agent never asked to create a container");
+        assert!(
+            !timeout.timed_out(),
+            "bench: the agent never asked to create a container"
+        );
         guard.0
     }
 }
 
-fn forward(client: UnixStream, server: UnixStream, state: &Arc<(Mutex<(Seen, Option<u32>)>, Condvar)>) {
-    let (mut from_client, mut to_server) = (client.try_clone().expect("bench"), server.try_clone().expect("bench"));
+fn forward(client: UnixStream, server: UnixStream, state: &Shared) {
+    let (mut from_client, mut to_server) = (
+        client.try_clone().expect("bench"),
+        server.try_clone().expect("bench"),
+    );
     let state = Arc::clone(state);
     thread::spawn(move || {
         let mut buffer = vec![0u8; 64 * 1024];

@@ -24,9 +24,17 @@ pub(crate) fn run(machine: &Machine, binary: &Path, figures: &mut Figures) {
     machine.notify().wait_for("READY=1", Duration::from_secs(60));
     // Idle is what is left when the boot is over: the figure is of a state, so it is looked at after a while.
     pause(Duration::from_secs(15));
-    let rollup = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", agent.pid())).expect("bench: its memory");
+    let rollup =
+        std::fs::read_to_string(format!("/proc/{}/smaps_rollup", agent.pid())).expect("bench: its memory");
     let megabytes = |name: &str| {
-        let kilobytes = rollup.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB")?.trim().parse::<f64>().ok());
+        let kilobytes = rollup.lines().find_map(|line| {
+            line.strip_prefix(name)?
+                .trim()
+                .strip_suffix(" kB")?
+                .trim()
+                .parse::<f64>()
+                .ok()
+        });
         kilobytes.unwrap_or(f64::NAN) / 1024.0
     };
     figures.tell("idle_rss_mb", megabytes("Rss:"), "MiB");

@@ -60,6 +60,8 @@ fn main() {
 }
 
 fn binary(root: &Path) -> PathBuf {
-    let path = std::env::var_os("MONOPOD_BIN").map_or_else(|| root.join("target/release/monopod"), PathBuf::from);
-    path.canonicalize().unwrap_or_else(|error| panic!("bench: {}: {error}; run `make release`", path.display()))
+    let path =
+        std::env::var_os("MONOPOD_BIN").map_or_else(|| root.join("target/release/monopod"), PathBuf::from);
+    path.canonicalize()
+        .unwrap_or_else(|error| panic!("bench: {}: {error}; run `make release`", path.display()))
 }

@@ -20,16 +20,18 @@ use crate::stats::{described, median};
 const NAME: &str = "taupageapp";
 
 pub(crate) fn run(machine: &Machine, binary: &Path, figures: &mut Figures) {
-    let pairs: usize = std::env::var("MONOPOD_BENCH_PAIRS").ok().and_then(|text| text.parse().ok()).unwrap_or(200);
+    let pairs: usize = std::env::var("MONOPOD_BENCH_PAIRS")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(200);
     let files = Files::new(machine);
     let started = start_events(machine);
     let proxy = EngineProxy::new(machine.dirs().base.join("proxy.sock"), &machine.dirs().docker);
 
     // Once, so that the image is here; its settings are those of the other two.
-    let agent = by_agent(machine, binary, &files, &proxy, &started);
+    by_agent(machine, binary, &files, &proxy, &started);
     let container = machine.inspect(NAME).expect("bench: the container");
     machine.docker_ok(&["rm", "-f", NAME]);
-    drop(agent);
 
     let (mut to_api, mut to_cli, mut call, mut cpu, mut own) = (vec![], vec![], vec![], vec![], vec![]);
     for pair in 0..pairs {
@@ -58,11 +60,20 @@ pub(crate) fn run(machine: &Machine, binary: &Path, figures: &mut Figures) {
     figures.tell("start_vs_cli", median(&to_cli), "ratio");
     Figures::note(&described(&to_cli));
     figures.tell("start_first_call_ms", median(&call), "ms");
-    Figures::note(&format!("from exec to the first call of the engine: {}", described(&call)));
+    Figures::note(&format!(
+        "from exec to the first call of the engine: {}",
+        described(&call)
+    ));
     figures.tell("start_own_ms", median(&cpu), "ms");
-    Figures::note(&format!("processor time up to the create call: {}", described(&cpu)));
+    Figures::note(&format!(
+        "processor time up to the create call: {}",
+        described(&cpu)
+    ));
     figures.tell("start_until_create_ms", median(&own), "ms");
-    Figures::note(&format!("wall time up to the create call, the engine's answers included: {}", described(&own)));
+    Figures::note(&format!(
+        "wall time up to the create call, the engine's answers included: {}",
+        described(&own)
+    ));
 }
 
 struct Files {
@@ -74,7 +85,11 @@ impl Files {
     fn new(machine: &Machine) -> Self {
         let base = &machine.dirs().base;
         let image = machine.registry().image("sleeper");
-        let pinned = format!("{}@{}", image.rsplit_once(':').expect("a tag").0, machine.registry().digest("sleeper"));
+        let pinned = format!(
+            "{}@{}",
+            image.rsplit_once(':').expect("a tag").0,
+            machine.registry().digest("sleeper")
+        );
         let (facts, user_data) = (base.join("facts.yaml"), base.join("user-data.yaml"));
         std::fs::write(
             &facts,
@@ -86,7 +101,10 @@ impl Files {
             machine.registry().dockercfg()
         );
         std::fs::write(&user_data, text).expect("bench: a file");
-        Self { facts: facts.display().to_string(), user_data: user_data.display().to_string() }
+        Self {
+            facts: facts.display().to_string(),
+            user_data: user_data.display().to_string(),
+        }
     }
 }
 
@@ -97,10 +115,24 @@ struct Run {
     cpu: f64,
 }
 
-fn by_agent(machine: &Machine, binary: &Path, files: &Files, proxy: &EngineProxy, started: &Receiver<Duration>) -> Run {
+fn by_agent(
+    machine: &Machine,
+    binary: &Path,
+    files: &Files,
+    proxy: &EngineProxy,
+    started: &Receiver<Duration>,
+) -> Run {
     drop(std::fs::remove_dir_all(&machine.dirs().runtime));
     proxy.reset();
-    let args = ["run", "--facts", &files.facts, "--user-data", &files.user_data, "--syslog-socket", "none"];
+    let args = [
+        "run",
+        "--facts",
+        &files.facts,
+        "--user-data",
+        &files.user_data,
+        "--syslog-socket",
+        "none",
+    ];
     let mut command = machine.monopod(binary, &args);
     command.env("DOCKER_HOST", format!("unix://{}", proxy.path().display()));
     let (began, instant) = (now(), Instant::now());
@@ -135,12 +167,23 @@ fn by_api(machine: &Machine, like: &Value, started: &Receiver<Duration>) -> f64 
 fn by_cli(machine: &Machine, like: &Value, started: &Receiver<Duration>) -> f64 {
     let host = &like["HostConfig"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let mut args = vec!["run".to_owned(), "-d".into(), format!("--name={NAME}"), format!("--user={}", text(&like["Config"]["User"]))];
-    args.extend(["--cap-drop=ALL".to_owned(), "--security-opt=no-new-privileges".into()]);
+    let mut args = vec![
+        "run".to_owned(),
+        "-d".into(),
+        format!("--name={NAME}"),
+        format!("--user={}", text(&like["Config"]["User"])),
+    ];
+    args.extend([
+        "--cap-drop=ALL".to_owned(),
+        "--security-opt=no-new-privileges".into(),
+    ]);
     args.push(format!("--pids-limit={}", host["PidsLimit"]));
     args.push(format!("--memory={}", host["Memory"]));
     args.push(format!("--memory-swap={}", host["MemorySwap"]));
-    for (key, value) in host["LogConfig"]["Config"].as_object().expect("bench: log options") {
+    for (key, value) in host["LogConfig"]["Config"]
+        .as_object()
+        .expect("bench: log options")
+    {
         args.push(format!("--log-opt={key}={}", text(value)));
     }
     for pair in like["Config"]["Env"].as_array().expect("bench: variables") {
@@ -154,12 +197,16 @@ fn by_cli(machine: &Machine, like: &Value, started: &Receiver<Duration>) -> f64 
 }
 
 fn now() -> Duration {
-    SystemTime::now().duration_since(UNIX_EPOCH).expect("bench: after 1970")
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .expect("bench: after 1970")
 }
 
 fn until_started(started: &Receiver<Duration>, began: Duration) -> f64 {
     loop {
-        let at = started.recv_timeout(Duration::from_secs(60)).expect("bench: a start event");
+        let at = started
+            .recv_timeout(Duration::from_secs(60))
+            .expect("bench: a start event");
         if at > began {
             return (at - began).as_secs_f64() * 1e3;
         }
@@ -170,15 +217,21 @@ fn until_started(started: &Receiver<Duration>, began: Duration) -> f64 {
 fn start_events(machine: &Machine) -> Receiver<Duration> {
     let mut stream = UnixStream::connect(&machine.dirs().docker).expect("bench: the engine listens");
     let filter = "%7B%22event%22%3A%5B%22start%22%5D%7D";
-    write!(stream, "GET /events?filters={filter} HTTP/1.1\r\nHost: engine\r\n\r\n").expect("bench: a request");
+    write!(
+        stream,
+        "GET /events?filters={filter} HTTP/1.1\r\nHost: engine\r\n\r\n"
+    )
+    .expect("bench: a request");
     let (send, receive) = channel();
     thread::spawn(move || {
         for line in BufReader::new(stream).lines().map_while(Result::ok) {
-            let Ok(event) = serde_json::from_str::<Value>(&line) else { continue };
-            if let Some(nanos) = event["timeNano"].as_u64() {
-                if send.send(Duration::from_nanos(nanos)).is_err() {
-                    return;
-                }
+            let Ok(event) = serde_json::from_str::<Value>(&line) else {
+                continue;
+            };
+            if let Some(nanos) = event["timeNano"].as_u64()
+                && send.send(Duration::from_nanos(nanos)).is_err()
+            {
+                return;
             }
         }
     });

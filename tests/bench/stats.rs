@@ -5,7 +5,12 @@ pub(crate) fn quantile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let last = sorted.len().saturating_sub(1);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "an index")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "an index"
+    )]
     let at = (share * last as f64).round() as usize;
     sorted.get(at).copied().unwrap_or(f64::NAN)
 }
@@ -18,7 +23,10 @@ pub(crate) fn median(values: &[f64]) -> f64 {
 pub(crate) fn median_interval(values: &[f64]) -> (f64, f64) {
     #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
     let spread = 0.98 / (values.len().max(1) as f64).sqrt();
-    (quantile(values, (0.5 - spread).max(0.0)), quantile(values, (0.5 + spread).min(1.0)))
+    (
+        quantile(values, (0.5 - spread).max(0.0)),
+        quantile(values, (0.5 + spread).min(1.0)),
+    )
 }
 
 /// `1.031 (95 %: 1.020 to 1.044, middle half 0.99 to 1.08, 200 pairs)`.

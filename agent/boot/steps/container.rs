@@ -46,23 +46,49 @@ pub(in crate::boot) async fn run(
         match &reconciliation.then {
             Then::Adopt { id, digest } => {
                 follow(context, id, &image, digest, true, deadline).await?;
-                let made = Made { id: id.clone(), digest: digest.clone(), spec: spec(digest), begin: Begin::Running };
+                let made = Made {
+                    id: id.clone(),
+                    digest: digest.clone(),
+                    spec: spec(digest),
+                    begin: Begin::Running,
+                };
                 Ok((made, format!("{} runs already", text::short_id(id))))
             }
             Then::Resume { id, digest } => {
                 // One that ran and ended in this boot is the restart policy's; one from before is simply started.
                 let ended = follow(context, id, &image, digest, true, deadline).await?;
-                let in_this_boot = ended.started_at.is_some_and(|at| at > limits::machine_start(clock::now_millis()));
-                let begin = if in_this_boot { Begin::Ended } else { start(context, id).await? };
+                let in_this_boot = ended
+                    .started_at
+                    .is_some_and(|at| at > limits::machine_start(clock::now_millis()));
+                let begin = if in_this_boot {
+                    Begin::Ended
+                } else {
+                    start(context, id).await?
+                };
                 let detail = match &begin {
                     Begin::Running => format!("{} started again", text::short_id(id)),
-                    Begin::Ended => format!("{} ended with {} earlier in this boot", text::short_id(id), ended.exit),
+                    Begin::Ended => format!(
+                        "{} ended with {} earlier in this boot",
+                        text::short_id(id),
+                        ended.exit
+                    ),
                     Begin::NotStarted { .. } => format!("{} could not be started yet", text::short_id(id)),
                 };
-                Ok((Made { id: id.clone(), digest: digest.clone(), spec: spec(digest), begin }, detail))
+                Ok((
+                    Made {
+                        id: id.clone(),
+                        digest: digest.clone(),
+                        spec: spec(digest),
+                        begin,
+                    },
+                    detail,
+                ))
             }
             Then::Create => {
-                let (decrypted, pinned) = (decrypted.unwrap_or_default(), pinned.ok_or(BootError::NothingToRun)?);
+                let (decrypted, pinned) = (
+                    decrypted.unwrap_or_default(),
+                    pinned.ok_or(BootError::NothingToRun)?,
+                );
                 let spec = spec(&pinned.digest);
                 let id = create(context, plan, &decrypted, &pinned, &spec, deadline).await?;
                 let begin = start(context, &id).await?;
@@ -70,9 +96,19 @@ pub(in crate::boot) async fn run(
                 let detail = match &begin {
                     Begin::Running => format!("{} runs", text::short_id(&id)),
                     Begin::Ended => format!("{} ended", text::short_id(&id)),
-                    Begin::NotStarted { .. } => format!("{} made, its start will be tried again", text::short_id(&id)),
+                    Begin::NotStarted { .. } => {
+                        format!("{} made, its start will be tried again", text::short_id(&id))
+                    }
                 };
-                Ok((Made { id, digest: pinned.digest, spec, begin }, detail))
+                Ok((
+                    Made {
+                        id,
+                        digest: pinned.digest,
+                        spec,
+                        begin,
+                    },
+                    detail,
+                ))
             }
         }
     })
@@ -89,8 +125,22 @@ pub(in crate::boot) async fn take_over(
     let does = Step::EnsureContainer(reconciliation.then.clone()).to_string();
     timed(context, StepId::Container, does, async {
         ensure_removed(context, &reconciliation.remove, deadline).await?;
-        follow(context, &charge.container_id, &charge.image, &charge.digest, true, deadline).await?;
-        Ok(((), format!("{} taken over from an earlier start of the agent", text::short_id(&charge.container_id))))
+        follow(
+            context,
+            &charge.container_id,
+            &charge.image,
+            &charge.digest,
+            true,
+            deadline,
+        )
+        .await?;
+        Ok((
+            (),
+            format!(
+                "{} taken over from an earlier start of the agent",
+                text::short_id(&charge.container_id)
+            ),
+        ))
     })
     .await
 }
@@ -99,16 +149,25 @@ pub(in crate::boot) async fn take_over(
 async fn ensure_removed(context: &Context, removals: &[Removal], deadline: Instant) -> Result<(), BootError> {
     for Removal { id, reason } in removals {
         let text = format!("removing the container {}: {reason}", text::short_id(id));
-        context.reporter.tell(Event::StepProgress { step: StepId::Container, text });
+        context.reporter.tell(Event::StepProgress {
+            step: StepId::Container,
+            text,
+        });
         if *reason != RemovalReason::HalfMade {
             let log_path = persistently(context, deadline, async || context.engine.status(id).await)
                 .await?
                 .and_then(|status| status.log_path);
             context.ensure_followed(id, log_path.as_deref()).await;
-            persistently(context, deadline, async || context.engine.ensure_stopped(id).await).await?;
+            persistently(context, deadline, async || {
+                context.engine.ensure_stopped(id).await
+            })
+            .await?;
             context.ensure_drained(id, DRAIN).await;
         }
-        persistently(context, deadline, async || context.engine.ensure_removed(id).await).await?;
+        persistently(context, deadline, async || {
+            context.engine.ensure_removed(id).await
+        })
+        .await?;
     }
     Ok(())
 }
@@ -119,7 +178,15 @@ async fn persistently<T>(
     deadline: Instant,
     operation: impl AsyncFnMut() -> Result<T, EngineError>,
 ) -> Result<T, BootError> {
-    until_it_works(context, StepId::Container, retry::LOCAL, Some(deadline), operation).await.map_err(|gave_up| {
+    until_it_works(
+        context,
+        StepId::Container,
+        retry::LOCAL,
+        Some(deadline),
+        operation,
+    )
+    .await
+    .map_err(|gave_up| {
         gave_up.into_boot_error(StepId::Container, |error| match error {
             EngineError::Changed { .. } => BootError::StartOver(error),
             error => BootError::Engine(error),
@@ -138,17 +205,26 @@ async fn create(
     let labels = Labels {
         spec: spec.clone(),
         digest: pinned.digest.clone(),
-        secrets: plan.container.secrets().map(|(name, _)| name.to_owned()).collect(),
+        secrets: plan
+            .container
+            .secrets()
+            .map(|(name, _)| name.to_owned())
+            .collect(),
         application_id: plan.application.id.clone(),
         application_version: plan.application.version.clone(),
     };
     let value = |source: &EnvValue| match source {
         EnvValue::Plain(value) => Some(value.clone()),
-        EnvValue::Kms(ciphertext) => decrypted.value(ciphertext).map(|secret| secret.expose().to_owned()),
+        EnvValue::Kms(ciphertext) => decrypted
+            .value(ciphertext)
+            .map(|secret| secret.expose().to_owned()),
     };
     let memory_total = limits::memory_total();
     persistently(context, deadline, async || {
-        context.engine.create(&plan.container, &pinned.reference, &labels, memory_total, value).await
+        context
+            .engine
+            .create(&plan.container, &pinned.reference, &labels, memory_total, value)
+            .await
     })
     .await
 }
@@ -172,7 +248,9 @@ async fn follow(
     deadline: Instant,
 ) -> Result<ContainerStatus, BootError> {
     let status = persistently(context, deadline, async || context.engine.status(id).await).await?;
-    let status = status.ok_or_else(|| BootError::Vanished { id: text::short_id(id).to_owned() })?;
+    let status = status.ok_or_else(|| BootError::Vanished {
+        id: text::short_id(id).to_owned(),
+    })?;
     if adopted {
         for (name, secret) in &status.secrets {
             context.reporter.learn(name, secret);

@@ -12,9 +12,15 @@ use crate::context::Context;
 pub(in crate::boot) async fn run(context: &Context, deadline: Instant) -> Result<Vec<Observed>, BootError> {
     let does = format!("ask the engine at {} what it has", context.engine.host());
     timed(context, StepId::Engine, does, async {
-        let observed = until_it_works(context, StepId::Engine, retry::LOCAL, Some(deadline), async || context.engine.observe().await)
-            .await
-            .map_err(|gave_up| gave_up.into_boot_error(StepId::Engine, BootError::Engine))?;
+        let observed = until_it_works(
+            context,
+            StepId::Engine,
+            retry::LOCAL,
+            Some(deadline),
+            async || context.engine.observe().await,
+        )
+        .await
+        .map_err(|gave_up| gave_up.into_boot_error(StepId::Engine, BootError::Engine))?;
         let detail = found_text(&observed);
         Ok((observed, detail))
     })

@@ -98,12 +98,16 @@ async fn credentials(
     plan: &Plan,
     secrets: &Decryptor<'_>,
 ) -> Result<Option<Credentials>, BootError> {
-    let Some(auth) = &plan.registry_auth else { return Ok(None) };
+    let Some(auth) = &plan.registry_auth else {
+        return Ok(None);
+    };
     let encoded = match &auth.auth {
         SecretSource::Literal(secret) => secret.clone(),
         SecretSource::Kms(ciphertext) => secrets.value(ciphertext).await?,
     };
-    let unusable = || BootError::Credentials { registry: auth.registry.clone() };
+    let unusable = || BootError::Credentials {
+        registry: auth.registry.clone(),
+    };
     let decoded = STANDARD.decode(encoded.expose().trim()).map_err(|_| unusable())?;
     let decoded = Secret::new(String::from_utf8(decoded).map_err(|_| unusable())?);
     let (user, password) = decoded.expose().split_once(':').ok_or_else(unusable)?;
@@ -111,7 +115,11 @@ async fn credentials(
     let name = format!("dockercfg.{}", auth.registry);
     context.reporter.learn(&name, &password);
     context.reporter.learn(&name, &encoded);
-    Ok(Some(Credentials { registry: auth.registry.clone(), user: user.to_owned(), password }))
+    Ok(Some(Credentials {
+        registry: auth.registry.clone(),
+        user: user.to_owned(),
+        password,
+    }))
 }
 
 /// Sums up the layers and speaks now and then.
@@ -128,7 +136,14 @@ struct Progress<'a> {
 impl<'a> Progress<'a> {
     fn new(context: &'a Context) -> Self {
         let now = Instant::now();
-        Self { context, layers: BTreeMap::new(), done: 0, told: now, begun: now, moved: now }
+        Self {
+            context,
+            layers: BTreeMap::new(),
+            done: 0,
+            told: now,
+            begun: now,
+            moved: now,
+        }
     }
 
     fn total(&self) -> u64 {
@@ -139,7 +154,8 @@ impl<'a> Progress<'a> {
         self.moved = Instant::now();
         match seen.status.as_str() {
             "Downloading" => {
-                self.layers.insert(seen.layer, (seen.current, seen.total.unwrap_or(seen.current)));
+                self.layers
+                    .insert(seen.layer, (seen.current, seen.total.unwrap_or(seen.current)));
             }
             "Download complete" | "Already exists" | "Verifying Checksum" => {
                 let layer = self.layers.entry(seen.layer).or_default();
@@ -159,7 +175,10 @@ impl<'a> Progress<'a> {
                 self.layers.len(),
                 text::duration(self.begun.elapsed())
             );
-            self.context.reporter.tell(Event::StepProgress { step: StepId::Image, text });
+            self.context.reporter.tell(Event::StepProgress {
+                step: StepId::Image,
+                text,
+            });
         }
     }
 }

@@ -35,7 +35,10 @@ impl<E: std::error::Error + Send + Sync + 'static> GaveUp<E> {
     pub(super) fn into_boot_error(self, step: StepId, permanent: impl FnOnce(E) -> BootError) -> BootError {
         match self {
             Self::Permanent(error) => permanent(error),
-            Self::TimeUp(error) => BootError::BudgetSpent { step, last: Box::new(error) },
+            Self::TimeUp(error) => BootError::BudgetSpent {
+                step,
+                last: Box::new(error),
+            },
         }
     }
 }
@@ -65,10 +68,17 @@ pub(super) async fn until_it_works<T, E: Classified>(
             return Err(GaveUp::TimeUp(error));
         }
         let text = chain(&error);
-        let news = told.as_ref().is_none_or(|(at, before)| *before != text || now - *at >= REPEAT);
+        let news = told
+            .as_ref()
+            .is_none_or(|(at, before)| *before != text || now - *at >= REPEAT);
         if news {
             told = Some((now, text.clone()));
-            context.reporter.tell(Event::Retrying { step, error: text, failures, wait });
+            context.reporter.tell(Event::Retrying {
+                step,
+                error: text,
+                failures,
+                wait,
+            });
         }
         tokio::time::sleep(wait).await;
     }

@@ -23,7 +23,10 @@ pub(in crate::boot) struct Decrypted(Vec<(Ciphertext, Secret)>);
 
 impl Decrypted {
     pub(in crate::boot) fn value(&self, ciphertext: &Ciphertext) -> Option<&Secret> {
-        self.0.iter().find(|(one, _)| one == ciphertext).map(|(_, secret)| secret)
+        self.0
+            .iter()
+            .find(|(one, _)| one == ciphertext)
+            .map(|(_, secret)| secret)
     }
 }
 
@@ -38,9 +41,23 @@ pub(in crate::boot) struct Decryptor<'a> {
 
 impl<'a> Decryptor<'a> {
     pub(in crate::boot) fn new(context: &'a Context, plan: &Plan, deadline: Instant) -> Self {
-        let region = plan.facts.as_ref().map(|facts| facts.region.clone()).unwrap_or_default();
-        let values = plan.secrets.iter().map(|one| (one.clone(), Arc::default())).collect();
-        Self { context, deadline, region, kms: OnceCell::new(), values }
+        let region = plan
+            .facts
+            .as_ref()
+            .map(|facts| facts.region.clone())
+            .unwrap_or_default();
+        let values = plan
+            .secrets
+            .iter()
+            .map(|one| (one.clone(), Arc::default()))
+            .collect();
+        Self {
+            context,
+            deadline,
+            region,
+            kms: OnceCell::new(),
+            values,
+        }
     }
 
     /// The step.
@@ -71,15 +88,21 @@ impl<'a> Decryptor<'a> {
             Some((one, cell)) => (one.used_by.join(", "), Arc::clone(cell)),
             None => ("the user data".to_owned(), Arc::default()),
         };
-        let secret = cell.get_or_try_init(|| self.decrypt(ciphertext, &used_by)).await?;
+        let secret = cell
+            .get_or_try_init(|| self.decrypt(ciphertext, &used_by))
+            .await?;
         Ok(secret.clone())
     }
 
     async fn decrypt(&self, ciphertext: &Ciphertext, used_by: &str) -> Result<Secret, BootError> {
         let kms = self.kms.get_or_init(|| Kms::new(&self.region)).await;
-        let secret = until_it_works(self.context, StepId::Secrets, retry::AWS, Some(self.deadline), async || {
-            kms.decrypt(ciphertext).await
-        })
+        let secret = until_it_works(
+            self.context,
+            StepId::Secrets,
+            retry::AWS,
+            Some(self.deadline),
+            async || kms.decrypt(ciphertext).await,
+        )
         .await
         .map_err(|gave_up| {
             let used_by = used_by.to_owned();

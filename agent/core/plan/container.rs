@@ -84,9 +84,16 @@ pub struct OptOut {
 impl ContainerSpec {
     /// What a checked config asks for.
     pub fn new(config: &Config) -> Self {
-        let mut environment: Vec<(String, EnvValue)> =
-            config.environment().iter().filter(|(name, _)| !is_ours(name)).cloned().collect();
-        let ours = [("APPLICATION_ID", config.application_id()), ("APPLICATION_VERSION", config.application_version())];
+        let mut environment: Vec<(String, EnvValue)> = config
+            .environment()
+            .iter()
+            .filter(|(name, _)| !is_ours(name))
+            .cloned()
+            .collect();
+        let ours = [
+            ("APPLICATION_ID", config.application_id()),
+            ("APPLICATION_VERSION", config.application_version()),
+        ];
         environment.extend(ours.map(|(name, value)| (name.to_owned(), EnvValue::Plain(value.to_owned()))));
 
         let mut capabilities_drop = config.capabilities_drop().to_vec();
@@ -115,16 +122,47 @@ impl ContainerSpec {
     /// What the user opened, in the order an operator should worry about it.
     pub fn opt_outs(&self) -> Vec<OptOut> {
         let all = [
-            (self.privileged, "privileged", "all devices, all capabilities, no seccomp filter: root on the machine"),
-            (self.user.is_none(), "root", "the image's own user, root unless it names one, with Docker's default capabilities"),
-            (self.networking == Networking::Host, "networking", "the machine's own network: every local service, and rules for forwarded traffic don't apply"),
-            (!self.capabilities_add.is_empty(), "capabilities_add", "these capabilities"),
-            (!self.no_new_privileges, "capabilities_add", "no-new-privileges is off, so that file capabilities and setuid programs work"),
-            (!self.read_only, "read_only", "the container may write to its root file system"),
+            (
+                self.privileged,
+                "privileged",
+                "all devices, all capabilities, no seccomp filter: root on the machine",
+            ),
+            (
+                self.user.is_none(),
+                "root",
+                "the image's own user, root unless it names one, with Docker's default capabilities",
+            ),
+            (
+                self.networking == Networking::Host,
+                "networking",
+                "the machine's own network: every local service, and rules for forwarded traffic don't apply",
+            ),
+            (
+                !self.capabilities_add.is_empty(),
+                "capabilities_add",
+                "these capabilities",
+            ),
+            (
+                !self.no_new_privileges,
+                "capabilities_add",
+                "no-new-privileges is off, so that file capabilities and setuid programs work",
+            ),
+            (
+                !self.read_only,
+                "read_only",
+                "the container may write to its root file system",
+            ),
             // Rules that keep a container from the metadata service are not installed by this version.
-            (self.networking != Networking::None, "networking", "the instance metadata service, and so the instance's own credentials, can be reached"),
+            (
+                self.networking != Networking::None,
+                "networking",
+                "the instance metadata service, and so the instance's own credentials, can be reached",
+            ),
         ];
-        all.into_iter().filter(|(on, _, _)| *on).map(|(_, key, opens)| OptOut { key, opens }).collect()
+        all.into_iter()
+            .filter(|(on, _, _)| *on)
+            .map(|(_, key, opens)| OptOut { key, opens })
+            .collect()
     }
 
     /// Variables whose values have to be decrypted.
@@ -150,6 +188,10 @@ mod tests {
         let bytes = |total| MemoryLimit::HostLessReserve.bytes(total);
         assert_eq!(bytes(mib(512)), mib(256));
         assert_eq!(bytes(mib(10_240)), mib(9216));
-        assert_eq!(bytes(mib(300)), mib(64), "never below what a container needs to start");
+        assert_eq!(
+            bytes(mib(300)),
+            mib(64),
+            "never below what a container needs to start"
+        );
     }
 }

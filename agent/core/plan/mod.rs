@@ -77,8 +77,14 @@ impl Gate {
 impl fmt::Display for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Running => f.write_str("the container has run for 3 s, or is healthy if its image says how to tell"),
-            Self::Http { port, path, timeout_seconds } => write!(
+            Self::Running => {
+                f.write_str("the container has run for 3 s, or is healthy if its image says how to tell")
+            }
+            Self::Http {
+                port,
+                path,
+                timeout_seconds,
+            } => write!(
                 f,
                 "GET http://127.0.0.1:{port}{path} until it answers 200, every {} s, for {timeout_seconds} s at most",
                 PROBE_INTERVAL.as_secs()
@@ -120,8 +126,16 @@ pub enum StepId {
 
 impl StepId {
     /// In the order of the timeline.
-    pub const ALL: [Self; 8] =
-        [Self::Engine, Self::Facts, Self::Config, Self::Secrets, Self::Image, Self::Container, Self::Health, Self::Ready];
+    pub const ALL: [Self; 8] = [
+        Self::Engine,
+        Self::Facts,
+        Self::Config,
+        Self::Secrets,
+        Self::Image,
+        Self::Container,
+        Self::Health,
+        Self::Ready,
+    ];
 
     /// What has to be done before.
     pub const fn after(self) -> &'static [Self] {
@@ -215,8 +229,11 @@ impl Plan {
     /// Decides everything that can be decided without touching the machine.
     pub fn new(config: &Config, warnings: Vec<Problem>, facts: Option<&InstanceFacts>) -> Self {
         let container = ContainerSpec::new(config);
-        let registry_auth =
-            config.registry_auths().iter().find(|auth| auth.registry == config.source().registry()).cloned();
+        let registry_auth = config
+            .registry_auths()
+            .iter()
+            .find(|auth| auth.registry == config.source().registry())
+            .cloned();
         Self {
             application: Application {
                 id: config.application_id().to_owned(),
@@ -259,12 +276,21 @@ fn gate(check: Option<HealthCheck>) -> Gate {
 
 fn secret_uses(container: &ContainerSpec, auth: Option<&RegistryAuth>) -> Vec<SecretUse> {
     let mut uses: Vec<SecretUse> = Vec::new();
-    let mut add = |ciphertext: &Ciphertext, by: String| match uses.iter_mut().find(|one| one.ciphertext == *ciphertext) {
-        Some(one) => one.used_by.push(by),
-        None => uses.push(SecretUse { ciphertext: ciphertext.clone(), used_by: vec![by] }),
-    };
+    let mut add =
+        |ciphertext: &Ciphertext, by: String| match uses.iter_mut().find(|one| one.ciphertext == *ciphertext)
+        {
+            Some(one) => one.used_by.push(by),
+            None => uses.push(SecretUse {
+                ciphertext: ciphertext.clone(),
+                used_by: vec![by],
+            }),
+        };
     // The registry's password first: the pull waits for it.
-    if let Some(RegistryAuth { registry, auth: crate::secret::SecretSource::Kms(ciphertext) }) = auth {
+    if let Some(RegistryAuth {
+        registry,
+        auth: crate::secret::SecretSource::Kms(ciphertext),
+    }) = auth
+    {
         add(ciphertext, format!("dockercfg.{registry}"));
     }
     for (name, ciphertext) in container.secrets() {

@@ -165,11 +165,17 @@ pub fn reconcile(
     observed: &[Observed],
     known: Option<&str>,
 ) -> Result<Reconciliation, NameTaken> {
-    decide(observed, known, |spec, digest| SpecHash::new(intent, digest).as_str() == spec)
+    decide(observed, known, |spec, digest| {
+        SpecHash::new(intent, digest).as_str() == spec
+    })
 }
 
 /// Decides from a hash alone: for an agent that was restarted and knows what it looked after.
-pub fn reconcile_known(hash: &SpecHash, id: &str, observed: &[Observed]) -> Result<Reconciliation, NameTaken> {
+pub fn reconcile_known(
+    hash: &SpecHash,
+    id: &str,
+    observed: &[Observed],
+) -> Result<Reconciliation, NameTaken> {
     decide(observed, Some(id), |spec, _| spec == hash.as_str())
 }
 
@@ -182,8 +188,9 @@ fn decide(
     // The label alone says too little: `docker commit` copies it into an image, and from there into containers that
     // somebody runs to debug ours.
     let is_ours = |one: &Observed| one.name == NAME || known == Some(one.id.as_str());
-    let (ours, others): (Vec<&Observed>, Vec<&Observed>) =
-        observed.iter().partition(|one| is_ours(one) && one.spec.is_some());
+    let (ours, others): (Vec<&Observed>, Vec<&Observed>) = observed
+        .iter()
+        .partition(|one| is_ours(one) && one.spec.is_some());
     let spec = |one: &Observed| one.spec.clone().unwrap_or_default();
 
     let keep = ours
@@ -211,11 +218,19 @@ fn decide(
         })
         .collect();
 
-    let left_alone = others.iter().filter(|one| one.spec.is_some()).map(|one| one.id.clone()).collect();
+    let left_alone = others
+        .iter()
+        .filter(|one| one.spec.is_some())
+        .map(|one| one.id.clone())
+        .collect();
     let then = match keep {
         None => match others.iter().find(|one| one.name == NAME) {
             // Only who has to create needs the name.
-            Some(stranger) => return Err(NameTaken { id: stranger.id.clone() }),
+            Some(stranger) => {
+                return Err(NameTaken {
+                    id: stranger.id.clone(),
+                });
+            }
             None => Then::Create,
         },
         Some(one) => {
@@ -226,7 +241,11 @@ fn decide(
             }
         }
     };
-    Ok(Reconciliation { remove, left_alone, then })
+    Ok(Reconciliation {
+        remove,
+        left_alone,
+        then,
+    })
 }
 
 #[cfg(test)]
@@ -238,7 +257,11 @@ mod tests {
     const DIGEST: &str = "sha256:1111";
 
     fn one(id: &str, phase: Phase, right: bool) -> Observed {
-        let intent = if right { json!({"source": "a"}) } else { json!({"source": "b"}) };
+        let intent = if right {
+            json!({"source": "a"})
+        } else {
+            json!({"source": "b"})
+        };
         Observed {
             id: id.to_owned(),
             name: NAME.to_owned(),
@@ -254,35 +277,67 @@ mod tests {
 
     #[test]
     fn nothing_there_means_create() {
-        assert_eq!(decided(&[]), Reconciliation { remove: vec![], left_alone: vec![], then: Then::Create });
+        assert_eq!(
+            decided(&[]),
+            Reconciliation {
+                remove: vec![],
+                left_alone: vec![],
+                then: Then::Create
+            }
+        );
     }
 
     #[test]
     fn the_right_running_one_is_adopted_and_touched_by_nothing() {
-        let adopt = Then::Adopt { id: "a".into(), digest: DIGEST.into() };
+        let adopt = Then::Adopt {
+            id: "a".into(),
+            digest: DIGEST.into(),
+        };
         assert_eq!(
             decided(&[one("a", Phase::Running, true)]),
-            Reconciliation { remove: vec![], left_alone: vec![], then: adopt }
+            Reconciliation {
+                remove: vec![],
+                left_alone: vec![],
+                then: adopt
+            }
         );
     }
 
     #[test]
     fn the_right_ended_one_is_resumed() {
-        assert_eq!(decided(&[one("a", Phase::Exited, true)]).then, Then::Resume { id: "a".into(), digest: DIGEST.into() });
+        assert_eq!(
+            decided(&[one("a", Phase::Exited, true)]).then,
+            Then::Resume {
+                id: "a".into(),
+                digest: DIGEST.into()
+            }
+        );
     }
 
     #[test]
     fn changed_user_data_replaces() {
         let outcome = decided(&[one("a", Phase::Running, false)]);
         assert_eq!(outcome.then, Then::Create);
-        assert_eq!(outcome.remove, [Removal { id: "a".into(), reason: RemovalReason::OtherSpec }]);
+        assert_eq!(
+            outcome.remove,
+            [Removal {
+                id: "a".into(),
+                reason: RemovalReason::OtherSpec
+            }]
+        );
     }
 
     #[test]
     fn a_half_made_one_is_removed_even_with_the_right_label() {
         let outcome = decided(&[one("a", Phase::Created, true)]);
         assert_eq!(outcome.then, Then::Create);
-        assert_eq!(outcome.remove, [Removal { id: "a".into(), reason: RemovalReason::HalfMade }]);
+        assert_eq!(
+            outcome.remove,
+            [Removal {
+                id: "a".into(),
+                reason: RemovalReason::HalfMade
+            }]
+        );
     }
 
     #[test]
@@ -296,9 +351,19 @@ mod tests {
     fn a_stranger_with_our_name_is_an_error_and_one_with_another_name_is_nobodys_business() {
         let mut stranger = one("s", Phase::Running, true);
         (stranger.spec, stranger.digest) = (None, None);
-        assert_eq!(reconcile(&json!({}), &[stranger.clone()], None), Err(NameTaken { id: "s".into() }));
+        assert_eq!(
+            reconcile(&json!({}), &[stranger.clone()], None),
+            Err(NameTaken { id: "s".into() })
+        );
         stranger.name = "node-exporter".into();
-        assert_eq!(decided(&[stranger]), Reconciliation { remove: vec![], left_alone: vec![], then: Then::Create });
+        assert_eq!(
+            decided(&[stranger]),
+            Reconciliation {
+                remove: vec![],
+                left_alone: vec![],
+                then: Then::Create
+            }
+        );
     }
 
     #[test]
@@ -306,8 +371,17 @@ mod tests {
         let mut copy = one("copy", Phase::Running, true);
         copy.name = "debug".into();
         let outcome = decided(&[copy.clone(), one("real", Phase::Running, true)]);
-        assert_eq!(outcome.then, Then::Adopt { id: "real".into(), digest: DIGEST.into() });
-        assert_eq!((outcome.remove, outcome.left_alone), (vec![], vec!["copy".to_owned()]));
+        assert_eq!(
+            outcome.then,
+            Then::Adopt {
+                id: "real".into(),
+                digest: DIGEST.into()
+            }
+        );
+        assert_eq!(
+            (outcome.remove, outcome.left_alone),
+            (vec![], vec!["copy".to_owned()])
+        );
         assert_eq!(decided(&[copy]).then, Then::Create);
     }
 
@@ -319,7 +393,13 @@ mod tests {
         stranger.spec = None;
         let hash = SpecHash::new(&json!({"source": "a"}), DIGEST);
         let outcome = reconcile_known(&hash, "ours", &[stranger, renamed]).unwrap();
-        assert_eq!(outcome.then, Then::Adopt { id: "ours".into(), digest: DIGEST.into() });
+        assert_eq!(
+            outcome.then,
+            Then::Adopt {
+                id: "ours".into(),
+                digest: DIGEST.into()
+            }
+        );
         assert!(outcome.remove.is_empty());
     }
 

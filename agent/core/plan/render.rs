@@ -15,13 +15,28 @@ impl fmt::Display for Step {
         match self {
             Self::DecryptSecrets(uses) if uses.is_empty() => f.write_str("nothing to decrypt"),
             Self::DecryptSecrets(uses) => {
-                let names: Vec<&str> = uses.iter().flat_map(|one| &one.used_by).map(String::as_str).collect();
-                write!(f, "decrypt {} through KMS for {}", text::count(uses.len() as u64, "value"), names.join(", "))
+                let names: Vec<&str> = uses
+                    .iter()
+                    .flat_map(|one| &one.used_by)
+                    .map(String::as_str)
+                    .collect();
+                write!(
+                    f,
+                    "decrypt {} through KMS for {}",
+                    text::count(uses.len() as u64, "value"),
+                    names.join(", ")
+                )
             }
-            Self::ObtainImage(image) => write!(f, "resolve {image} to a digest and pull it unless it is there"),
+            Self::ObtainImage(image) => {
+                write!(f, "resolve {image} to a digest and pull it unless it is there")
+            }
             Self::EnsureContainer(Then::Create) => write!(f, "create {NAME} and start it"),
-            Self::EnsureContainer(Then::Adopt { id, .. }) => write!(f, "adopt the running container {}", text::short_id(id)),
-            Self::EnsureContainer(Then::Resume { id, .. }) => write!(f, "start the container {} again", text::short_id(id)),
+            Self::EnsureContainer(Then::Adopt { id, .. }) => {
+                write!(f, "adopt the running container {}", text::short_id(id))
+            }
+            Self::EnsureContainer(Then::Resume { id, .. }) => {
+                write!(f, "start the container {} again", text::short_id(id))
+            }
             Self::AwaitHealth(gate) => write!(f, "wait until {gate}"),
             Self::NotifyReady => f.write_str("tell systemd that the machine is ready"),
         }
@@ -39,12 +54,24 @@ impl Plan {
 
     fn write_text(&self, out: &mut String) -> fmt::Result {
         match &self.facts {
-            None => writeln!(out, "{} on any machine (--facts FILE plans for one)", self.application)?,
+            None => writeln!(
+                out,
+                "{} on any machine (--facts FILE plans for one)",
+                self.application
+            )?,
             Some(facts) => {
-                writeln!(out, "{} on {} ({}, account {})", self.application, facts.instance_id, facts.region, facts.account_id)?;
+                writeln!(
+                    out,
+                    "{} on {} ({}, account {})",
+                    self.application, facts.instance_id, facts.region, facts.account_id
+                )?;
             }
         }
-        writeln!(out, "\nSteps, inside a boot budget of {}", text::duration(self.budget))?;
+        writeln!(
+            out,
+            "\nSteps, inside a boot budget of {}",
+            text::duration(self.budget)
+        )?;
         for step in self.steps(&Then::Create) {
             let after: Vec<&str> = step.id().after().iter().copied().map(StepId::name).collect();
             writeln!(out, "  {:<10} {}", step.id(), does(&step))?;
@@ -55,7 +82,10 @@ impl Plan {
             writeln!(out, "  {key:<18} {value}")?;
         }
         writeln!(out, "  {:<18} {}", "when it ends", restart_text(self.restart))?;
-        writeln!(out, "\nEnvironment (written by the engine to its config.v2.json, mode 0600, values included)")?;
+        writeln!(
+            out,
+            "\nEnvironment (written by the engine to its config.v2.json, mode 0600, values included)"
+        )?;
         for (name, value) in &self.container.environment {
             writeln!(out, "  {name}={}", env_text(value))?;
         }
@@ -64,7 +94,11 @@ impl Plan {
             writeln!(out, "  {key:<18} {opens}")?;
         }
         if !self.warnings.is_empty() {
-            writeln!(out, "\n{}; `monopod validate` shows them in place", text::count(self.warnings.len() as u64, "warning"))?;
+            writeln!(
+                out,
+                "\n{}; `monopod validate` shows them in place",
+                text::count(self.warnings.len() as u64, "warning")
+            )?;
             for problem in &self.warnings {
                 writeln!(out, "  {} {}", problem.code, problem.message)?;
             }
@@ -105,16 +139,48 @@ impl Plan {
 
 impl ContainerSpec {
     fn rows(&self) -> Vec<(&'static str, String)> {
-        let list = |names: &[String]| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        let list = |names: &[String]| {
+            if names.is_empty() {
+                "none".to_owned()
+            } else {
+                names.join(", ")
+            }
+        };
         let on = |yes: bool| if yes { "on" } else { "off" }.to_owned();
         let mut rows = vec![
             ("image", self.image.to_string()),
-            ("user", self.user.clone().unwrap_or_else(|| "the image's own".to_owned())),
-            ("capabilities", format!("dropped: {}; added: {}", list(&self.capabilities_drop), list(&self.capabilities_add))),
+            (
+                "user",
+                self.user.clone().unwrap_or_else(|| "the image's own".to_owned()),
+            ),
+            (
+                "capabilities",
+                format!(
+                    "dropped: {}; added: {}",
+                    list(&self.capabilities_drop),
+                    list(&self.capabilities_add)
+                ),
+            ),
             ("no-new-privileges", on(self.no_new_privileges)),
             ("privileged", on(self.privileged)),
-            ("seccomp", if self.privileged { "off" } else { "the engine's default" }.to_owned()),
-            ("root file system", if self.read_only { "read-only, tmpfs at /tmp" } else { "writable" }.to_owned()),
+            (
+                "seccomp",
+                if self.privileged {
+                    "off"
+                } else {
+                    "the engine's default"
+                }
+                .to_owned(),
+            ),
+            (
+                "root file system",
+                if self.read_only {
+                    "read-only, tmpfs at /tmp"
+                } else {
+                    "writable"
+                }
+                .to_owned(),
+            ),
             ("network", self.networking.to_string()),
         ];
         for port in &self.ports {
@@ -128,13 +194,22 @@ impl ContainerSpec {
         }
         rows.push(("memory", format!("{}, no swap", memory_text(self.memory))));
         rows.push(("processes", format!("{} at most", self.pids_limit)));
-        rows.push(("log files", format!("json-file, blocking, {LOG_MAX_FILES} x {}", text::bytes(LOG_MAX_SIZE))));
+        rows.push((
+            "log files",
+            format!(
+                "json-file, blocking, {LOG_MAX_FILES} x {}",
+                text::bytes(LOG_MAX_SIZE)
+            ),
+        ));
         rows
     }
 
     fn to_json(&self) -> Value {
-        let environment: serde_json::Map<String, Value> =
-            self.environment.iter().map(|(name, value)| (name.clone(), env_text(value).into())).collect();
+        let environment: serde_json::Map<String, Value> = self
+            .environment
+            .iter()
+            .map(|(name, value)| (name.clone(), env_text(value).into()))
+            .collect();
         json!({
             "name": NAME,
             "image": self.image.to_string(),
@@ -161,7 +236,9 @@ impl ContainerSpec {
 fn does(step: &Step) -> String {
     match step {
         Step::EnsureContainer(_) => {
-            format!("adopt {NAME} if it is the right one; else remove what is there, {step}: exactly one container")
+            format!(
+                "adopt {NAME} if it is the right one; else remove what is there, {step}: exactly one container"
+            )
         }
         step => step.to_string(),
     }

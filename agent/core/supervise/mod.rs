@@ -175,7 +175,13 @@ pub struct Supervisor {
 impl Supervisor {
     /// A container that is about to be started, or was found.
     pub fn new(policy: RestartPolicy, budget: Budget) -> Self {
-        Self { policy, budget, state: State::Starting, restarts: 0, last_exit: None }
+        Self {
+            policy,
+            budget,
+            state: State::Starting,
+            restarts: 0,
+            last_exit: None,
+        }
     }
 
     /// Where it stands.
@@ -217,7 +223,9 @@ impl Supervisor {
                 }
                 self.state = match exit.code {
                     0 => State::Completed { exit },
-                    _ => State::Failed { reason: format!("{exit}, and `restart` is never") },
+                    _ => State::Failed {
+                        reason: format!("{exit}, and `restart` is never"),
+                    },
                 };
                 None
             }
@@ -236,8 +244,11 @@ impl Supervisor {
                 Some(Action::Wait(wait))
             }
             Decision::Spent { restarts, window } => {
-                let reason =
-                    format!("{} in {}, last {after}", text::count(u64::from(restarts), "restart"), text::duration(window));
+                let reason = format!(
+                    "{} in {}, last {after}",
+                    text::count(u64::from(restarts), "restart"),
+                    text::duration(window)
+                );
                 self.state = State::Failed { reason };
                 None
             }
@@ -253,11 +264,18 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn exit(code: i64) -> Exit {
-        Exit { code, out_of_memory: false, memory_limit: None }
+        Exit {
+            code,
+            out_of_memory: false,
+            memory_limit: None,
+        }
     }
 
     fn exited(code: i64, cause: Cause) -> Input {
-        Input::Exited { exit: exit(code), cause }
+        Input::Exited {
+            exit: exit(code),
+            cause,
+        }
     }
 
     fn running(policy: RestartPolicy) -> Supervisor {
@@ -269,8 +287,14 @@ mod tests {
     #[test]
     fn a_failure_is_restarted_after_a_wait() {
         let mut machine = running(RestartPolicy::OnFailure);
-        assert_eq!(machine.on(exited(3, Cause::Own), SECOND * 2, 1.0), Some(Action::Wait(SECOND)));
-        assert_eq!(machine.on(Input::BackoffOver, SECOND * 3, 1.0), Some(Action::Start));
+        assert_eq!(
+            machine.on(exited(3, Cause::Own), SECOND * 2, 1.0),
+            Some(Action::Wait(SECOND))
+        );
+        assert_eq!(
+            machine.on(Input::BackoffOver, SECOND * 3, 1.0),
+            Some(Action::Start)
+        );
         assert_eq!(machine.state(), &State::Starting);
         assert_eq!(machine.restarts(), 1);
     }
@@ -307,7 +331,10 @@ mod tests {
                 _ => break,
             }
         }
-        assert_eq!(machine.state().to_string(), "failed: 10 restarts in 10 min, last exit code 1");
+        assert_eq!(
+            machine.state().to_string(),
+            "failed: 10 restarts in 10 min, last exit code 1"
+        );
         assert_eq!(machine.on(Input::BackoffOver, now, 0.0), None, "failed is final");
     }
 
@@ -315,7 +342,11 @@ mod tests {
     fn an_exit_explains_itself() {
         assert_eq!(exit(0).to_string(), "exit code 0");
         assert_eq!(exit(143).to_string(), "exit code 143, SIGTERM");
-        let oom = Exit { code: 137, out_of_memory: true, memory_limit: Some(64 << 20) };
+        let oom = Exit {
+            code: 137,
+            out_of_memory: true,
+            memory_limit: Some(64 << 20),
+        };
         assert_eq!(oom.to_string(), "exit code 137, out of memory (limit 64 MiB)");
     }
 

@@ -23,7 +23,10 @@ pub struct Budget {
 impl Default for Budget {
     fn default() -> Self {
         Self {
-            backoff: Backoff { first: Duration::from_secs(1), max: Duration::from_secs(60) },
+            backoff: Backoff {
+                first: Duration::from_secs(1),
+                max: Duration::from_secs(60),
+            },
             most: 10,
             window: Duration::from_secs(600),
             granted: VecDeque::new(),
@@ -55,17 +58,27 @@ impl Budget {
 
     /// It ended, or could not be started.
     pub fn ended(&mut self, now: Duration, chance: f64) -> Decision {
-        let ran = self.running_since.take().map_or(Duration::ZERO, |since| now.saturating_sub(since));
+        let ran = self
+            .running_since
+            .take()
+            .map_or(Duration::ZERO, |since| now.saturating_sub(since));
         if ran >= self.window {
             self.consecutive = 0;
             self.granted.clear();
         }
-        while self.granted.front().is_some_and(|&at| now.saturating_sub(at) > self.window) {
+        while self
+            .granted
+            .front()
+            .is_some_and(|&at| now.saturating_sub(at) > self.window)
+        {
             self.granted.pop_front();
         }
         if self.granted.len() >= self.most {
             let restarts = u32::try_from(self.granted.len()).unwrap_or(u32::MAX);
-            return Decision::Spent { restarts, window: self.window };
+            return Decision::Spent {
+                restarts,
+                window: self.window,
+            };
         }
         self.granted.push_back(now);
         self.consecutive = self.consecutive.saturating_add(1);
@@ -83,9 +96,18 @@ mod tests {
     fn ten_in_ten_minutes_and_no_more() {
         let mut budget = Budget::default();
         for n in 0..10 {
-            assert!(matches!(budget.ended(Duration::from_secs(n), 1.0), Decision::After(_)), "{n}");
+            assert!(
+                matches!(budget.ended(Duration::from_secs(n), 1.0), Decision::After(_)),
+                "{n}"
+            );
         }
-        assert_eq!(budget.ended(Duration::from_secs(11), 1.0), Decision::Spent { restarts: 10, window: MINUTE * 10 });
+        assert_eq!(
+            budget.ended(Duration::from_secs(11), 1.0),
+            Decision::Spent {
+                restarts: 10,
+                window: MINUTE * 10
+            }
+        );
     }
 
     #[test]
@@ -95,14 +117,20 @@ mod tests {
             budget.ended(Duration::from_secs(n), 1.0);
         }
         budget.started(MINUTE);
-        assert_eq!(budget.ended(MINUTE * 12, 1.0), Decision::After(Duration::from_secs(1)));
+        assert_eq!(
+            budget.ended(MINUTE * 12, 1.0),
+            Decision::After(Duration::from_secs(1))
+        );
     }
 
     #[test]
     fn slow_failures_stay_inside_the_budget_for_ever() {
         let mut budget = Budget::default();
         for n in 1..1000 {
-            assert!(matches!(budget.ended(MINUTE * 2 * n, 0.3), Decision::After(_)), "{n}");
+            assert!(
+                matches!(budget.ended(MINUTE * 2 * n, 0.3), Decision::After(_)),
+                "{n}"
+            );
         }
     }
 }

@@ -92,7 +92,9 @@ pub enum EngineError {
         message: String,
     },
     /// The registry knows us not.
-    #[error("the registry refused to let the engine {what}: {message}; check the credentials in `dockercfg` for that registry")]
+    #[error(
+        "the registry refused to let the engine {what}: {message}; check the credentials in `dockercfg` for that registry"
+    )]
     RegistryDenied {
         /// What was asked.
         what: What,
@@ -100,7 +102,9 @@ pub enum EngineError {
         message: String,
     },
     /// The registry has no such image.
-    #[error("the registry has no image for the engine to {what}: {message}; check `source`, and that the image was pushed (some registries say this when credentials are missing in `dockercfg`)")]
+    #[error(
+        "the registry has no image for the engine to {what}: {message}; check `source`, and that the image was pushed (some registries say this when credentials are missing in `dockercfg`)"
+    )]
     NoSuchImage {
         /// What was asked.
         what: What,
@@ -216,19 +220,36 @@ impl Classified for EngineError {
 impl EngineError {
     /// The engine itself is away, not just unwilling.
     pub fn is_outage(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Silent { .. } | Self::Hangup { .. })
+        matches!(
+            self,
+            Self::Unreachable { .. } | Self::Silent { .. } | Self::Hangup { .. }
+        )
     }
 
     pub(super) fn from_call(what: What, host: &str, source: bollard::errors::Error) -> Self {
         use bollard::errors::Error;
         match source {
-            Error::DockerResponseServerError { status_code, message } => Self::from_words(what, status_code, message),
-            Error::DockerStreamError { error } => Self::from_words(what, 0, error),
-            Error::RequestTimeoutError => Self::Silent { what, host: host.to_owned(), after: Duration::from_secs(super::FIRST_BYTE_SECONDS) },
-            source @ (Error::JsonDataError { .. } | Error::JsonSerdeError { .. } | Error::StrParseError { .. }) => {
-                Self::Malformed { what, host: host.to_owned(), source: Box::new(source) }
+            Error::DockerResponseServerError { status_code, message } => {
+                Self::from_words(what, status_code, message)
             }
-            source => Self::Unreachable { what, host: host.to_owned(), source: Box::new(source) },
+            Error::DockerStreamError { error } => Self::from_words(what, 0, error),
+            Error::RequestTimeoutError => Self::Silent {
+                what,
+                host: host.to_owned(),
+                after: Duration::from_secs(super::FIRST_BYTE_SECONDS),
+            },
+            source @ (Error::JsonDataError { .. }
+            | Error::JsonSerdeError { .. }
+            | Error::StrParseError { .. }) => Self::Malformed {
+                what,
+                host: host.to_owned(),
+                source: Box::new(source),
+            },
+            source => Self::Unreachable {
+                what,
+                host: host.to_owned(),
+                source: Box::new(source),
+            },
         }
     }
 
@@ -240,7 +261,11 @@ impl EngineError {
         if says(&["no space left on device"]) {
             Self::DiskFull { what, message }
         } else if of_registry && says(&PASSES) {
-            Self::Refused { what, status, message }
+            Self::Refused {
+                what,
+                status,
+                message,
+            }
         } else if of_registry && (matches!(status, 401 | 403) || says(&DENIED)) {
             Self::RegistryDenied { what, message }
         } else if of_registry && says(&["no matching manifest", "no match for platform"]) {
@@ -258,15 +283,24 @@ impl EngineError {
                 (What::Create, 404 | 409) | (What::Remove { .. }, 409) => Self::Changed { what, message },
                 (_, 404) => Self::NotFound { what, message },
                 (_, 400) => Self::BadRequest { what, message },
-                _ => Self::Refused { what, status, message },
+                _ => Self::Refused {
+                    what,
+                    status,
+                    message,
+                },
             }
         }
     }
 }
 
 /// Said by registries and proxies that are overloaded or restarting, before anything else in the text counts.
-const PASSES: [&str; 5] =
-    ["toomanyrequests", "too many requests", "error parsing http", "404 page not found", "failed to register layer"];
+const PASSES: [&str; 5] = [
+    "toomanyrequests",
+    "too many requests",
+    "error parsing http",
+    "404 page not found",
+    "failed to register layer",
+];
 const DENIED: [&str; 8] = [
     "unauthorized",
     "no basic auth credentials",
@@ -277,11 +311,20 @@ const DENIED: [&str; 8] = [
     "requested access to the resource is denied",
     "incorrect username or password",
 ];
-const UNKNOWN: [&str; 5] =
-    ["manifest unknown", "name unknown", "not found", "repository name not known", "does not exist"];
+const UNKNOWN: [&str; 5] = [
+    "manifest unknown",
+    "name unknown",
+    "not found",
+    "repository name not known",
+    "does not exist",
+];
 /// Only together with `exec: "`: a missing device node or shim says "no such file or directory" too.
-const NOT_EXECUTABLE: [&str; 4] =
-    ["executable file not found", "no such file or directory", "permission denied", "not a directory"];
+const NOT_EXECUTABLE: [&str; 4] = [
+    "executable file not found",
+    "no such file or directory",
+    "permission denied",
+    "not a directory",
+];
 
 #[cfg(test)]
 mod tests {
@@ -292,19 +335,33 @@ mod tests {
     }
 
     fn pull() -> What {
-        What::Pull { image: "registry.example.org/app:1".into() }
+        What::Pull {
+            image: "registry.example.org/app:1".into(),
+        }
     }
 
     #[test]
     fn a_registrys_no_is_final_whatever_the_status() {
         for (status, message) in [
             (500, "Get http://r/v2/app/manifests/1: no basic auth credentials"),
-            (404, "pull access denied for app, repository does not exist or may require 'docker login'"),
+            (
+                404,
+                "pull access denied for app, repository does not exist or may require 'docker login'",
+            ),
             (401, "unauthorized: authentication required"),
-            (0, "manifest for r/app:1 not found: manifest unknown: manifest unknown"),
-            (500, "no matching manifest for linux/amd64 in the manifest list entries"),
+            (
+                0,
+                "manifest for r/app:1 not found: manifest unknown: manifest unknown",
+            ),
+            (
+                500,
+                "no matching manifest for linux/amd64 in the manifest list entries",
+            ),
             (404, "no match for platform in manifest sha256:1: not found"),
-            (500, "unexpected status from HEAD request to https://r/v2/app/manifests/1: 403 Forbidden"),
+            (
+                500,
+                "unexpected status from HEAD request to https://r/v2/app/manifests/1: 403 Forbidden",
+            ),
         ] {
             assert_eq!(class(pull(), status, message), Class::Permanent, "{message}");
         }
@@ -313,12 +370,21 @@ mod tests {
     #[test]
     fn a_registry_that_is_down_or_busy_is_tried_again() {
         for (status, message) in [
-            (500, "Get \"http://127.0.0.1:5000/v2/\": dial tcp 127.0.0.1:5000: connect: connection refused"),
-            (500, "toomanyrequests: You have reached your pull rate limit, access denied until later"),
+            (
+                500,
+                "Get \"http://127.0.0.1:5000/v2/\": dial tcp 127.0.0.1:5000: connect: connection refused",
+            ),
+            (
+                500,
+                "toomanyrequests: You have reached your pull rate limit, access denied until later",
+            ),
             (0, "unexpected EOF"),
             (500, "net/http: TLS handshake timeout"),
             (503, "received unexpected HTTP status: 503 Service Unavailable"),
-            (404, "error parsing HTTP 404 response body: invalid character 'p' after top-level value: \"404 page not found\\n\""),
+            (
+                404,
+                "error parsing HTTP 404 response body: invalid character 'p' after top-level value: \"404 page not found\\n\"",
+            ),
         ] {
             assert_eq!(class(pull(), status, message), Class::Transient, "{message}");
         }
@@ -327,20 +393,35 @@ mod tests {
     #[test]
     fn a_name_that_is_taken_meanwhile_is_told_apart() {
         let words = "Conflict. The container name \"/taupageapp\" is already in use by container \"1\"";
-        assert!(matches!(EngineError::from_words(What::Create, 409, words.to_owned()), EngineError::Changed { .. }));
+        assert!(matches!(
+            EngineError::from_words(What::Create, 409, words.to_owned()),
+            EngineError::Changed { .. }
+        ));
     }
 
     #[test]
     fn a_start_that_can_never_work_is_final_and_a_taken_port_is_not() {
-        let start = || What::Start { id: "0123456789abcdef".into() };
-        let missing = "OCI runtime create failed: exec: \"/nope\": stat /nope: no such file or directory: unknown";
+        let start = || What::Start {
+            id: "0123456789abcdef".into(),
+        };
+        let missing =
+            "OCI runtime create failed: exec: \"/nope\": stat /nope: no such file or directory: unknown";
         assert_eq!(class(start(), 404, missing), Class::Permanent);
-        assert_eq!(class(start(), 500, "standard_init_linux.go: exec format error"), Class::Permanent);
+        assert_eq!(
+            class(start(), 500, "standard_init_linux.go: exec format error"),
+            Class::Permanent
+        );
         let taken = "driver failed programming external connectivity: Bind for 0.0.0.0:80 failed: port is already allocated";
         assert_eq!(class(start(), 500, taken), Class::Transient);
         let device = "error creating device nodes: mknod /merged/proc/x: no such file or directory: unknown";
         assert_eq!(class(start(), 500, device), Class::Transient);
-        assert_eq!(class(start(), 500, "write /x: no space left on device"), Class::Transient);
-        assert_eq!(class(pull(), 500, "write /x: no space left on device"), Class::Permanent);
+        assert_eq!(
+            class(start(), 500, "write /x: no space left on device"),
+            Class::Transient
+        );
+        assert_eq!(
+            class(pull(), 500, "write /x: no space left on device"),
+            Class::Permanent
+        );
     }
 }

@@ -11,11 +11,12 @@ mod spec;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bollard::{BollardRequest, Docker};
 use bollard::auth::DockerCredentials;
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, RemoveContainerOptionsBuilder, WaitContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, RemoveContainerOptionsBuilder,
+    WaitContainerOptionsBuilder,
 };
+use bollard::{BollardRequest, Docker};
 use futures_util::StreamExt as _;
 use monopod_core::config::{EnvValue, ImageRef};
 use monopod_core::plan::container::{ContainerSpec, NAME};
@@ -70,7 +71,14 @@ impl Engine {
     /// For `DOCKER_HOST` or the usual socket.
     pub fn new(host: Option<&str>) -> Result<Self, EngineError> {
         let host = host.unwrap_or(DEFAULT_HOST).to_owned();
-        if host.starts_with("unix:///") { Ok(Self { docker: Arc::default(), host }) } else { Err(EngineError::Host { host }) }
+        if host.starts_with("unix:///") {
+            Ok(Self {
+                docker: Arc::default(),
+                host,
+            })
+        } else {
+            Err(EngineError::Host { host })
+        }
     }
 
     /// The crate wants to see the socket's file before it makes a client, so that is the first thing to fail.
@@ -78,10 +86,15 @@ impl Engine {
         if let Some(docker) = self.docker.get() {
             return Ok(docker);
         }
-        let docker = Docker::connect_with_unix(&self.host, FIRST_BYTE_SECONDS, bollard::API_DEFAULT_VERSION).map_err(|source| {
-            EngineError::Unreachable { what: what.clone(), host: self.host.clone(), source: Box::new(source) }
-        })?;
-        Ok(self.docker.get_or_init(|| docker.with_request_modifier(with_url_safe_auth)))
+        let docker = Docker::connect_with_unix(&self.host, FIRST_BYTE_SECONDS, bollard::API_DEFAULT_VERSION)
+            .map_err(|source| EngineError::Unreachable {
+                what: what.clone(),
+                host: self.host.clone(),
+                source: Box::new(source),
+            })?;
+        Ok(self
+            .docker
+            .get_or_init(|| docker.with_request_modifier(with_url_safe_auth)))
     }
 
     /// The socket.
@@ -98,7 +111,11 @@ impl Engine {
         match tokio::time::timeout(deadline, call(self.docker(&what)?)).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(source)) => Err(EngineError::from_call(what, &self.host, source)),
-            Err(_) => Err(EngineError::Silent { what, host: self.host.clone(), after: deadline }),
+            Err(_) => Err(EngineError::Silent {
+                what,
+                host: self.host.clone(),
+                after: deadline,
+            }),
         }
     }
 
@@ -112,18 +129,30 @@ impl Engine {
         if let Some(digest) = image.digest() {
             return Ok(digest.to_owned());
         }
-        let what = What::Resolve { image: image.to_string() };
+        let what = What::Resolve {
+            image: image.to_string(),
+        };
         let name = image.canonical();
         let answer = self
-            .within(Duration::from_secs(60), what, |docker| docker.inspect_registry_image(&name, auth.map(to_bollard)))
+            .within(Duration::from_secs(60), what, |docker| {
+                docker.inspect_registry_image(&name, auth.map(to_bollard))
+            })
             .await?;
-        answer.descriptor.digest.ok_or_else(|| EngineError::Incomplete { host: self.host.clone(), field: "Descriptor.digest" })
+        answer.descriptor.digest.ok_or_else(|| EngineError::Incomplete {
+            host: self.host.clone(),
+            field: "Descriptor.digest",
+        })
     }
 
     /// Whether the image is here already.
     pub async fn has_image(&self, pinned: &str) -> Result<bool, EngineError> {
-        let what = What::Inspect { subject: format!("image {pinned}") };
-        match self.within(ASK, what, |docker| docker.inspect_image(pinned)).await {
+        let what = What::Inspect {
+            subject: format!("image {pinned}"),
+        };
+        match self
+            .within(ASK, what, |docker| docker.inspect_image(pinned))
+            .await
+        {
             Ok(_) => Ok(true),
             Err(EngineError::NotFound { .. }) => Ok(false),
             Err(error) => Err(error),
@@ -137,9 +166,15 @@ impl Engine {
         auth: Option<&Credentials>,
         mut progress: impl FnMut(LayerProgress),
     ) -> Result<(), EngineError> {
-        let what = || What::Pull { image: pinned.to_owned() };
+        let what = || What::Pull {
+            image: pinned.to_owned(),
+        };
         let options = CreateImageOptionsBuilder::default().from_image(pinned).build();
-        let mut stream = std::pin::pin!(self.docker(&what())?.create_image(Some(options), None, auth.map(to_bollard)));
+        let mut stream = std::pin::pin!(self.docker(&what())?.create_image(
+            Some(options),
+            None,
+            auth.map(to_bollard)
+        ));
         while let Some(message) = stream.next().await {
             let message = message.map_err(|source| EngineError::from_call(what(), &self.host, source))?;
             if let (Some(layer), Some(status)) = (message.id, message.status) {
@@ -167,21 +202,34 @@ impl Engine {
     ) -> Result<String, EngineError> {
         let body = spec::body(spec, pinned, labels, memory_total, value)?;
         let options = CreateContainerOptionsBuilder::default().name(NAME).build();
-        let created = self.within(ACT, What::Create, |docker| docker.create_container(Some(options), body)).await?;
+        let created = self
+            .within(ACT, What::Create, |docker| {
+                docker.create_container(Some(options), body)
+            })
+            .await?;
         Ok(created.id)
     }
 
     /// Starts it; an engine that says it runs already is fine.
     pub async fn ensure_started(&self, id: &str) -> Result<(), EngineError> {
         let options = None::<bollard::query_parameters::StartContainerOptions>;
-        self.within(ACT, What::Start { id: id.to_owned() }, |docker| docker.start_container(id, options)).await.or_else(unchanged)
+        self.within(ACT, What::Start { id: id.to_owned() }, |docker| {
+            docker.start_container(id, options)
+        })
+        .await
+        .or_else(unchanged)
     }
 
     /// Removes it with its log files. Not by force: one that runs after all is [`EngineError::Changed`], and everything
     /// has to be looked at again.
     pub async fn ensure_removed(&self, id: &str) -> Result<(), EngineError> {
         let options = RemoveContainerOptionsBuilder::default().v(true).build();
-        match self.within(ACT, What::Remove { id: id.to_owned() }, |docker| docker.remove_container(id, Some(options))).await {
+        match self
+            .within(ACT, What::Remove { id: id.to_owned() }, |docker| {
+                docker.remove_container(id, Some(options))
+            })
+            .await
+        {
             Err(EngineError::NotFound { .. }) => Ok(()),
             other => other,
         }
@@ -190,7 +238,13 @@ impl Engine {
     /// Stops it as `docker stop` does: SIGTERM, then SIGKILL after ten seconds.
     pub async fn ensure_stopped(&self, id: &str) -> Result<(), EngineError> {
         let options = None::<bollard::query_parameters::StopContainerOptions>;
-        match self.within(ACT, What::Stop { id: id.to_owned() }, |docker| docker.stop_container(id, options)).await.or_else(unchanged) {
+        match self
+            .within(ACT, What::Stop { id: id.to_owned() }, |docker| {
+                docker.stop_container(id, options)
+            })
+            .await
+            .or_else(unchanged)
+        {
             Err(EngineError::NotFound { .. }) => Ok(()),
             other => other,
         }
@@ -198,14 +252,18 @@ impl Engine {
 
     /// Returns when the container no longer runs, or with an error when the engine goes away.
     pub async fn ended(&self, id: &str) -> Result<(), EngineError> {
-        let options = WaitContainerOptionsBuilder::default().condition("not-running").build();
+        let options = WaitContainerOptionsBuilder::default()
+            .condition("not-running")
+            .build();
         let what = What::Wait { id: id.to_owned() };
         let mut stream = std::pin::pin!(self.docker(&what)?.wait_container(id, Some(options)));
         match stream.next().await {
             // The crate makes an error of every exit code but 0.
             Some(Ok(_) | Err(bollard::errors::Error::DockerContainerWaitError { .. })) => Ok(()),
             Some(Err(source)) => Err(EngineError::from_call(what, &self.host, source)),
-            None => Err(EngineError::Hangup { host: self.host.clone() }),
+            None => Err(EngineError::Hangup {
+                host: self.host.clone(),
+            }),
         }
     }
 }
@@ -214,7 +272,11 @@ impl Engine {
 /// engine pulls anonymously without a word (passwords with `~`, `?` or `>` in the wrong place).
 fn with_url_safe_auth(mut request: BollardRequest) -> BollardRequest {
     if let Some(value) = request.headers_mut().get_mut("X-Registry-Auth") {
-        let safe = value.to_str().unwrap_or_default().replace('+', "-").replace('/', "_");
+        let safe = value
+            .to_str()
+            .unwrap_or_default()
+            .replace('+', "-")
+            .replace('/', "_");
         if let Ok(safe) = safe.parse() {
             *value = safe;
             value.set_sensitive(true);

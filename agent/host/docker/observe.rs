@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use bollard::models::{ContainerStateStatusEnum, HealthConfig, ContainerSummary, ContainerSummaryStateEnum, HealthStatusEnum};
+use bollard::models::{
+    ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum, HealthConfig, HealthStatusEnum,
+};
 use bollard::query_parameters::ListContainersOptionsBuilder;
 use monopod_core::plan::container::NAME;
 use monopod_core::plan::reconcile::{LABEL_DIGEST, LABEL_SECRETS, LABEL_SPEC, Observed, Phase};
@@ -53,8 +55,12 @@ impl Engine {
         let by_label = HashMap::from([("label", vec![LABEL_SPEC])]);
         let by_name = HashMap::from([("name", vec![NAME])]);
         let list = async |filters: HashMap<&str, Vec<&str>>| {
-            let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
-            self.within(ASK, What::List, |docker| docker.list_containers(Some(options))).await
+            let options = ListContainersOptionsBuilder::default()
+                .all(true)
+                .filters(&filters)
+                .build();
+            self.within(ASK, What::List, |docker| docker.list_containers(Some(options)))
+                .await
         };
         let (labelled, namesakes) = futures_util::try_join!(list(by_label), list(by_name))?;
         let mut found: Vec<Observed> = Vec::new();
@@ -68,36 +74,59 @@ impl Engine {
 
     /// How one container is doing; `None` if it is gone.
     pub async fn status(&self, id: &str) -> Result<Option<ContainerStatus>, EngineError> {
-        let what = What::Inspect { subject: format!("the container {}", text::short_id(id)) };
+        let what = What::Inspect {
+            subject: format!("the container {}", text::short_id(id)),
+        };
         let options = None::<bollard::query_parameters::InspectContainerOptions>;
-        let answer = match self.within(ASK, what, |docker| docker.inspect_container(id, options)).await {
+        let answer = match self
+            .within(ASK, what, |docker| docker.inspect_container(id, options))
+            .await
+        {
             Ok(answer) => answer,
             Err(EngineError::NotFound { .. }) => return Ok(None),
             Err(error) => return Err(error),
         };
         let state = answer.state.unwrap_or_default();
-        let memory_limit =
-            answer.host_config.and_then(|config| config.memory).and_then(|bytes| u64::try_from(bytes).ok()).filter(|&bytes| bytes > 0);
+        let memory_limit = answer
+            .host_config
+            .and_then(|config| config.memory)
+            .and_then(|bytes| u64::try_from(bytes).ok())
+            .filter(|&bytes| bytes > 0);
         let out_of_memory = state.oom_killed.unwrap_or(false);
         let config = answer.config.unwrap_or_default();
         let health_grace = config.healthcheck.as_ref().map_or(Duration::ZERO, grace);
-        let secrets = secrets(config.labels.unwrap_or_default().get(LABEL_SECRETS), config.env.unwrap_or_default());
+        let secrets = secrets(
+            config.labels.unwrap_or_default().get(LABEL_SECRETS),
+            config.env.unwrap_or_default(),
+        );
         let health = state.health.and_then(|health| match health.status {
             Some(HealthStatusEnum::STARTING) => Some(Health::Starting),
             Some(HealthStatusEnum::HEALTHY) => Some(Health::Healthy),
             Some(HealthStatusEnum::UNHEALTHY) => {
-                let last = health.log.and_then(|mut log| log.pop()).and_then(|probe| probe.output);
+                let last = health
+                    .log
+                    .and_then(|mut log| log.pop())
+                    .and_then(|probe| probe.output);
                 Some(Health::Unhealthy(last.unwrap_or_default().trim().to_owned()))
             }
             Some(HealthStatusEnum::NONE | HealthStatusEnum::EMPTY) | None => None,
         });
         Ok(Some(ContainerStatus {
             phase: match state.status {
-                Some(ContainerStateStatusEnum::RUNNING | ContainerStateStatusEnum::RESTARTING | ContainerStateStatusEnum::STOPPING) => Phase::Running,
+                Some(
+                    ContainerStateStatusEnum::RUNNING
+                    | ContainerStateStatusEnum::RESTARTING
+                    | ContainerStateStatusEnum::STOPPING,
+                ) => Phase::Running,
                 Some(ContainerStateStatusEnum::PAUSED) => Phase::Paused,
                 Some(ContainerStateStatusEnum::CREATED) => Phase::Created,
                 Some(ContainerStateStatusEnum::EXITED) => Phase::Exited,
-                Some(ContainerStateStatusEnum::REMOVING | ContainerStateStatusEnum::DEAD | ContainerStateStatusEnum::EMPTY) | None => Phase::Dead,
+                Some(
+                    ContainerStateStatusEnum::REMOVING
+                    | ContainerStateStatusEnum::DEAD
+                    | ContainerStateStatusEnum::EMPTY,
+                )
+                | None => Phase::Dead,
             },
             exit: Exit {
                 code: state.exit_code.unwrap_or_default(),
@@ -117,11 +146,17 @@ impl Engine {
 /// Docker probes first after one interval, and says unhealthy after as many failures as it has retries.
 fn grace(check: &HealthConfig) -> Duration {
     let nanos = |value: Option<i64>, default: u64| {
-        let nanos = value.and_then(|nanos| u64::try_from(nanos).ok()).filter(|&nanos| nanos > 0);
+        let nanos = value
+            .and_then(|nanos| u64::try_from(nanos).ok())
+            .filter(|&nanos| nanos > 0);
         Duration::from_nanos(nanos.unwrap_or(default))
     };
     const DEFAULT: u64 = 30_000_000_000;
-    let retries = check.retries.and_then(|retries| u32::try_from(retries).ok()).filter(|&retries| retries > 0).unwrap_or(3);
+    let retries = check
+        .retries
+        .and_then(|retries| u32::try_from(retries).ok())
+        .filter(|&retries| retries > 0)
+        .unwrap_or(3);
     let one = nanos(check.interval, DEFAULT) + nanos(check.timeout, DEFAULT);
     nanos(check.start_period, 0) + one.saturating_mul(retries)
 }
@@ -132,7 +167,9 @@ fn secrets(names: Option<&String>, environment: Vec<String>) -> Vec<(String, Sec
     pairs
         .filter_map(|pair| {
             let (name, value) = pair.expose().split_once('=')?;
-            names.contains(&name).then(|| (format!("environment.{name}"), Secret::new(value.to_owned())))
+            names
+                .contains(&name)
+                .then(|| (format!("environment.{name}"), Secret::new(value.to_owned())))
         })
         .collect()
 }
@@ -146,7 +183,12 @@ fn observed(summary: ContainerSummary) -> Option<Observed> {
     if spec.is_none() && !plain.contains(&NAME) {
         return None;
     }
-    let name = plain.iter().find(|name| **name == NAME).or(plain.first()).copied().unwrap_or_default();
+    let name = plain
+        .iter()
+        .find(|name| **name == NAME)
+        .or(plain.first())
+        .copied()
+        .unwrap_or_default();
     Some(Observed {
         id: summary.id?,
         name: name.to_owned(),
@@ -156,8 +198,17 @@ fn observed(summary: ContainerSummary) -> Option<Observed> {
             Some(ContainerSummaryStateEnum::CREATED) => Phase::Created,
             Some(ContainerSummaryStateEnum::PAUSED) => Phase::Paused,
             Some(ContainerSummaryStateEnum::EXITED) => Phase::Exited,
-            Some(ContainerSummaryStateEnum::RUNNING | ContainerSummaryStateEnum::RESTARTING | ContainerSummaryStateEnum::STOPPING) => Phase::Running,
-            Some(ContainerSummaryStateEnum::REMOVING | ContainerSummaryStateEnum::DEAD | ContainerSummaryStateEnum::EMPTY) | None => Phase::Dead,
+            Some(
+                ContainerSummaryStateEnum::RUNNING
+                | ContainerSummaryStateEnum::RESTARTING
+                | ContainerSummaryStateEnum::STOPPING,
+            ) => Phase::Running,
+            Some(
+                ContainerSummaryStateEnum::REMOVING
+                | ContainerSummaryStateEnum::DEAD
+                | ContainerSummaryStateEnum::EMPTY,
+            )
+            | None => Phase::Dead,
         },
     })
 }

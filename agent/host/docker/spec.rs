@@ -65,7 +65,12 @@ pub(super) fn body(
         user: spec.user.clone(),
         env: Some(env),
         labels: Some(labels.to_map()),
-        exposed_ports: Some(spec.ports.iter().map(|port| port_key(port.container, port.protocol)).collect()),
+        exposed_ports: Some(
+            spec.ports
+                .iter()
+                .map(|port| port_key(port.container, port.protocol))
+                .collect(),
+        ),
         host_config: Some(host_config(spec, memory_total)),
         ..Default::default()
     })
@@ -79,7 +84,9 @@ fn host_config(spec: &ContainerSpec, memory_total: u64) -> HostConfig {
         // The other mode drops lines without a word.
         ("mode".to_owned(), "blocking".to_owned()),
     ]);
-    let tmpfs = spec.read_only.then(|| HashMap::from([("/tmp".to_owned(), "rw,nosuid,nodev,mode=1777".to_owned())]));
+    let tmpfs = spec
+        .read_only
+        .then(|| HashMap::from([("/tmp".to_owned(), "rw,nosuid,nodev,mode=1777".to_owned())]));
     HostConfig {
         memory: Some(memory),
         // Equal to the memory limit: no swap on top.
@@ -87,16 +94,26 @@ fn host_config(spec: &ContainerSpec, memory_total: u64) -> HostConfig {
         pids_limit: Some(spec.pids_limit),
         cap_drop: Some(spec.capabilities_drop.clone()),
         cap_add: Some(spec.capabilities_add.clone()),
-        security_opt: spec.no_new_privileges.then(|| vec!["no-new-privileges".to_owned()]),
+        security_opt: spec
+            .no_new_privileges
+            .then(|| vec!["no-new-privileges".to_owned()]),
         privileged: Some(spec.privileged),
         readonly_rootfs: Some(spec.read_only),
         tmpfs,
         network_mode: Some(spec.networking.to_string()),
         port_bindings: Some(port_bindings(spec)),
-        shm_size: spec.shm_size.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
+        shm_size: spec
+            .shm_size
+            .map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
         // The agent is the only restarter: the engine's own policies bring back what was stopped on purpose.
-        restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
-        log_config: Some(HostConfigLogConfig { typ: Some("json-file".to_owned()), config: Some(log) }),
+        restart_policy: Some(RestartPolicy {
+            name: Some(RestartPolicyNameEnum::NO),
+            maximum_retry_count: None,
+        }),
+        log_config: Some(HostConfigLogConfig {
+            typ: Some("json-file".to_owned()),
+            config: Some(log),
+        }),
         ..Default::default()
     }
 }
@@ -104,8 +121,15 @@ fn host_config(spec: &ContainerSpec, memory_total: u64) -> HostConfig {
 fn port_bindings(spec: &ContainerSpec) -> HashMap<String, Option<Vec<PortBinding>>> {
     let mut bindings: HashMap<String, Option<Vec<PortBinding>>> = HashMap::new();
     for port in &spec.ports {
-        let binding = PortBinding { host_ip: port.host_ip.map(|ip| ip.to_string()), host_port: Some(port.host.to_string()) };
-        bindings.entry(port_key(port.container, port.protocol)).or_default().get_or_insert_default().push(binding);
+        let binding = PortBinding {
+            host_ip: port.host_ip.map(|ip| ip.to_string()),
+            host_port: Some(port.host.to_string()),
+        };
+        bindings
+            .entry(port_key(port.container, port.protocol))
+            .or_default()
+            .get_or_insert_default()
+            .push(binding);
     }
     bindings
 }
