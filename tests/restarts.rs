@@ -76,9 +76,13 @@ fn a_job_that_fails_without_restart_is_left_for_inspection() {
         .serve(&machine);
     let agent = run(&machine);
     agent.wait_for_line(" ERROR ", BOOT);
-    assert!(error_line(&agent).contains("exit code 4"));
     assert!(agent.running() && !is_ready(&machine));
     assert_eq!(machine.containers().len(), 1);
+    assert_eq!(status(&machine)["outcome"]["state"], "degraded");
+    // With its output complete: one line says it, not two.
+    agent.signal(Signal::SIGTERM);
+    assert_eq!(agent.wait_exit(SOON), 0);
+    assert!(error_line(&agent).contains("exit code 4"));
 }
 
 #[test]

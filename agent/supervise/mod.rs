@@ -8,8 +8,9 @@
 //! ```
 //!
 //! Design: all engine writes after the boot happen here. The decisions are those of
-//! `monopod_core::supervise`; this file carries inputs in and actions out. No engine call is awaited
-//! in the loop itself, so the watchdog is fed exactly while the loop comes round.
+//! `monopod_core::supervise`; this file carries inputs in and actions out. Engine calls are futures
+//! beside the loop, but for the one look that explains a failed gate, which has a deadline: the
+//! watchdog is fed exactly while the loop comes round.
 //!
 //! Invariants
 //! - The container is never stopped by the agent's own end (SIGTERM, crash): only `drain` will.
@@ -113,6 +114,7 @@ struct Supervision<'a> {
     machine: Supervisor,
     clock: Monotonic,
     gate_begun: Instant,
+    gate_open: bool,
 }
 
 impl<'a> Supervision<'a> {
@@ -124,6 +126,7 @@ impl<'a> Supervision<'a> {
             machine,
             clock: Monotonic::start(),
             gate_begun: Instant::now(),
+            gate_open: !charge.gate_passed,
         }
     }
 
@@ -180,6 +183,8 @@ impl<'a> Supervision<'a> {
                     reporter.tell(Event::Completed { exit: exit.clone() });
                     None
                 }
+                // The gate says it with more: the last answer, the container's state and its last lines.
+                State::Failed { .. } if self.gate_open => None,
                 State::Failed { reason } => {
                     let reason = format!(
                         "the container of {} failed and is not started again: {reason}; it is kept for inspection (`docker logs`, `docker inspect`), restart the agent to try again",
@@ -216,7 +221,8 @@ impl<'a> Supervision<'a> {
         Some(Box::pin(gate::run(self.context, self.charge)))
     }
 
-    async fn gate_over(&self, verdict: Verdict) {
+    async fn gate_over(&mut self, verdict: Verdict) {
+        self.gate_open = false;
         let took = self.gate_begun.elapsed();
         let reporter = &self.context.reporter;
         match verdict {
