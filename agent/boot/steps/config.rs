@@ -4,56 +4,44 @@ use monopod_core::config;
 use monopod_core::event::Event;
 use monopod_core::plan::{Plan, StepId};
 use monopod_core::text;
-use tokio::time::Instant;
 
-use crate::boot::BootError;
+use crate::boot::{BootError, timed};
 use crate::context::Context;
-use crate::host::chain;
 use crate::host::imds::Identity;
 
-pub(in crate::boot) fn run(context: &Context, identity: &Identity) -> Result<Plan, BootError> {
-    let begun = Instant::now();
-    let step = StepId::Config;
-    context.reporter.tell(Event::StepStarted {
-        step,
-        does: "check the user data".to_owned(),
-    });
-    match plan(context, identity) {
-        Ok(plan) => {
-            for problem in &plan.warnings {
-                let place = problem
-                    .place
-                    .map_or_else(String::new, |place| format!("user data:{place}: "));
-                let help = problem
-                    .help
-                    .as_deref()
-                    .map_or_else(String::new, |help| format!("; {help}"));
-                let text = format!("{place}{} {}{help}", problem.code, problem.message);
-                context.reporter.tell(Event::Warning { text });
-            }
-            let opened: Vec<&str> = plan.container.opt_outs().iter().map(|out| out.key).collect();
-            let detail = format!(
-                "{}, {}; opened: {}",
-                plan.application,
-                text::count(plan.warnings.len() as u64, "warning"),
-                opened.join(", ")
-            );
-            context.reporter.tell(Event::StepDone {
-                step,
-                detail,
-                took: begun.elapsed(),
+pub(in crate::boot) async fn run(context: &Context, identity: &Identity) -> Result<Plan, BootError> {
+    timed(context, StepId::Config, "check the user data".to_owned(), async {
+        let plan = plan(context, identity)?;
+        for problem in &plan.warnings {
+            context.reporter.tell(Event::Warning {
+                text: on_one_line(problem),
             });
-            Ok(plan)
         }
-        Err(error) => {
-            context.reporter.tell(Event::StepFailed {
-                step,
-                error: chain(&error),
-                took: begun.elapsed(),
-            });
-            Err(error)
-        }
-    }
+        let mut opened: Vec<&str> = plan.container.opt_outs().iter().map(|out| out.key).collect();
+        // Two things that one key opens are two rows in the plan, and one word here.
+        opened.sort_unstable();
+        opened.dedup();
+        let detail = format!(
+            "{}, {}; opened: {}",
+            plan.application,
+            text::count(plan.warnings.len() as u64, "warning"),
+            opened.join(", ")
+        );
+        Ok((plan, detail))
+    })
+    .await
+}
+
+/// `user data:7:1: MP0201 nobody knows the key ...; did you mean ...?`
+fn on_one_line(problem: &config::Problem) -> String {
+    let place = problem
+        .place
+        .map_or_else(String::new, |place| format!("user data:{place}: "));
+    let help = problem
+        .help
+        .as_deref()
+        .map_or_else(String::new, |help| format!("; {help}"));
+    format!("{place}{} {}{help}", problem.code, problem.message)
 }
 
 fn plan(context: &Context, identity: &Identity) -> Result<Plan, BootError> {

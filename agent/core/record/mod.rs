@@ -4,7 +4,8 @@
 //! A record is folded from events by a pure function; the agent only writes it to a file. It is a
 //! report, never a source of truth: what runs is what the engine lists.
 
-use std::fmt::Write as _;
+mod render;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,8 @@ use crate::event::{ContainerSeen, Event};
 use crate::facts::InstanceFacts;
 use crate::plan::{Application, StepId};
 use crate::supervise::Exit;
-use crate::text;
+
+pub use render::{Agent, to_text};
 
 /// Changes when a field changes its meaning.
 pub const SCHEMA: u32 = 1;
@@ -326,188 +328,6 @@ impl BootRecord {
             last_exit_at,
         });
     }
-}
-
-/// Whether the agent that wrote the record still runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Agent {
-    /// It holds its lock.
-    Running,
-    /// It does not.
-    Gone,
-}
-
-/// The record as a person reads it; `now` in milliseconds since the epoch.
-pub fn to_text(record: &BootRecord, agent: Agent, now: u64) -> String {
-    let mut out = String::new();
-    // Writing to a String cannot fail.
-    let _ok = write_text(&mut out, record, agent, now).is_ok();
-    out
-}
-
-fn write_text(out: &mut String, record: &BootRecord, agent: Agent, now: u64) -> std::fmt::Result {
-    let ago = |then: u64| text::duration(Duration::from_millis(now.saturating_sub(then)));
-    let application = record
-        .application
-        .as_ref()
-        .map_or_else(|| "no application yet".to_owned(), ToString::to_string);
-    writeln!(out, "{application}: {}", outcome_text(&record.outcome, &ago))?;
-    if agent == Agent::Gone {
-        writeln!(
-            out,
-            "  The agent (pid {}) is not running; this is what it wrote {} ago.",
-            record.agent_pid,
-            ago(record.written_at)
-        )?;
-    }
-    if let Some(facts) = &record.facts {
-        writeln!(
-            out,
-            "  instance   {} in {}, account {}",
-            facts.instance_id, facts.availability_zone, facts.account_id
-        )?;
-    }
-    writeln!(
-        out,
-        "  agent      monopod {}, pid {}, for {}",
-        record.agent_version,
-        record.agent_pid,
-        ago(record.agent_started_at)
-    )?;
-    if let Some(container) = &record.container {
-        write_container(out, container, &ago)?;
-    }
-    write_timeline(out, &record.steps)?;
-    if let Some(rows) = record.logs.as_array() {
-        writeln!(out, "\nLogs")?;
-        for row in rows {
-            writeln!(out, "  {}", sink_text(row))?;
-        }
-    }
-    if !record.warnings.is_empty() {
-        writeln!(out, "\nWarnings")?;
-        for warning in &record.warnings {
-            writeln!(out, "  {warning}")?;
-        }
-    }
-    Ok(())
-}
-
-fn outcome_text(outcome: &Outcome, ago: &dyn Fn(u64) -> String) -> String {
-    match outcome {
-        Outcome::Booting => "booting".to_owned(),
-        Outcome::Ready { since } => format!("ready for {}", ago(*since)),
-        Outcome::Completed { since } => format!("completed {} ago", ago(*since)),
-        Outcome::Degraded { since, reason } => format!("DEGRADED for {}: {reason}", ago(*since)),
-        Outcome::Failed {
-            since,
-            reason,
-            exit_code,
-        } => format!("FAILED {} ago (exit {exit_code}): {reason}", ago(*since)),
-        Outcome::Stopped { since } => format!(
-            "agent stopped {} ago, the container was left as it was",
-            ago(*since)
-        ),
-    }
-}
-
-fn write_container(
-    out: &mut String,
-    container: &ContainerRecord,
-    ago: &dyn Fn(u64) -> String,
-) -> std::fmt::Result {
-    let since = container
-        .started_at
-        .map_or_else(String::new, |at| format!(", started {} ago", ago(at)));
-    let adopted = if container.adopted { ", adopted" } else { "" };
-    writeln!(
-        out,
-        "  container  {} {}{since}{adopted}, {}",
-        text::short_id(&container.id),
-        container.state.text(),
-        text::count(container.restarts, "restart")
-    )?;
-    writeln!(out, "  image      {} ({})", container.image, container.digest)?;
-    if let Some(exit) = &container.last_exit {
-        let when = container
-            .last_exit_at
-            .map_or_else(String::new, |at| format!(", {} ago", ago(at)));
-        writeln!(out, "  last end   {exit}{when}")?;
-    }
-    Ok(())
-}
-
-/// A bar a step, to scale, so that the step that ate the time stands out.
-fn write_timeline(out: &mut String, steps: &[StepRecord]) -> std::fmt::Result {
-    const WIDTH: u64 = 30;
-    let end = |step: &StepRecord| step.started_ms + step.took_ms.unwrap_or_default();
-    let total = steps.iter().map(end).max().unwrap_or_default().max(1);
-    writeln!(
-        out,
-        "\nBoot, {} in all",
-        text::duration(Duration::from_millis(total))
-    )?;
-    for step in steps {
-        let from = (step.started_ms * WIDTH / total).min(WIDTH - 1);
-        let length = (step.took_ms.unwrap_or_default() * WIDTH)
-            .div_ceil(total)
-            .clamp(1, WIDTH - from);
-        let (mark, fill) = match step.state {
-            StepState::Done => ("ok", "█"),
-            StepState::Failed => ("FAILED", "█"),
-            StepState::Running => ("…", "░"),
-            StepState::Skipped => ("skipped", ""),
-        };
-        let bar = format!(
-            "{}{}",
-            " ".repeat(usize::try_from(from).unwrap_or(0)),
-            fill.repeat(usize::try_from(length).unwrap_or(0))
-        );
-        let took = step
-            .took_ms
-            .map_or_else(String::new, |ms| text::duration(Duration::from_millis(ms)));
-        let retries = if step.retries > 0 {
-            format!(" ({} retried)", step.retries)
-        } else {
-            String::new()
-        };
-        let width = usize::try_from(WIDTH).unwrap_or(0);
-        writeln!(
-            out,
-            "  {:<10} {bar:<width$} {took:>10}  {mark:<7} {}{retries}",
-            step.step, step.detail
-        )?;
-    }
-    Ok(())
-}
-
-fn sink_text(row: &serde_json::Value) -> String {
-    let text = |key: &str| {
-        row.get(key)
-            .and_then(serde_json::Value::as_str)
-            .unwrap_or("?")
-            .to_owned()
-    };
-    let number = |key: &str| {
-        row.get(key)
-            .and_then(serde_json::Value::as_u64)
-            .unwrap_or_default()
-    };
-    let lost = match (
-        number("lost"),
-        row.get("lost_exact").and_then(serde_json::Value::as_bool),
-    ) {
-        (0, Some(true)) => "0 lost".to_owned(),
-        (lost, Some(true)) => format!("{lost} lost"),
-        (lost, _) => format!("at least {lost} lost"),
-    };
-    format!(
-        "{:<16} {}, {} delivered, {lost}, {} behind",
-        text("name"),
-        text("guarantee"),
-        text::count(number("delivered"), "line"),
-        text::bytes(number("behind_bytes"))
-    )
 }
 
 #[cfg(test)]
