@@ -33,7 +33,7 @@ demo: setup build ## Watch a machine boot, from user data to READY
 test: setup ## Run all tests, on real parts
 	$(CARGO) test --locked --workspace --doc
 	$(CARGO) $(AS_ROOT) test --locked --workspace --lib --bins
-	$(CARGO) $(AS_ROOT) test --locked -p monopod-core --tests
+	$(CARGO) $(AS_ROOT) test --locked -p monopod-core --test '*'
 	$(CARGO) $(AS_ROOT) test --locked -p monopod-testrig --test rig
 	$(CARGO) $(AS_ROOT) test --locked -p monopod --test it
 
