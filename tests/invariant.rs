@@ -24,7 +24,7 @@ fn a_kill_between_any_two_steps() {
         machine.notify().clear();
         let killed = run(&machine);
         let reached = killed.lines().wait_for(BOOT, |lines| {
-            let done = lines.iter().any(|line| line.text.contains("ready: done"));
+            let done = lines.iter().any(|line| line.text.contains("INFO  ready: "));
             (lines.len() >= nth || done).then_some(done && lines.len() < nth)
         });
         if reached.expect("it prints or gets ready") {

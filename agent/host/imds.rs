@@ -143,11 +143,10 @@ impl Imds {
         if url.scheme() != "http" {
             return Err(refused("it is not a http:// address".to_owned()));
         }
-        // No proxy, no redirect, no certificates: the service is on the link, whoever else answers is not it.
+        // No proxy, no redirect: the service is on the link, whoever else answers is not it.
         let client = Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            .tls_certs_only([])
             .timeout(REQUEST_TIMEOUT)
             .pool_max_idle_per_host(0)
             .build()

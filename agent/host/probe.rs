@@ -38,7 +38,6 @@ impl Probe {
         let client = Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            .tls_certs_only([])
             .pool_max_idle_per_host(0)
             .timeout(timeout)
             .build()?;

@@ -58,13 +58,14 @@ impl Reporter {
     /// Tells an event to everybody.
     pub fn tell(&self, event: Event) {
         let event = self.without_secrets(event);
+        // The record first: whoever acts on a line or on READY finds the status up to date.
+        self.record().apply(&event, clock::now_millis());
+        self.save();
         // On a terminal progress moves in place; anywhere else it is a line like the others.
         if !self.0.output.progress(&event) {
             journal::write(&event);
         }
         notify::send(&event);
-        self.record().apply(&event, clock::now_millis());
-        self.save();
     }
 
     /// Says who runs here and on what.

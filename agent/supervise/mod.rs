@@ -271,12 +271,6 @@ impl<'a> Supervision<'a> {
             self.charge.image
         );
         reporter.tell(Event::Ready { text });
-        let detail = "systemd was told".to_owned();
-        reporter.tell(Event::StepDone {
-            step: StepId::Ready,
-            detail,
-            took: Duration::ZERO,
-        });
         // A job that has ended keeps its outcome in the record: told again after READY.
         if let State::Completed { exit } = self.machine.state() {
             reporter.tell(Event::Completed { exit: exit.clone() });

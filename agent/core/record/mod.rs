@@ -222,7 +222,10 @@ impl BootRecord {
             }
             Event::Booting => self.outcome = Outcome::Booting,
             Event::Completed { .. } => self.outcome = Outcome::Completed { since: now },
-            Event::Ready { .. } => self.outcome = Outcome::Ready { since: now },
+            Event::Ready { text } => {
+                self.end(StepId::Ready, StepState::Done, text, Duration::ZERO, now);
+                self.outcome = Outcome::Ready { since: now };
+            }
             Event::Degraded { reason } => {
                 self.outcome = Outcome::Degraded {
                     since: now,
@@ -385,7 +388,7 @@ mod tests {
     #[test]
     fn steps_stand_in_their_order_whatever_the_order_of_events() {
         let steps: Vec<StepId> = record().steps.iter().map(|step| step.step).collect();
-        assert_eq!(steps, [StepId::Secrets, StepId::Image]);
+        assert_eq!(steps, [StepId::Secrets, StepId::Image, StepId::Ready]);
     }
 
     #[test]
