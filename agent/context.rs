@@ -110,7 +110,7 @@ impl Context {
         }
     }
 
-    async fn try_shipping(&self, shipping: &mut Shipping) -> Result<(), ShippingError> {
+    async fn try_shipping(&self, shipping: &mut Shipping) -> Result<(), logs::LogsError> {
         let Some(application) = &shipping.application else {
             return Ok(());
         };
@@ -119,7 +119,6 @@ impl Context {
             none => none.insert(
                 logs::Shipper::start(logs::Options {
                     application_id: application.id.clone(),
-                    hostname: files::hostname()?,
                     state_dir: self.directories.state.clone(),
                     application_log: self.log_targets.application_log.clone(),
                     syslog_socket: self.log_targets.syslog_socket.clone(),
@@ -195,12 +194,4 @@ impl Context {
             shipper.stop(deadline).await;
         }
     }
-}
-
-#[derive(Debug, thiserror::Error)]
-enum ShippingError {
-    #[error(transparent)]
-    File(#[from] files::FileError),
-    #[error(transparent)]
-    Logs(#[from] logs::LogsError),
 }

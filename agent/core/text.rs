@@ -170,7 +170,11 @@ mod tests {
                 "{seconds}"
             );
         }
+        assert_eq!(timestamp(0), "1970-01-01T00:00:00Z");
+        assert_eq!(timestamp(951_827_696), "2000-02-29T12:34:56Z");
+        assert_eq!(timestamp(1_767_225_599), "2025-12-31T23:59:59Z");
         assert_eq!(timestamp(1_795_234_615), "2026-11-21T04:16:55Z");
+        assert_eq!(timestamp(4_107_542_400), "2100-03-01T00:00:00Z");
         assert_eq!(parse_timestamp_millis("1970-01-01T00:00:01.25Z"), Some(1250));
         assert_eq!(parse_timestamp_millis("0001-01-01T00:00:00Z"), None);
         assert_eq!(parse_timestamp_millis("yesterday"), None);

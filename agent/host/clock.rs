@@ -11,6 +11,11 @@ pub fn now_millis() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Seconds since the epoch.
+pub fn now_seconds() -> u64 {
+    now_millis() / 1000
+}
+
 /// Monotonic time since an origin, as the pure state machines take it.
 #[derive(Clone, Copy, Debug)]
 pub struct Monotonic(Instant);

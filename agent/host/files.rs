@@ -128,13 +128,6 @@ pub fn boot_id() -> Result<String, FileError> {
     Ok(text.trim().to_owned())
 }
 
-/// The name of this machine.
-pub fn hostname() -> Result<String, FileError> {
-    let path = Path::new("/proc/sys/kernel/hostname");
-    let text = fs::read_to_string(path).map_err(failed("read", path))?;
-    Ok(text.trim().to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

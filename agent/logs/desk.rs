@@ -5,11 +5,13 @@
 use std::io;
 use std::sync::Arc;
 
-use monopod_core::logs::{Batch, Cursor, Gap, GapReason, Line, Source, Stream, rfc3339};
+use monopod_core::logs::{Batch, Cursor, Gap, GapReason, Line, Source, Stream};
+use monopod_core::text;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use super::clock::epoch_seconds;
+use crate::host::clock::now_seconds;
+
 use super::cursor_file::CursorFile;
 use super::lock::Lock;
 use super::reader::{Filled, Reader};
@@ -143,7 +145,7 @@ impl Desk {
                 self.drains.push(reply);
             }
             Some(Command::Gap(mut gap)) => {
-                gap.to = Some(rfc3339(epoch_seconds()));
+                gap.to = Some(text::timestamp(now_seconds()));
                 self.add_gaps(vec![gap]);
             }
             Some(Command::Stop(deadline)) => self.stopping = Some(deadline),

@@ -24,7 +24,6 @@
 //! Deliberately absent: redaction of the application's lines, filters, formats but the bare one, sinks over the
 //! network, other files than the container's.
 
-mod clock;
 mod cursor_file;
 mod desk;
 mod error;
@@ -73,8 +72,6 @@ const GLANCE: Duration = Duration::from_millis(100);
 pub struct Options {
     /// The tag of each line in syslog.
     pub application_id: String,
-    /// For sinks that leave the machine; local syslog must not carry it.
-    pub hostname: String,
     /// Where the cursors live: it must survive a reboot.
     pub state_dir: PathBuf,
     /// `/var/log/application.log`, or none.

@@ -145,7 +145,6 @@ impl Rig {
     pub(crate) fn options(&self) -> Options {
         Options {
             application_id: "my-app".into(),
-            hostname: "host".into(),
             state_dir: self.dir.path().join("state"),
             application_log: Some(self.log()),
             syslog_socket: None,

@@ -115,11 +115,6 @@ impl Reporter {
         self.0.output.progress_interval()
     }
 
-    /// How this run went so far.
-    pub fn with_record<T>(&self, read: impl FnOnce(&BootRecord) -> T) -> T {
-        read(&self.record())
-    }
-
     fn record(&self) -> MutexGuard<'_, BootRecord> {
         self.0.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -186,11 +181,7 @@ mod tests {
         let reason = "it said \"password\": \"hunter2-hunter2\"".to_owned();
         reporter.tell(Event::Degraded { reason });
         assert!(!status(&directory).contains("hunter2"), "{}", status(&directory));
-        assert!(
-            !reporter
-                .with_record(|record| format!("{record:?}"))
-                .contains("hunter2")
-        );
+        assert!(!format!("{:?}", *reporter.record()).contains("hunter2"));
         assert_eq!(
             reporter.redacted("\"password\": \"hunter2-hunter2\"!"),
             "[redacted]!"
@@ -239,7 +230,7 @@ mod tests {
             reason: "the container is degraded".to_owned(),
         });
         let record: BootRecord = serde_json::from_str(&status(&directory)).unwrap();
-        assert_eq!(record, reporter.with_record(Clone::clone));
+        assert_eq!(record, reporter.record().clone());
         assert_eq!(record.steps[0].step, StepId::Container);
         assert_eq!(record.steps[0].detail, "make the [redacted]");
     }

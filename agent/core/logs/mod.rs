@@ -26,7 +26,7 @@ mod rotation;
 
 pub use batch::{Batch, Line, Stream};
 pub use cursor::{AheadFile, Cursor, CursorError, FileIdentity, Partial, Position, Source};
-pub use gap::{Gap, GapReason, rfc3339};
+pub use gap::{Gap, GapReason};
 pub use record::{Decoded, Joiner, MAX_LINE};
 pub use resume::{PresentFile, Resume, resume};
 pub use rotation::{RotatedFile, Rotation, RotationPolicy, decide};

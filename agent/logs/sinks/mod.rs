@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use monopod_core::logs::Batch;
 
-use super::clock::epoch_seconds;
 use super::error::{Retry, io_retry};
 use super::status::{Figures, Guarantee};
+use crate::host::clock::now_seconds;
 
 /// Whether the lines read after a restart are those after the cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +69,7 @@ impl Backoff {
 
 /// Puts a failure into the figures, and into the log when it's a new one.
 pub(crate) fn failed(figures: &Figures, sink: &'static str, target: &dyn Display, error: &std::io::Error) {
-    if !figures.failed(&error.to_string(), epoch_seconds()) {
+    if !figures.failed(&error.to_string(), now_seconds()) {
         return;
     }
     match io_retry(error) {

@@ -18,7 +18,7 @@ use monopod_core::logs::{Batch, Line};
 use self::encode::{CONTINUES, Encoder, parts};
 use self::transport::{SendError, Transport};
 use super::{Backoff, Replay, Sink, failed, recovered};
-use crate::logs::clock::epoch_seconds;
+use crate::host::clock::now_seconds;
 use crate::logs::status::{Figures, Guarantee};
 
 /// rsyslog's default limit for a whole message; longer lines go in parts.
@@ -58,7 +58,7 @@ impl Syslog {
                 return;
             };
             self.encoder
-                .encode(epoch_seconds(), line.stream, part, &mut self.message);
+                .encode(now_seconds(), line.stream, part, &mut self.message);
             if more {
                 self.message.extend_from_slice(CONTINUES.as_bytes());
             }
