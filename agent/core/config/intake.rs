@@ -61,7 +61,7 @@ fn not_utf8(bytes: &[u8], valid: usize) -> Problem {
     let line = before.matches('\n').count() + 1;
     let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
     Problem::error(Code::NotUtf8, "the user data is not UTF-8 text")
-        .at(Place { line, column })
+        .at(Place::new(line, column))
         .help("save the file as UTF-8")
 }
 
@@ -98,7 +98,7 @@ fn header(text: &str) -> Result<(), Problem> {
         "the header is missing"
     };
     Err(Problem::error(Code::Header, message)
-        .at(Place { line, column: 1 })
+        .at(Place::new(line, 1))
         .help(format!("make {HEADER} the first line")))
 }
 
@@ -122,10 +122,7 @@ fn unprintable(text: &str) -> Option<Problem> {
     let column = line.chars().take_while(|c| !refused(*c)).count() + 1;
     Some(
         Problem::error(Code::Unprintable, "a control character stands here")
-            .at(Place {
-                line: index + 1,
-                column,
-            })
+            .at(Place::new(index + 1, column))
             .help("remove it, or write it as an escape in double quotes, such as \"\\x1b\""),
     )
 }
@@ -186,12 +183,12 @@ mod tests {
         let problem = refused(b"#taupage-ami-config\nab\xff: 1");
         assert_eq!(
             (problem.code, problem.place),
-            (Code::NotUtf8, Some(Place { line: 2, column: 3 }))
+            (Code::NotUtf8, Some(Place::new(2, 3)))
         );
         let problem = taken(b"#taupage-ami-config\na: \x1b[31m").remove(0);
         assert_eq!(
             (problem.code, problem.place),
-            (Code::Unprintable, Some(Place { line: 2, column: 4 }))
+            (Code::Unprintable, Some(Place::new(2, 4)))
         );
     }
 

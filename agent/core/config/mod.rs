@@ -38,7 +38,8 @@ pub use render::render;
 /// Reads user data. `origin` is `user data` or a file's name, for [`Report::render`].
 pub fn parse(bytes: &[u8], origin: &str) -> Report {
     let mut problems = Vec::new();
-    let tree = intake::text(bytes, &mut problems).and_then(|text| yaml::load(text, &mut problems));
+    let tree = intake::text(bytes, &mut problems)
+        .and_then(|text| yaml::load(text, 0, yaml::Tags::Refuse, &mut problems));
     let outcome = match tree {
         Ok(root) => check::check(root, &mut problems),
         Err(problem) => {

@@ -97,13 +97,31 @@ impl fmt::Display for Code {
     }
 }
 
-/// A place in the text: both count from 1, the column in characters.
+/// A place in one of the texts that were read: line and column count from 1, the column in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Place {
+    /// Which text: 0 is the user data, then come the image's files in the order they were given.
+    pub source: u16,
     /// Line, from 1; the header's line counts.
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
+}
+
+impl Place {
+    /// A place in the user data.
+    pub const fn new(line: usize, column: usize) -> Self {
+        Self {
+            source: 0,
+            line,
+            column,
+        }
+    }
+
+    /// The same place in another text.
+    pub const fn of(self, source: u16) -> Self {
+        Self { source, ..self }
+    }
 }
 
 impl fmt::Display for Place {

@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn a_key_is_underlined_and_its_value_hidden() {
         let problem = Problem::warning(Code::UnknownKey, "nobody knows the key `heath`")
-            .at(Place { line: 2, column: 1 })
+            .at(Place::new(2, 1))
             .key("heath")
             .help("did you mean `health`?");
         assert_eq!(
@@ -160,7 +160,7 @@ mod tests {
     #[test]
     fn a_caret_in_a_value_points_at_the_ellipsis() {
         let problem = Problem::error(Code::BadValue, "no")
-            .at(Place { line: 1, column: 40 })
+            .at(Place::new(1, 40))
             .key("environment.A.B");
         assert_eq!(
             shown(problem, "  A.B: hunter2 hunter2 hunter2 hunter2"),
@@ -184,7 +184,7 @@ mod tests {
             "'source: hunter2",
         ] {
             for column in [1, 3, 10, 99] {
-                let problem = Problem::error(Code::Syntax, "no").at(Place { line: 1, column });
+                let problem = Problem::error(Code::Syntax, "no").at(Place::new(1, column));
                 let text = shown(problem, line);
                 assert!(!text.contains("hunter2"), "{text}");
             }
@@ -195,17 +195,8 @@ mod tests {
     fn places_outside_the_text_and_control_characters_do_no_harm() {
         let text = shown(Problem::error(Code::Empty, "a\u{1b}[31m").key("\u{1b}"), "");
         assert!(!text.contains('\u{1b}'));
-        let _ = shown(
-            Problem::error(Code::Empty, "").at(Place { line: 0, column: 0 }),
-            "x",
-        );
-        let _ = shown(
-            Problem::error(Code::Empty, "").at(Place { line: 9, column: 9 }),
-            "x",
-        );
-        let _ = shown(
-            Problem::error(Code::Empty, "").at(Place { line: 1, column: 0 }),
-            "\u{1b}: x",
-        );
+        let _ = shown(Problem::error(Code::Empty, "").at(Place::new(0, 0)), "x");
+        let _ = shown(Problem::error(Code::Empty, "").at(Place::new(9, 9)), "x");
+        let _ = shown(Problem::error(Code::Empty, "").at(Place::new(1, 0)), "\u{1b}: x");
     }
 }

@@ -113,6 +113,6 @@ fn asks_for_nothing(field: &Field<'_>) -> bool {
         Kind::Scalar(scalar) => matches!(scalar.value, Resolved::Null | Resolved::Bool(false)),
         Kind::Seq(nodes) => nodes.is_empty(),
         Kind::Map(entries) => entries.is_empty(),
-        Kind::Broken => false,
+        Kind::Broken | Kind::Hole => false,
     }
 }

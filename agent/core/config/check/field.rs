@@ -67,15 +67,16 @@ impl<'n> Field<'n> {
         )
     }
 
+    /// Whether there is nothing to check: already reported, or filled in later.
     pub(super) fn is_broken(&self) -> bool {
-        matches!(self.node.kind, Kind::Broken)
+        matches!(self.node.kind, Kind::Broken | Kind::Hole)
     }
 
     /// A list's items, a scalar or a map being of the wrong type.
     pub(super) fn items(&self) -> Result<Vec<Field<'n>>, Problem> {
         match &self.node.kind {
             Kind::Seq(nodes) => Ok(nodes.iter().map(|node| self.item(node)).collect()),
-            Kind::Broken => Ok(Vec::new()),
+            Kind::Broken | Kind::Hole => Ok(Vec::new()),
             _ => Err(self
                 .wrong_type("a list")
                 .help(format!("write `{}: [FIRST, SECOND]`", self.path))),
@@ -86,7 +87,7 @@ impl<'n> Field<'n> {
     pub(super) fn entries(&self) -> Result<&'n [Entry], Problem> {
         match &self.node.kind {
             Kind::Map(entries) => Ok(entries),
-            Kind::Broken => Ok(&[]),
+            Kind::Broken | Kind::Hole => Ok(&[]),
             _ => Err(self.wrong_type("a map")),
         }
     }
@@ -103,7 +104,7 @@ impl<'n> Field<'n> {
         match &self.node.kind {
             Kind::Seq(_) => "a list",
             Kind::Map(_) => "a map",
-            Kind::Broken => "unreadable",
+            Kind::Broken | Kind::Hole => "unreadable",
             Kind::Scalar(scalar) => match scalar.value {
                 Resolved::Null => "empty",
                 Resolved::Bool(_) => "a boolean",
@@ -118,7 +119,7 @@ impl<'n> Field<'n> {
     pub(super) fn scalar(&self) -> Option<&'n Scalar> {
         match &self.node.kind {
             Kind::Scalar(scalar) => Some(scalar),
-            Kind::Seq(_) | Kind::Map(_) | Kind::Broken => None,
+            Kind::Seq(_) | Kind::Map(_) | Kind::Broken | Kind::Hole => None,
         }
     }
 

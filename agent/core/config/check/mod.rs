@@ -48,11 +48,13 @@ pub(super) fn check(root: Option<Node>, problems: &mut Vec<Problem>) -> Outcome 
             ..
         }) => entries,
         Some(Node {
-            kind: Kind::Broken, ..
+            kind: Kind::Broken | Kind::Hole,
+            ..
         }) => return nothing,
         Some(Node {
             kind: Kind::Seq(_),
             place,
+            ..
         }) => {
             problems.push(not_a_map("a list").at(place));
             return nothing;
@@ -60,6 +62,7 @@ pub(super) fn check(root: Option<Node>, problems: &mut Vec<Problem>) -> Outcome 
         Some(Node {
             kind: Kind::Scalar(scalar),
             place,
+            ..
         }) if !scalar.text.is_empty() => {
             problems.push(not_a_map("a single value").at(place));
             return nothing;

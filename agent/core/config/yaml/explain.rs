@@ -17,10 +17,10 @@ pub(super) fn syntax(lines: &[&str], error: &ScanError, at: Place) -> Problem {
         let Some(text) = line(number) else { continue };
         let indent: Vec<char> = text.chars().take_while(|c| c.is_whitespace()).collect();
         let found = |wanted: fn(&char) -> bool| {
-            indent.iter().position(wanted).map(|index| Place {
-                line: number,
-                column: index + 1,
-            })
+            indent
+                .iter()
+                .position(wanted)
+                .map(|index| Place::new(number, index + 1))
         };
         if let Some(at) = found(|c| *c == '\t') {
             return Problem::error(Code::Tab, "a tab is used as indentation")
@@ -32,7 +32,7 @@ pub(super) fn syntax(lines: &[&str], error: &ScanError, at: Place) -> Problem {
         }
         if let Some(index) = text.find("{{") {
             let column = text.chars().count() - text.get(index..).map_or(0, |rest| rest.chars().count()) + 1;
-            return template(Place { line: number, column });
+            return template(Place::new(number, column));
         }
     }
     if error.info().contains("recursion limit") {

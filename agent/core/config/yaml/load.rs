@@ -12,7 +12,7 @@ use saphyr_parser::{Event, Marker, Parser, ScalarStyle, StrInput, Tag};
 use super::super::problem::{Code, Place, Problem};
 use super::explain;
 use super::resolve::{self, Unreadable};
-use super::{Entry, Kind, Node, Resolved, Scalar};
+use super::{Entry, HOLE, Kind, Node, Resolved, Scalar};
 
 /// Real files are four deep.
 pub(super) const MAX_DEPTH: usize = 32;
@@ -21,9 +21,24 @@ const MAX_NODES: usize = 70_000;
 /// Bytes of scalars after aliases are expanded.
 const MAX_BYTES: usize = 1 << 20;
 
-/// Reads the one document of `text`; `None` inside when there is nothing in it.
-pub(in crate::config) fn load(text: &str, problems: &mut Vec<Problem>) -> Result<Option<Node>, Problem> {
+/// What becomes of a template's own tags, such as `!Sub`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::config) enum Tags {
+    /// They mean that a template was not expanded.
+    Refuse,
+    /// This is the template.
+    Keep,
+}
+
+/// Reads the one document of `text`, which is the `source`th text; `None` inside when there is nothing in it.
+pub(in crate::config) fn load(
+    text: &str,
+    source: u16,
+    tags: Tags,
+    problems: &mut Vec<Problem>,
+) -> Result<Option<Node>, Problem> {
     let mut loader = Loader {
+        tags,
         lines: text.lines().collect(),
         problems,
         stack: Vec::new(),
@@ -34,18 +49,15 @@ pub(in crate::config) fn load(text: &str, problems: &mut Vec<Problem>) -> Result
     };
     let mut parser = Parser::new(StrInput::new(text));
     while let Some(event) = parser.next_event() {
-        let (event, span) =
-            event.map_err(|error| explain::syntax(&loader.lines, &error, place(*error.marker())))?;
-        loader.event(event, place(span.start))?;
+        let (event, span) = event
+            .map_err(|error| explain::syntax(&loader.lines, &error, place(*error.marker()).of(source)))?;
+        loader.event(event, place(span.start).of(source), place(span.end).of(source))?;
     }
     Ok(loader.root)
 }
 
 fn place(mark: Marker) -> Place {
-    Place {
-        line: mark.line().max(1),
-        column: mark.col() + 1,
-    }
+    Place::new(mark.line().max(1), mark.col() + 1)
 }
 
 /// What a subtree costs to copy.
@@ -62,6 +74,7 @@ struct Frame {
     anchor: usize,
     before: Size,
     broken: bool,
+    tag: Option<String>,
     open: Open,
 }
 
@@ -76,12 +89,13 @@ enum Open {
 
 /// The key whose value comes next.
 enum Key {
-    Named(Scalar, Place),
+    Named(Scalar, Place, Place),
     Merge,
     Broken,
 }
 
 struct Loader<'t, 'p> {
+    tags: Tags,
     lines: Vec<&'t str>,
     problems: &'p mut Vec<Problem>,
     stack: Vec<Frame>,
@@ -92,12 +106,12 @@ struct Loader<'t, 'p> {
 }
 
 impl Loader<'_, '_> {
-    fn event(&mut self, event: Event<'_>, at: Place) -> Result<(), Problem> {
+    fn event(&mut self, event: Event<'_>, at: Place, end: Place) -> Result<(), Problem> {
         match event {
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => Ok(()),
             Event::DocumentStart(_) => self.document(at),
             Event::Scalar(text, style, anchor, tag) => {
-                let node = self.scalar(text.into_owned(), style, tag.as_deref(), at);
+                let node = self.scalar(text.into_owned(), style, tag.as_deref(), (at, end));
                 let bytes = if let Kind::Scalar(scalar) = &node.kind {
                     scalar.text.len()
                 } else {
@@ -131,7 +145,7 @@ impl Loader<'_, '_> {
                 };
                 self.open(open, "map", tag.as_deref(), anchor, at)
             }
-            Event::SequenceEnd | Event::MappingEnd => self.close(),
+            Event::SequenceEnd | Event::MappingEnd => self.close(end),
         }
     }
 
@@ -173,8 +187,10 @@ impl Loader<'_, '_> {
         at: Place,
     ) -> Result<(), Problem> {
         let before = self.size;
+        let kept = self.kept(tag);
         let broken = match tag {
             None => false,
+            Some(_) if kept.is_some() => false,
             Some(tag) if tag.handle.is_empty() && tag.suffix == "!" => false,
             Some(tag) if tag.is_yaml_core_schema() && tag.suffix == own => false,
             Some(tag) => {
@@ -187,6 +203,7 @@ impl Loader<'_, '_> {
             anchor,
             before,
             broken,
+            tag: kept,
             open,
         });
         self.spend(
@@ -198,7 +215,13 @@ impl Loader<'_, '_> {
         )
     }
 
-    fn close(&mut self) -> Result<(), Problem> {
+    /// The name of a tag that is the template's own.
+    fn kept(&self, tag: Option<&Tag>) -> Option<String> {
+        tag.filter(|tag| self.tags == Tags::Keep && tag.handle == "!")
+            .map(|tag| tag.suffix.clone())
+    }
+
+    fn close(&mut self, end: Place) -> Result<(), Problem> {
         let Some(frame) = self.stack.pop() else {
             return Ok(());
         };
@@ -209,6 +232,8 @@ impl Loader<'_, '_> {
         };
         let node = Node {
             place: frame.place,
+            end,
+            tag: frame.tag,
             kind,
         };
         let size = Size {
@@ -235,12 +260,13 @@ impl Loader<'_, '_> {
             return Ok(());
         };
         match key.take() {
-            Some(Key::Named(scalar, place)) => {
+            Some(Key::Named(scalar, place, end)) => {
                 let name = scalar.python_str();
                 own.push(Entry {
                     name,
                     key: scalar,
                     place,
+                    end,
                     value: at_key(node, place),
                 });
             }
@@ -294,16 +320,33 @@ impl Loader<'_, '_> {
         entries
     }
 
-    fn scalar(&mut self, text: String, style: ScalarStyle, tag: Option<&Tag>, at: Place) -> Node {
+    fn scalar(
+        &mut self,
+        text: String,
+        style: ScalarStyle,
+        tag: Option<&Tag>,
+        (at, end): (Place, Place),
+    ) -> Node {
         let unquoted = style == ScalarStyle::Plain;
+        let kept = self.kept(tag);
+        let node = |kind, tag| Node {
+            place: at,
+            end,
+            tag,
+            kind,
+        };
+        if text.contains(HOLE) {
+            return node(Kind::Hole, kept);
+        }
         let value = match tag {
+            Some(_) if kept.is_some() => Ok(Resolved::Str),
             // A lone `!` makes PyYAML resolve even a quoted text.
             Some(tag) if tag.handle.is_empty() && tag.suffix == "!" => resolve::plain(&text),
             Some(tag) if tag.is_yaml_core_schema() => match resolve::tagged(&tag.suffix, &text) {
                 Some(value) => value,
-                None => return self.unknown_tag(tag, at),
+                None => return node(self.unknown_tag(tag, at), None),
             },
-            Some(tag) => return self.unknown_tag(tag, at),
+            Some(tag) => return node(self.unknown_tag(tag, at), None),
             None if unquoted => resolve::plain(&text),
             None => Ok(Resolved::Str),
         };
@@ -324,15 +367,12 @@ impl Loader<'_, '_> {
                 Kind::Broken
             }
         };
-        Node { place: at, kind }
+        node(kind, kept)
     }
 
-    fn unknown_tag(&mut self, tag: &Tag, at: Place) -> Node {
+    fn unknown_tag(&mut self, tag: &Tag, at: Place) -> Kind {
         self.report_tag(tag, at);
-        Node {
-            place: at,
-            kind: Kind::Broken,
-        }
+        Kind::Broken
     }
 
     fn report_tag(&mut self, tag: &Tag, at: Place) {
@@ -375,7 +415,7 @@ fn with_path(problem: Problem, stack: &[Frame]) -> Problem {
 fn open_keys(stack: &[Frame]) -> Vec<String> {
     let key = |frame: &Frame| match &frame.open {
         Open::Map {
-            key: Some(Key::Named(scalar, _)),
+            key: Some(Key::Named(scalar, ..)),
             ..
         } => Some(scalar.python_str()),
         _ => None,
@@ -393,6 +433,7 @@ fn at_key(mut node: Node, key: Place) -> Node {
         && text.is_empty()
     {
         node.place = key;
+        node.end = key;
     }
     node
 }
@@ -404,12 +445,12 @@ fn as_key(node: Node, template_opens: bool) -> Result<Key, Option<Problem>> {
         Kind::Scalar(scalar) if scalar.plain && scalar.text.starts_with(char::is_whitespace) => {
             Err(Some(explain::no_break_space(at)))
         }
-        Kind::Scalar(scalar) => Ok(Key::Named(scalar, at)),
+        Kind::Scalar(scalar) => Ok(Key::Named(scalar, at, node.end)),
         Kind::Map(_) if template_opens => Err(Some(explain::template(at))),
         Kind::Seq(_) | Kind::Map(_) => Err(Some(
             Problem::error(Code::KeyForm, "a list or a map cannot be a key").at(at),
         )),
-        Kind::Broken => Err(None),
+        Kind::Broken | Kind::Hole => Err(None),
     }
 }
 
@@ -423,20 +464,20 @@ fn mergeable(node: Node) -> Result<Vec<Entry>, Problem> {
             for node in nodes.into_iter().rev() {
                 match node.kind {
                     Kind::Map(entries) => all.extend(entries),
-                    Kind::Broken => {}
+                    Kind::Broken | Kind::Hole => {}
                     Kind::Scalar(_) | Kind::Seq(_) => return refused(node.place),
                 }
             }
             Ok(all)
         }
-        Kind::Broken => Ok(Vec::new()),
+        Kind::Broken | Kind::Hole => Ok(Vec::new()),
         Kind::Scalar(_) => refused(node.place),
     }
 }
 
 fn depth(node: &Node) -> usize {
     match &node.kind {
-        Kind::Scalar(_) | Kind::Broken => 0,
+        Kind::Scalar(_) | Kind::Broken | Kind::Hole => 0,
         Kind::Seq(nodes) => 1 + nodes.iter().map(depth).max().unwrap_or_default(),
         Kind::Map(entries) => {
             1 + entries

@@ -11,6 +11,9 @@
 //! are named by what Python's `str` makes of them. Aliases and merge keys are expanded here, within
 //! limits, so nobody else has to know them.
 //!
+//! A text cut out of a template has holes, which somebody fills in later: a scalar with a hole in it is
+//! [`Kind::Hole`], and nothing can be wrong with it yet.
+//!
 //! It deliberately does no type checks, knows no key, and does not write YAML.
 
 mod explain;
@@ -21,15 +24,25 @@ mod stamp;
 #[cfg(test)]
 mod tests;
 
-pub(super) use load::load;
+pub(super) use load::{Tags, load};
 pub(super) use resolve::Resolved;
 
 use super::problem::Place;
 
-/// A value and where it begins.
+/// Opens a hole in a text cut out of a template; a number and [`HOLE_END`] follow. Neither character has a meaning in
+/// Unicode, so no user data holds them.
+pub(super) const HOLE: char = '\u{e000}';
+/// Closes a hole.
+pub(super) const HOLE_END: char = '\u{e001}';
+
+/// A value, where it begins, and where it ends.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) place: Place,
+    /// The first column behind it; for a value of several lines, in its last line.
+    pub(super) end: Place,
+    /// The tag of a template's own (`!Sub`), where those are kept: without the `!`.
+    pub(super) tag: Option<String>,
     pub(super) kind: Kind,
 }
 
@@ -41,6 +54,8 @@ pub(super) enum Kind {
     Map(Vec<Entry>),
     /// Could not be read, and the problem is already reported.
     Broken,
+    /// Filled in by somebody else, later.
+    Hole,
 }
 
 /// A scalar: its text after unquoting and unfolding, and its meaning.
@@ -75,5 +90,7 @@ pub(super) struct Entry {
     pub(super) key: Scalar,
     /// Where the key begins.
     pub(super) place: Place,
+    /// The first column behind the key.
+    pub(super) end: Place,
     pub(super) value: Node,
 }

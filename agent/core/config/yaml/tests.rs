@@ -5,7 +5,7 @@ use crate::config::problem::{Code, Problem};
 
 fn tree(text: &str) -> (Vec<Entry>, Vec<Problem>) {
     let mut problems = Vec::new();
-    match load(text, &mut problems) {
+    match load(text, 0, Tags::Refuse, &mut problems) {
         Ok(Some(Node {
             kind: Kind::Map(entries),
             ..
@@ -16,7 +16,7 @@ fn tree(text: &str) -> (Vec<Entry>, Vec<Problem>) {
 
 fn refused(text: &str) -> Problem {
     let mut problems = Vec::new();
-    match load(text, &mut problems) {
+    match load(text, 0, Tags::Refuse, &mut problems) {
         Err(problem) => problem,
         Ok(tree) => problems
             .into_iter()
@@ -44,7 +44,7 @@ fn flat(text: &str) -> Vec<String> {
 fn every_node_knows_its_place() {
     let (entries, problems) = tree("# x\na: 1\nb:\n  ü: [x, 'y']\n  c:\nd: |\n  text\n");
     assert!(problems.is_empty());
-    let place = |line, column| Place { line, column };
+    let place = |line, column| Place::new(line, column);
     assert_eq!(entries[0].place, place(2, 1));
     assert_eq!(entries[0].value.place, place(2, 4));
     let Kind::Map(inner) = &entries[1].value.kind else {
