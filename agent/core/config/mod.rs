@@ -30,7 +30,10 @@ mod yaml;
 
 pub use image::{ImageRef, ImageRefError};
 pub use model::{
-    Config, EnvValue, HealthCheck, Networking, NotifyCfn, PortMapping, Protocol, RegistryAuth, RestartPolicy,
+    Audit, Config, Destination, EbsVolume, EnvValue, FileMount, Filesystem, Gpus, HealthCheck, Host,
+    HostEntry, LineFormat, LoadBalancerCheck, Logging, Logrotate, Mount, Networking, NotifyCfn, Options,
+    PortMapping, Probe, Protocol, Raid, RaidLevel, RegistryAuth, RestartPolicy, Rsyslog, S3, Sampling,
+    Scalyr, Seccomp, Shutdown, Storage, Stream, Tmpfs, Ulimit,
 };
 pub use problem::{Code, Place, Problem, Severity};
 pub use render::render;

@@ -4,9 +4,9 @@ use std::fmt::{self, Write as _};
 
 use serde_json::{Value, json};
 
-use super::container::{ContainerSpec, LOG_MAX_FILES, LOG_MAX_SIZE, MemoryLimit, NAME, OptOut};
+use super::container::{ContainerSpec, LOG_MAX_FILES, MemoryLimit, NAME, OptOut};
 use super::reconcile::Then;
-use super::{Gate, Plan, Step, StepId};
+use super::{Plan, Step, StepId};
 use crate::config::{EnvValue, PortMapping, RestartPolicy};
 use crate::text;
 
@@ -198,7 +198,7 @@ impl ContainerSpec {
             "log files",
             format!(
                 "json-file, blocking, {LOG_MAX_FILES} x {}",
-                text::bytes(LOG_MAX_SIZE)
+                text::bytes(self.log_max_size())
             ),
         ));
         rows
@@ -226,7 +226,7 @@ impl ContainerSpec {
             "shm_size_bytes": self.shm_size,
             "memory": self.memory,
             "pids_limit": self.pids_limit,
-            "log_max_size_bytes": LOG_MAX_SIZE,
+            "log_max_size_bytes": self.log_max_size(),
             "log_max_files": LOG_MAX_FILES,
         })
     }
@@ -244,9 +244,10 @@ fn does(step: &Step) -> String {
     }
 }
 
-fn memory_text(limit: MemoryLimit) -> &'static str {
+fn memory_text(limit: MemoryLimit) -> String {
     match limit {
-        MemoryLimit::HostLessReserve => "the machine's, less the larger of 256 MiB and 10 %",
+        MemoryLimit::Bytes(bytes) => text::bytes(bytes),
+        MemoryLimit::HostLessReserve => "the machine's, less the larger of 256 MiB and 10 %".to_owned(),
     }
 }
 
@@ -267,12 +268,5 @@ fn restart_text(policy: RestartPolicy) -> &'static str {
         RestartPolicy::Always => "started again, always",
         RestartPolicy::OnFailure => "started again unless it ended with 0",
         RestartPolicy::Never => "left as it is",
-    }
-}
-
-impl Gate {
-    /// Whether anything is asked over the network.
-    pub const fn is_http(&self) -> bool {
-        matches!(self, Self::Http { .. })
     }
 }

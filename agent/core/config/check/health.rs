@@ -1,6 +1,6 @@
 //! The gate a new container has to pass.
 
-use super::super::model::HealthCheck;
+use super::super::model::{HealthCheck, Probe};
 use super::super::problem::Code;
 use super::Checker;
 use super::ports::Ports;
@@ -68,9 +68,11 @@ impl Checker<'_> {
             None => DEFAULT_TIMEOUT_SECONDS,
         };
         Some(HealthCheck {
-            path,
-            port,
+            probe: Probe::Http { port, path },
             timeout_seconds,
+            interval_seconds: 2,
+            probe_timeout_seconds: 5,
+            healthy_threshold: 1,
         })
     }
 }
