@@ -149,8 +149,8 @@ pub struct Logrotate {
     pub rotate: Option<u32>,
     /// Old files stay as they are.
     pub disable_compress: Option<bool>,
-    /// The newest old file stays as it is.
+    /// The newest old file is compressed at once.
     pub disable_delaycompress: Option<bool>,
-    /// Copied and truncated instead of renamed.
-    pub copytruncate: Option<bool>,
+    /// Renamed instead of copied and truncated.
+    pub disable_copytruncate: Option<bool>,
 }

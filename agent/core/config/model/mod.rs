@@ -55,6 +55,18 @@ pub struct Config {
     pub(super) mint_bucket: Option<String>,
     pub(super) boot_timeout: Option<Duration>,
     pub(super) deployment_id: Option<String>,
+    pub(super) origins: Vec<Origin>,
+}
+
+/// Where a key's value came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Origin {
+    /// The key, with a dot for those inside a merged map.
+    pub key: String,
+    /// The text's name: `user data`, or a file's.
+    pub text: String,
+    /// The line in it, from 1.
+    pub line: usize,
 }
 
 impl Config {
@@ -186,6 +198,11 @@ impl Config {
     /// How long a boot may take.
     pub fn boot_timeout(&self) -> Duration {
         self.boot_timeout.unwrap_or(crate::budget::DEFAULT)
+    }
+
+    /// Where each key's value came from, in the order of the texts.
+    pub fn origins(&self) -> &[Origin] {
+        &self.origins
     }
 
     /// Names the deployment, as a label of the container.
