@@ -23,6 +23,8 @@ mod image;
 mod intake;
 mod keys;
 mod layers;
+#[cfg(test)]
+mod layers_tests;
 mod model;
 mod policy;
 mod problem;

@@ -1,5 +1,8 @@
 //! Every key with what it takes and what it refuses, through the public entry.
 
+mod nested;
+mod options;
+
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::config::{
