@@ -9,19 +9,27 @@
 //! the user data. The executor makes no choices: [`Plan::steps`] says which steps there are for a
 //! [`Then`], and [`StepId::after`] what each waits for.
 
+mod aws;
 pub mod container;
+mod diff;
 pub mod reconcile;
 mod render;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, HealthCheck, ImageRef, Probe, Problem, RegistryAuth, RestartPolicy};
+use crate::config::{
+    Config, HealthCheck, ImageRef, Origin, Probe, Problem, RegistryAuth, RestartPolicy, Severity, Storage,
+};
 use crate::facts::InstanceFacts;
 use crate::secret::Ciphertext;
+pub use aws::AwsCall;
 use container::ContainerSpec;
+pub use diff::{Change, Difference};
 use reconcile::Then;
 
 /// Who the container is: goes with every line and every report.
@@ -237,13 +245,22 @@ pub struct Plan {
     pub budget: Duration,
     /// What the container's identity is computed from, together with the digest.
     pub intent: serde_json::Value,
+    /// Volumes and mounts, as far as the user data says.
+    pub storage: Storage,
+    /// Values that the machine's image brought.
+    pub from_image: Vec<Origin>,
     /// What the user should know.
     pub warnings: Vec<Problem>,
+    /// Why this version boots no machine with it; empty where it does.
+    pub refused: Vec<Problem>,
 }
 
 impl Plan {
     /// Decides everything that can be decided without touching the machine.
-    pub fn new(config: &Config, warnings: Vec<Problem>, facts: Option<&InstanceFacts>) -> Self {
+    pub fn new(config: &Config, problems: Vec<Problem>, facts: Option<&InstanceFacts>) -> Self {
+        let (refused, warnings) = problems
+            .into_iter()
+            .partition(|problem| problem.severity == Severity::Error);
         let container = ContainerSpec::new(config);
         let registry_auth = config
             .registry_auths()
@@ -263,7 +280,15 @@ impl Plan {
             budget: config.boot_timeout(),
             intent: config.canonical(),
             container,
+            storage: config.storage().clone(),
+            from_image: config
+                .origins()
+                .iter()
+                .filter(|origin| origin.from_image)
+                .cloned()
+                .collect(),
             warnings,
+            refused,
         }
     }
 

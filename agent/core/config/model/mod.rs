@@ -67,6 +67,8 @@ pub struct Origin {
     pub text: String,
     /// The line in it, from 1.
     pub line: usize,
+    /// Whether the machine's image brought it.
+    pub from_image: bool,
 }
 
 impl Config {

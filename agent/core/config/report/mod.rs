@@ -238,6 +238,7 @@ pub(super) fn origins(entries: &[Entry], texts: &[Text]) -> Vec<Origin> {
             .map(|text| text.name.clone())
             .unwrap_or_default(),
         line: place.line,
+        from_image: place.source > 0,
     };
     let mut all: Vec<(Place, Origin)> = Vec::new();
     for entry in entries {
