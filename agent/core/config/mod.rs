@@ -14,7 +14,7 @@
 //! [`Config::canonical`] holds intent, no default and no secret.
 //!
 //! It deliberately reads no file, decrypts nothing, and knows nothing of the machine it is on. Layers
-//! and policy, templates and compressed text come with later versions.
+//! and policy, and templates come with later versions.
 
 mod canonical;
 mod check;
@@ -29,6 +29,7 @@ mod tests;
 mod yaml;
 
 pub use image::{ImageRef, ImageRefError};
+pub use intake::{Include, Location, NotTheText, included};
 pub use model::{
     Config, EnvValue, HealthCheck, Networking, NotifyCfn, PortMapping, Protocol, RegistryAuth, RestartPolicy,
 };
@@ -39,7 +40,7 @@ pub use render::render;
 pub fn parse(bytes: &[u8], origin: &str) -> Report {
     let mut problems = Vec::new();
     let tree = intake::text(bytes, &mut problems)
-        .and_then(|text| yaml::load(text, 0, yaml::Tags::Refuse, &mut problems));
+        .and_then(|text| yaml::load(&text, 0, yaml::Tags::Refuse, &mut problems));
     let outcome = match tree {
         Ok(root) => check::check(root, &mut problems),
         Err(problem) => {

@@ -15,12 +15,12 @@
 
 use std::fmt::Write as _;
 
-use super::keys;
 use super::problem::{Place, Problem};
+use super::{intake, keys};
 
 /// Renders problems in their order, each ending with an empty line.
 pub fn render(problems: &[Problem], origin: &str, source: &[u8]) -> String {
-    let source = String::from_utf8_lossy(source);
+    let source = intake::readable(source);
     let lines: Vec<&str> = source.lines().collect();
     let named: Vec<&str> = problems
         .iter()
