@@ -7,6 +7,7 @@ use monopod_core::plan::reconcile::NameTaken;
 use crate::host::docker::EngineError;
 use crate::host::files::{FileError, LockError};
 use crate::host::imds::ImdsError;
+use crate::host::include::FetchError;
 use crate::host::kms::KmsError;
 use crate::host::{Class, Classified};
 
@@ -39,6 +40,9 @@ pub enum BootError {
         /// Every problem at its place.
         report: String,
     },
+    /// The text that the user data includes.
+    #[error(transparent)]
+    Include(FetchError),
     /// A facts file given on the command line.
     #[error("cannot read the facts in {path}: {what}")]
     FactsFile {
@@ -108,6 +112,7 @@ impl Classified for BootError {
             Self::Imds(error) => error.class(),
             Self::Engine(error) => error.class(),
             Self::Kms { source, .. } => source.class(),
+            Self::Include(error) => error.class(),
             Self::Lock(_)
             | Self::File(_)
             | Self::StartOver(_)

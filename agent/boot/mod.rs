@@ -98,7 +98,7 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<(Charge, Begin
     let left = time_left(first_start, launched);
     let budget_end = clock::now_millis() + u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
 
-    let plan = steps::config::run(context, &identity).await?;
+    let plan = steps::config::run(context, &identity, Instant::now() + left).await?;
     context
         .reporter
         .identify(Some(&plan.application), Some(&identity.facts));

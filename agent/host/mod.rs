@@ -3,10 +3,12 @@
 //! What is here acts and reports, it never decides: decisions are pure functions of `monopod-core`.
 //! Every error says whether trying again can help ([`Class`]), in an exhaustive match beside it.
 
+mod aws;
 pub mod clock;
 pub mod docker;
 pub mod files;
 pub mod imds;
+pub mod include;
 pub mod kms;
 pub mod limits;
 pub mod probe;

@@ -1,28 +1,39 @@
-//! User data to a plan: pure, and instant.
+//! User data to a plan: pure, and instant, once the text is here.
 
 use monopod_core::config;
 use monopod_core::event::Event;
 use monopod_core::plan::{Plan, StepId};
 use monopod_core::text;
 
+use tokio::time::Instant;
+
+use super::include::{self, UserData};
 use crate::boot::{BootError, timed};
 use crate::context::Context;
 use crate::host::imds::Identity;
 
-pub(in crate::boot) async fn run(context: &Context, identity: &Identity) -> Result<Plan, BootError> {
+pub(in crate::boot) async fn run(
+    context: &Context,
+    identity: &Identity,
+    deadline: Instant,
+) -> Result<Plan, BootError> {
     timed(context, StepId::Config, "check the user data".to_owned(), async {
-        let plan = plan(context, identity)?;
+        let user_data = include::resolve(context, identity, deadline).await?;
+        let plan = plan(&user_data, identity)?;
         for problem in &plan.warnings {
             context.reporter.tell(Event::Warning {
-                text: on_one_line(problem),
+                text: on_one_line(&user_data.origin, problem),
             });
         }
         let mut opened: Vec<&str> = plan.container.opt_outs().iter().map(|out| out.key).collect();
         // Two things that one key opens are two rows in the plan, and one word here.
         opened.sort_unstable();
         opened.dedup();
+        let from = user_data
+            .from
+            .map_or_else(String::new, |from| format!("{from}: "));
         let detail = format!(
-            "{}, {}; opened: {}",
+            "{from}{}, {}; opened: {}",
             plan.application,
             text::count(plan.warnings.len() as u64, "warning"),
             opened.join(", ")
@@ -33,10 +44,10 @@ pub(in crate::boot) async fn run(context: &Context, identity: &Identity) -> Resu
 }
 
 /// `user data:7:1: MP0201 nobody knows the key ...; did you mean ...?`
-fn on_one_line(problem: &config::Problem) -> String {
+fn on_one_line(origin: &str, problem: &config::Problem) -> String {
     let place = problem
         .place
-        .map_or_else(String::new, |place| format!("user data:{place}: "));
+        .map_or_else(String::new, |place| format!("{origin}:{place}: "));
     let help = problem
         .help
         .as_deref()
@@ -44,15 +55,14 @@ fn on_one_line(problem: &config::Problem) -> String {
     format!("{place}{} {}{help}", problem.code, problem.message)
 }
 
-fn plan(context: &Context, identity: &Identity) -> Result<Plan, BootError> {
-    let origin = context
-        .sources
-        .user_data
-        .as_ref()
-        .map_or_else(|| "user data".to_owned(), |path| path.display().to_string());
-    let bytes = identity.user_data.as_deref().ok_or(BootError::NoUserData)?;
-    match config::parse(bytes, &origin).into_config() {
-        Ok((config, warnings)) => Ok(Plan::new(&config, warnings, Some(&identity.facts))),
+fn plan(user_data: &UserData<'_>, identity: &Identity) -> Result<Plan, BootError> {
+    let origin = user_data.origin.clone();
+    match config::parse(&user_data.bytes, &origin).into_config() {
+        Ok((config, mut warnings)) => {
+            // Room is what an included text has.
+            warnings.retain(|problem| user_data.from.is_none() || problem.code != config::Code::OverEc2Limit);
+            Ok(Plan::new(&config, warnings, Some(&identity.facts)))
+        }
         Err(problems) => {
             let errors = problems
                 .iter()
@@ -60,7 +70,7 @@ fn plan(context: &Context, identity: &Identity) -> Result<Plan, BootError> {
                 .count();
             Err(BootError::Config {
                 count: text::count(errors as u64, "error"),
-                report: config::render(&problems, &origin, bytes),
+                report: config::render(&problems, &origin, &user_data.bytes),
                 origin,
             })
         }
