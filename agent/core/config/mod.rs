@@ -11,7 +11,7 @@
 //! `22:30` being 1350 in an environment value. What Taupage swallowed is reported.
 //!
 //! Invariants: a [`Config`] exists only if there is no error. No problem quotes a value, since any
-//! value may be a secret; [`render`] shows only the keys of the lines it points at.
+//! value may be a secret; [`Report`] shows of a line only keys and what the contract says is no secret.
 //! [`Config::canonical`] holds intent, no default and no secret.
 //!
 //! It deliberately reads no file, decrypts nothing, and knows nothing of the machine it is on.
@@ -34,6 +34,7 @@ mod tests;
 mod yaml;
 
 pub use image::{ImageRef, ImageRefError};
+pub use intake::{Include, Location, NotTheText, included};
 pub use model::{
     Audit, Config, Destination, EbsVolume, EnvValue, FileMount, Filesystem, Gpus, HealthCheck, Host,
     HostEntry, LineFormat, LoadBalancerCheck, Logging, Logrotate, Mount, Networking, NotifyCfn, Options,
@@ -72,7 +73,9 @@ pub fn read(user_data: Text<'_>, image: &ImageLayer<'_>) -> Report {
     let mut reading = Reading::default();
     let text = reading.user_data(user_data);
     let top = text.as_deref().and_then(|text| reading.map(text, 0));
-    reading.name(user_data.name, text);
+    // Places are those of the text as it was unpacked, even if it could not be read.
+    let shown = text.unwrap_or_else(|| intake::readable(user_data.bytes).into_owned());
+    reading.name(user_data.name, Some(shown));
     let mut layers: Vec<Vec<Entry>> = Vec::new();
     let mut source = 0;
     for defaults in &image.defaults {
@@ -137,7 +140,7 @@ struct Reading {
 impl Reading {
     fn user_data(&mut self, text: Text<'_>) -> Option<String> {
         match intake::text(text.bytes, &mut self.problems) {
-            Ok(text) => Some(text.to_owned()),
+            Ok(text) => Some(text.into_owned()),
             Err(problem) => {
                 self.problems.push(problem);
                 None

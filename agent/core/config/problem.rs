@@ -52,9 +52,15 @@ codes! {
     TooLarge = "MP0002", "The user data is larger than monopod reads.";
     NotUtf8 = "MP0003", "The user data is not UTF-8 text.";
     Header = "MP0004", "The first line is not `#taupage-ami-config`.";
-    Encoded = "MP0005", "The user data is compressed, encoded or in parts, which is not available yet.";
+    Encoded = "MP0005", "The encoding of the user data cannot be read.";
     OverEc2Limit = "MP0006", "The user data is larger than EC2 carries.";
     Unprintable = "MP0007", "A control character stands in the text.";
+    Nesting = "MP0008", "The user data is packed too often.";
+    NoPart = "MP0009", "No part of the MIME message is ours.";
+    TwoParts = "MP0010", "More than one part of the MIME message is ours.";
+    PartIgnored = "MP0011", "A part of the MIME message was not read.";
+    IncludeForm = "MP0012", "The `#include` line cannot be used.";
+    Elsewhere = "MP0013", "The text is elsewhere, and only `monopod run` fetches it.";
     Syntax = "MP0101", "The text is not YAML.";
     Tab = "MP0102", "A tab is used as indentation.";
     NoBreakSpace = "MP0103", "A no-break space is used as indentation.";
