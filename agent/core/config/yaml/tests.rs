@@ -32,6 +32,7 @@ fn flat(text: &str) -> Vec<String> {
             Kind::Seq(nodes) => format!("[{}]", nodes.iter().map(show).collect::<Vec<_>>().join(",")),
             Kind::Map(entries) => format!("{{{}}}", entries.iter().map(line).collect::<Vec<_>>().join(",")),
             Kind::Broken => "?".into(),
+            Kind::Hole => "…".into(),
         }
     }
     fn line(entry: &Entry) -> String {
