@@ -5,9 +5,7 @@
 //! as the value of one of its lines. Keys may be named, so the events of the YAML parser decide whether the
 //! canary became a key or a tag before a leak is called one.
 //!
-//! Time and memory are measured by whoever calls [`check`].
-
-use std::borrow::Cow;
+//! Time and memory are measured by the [`Guard`] that each reader runs in.
 
 use monopod_core::config::{Code, Problem, Report, Severity, parse};
 use saphyr_parser::{Event, Parser, StrInput, Tag};
@@ -16,7 +14,9 @@ use saphyr_parser::{Event, Parser, StrInput, Tag};
 pub(crate) const CANARY: &str = "hunter2canary";
 
 /// Everything that reads user data. A new reader is one line here.
-const READERS: &[(&str, fn(&[u8]) -> Seen)] = &[("parse", |bytes| Seen::of(&parse(bytes, "fuzz"), bytes))];
+const READERS: &[(&str, Reader)] = &[("parse", |bytes| Seen::of(&parse(bytes, "fuzz"), bytes))];
+
+type Reader = fn(&[u8]) -> Seen;
 
 /// What a reader shows to people.
 struct Seen {
@@ -38,25 +38,32 @@ impl Seen {
     }
 }
 
+/// Runs one reader, and may measure it.
+pub(crate) type Guard = fn(&mut dyn FnMut());
+
 /// Gives the input, and the same with a planted canary, to every reader; panics when something doesn't hold.
-pub(crate) fn check(bytes: &[u8]) {
-    one(bytes);
+pub(crate) fn check(bytes: &[u8], guard: Guard) {
+    one(bytes, guard);
     if let Some(planted) = planted(bytes) {
-        one(planted.as_bytes());
+        one(planted.as_bytes(), guard);
     }
 }
 
-fn one(bytes: &[u8]) {
+fn one(bytes: &[u8], guard: Guard) {
+    let text = String::from_utf8_lossy(bytes);
+    let lines = widths(&text);
     for (reader, run) in READERS {
-        let seen = run(bytes);
+        let mut seen = None;
+        guard(&mut || seen = Some(run(bytes)));
+        let Some(seen) = seen else { continue };
         for problem in &seen.problems {
-            well_formed(reader, problem, bytes);
+            well_formed(reader, problem, &lines);
         }
-        shows_no_secret(reader, &seen, bytes);
+        shows_no_secret(reader, &seen, &text);
     }
 }
 
-fn well_formed(reader: &str, problem: &Problem, bytes: &[u8]) {
+fn well_formed(reader: &str, problem: &Problem, lines: &[usize]) {
     assert!(
         Code::ALL.contains(&problem.code) && matches!(problem.severity, Severity::Error | Severity::Warning),
         "{reader}: {problem:?} has no code"
@@ -69,10 +76,7 @@ fn well_formed(reader: &str, problem: &Problem, bytes: &[u8]) {
     let Some(place) = problem.place.filter(|place| place.source == 0) else {
         return;
     };
-    let text = String::from_utf8_lossy(bytes);
-    let lines = lines(&text);
-    let line = place.line.checked_sub(1).and_then(|index| lines.get(index));
-    let width = line.map(|line| line.chars().count());
+    let width = place.line.checked_sub(1).and_then(|index| lines.get(index));
     assert!(
         width.is_some_and(|width| (1..=width + 1).contains(&place.column)),
         "{reader}: {problem:?} stands at {place} of {} lines, where the line has {width:?} characters",
@@ -80,29 +84,33 @@ fn well_formed(reader: &str, problem: &Problem, bytes: &[u8]) {
     );
 }
 
-fn shows_no_secret(reader: &str, seen: &Seen, bytes: &[u8]) {
+fn shows_no_secret(reader: &str, seen: &Seen, text: &str) {
     assert!(
         !seen.rendered.contains(|c: char| c.is_control() && c != '\n'),
         "{reader}: a control character is shown: {:?}",
         seen.rendered
     );
-    let shown = seen.rendered.contains(CANARY)
-        || seen.problems.iter().any(|problem| {
-            let texts = [Some(&problem.message), problem.help.as_ref(), problem.key.as_ref()];
-            texts.into_iter().flatten().any(|text| text.contains(CANARY))
-        });
+    let texts = seen.problems.iter().flat_map(|problem| {
+        let texts = [
+            Some(&problem.message),
+            problem.help.as_ref(),
+            problem.key.as_ref(),
+        ];
+        texts.into_iter().flatten().map(String::as_str)
+    });
+    let shown = texts
+        .chain(seen.rendered.lines())
+        .find(|shown| shown.contains(CANARY));
     assert!(
-        !shown || canary_is_named(&String::from_utf8_lossy(bytes)),
-        "{reader}: a value is shown: {:?}\n{}",
-        seen.problems,
-        seen.rendered
+        shown.is_none() || canary_is_named(text),
+        "{reader}: a value is shown: {shown:?}"
     );
 }
 
-/// The lines as YAML counts them: a carriage return alone ends one too.
-fn lines(text: &str) -> Vec<Cow<'_, str>> {
+/// How long each line is, counted as YAML does: a carriage return alone ends a line too.
+fn widths(text: &str) -> Vec<usize> {
     let unified = text.replace("\r\n", "\n").replace('\r', "\n");
-    unified.split('\n').map(|line| Cow::Owned(line.to_owned())).collect()
+    unified.split('\n').map(|line| line.chars().count()).collect()
 }
 
 /// The same text with the canary as the value of one line, which the text itself chooses.
@@ -134,9 +142,8 @@ fn planted(bytes: &[u8]) -> Option<String> {
 fn canary_is_named(text: &str) -> bool {
     // One flag for each open collection: `None` for a list, else whether a key comes next.
     let mut open: Vec<Option<bool>> = Vec::new();
-    let tagged = |tag: Option<&Tag>| {
-        tag.is_some_and(|tag| tag.suffix.contains(CANARY) || tag.handle.contains(CANARY))
-    };
+    let tagged =
+        |tag: Option<&Tag>| tag.is_some_and(|tag| tag.suffix.contains(CANARY) || tag.handle.contains(CANARY));
     for event in Parser::new(StrInput::new(text)) {
         let Ok((event, _)) = event else {
             return false;

@@ -1,12 +1,13 @@
 //! Memory and CPU time of one execution, so that every input is held to both.
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// What reading 16 KiB may take at most at any moment.
 pub(crate) const MEMORY: usize = 64 << 20;
-/// What reading 16 KiB may take at most, with coverage instrumentation and every reader.
+/// What reading 16 KiB may take at most, with coverage instrumentation.
 pub(crate) const CPU: Duration = Duration::from_secs(2);
 
 /// Counts what Rust code holds; libFuzzer's own memory is C++ and not counted.
@@ -60,22 +61,33 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// Runs `work` and aborts when it takes more than it may; returns the peak of its memory and its CPU time.
-pub(crate) fn limited(work: impl FnOnce()) -> (usize, Duration) {
+static PRINT: LazyLock<bool> = LazyLock::new(|| std::env::var_os("FUZZ_STATS").is_some());
+
+/// Runs `work` and aborts when it takes more than it may.
+pub(crate) fn limited(work: &mut dyn FnMut()) {
+    let print = *PRINT;
     let before = HELD.load(Ordering::Relaxed);
     BEFORE.store(before, Ordering::Relaxed);
     PEAK.store(before, Ordering::Relaxed);
     let start = cpu();
     work();
     let spent = cpu().saturating_sub(start);
-    assert!(spent <= CPU, "one input takes {spent:?} of CPU time, more than {CPU:?}");
+    assert!(
+        spent <= CPU,
+        "one input takes {spent:?} of CPU time, more than {CPU:?}"
+    );
     let peak = PEAK.load(Ordering::Relaxed).saturating_sub(before);
     BEFORE.store(usize::MAX, Ordering::Relaxed);
-    (peak, spent)
+    if print {
+        eprintln!("stats: peak {peak} bytes, {} us", spent.as_micros());
+    }
 }
 
 fn cpu() -> Duration {
-    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: `time` is valid for the call; this clock always exists on Linux.
     unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) };
     Duration::new(

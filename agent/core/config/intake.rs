@@ -10,6 +10,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::problem::{Code, Place, Problem};
+use super::yaml::{HOLE, HOLE_END};
+use crate::text;
 
 /// The first line.
 const HEADER: &str = "#taupage-ami-config";
@@ -58,8 +60,10 @@ fn encoded(what: &str) -> Problem {
 
 fn not_utf8(bytes: &[u8], valid: usize) -> Problem {
     let before = String::from_utf8_lossy(bytes.get(..valid).unwrap_or_default());
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
+    // Something stands behind, so that text that ends with its line counts the next one.
+    let marked = format!("{before}.");
+    let line = text::lines(&marked).count();
+    let column = text::lines(&marked).last().map_or(1, |last| last.chars().count());
     Problem::error(Code::NotUtf8, "the user data is not UTF-8 text")
         .at(Place::new(line, column))
         .help("save the file as UTF-8")
@@ -114,9 +118,11 @@ fn is_base64_of_ours(text: &str) -> bool {
 
 /// YAML has no control characters; a terminal would obey them.
 fn unprintable(text: &str) -> Option<Problem> {
-    let refused = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}');
-    let (index, line) = text
-        .lines()
+    let refused = |c: char| {
+        // A template's holes are put in by us alone: in user data one would be a value that never comes.
+        (c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}')) || matches!(c, HOLE | HOLE_END)
+    };
+    let (index, line) = text::lines(text)
         .enumerate()
         .find(|(_, line)| line.contains(refused))?;
     let column = line.chars().take_while(|c| !refused(*c)).count() + 1;
@@ -185,6 +191,10 @@ mod tests {
             (problem.code, problem.place),
             (Code::NotUtf8, Some(Place::new(2, 3)))
         );
+        let problem = refused(b"#taupage-ami-config\n\r\xff");
+        assert_eq!(problem.place, Some(Place::new(3, 1)));
+        let problem = taken("#taupage-ami-config\na: \u{e000}".as_bytes()).remove(0);
+        assert_eq!(problem.code, Code::Unprintable);
         let problem = taken(b"#taupage-ami-config\na: \x1b[31m").remove(0);
         assert_eq!(
             (problem.code, problem.place),

@@ -4,6 +4,8 @@
 //! is refused until it works; the others are reported and passed over. A later version moves a key
 //! from one fate to another, and nothing else here changes.
 
+pub(super) use super::nearest::nearest_of;
+
 /// What becomes of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
@@ -133,22 +135,6 @@ pub(super) fn nearest(name: &str) -> Option<&'static str> {
     )
 }
 
-/// The candidate closest to `name`, if one is close enough to be meant: a third of the letters may differ.
-pub(super) fn nearest_of<'k>(name: &str, candidates: impl Iterator<Item = &'k str>) -> Option<&'k str> {
-    let name = name.to_ascii_lowercase().replace('-', "_");
-    let limit = (name.chars().count() / 3).clamp(1, 4);
-    candidates
-        .map(|known| {
-            (
-                strsim::damerau_levenshtein(&name, &known.to_ascii_lowercase()),
-                known,
-            )
-        })
-        .filter(|(distance, _)| *distance <= limit)
-        .min()
-        .map(|(_, known)| known)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,10 +161,11 @@ mod tests {
             ("Application-Id", "application_id"),
             ("volume", "volumes"),
             ("notify_cf", "notify_cfn"),
+            ("image", "source"),
         ] {
             assert_eq!(nearest(typo), Some(key), "{typo}");
         }
-        for private in ["my_team_dashboard", "x", "stack", "image", "foo"] {
+        for private in ["my_team_dashboard", "x", "stack", "foo"] {
             assert_eq!(nearest(private), None, "{private}");
         }
     }

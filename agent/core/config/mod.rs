@@ -22,6 +22,7 @@ mod image;
 mod intake;
 mod keys;
 mod model;
+mod nearest;
 mod problem;
 mod render;
 #[cfg(test)]

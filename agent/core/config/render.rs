@@ -17,11 +17,12 @@ use std::fmt::Write as _;
 
 use super::keys;
 use super::problem::{Place, Problem};
+use crate::text;
 
 /// Renders problems in their order, each ending with an empty line.
 pub fn render(problems: &[Problem], origin: &str, source: &[u8]) -> String {
     let source = String::from_utf8_lossy(source);
-    let lines: Vec<&str> = source.lines().collect();
+    let lines: Vec<&str> = text::lines(&source).collect();
     let named: Vec<&str> = problems
         .iter()
         .filter_map(|problem| problem.key.as_deref())
