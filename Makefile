@@ -13,7 +13,7 @@ CARGO ?= cargo
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,--config "target.'cfg(all())'.runner='sudo -E'")
 PYTHON := target/rig/venv/bin
 
-.PHONY: help setup build release test test-core lint deny demo bench golden ci clean
+.PHONY: help setup build release test test-core fuzz lint deny demo bench golden ci clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -40,11 +40,27 @@ test: setup ## Run all tests, on real parts
 test-core: ## Run the tests that need nothing but Rust
 	$(CARGO) test --locked -p monopod-core --lib
 
+# Coverage as libFuzzer wants it, from the stable compiler. The host's own triple keeps build scripts free of it.
+FUZZ_SECONDS ?= 60
+FUZZ_JOBS ?= 2
+FUZZ_HOST := $(shell rustc -vV | sed -n 's/^host: //p')
+FUZZ_FLAGS := -Cpasses=sancov-module -Ccodegen-units=1 --cfg fuzzing $(addprefix -Cllvm-args=-sanitizer-coverage-,\
+	level=4 inline-8bit-counters pc-table trace-compares)
+
+fuzz: ## Feed user data to the readers that nobody would write (FUZZ_SECONDS, FUZZ_JOBS); needs a C++ compiler
+	RUSTFLAGS="$(FUZZ_FLAGS)" CARGO_TARGET_DIR=target/fuzz \
+		$(CARGO) build --locked --release --manifest-path tests/fuzz/Cargo.toml --target $(FUZZ_HOST)
+	@mkdir -p target/fuzz/corpus target/fuzz/artifacts
+	target/fuzz/$(FUZZ_HOST)/release/intake -fork=$(FUZZ_JOBS) -max_total_time=$(FUZZ_SECONDS) -max_len=16384 \
+		-timeout=20 -rss_limit_mb=1024 -dict=tests/fuzz/dictionary.txt -artifact_prefix=target/fuzz/artifacts/ \
+		target/fuzz/corpus tests/fuzz/corpus/intake
+
 golden: build ## Write the expected plans and reports anew; look at the diff before you commit it
 	UPDATE_EXPECT=1 $(CARGO) $(AS_ROOT) test --locked -p monopod --test it commands
 
 lint: ## Formatting, clippy, shell scripts
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path tests/fuzz/Cargo.toml --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	@if command -v shellcheck >/dev/null; then shellcheck tests/setup.sh .ci/run; fi
 

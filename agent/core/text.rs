@@ -48,6 +48,11 @@ pub fn shortened(value: &str, limit: usize) -> String {
     }
 }
 
+/// The lines as YAML counts them: a carriage return ends one, with a newline behind it or alone.
+pub(crate) fn lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().flat_map(|line| line.split('\r'))
+}
+
 /// What others wrote, fit for one line of a terminal: `·` for every control character, an escape or a
 /// carriage return of which would let them write over ours.
 pub fn printable(value: &str) -> String {
@@ -123,6 +128,16 @@ pub fn parse_timestamp_millis(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_as_yaml_counts_them() {
+        assert_eq!(
+            lines("a\nb\r\nc\rd\n\re").collect::<Vec<_>>(),
+            ["a", "b", "c", "d", "", "e"]
+        );
+        assert_eq!(lines("a\n").count(), 1);
+        assert_eq!(lines("").count(), 0);
+    }
 
     #[test]
     fn durations_read_like_speech() {

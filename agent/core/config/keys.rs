@@ -1,6 +1,7 @@
 //! Finding what was meant: the key or the word closest to a typo.
 
 use super::contract::{self, Fate};
+pub(super) use super::nearest::nearest_of;
 
 /// The fate of a key of the top level; `None` when nobody knows it.
 pub(super) fn fate(name: &str) -> Option<Fate> {
@@ -17,22 +18,6 @@ pub(super) fn nearest(name: &str) -> Option<&'static str> {
     )
 }
 
-/// The candidate closest to `name`, if one is close enough to be meant: a third of the letters may differ.
-pub(super) fn nearest_of<'k>(name: &str, candidates: impl Iterator<Item = &'k str>) -> Option<&'k str> {
-    let name = name.to_ascii_lowercase().replace('-', "_");
-    let limit = (name.chars().count() / 3).clamp(1, 4);
-    candidates
-        .map(|known| {
-            (
-                strsim::damerau_levenshtein(&name, &known.to_ascii_lowercase()),
-                known,
-            )
-        })
-        .filter(|(distance, _)| *distance <= limit)
-        .min()
-        .map(|(_, known)| known)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,10 +31,11 @@ mod tests {
             ("Application-Id", "application_id"),
             ("volume", "volumes"),
             ("notify_cf", "notify_cfn"),
+            ("image", "source"),
         ] {
             assert_eq!(nearest(typo), Some(key), "{typo}");
         }
-        for private in ["my_team_dashboard", "x", "stack", "image", "foo"] {
+        for private in ["my_team_dashboard", "x", "stack", "foo"] {
             assert_eq!(nearest(private), None, "{private}");
         }
     }

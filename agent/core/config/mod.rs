@@ -26,6 +26,7 @@ mod layers;
 #[cfg(test)]
 mod layers_tests;
 mod model;
+mod nearest;
 mod policy;
 mod problem;
 mod report;

@@ -157,6 +157,22 @@ fn a_value_that_is_no_secret_is_shown_where_it_stands() {
 }
 
 #[test]
+fn only_a_template_has_holes() {
+    let report = parse(
+        FULL.replace("hostname: web", "hostname: \"\\ue0000\\ue001\"")
+            .as_bytes(),
+        "user data",
+    );
+    assert!(report.has_errors(), "{:?}", report.problems());
+    let report = parse(
+        FULL.replace("hostname: web", "hostname: \u{e000}0\u{e001}")
+            .as_bytes(),
+        "user data",
+    );
+    assert!(report.has_errors(), "{:?}", report.problems());
+}
+
+#[test]
 fn sixteen_kib_of_garbage_and_a_cut_at_every_byte() {
     for cut in 0..FULL.len() {
         let text = FULL.as_bytes().get(..cut).unwrap();

@@ -24,6 +24,8 @@ use std::borrow::Cow;
 
 pub use self::include::{Include, Location, NotTheText, included};
 use super::problem::{Code, Place, Problem};
+use super::yaml::{HOLE, HOLE_END};
+use crate::text;
 
 /// The first line.
 const HEADER: &str = "#taupage-ami-config";
@@ -112,8 +114,10 @@ fn too_large() -> Problem {
 
 fn not_utf8(bytes: &[u8], valid: usize) -> Problem {
     let before = String::from_utf8_lossy(bytes.get(..valid).unwrap_or_default());
-    let line = before.matches('\n').count() + 1;
-    let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
+    // Something stands behind, so that text that ends with its line counts the next one.
+    let marked = format!("{before}.");
+    let line = text::lines(&marked).count();
+    let column = text::lines(&marked).last().map_or(1, |last| last.chars().count());
     Problem::error(Code::NotUtf8, "the user data is not UTF-8 text")
         .at(Place::new(line, column))
         .help("save the file as UTF-8")
@@ -150,9 +154,11 @@ fn header(text: &str) -> Result<(), Problem> {
 
 /// YAML has no control characters; a terminal would obey them.
 fn unprintable(text: &str) -> Option<Problem> {
-    let refused = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}');
-    let (index, line) = text
-        .lines()
+    let refused = |c: char| {
+        // A template's holes are put in by us alone: in user data one would be a value that never comes.
+        (c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}')) || matches!(c, HOLE | HOLE_END)
+    };
+    let (index, line) = text::lines(text)
         .enumerate()
         .find(|(_, line)| line.contains(refused))?;
     let column = line.chars().take_while(|c| !refused(*c)).count() + 1;

@@ -14,6 +14,7 @@ use annotate_snippets::{Annotation, AnnotationKind, Level, Origin, Renderer, Sni
 use super::lines::Line;
 use super::{Report, Style};
 use crate::config::problem::{Place, Severity};
+use crate::text;
 
 /// Renders problems in their order, each followed by an empty line.
 pub(super) fn all(report: &Report, style: Style) -> String {
@@ -30,7 +31,7 @@ pub(super) fn all(report: &Report, style: Style) -> String {
     for problem in &report.problems {
         let line = |place: Place| {
             let text = report.texts.get(usize::from(place.source))?;
-            let line = text.text.lines().nth(place.line.checked_sub(1)?)?;
+            let line = text::lines(&text.text).nth(place.line.checked_sub(1)?)?;
             let spans: Vec<_> = report
                 .spans
                 .iter()

@@ -36,7 +36,7 @@ pub(super) fn syntax(lines: &[&str], error: &ScanError, at: Place) -> Problem {
         }
     }
     if error.info().contains("recursion limit") {
-        return too_deep(at);
+        return too_deep(inside(lines, at));
     }
     if error.info().contains("unknown anchor") {
         return Problem::error(Code::Alias, "this alias refers to an anchor that does not exist").at(at);
@@ -47,11 +47,24 @@ pub(super) fn syntax(lines: &[&str], error: &ScanError, at: Place) -> Problem {
     } else {
         error.info()
     };
-    let problem = Problem::error(Code::Syntax, format!("the text is not YAML: {info}")).at(at);
-    if at.line >= lines.len() {
+    let is_last = at.line >= lines.len();
+    let problem = Problem::error(Code::Syntax, format!("the text is not YAML: {info}")).at(inside(lines, at));
+    if is_last {
         problem.help("the text may be cut off: close what is open above")
     } else {
         problem
+    }
+}
+
+/// The scanner notices what is missing only behind the last line; people look at the line itself.
+fn inside(lines: &[&str], at: Place) -> Place {
+    match lines.last() {
+        Some(last) if at.line > lines.len() => Place {
+            line: lines.len(),
+            column: last.chars().count() + 1,
+            ..at
+        },
+        _ => at,
     }
 }
 

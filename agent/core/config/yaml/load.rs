@@ -13,6 +13,7 @@ use super::super::problem::{Code, Place, Problem};
 use super::explain;
 use super::resolve::{self, Unreadable};
 use super::{Entry, HOLE, Kind, Node, Resolved, Scalar};
+use crate::text;
 
 /// Real files are four deep.
 pub(super) const MAX_DEPTH: usize = 32;
@@ -39,7 +40,8 @@ pub(in crate::config) fn load(
 ) -> Result<Option<Node>, Problem> {
     let mut loader = Loader {
         tags,
-        lines: text.lines().collect(),
+        lines: text::lines(text).collect(),
+        has_holes: text.contains(HOLE),
         problems,
         stack: Vec::new(),
         anchors: HashMap::new(),
@@ -97,6 +99,7 @@ enum Key {
 struct Loader<'t, 'p> {
     tags: Tags,
     lines: Vec<&'t str>,
+    has_holes: bool,
     problems: &'p mut Vec<Problem>,
     stack: Vec<Frame>,
     anchors: HashMap<usize, (Node, Size)>,
@@ -335,7 +338,8 @@ impl Loader<'_, '_> {
             tag,
             kind,
         };
-        if text.contains(HOLE) {
+        // Only what stands in the text itself is one: a user's escape may spell the same character.
+        if self.has_holes && text.contains(HOLE) {
             return node(Kind::Hole, kept);
         }
         let value = match tag {

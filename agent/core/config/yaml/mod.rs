@@ -30,7 +30,7 @@ pub(super) use resolve::Resolved;
 use super::problem::Place;
 
 /// Opens a hole in a text cut out of a template; a number and [`HOLE_END`] follow. Neither character has a meaning in
-/// Unicode, so no user data holds them.
+/// Unicode, and intake refuses user data that holds them.
 pub(super) const HOLE: char = '\u{e000}';
 /// Closes a hole.
 pub(super) const HOLE_END: char = '\u{e001}';

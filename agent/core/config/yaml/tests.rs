@@ -31,7 +31,8 @@ fn flat(text: &str) -> Vec<String> {
             Kind::Scalar(scalar) => scalar.python_str(),
             Kind::Seq(nodes) => format!("[{}]", nodes.iter().map(show).collect::<Vec<_>>().join(",")),
             Kind::Map(entries) => format!("{{{}}}", entries.iter().map(line).collect::<Vec<_>>().join(",")),
-            Kind::Broken | Kind::Hole => "?".into(),
+            Kind::Broken => "?".into(),
+            Kind::Hole => "…".into(),
         }
     }
     fn line(entry: &Entry) -> String {
@@ -162,7 +163,9 @@ fn what_is_no_yaml_is_explained() {
     assert_eq!(at("a: !!binary aGk=\n"), (Code::Tag, 1));
     assert_eq!(at("a: !!python/name:os.system x\n"), (Code::Tag, 1));
     assert_eq!(at("a: 'x\nb: 1\n"), (Code::Syntax, 1));
-    assert_eq!(at("a: [x, y\n").0, Code::Syntax);
+    assert_eq!(at("a: [x, y\n"), (Code::Syntax, 1));
+    assert_eq!(refused("a: [x, y").place, Some(Place::new(1, 9)));
+    assert_eq!(at("a: 1\rb: [x, y\r"), (Code::Syntax, 3));
     assert_eq!(at("a: @x\n"), (Code::Syntax, 1));
     assert!(!refused("a: @x\n").message.contains('@'));
     assert_eq!(at("a: 1\n---\nb: 2\n"), (Code::SecondDocument, 2));

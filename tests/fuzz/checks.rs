@@ -1,0 +1,178 @@
+//! What has to hold whatever the user data is: shared by the fuzzer and by the ordinary test of its seeds.
+//!
+//! Nothing panics; every problem has a place inside the text; what is shown contains no control character and no
+//! value. A [`CANARY`] stands for the secret: seeds carry it, and every text is read a second time with the canary
+//! as the value of one of its lines. Keys may be named, so the events of the YAML parser decide whether the
+//! canary became a key or a tag before a leak is called one.
+//!
+//! Time and memory are measured by the [`Guard`] that each reader runs in.
+
+use monopod_core::config::{Code, Problem, Report, Severity, parse};
+use saphyr_parser::{Event, Parser, StrInput, Tag};
+
+/// A value that nobody may ever see.
+pub(crate) const CANARY: &str = "hunter2canary";
+
+/// Everything that reads user data. A new reader is one line here.
+const READERS: &[(&str, Reader)] = &[("parse", |bytes| Seen::of(&parse(bytes, "fuzz"), bytes))];
+
+type Reader = fn(&[u8]) -> Seen;
+
+/// What a reader shows to people.
+struct Seen {
+    problems: Vec<Problem>,
+    rendered: String,
+}
+
+impl Seen {
+    fn of(report: &Report, bytes: &[u8]) -> Self {
+        assert_eq!(
+            report.config().is_none(),
+            report.has_errors(),
+            "a configuration exists exactly if there is no error"
+        );
+        Self {
+            problems: report.problems().to_vec(),
+            rendered: report.render(bytes),
+        }
+    }
+}
+
+/// Runs one reader, and may measure it.
+pub(crate) type Guard = fn(&mut dyn FnMut());
+
+/// Gives the input, and the same with a planted canary, to every reader; panics when something doesn't hold.
+pub(crate) fn check(bytes: &[u8], guard: Guard) {
+    one(bytes, guard);
+    if let Some(planted) = planted(bytes) {
+        one(planted.as_bytes(), guard);
+    }
+}
+
+fn one(bytes: &[u8], guard: Guard) {
+    let text = String::from_utf8_lossy(bytes);
+    let lines = widths(&text);
+    for (reader, run) in READERS {
+        let mut seen = None;
+        guard(&mut || seen = Some(run(bytes)));
+        let Some(seen) = seen else { continue };
+        for problem in &seen.problems {
+            well_formed(reader, problem, &lines);
+        }
+        shows_no_secret(reader, &seen, &text);
+    }
+}
+
+fn well_formed(reader: &str, problem: &Problem, lines: &[usize]) {
+    assert!(
+        Code::ALL.contains(&problem.code) && matches!(problem.severity, Severity::Error | Severity::Warning),
+        "{reader}: {problem:?} has no code"
+    );
+    assert!(
+        !problem.message.is_empty() && problem.help.as_deref() != Some(""),
+        "{reader}: {problem:?} says nothing"
+    );
+    // Other texts than the input have places of their own.
+    let Some(place) = problem.place.filter(|place| place.source == 0) else {
+        return;
+    };
+    let width = place.line.checked_sub(1).and_then(|index| lines.get(index));
+    assert!(
+        width.is_some_and(|width| (1..=width + 1).contains(&place.column)),
+        "{reader}: {problem:?} stands at {place} of {} lines, where the line has {width:?} characters",
+        lines.len()
+    );
+}
+
+fn shows_no_secret(reader: &str, seen: &Seen, text: &str) {
+    assert!(
+        !seen.rendered.contains(|c: char| c.is_control() && c != '\n'),
+        "{reader}: a control character is shown: {:?}",
+        seen.rendered
+    );
+    let texts = seen.problems.iter().flat_map(|problem| {
+        let texts = [
+            Some(&problem.message),
+            problem.help.as_ref(),
+            problem.key.as_ref(),
+        ];
+        texts.into_iter().flatten().map(String::as_str)
+    });
+    let shown = texts
+        .chain(seen.rendered.lines())
+        .find(|shown| shown.contains(CANARY));
+    assert!(
+        shown.is_none() || canary_is_named(text),
+        "{reader}: a value is shown: {shown:?}"
+    );
+}
+
+/// How long each line is, counted as YAML does: a carriage return alone ends a line too.
+fn widths(text: &str) -> Vec<usize> {
+    let unified = text.replace("\r\n", "\n").replace('\r', "\n");
+    unified.split('\n').map(|line| line.chars().count()).collect()
+}
+
+/// The same text with the canary as the value of one line, which the text itself chooses.
+fn planted(bytes: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    let values: Vec<(usize, usize)> = text
+        .split_inclusive('\n')
+        .scan(0, |start, line| {
+            let begin = *start;
+            *start += line.len();
+            Some((begin, line))
+        })
+        .filter_map(|(begin, line)| {
+            let value = line.find(": ")? + 2;
+            let rest = line.get(value..)?;
+            Some((begin + value, begin + value + rest.trim_end().len()))
+        })
+        .collect();
+    // FNV-1a: the same input has to choose the same line again.
+    let hash = bytes.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
+    });
+    let index = usize::try_from(hash % u64::try_from(values.len()).ok()?.max(1)).ok()?;
+    let (start, end) = *values.get(index)?;
+    Some(format!("{}{CANARY}{}", text.get(..start)?, text.get(end..)?))
+}
+
+/// Whether the canary, as the text reads, is part of a key or a tag, which may be named.
+fn canary_is_named(text: &str) -> bool {
+    // One flag for each open collection: `None` for a list, else whether a key comes next.
+    let mut open: Vec<Option<bool>> = Vec::new();
+    let tagged =
+        |tag: Option<&Tag>| tag.is_some_and(|tag| tag.suffix.contains(CANARY) || tag.handle.contains(CANARY));
+    for event in Parser::new(StrInput::new(text)) {
+        let Ok((event, _)) = event else {
+            return false;
+        };
+        let key = open.last() == Some(&Some(true));
+        let named = match &event {
+            Event::Scalar(text, _, _, tag) => (key && text.contains(CANARY)) || tagged(tag.as_deref()),
+            // A value that is used as a key again: it was named by the text's author.
+            Event::Alias(_) => key,
+            Event::SequenceStart(_, tag) | Event::MappingStart(_, tag) => tagged(tag.as_deref()),
+            _ => false,
+        };
+        if named {
+            return true;
+        }
+        if matches!(event, Event::SequenceEnd | Event::MappingEnd) {
+            open.pop();
+        }
+        let begins = matches!(event, Event::SequenceStart(..) | Event::MappingStart(..));
+        let whole = matches!(
+            event,
+            Event::Scalar(..) | Event::Alias(_) | Event::SequenceEnd | Event::MappingEnd
+        );
+        if whole && let Some(Some(key)) = open.last_mut() {
+            *key = !*key;
+        }
+        if begins {
+            open.push(matches!(event, Event::MappingStart(..)).then_some(true));
+        }
+    }
+    false
+}
