@@ -3,7 +3,8 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use monopod_core::config::{self, Severity};
+use monopod_core::config::template::{self, Template};
+use monopod_core::config::{self, Problem, Severity};
 use monopod_core::plan::Plan;
 use monopod_core::record::{self, Agent, BootRecord};
 use monopod_core::text;
@@ -23,32 +24,55 @@ pub(super) fn validate(path: &Path, strict: bool) -> u8 {
     let Some((origin, bytes)) = read(path) else {
         return EXIT_PERMANENT;
     };
-    let report = config::parse(&bytes, &origin);
-    print(&config::render(report.problems(), &origin, &bytes));
-    let count = |severity| {
-        report
-            .problems()
-            .iter()
-            .filter(|problem| problem.severity == severity)
-            .count() as u64
+    let (errors, warnings) = match template::templates(&bytes, &origin) {
+        Some(template) => validate_template(&template, &origin, &bytes),
+        None => {
+            let report = config::parse(&bytes, &origin);
+            print(&config::render(report.problems(), &origin, &bytes));
+            verdict(&origin, report.problems())
+        }
     };
-    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    let verdict = if errors > 0 {
-        "cannot be used"
-    } else {
-        "can be used"
-    };
-    print(&format!(
-        "{origin} {verdict}: {}, {}\n",
-        text::count(errors, "error"),
-        text::count(warnings, "warning")
-    ));
     match (errors, warnings) {
         (0, 0) => 0,
         (0, _) if strict => EXIT_WARNINGS,
         (0, _) => 0,
         _ => EXIT_PERMANENT,
     }
+}
+
+/// Shows what is wrong with each user data of a template, then with the template, then the sum.
+fn validate_template(template: &Template, origin: &str, bytes: &[u8]) -> (u64, u64) {
+    for found in &template.found {
+        print(&config::render(found.report.problems(), origin, bytes));
+        verdict(&found.path, found.report.problems());
+    }
+    print(&config::render(&template.problems, origin, bytes));
+    verdict(
+        &format!("{origin}, a {},", template.kind),
+        template.all_problems(),
+    )
+}
+
+/// Prints the verdict; returns the numbers of errors and warnings.
+fn verdict<'p>(what: &str, problems: impl IntoIterator<Item = &'p Problem>) -> (u64, u64) {
+    let (errors, warnings) =
+        problems
+            .into_iter()
+            .fold((0, 0), |(errors, warnings), problem| match problem.severity {
+                Severity::Error => (errors + 1, warnings),
+                Severity::Warning => (errors, warnings + 1),
+            });
+    let verdict = if errors > 0 {
+        "cannot be used"
+    } else {
+        "can be used"
+    };
+    print(&format!(
+        "{what} {verdict}: {}, {}\n",
+        text::count(errors, "error"),
+        text::count(warnings, "warning")
+    ));
+    (errors, warnings)
 }
 
 /// Prints a plan.

@@ -24,6 +24,7 @@ mod keys;
 mod model;
 mod problem;
 mod render;
+pub mod template;
 #[cfg(test)]
 mod tests;
 mod yaml;
@@ -40,6 +41,11 @@ pub fn parse(bytes: &[u8], origin: &str) -> Report {
     let mut problems = Vec::new();
     let tree = intake::text(bytes, &mut problems)
         .and_then(|text| yaml::load(text, 0, yaml::Tags::Refuse, &mut problems));
+    check_tree(tree, problems, origin)
+}
+
+/// Checks a tree, or says why there is none; `problems` are those of reading it.
+fn check_tree(tree: Result<Option<yaml::Node>, Problem>, mut problems: Vec<Problem>, origin: &str) -> Report {
     let outcome = match tree {
         Ok(root) => check::check(root, &mut problems),
         Err(problem) => {
