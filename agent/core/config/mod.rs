@@ -13,8 +13,8 @@
 //! value may be a secret; [`render`] shows only the keys of the lines it points at.
 //! [`Config::canonical`] holds intent, no default and no secret.
 //!
-//! It deliberately reads no file, decrypts nothing, and knows nothing of the machine it is on. Layers
-//! and policy, templates and compressed text come with later versions.
+//! It deliberately reads no file, decrypts nothing, and knows nothing of the machine it is on. Layers,
+//! policy and compressed text come with later versions.
 
 mod canonical;
 mod check;

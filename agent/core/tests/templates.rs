@@ -1,6 +1,6 @@
 //! Templates made by a generator: whatever the way the user data is embedded, a mistake is found at its place.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test may panic")]
 
 use std::time::Instant;
 
@@ -225,6 +225,10 @@ fn stack(instances: usize) -> String {
 }
 
 #[test]
+#[expect(
+    clippy::print_stdout,
+    reason = "the times are worth reading, with --nocapture"
+)]
 fn a_large_template_takes_seconds_at_most() {
     let large = stack(620);
     assert!((900_000..1 << 20).contains(&large.len()), "{}", large.len());

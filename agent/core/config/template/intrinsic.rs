@@ -11,6 +11,9 @@ use super::super::yaml::{Entry, HOLE, Kind, Node};
 use super::source::{Placed, Source};
 use super::text::Text;
 
+/// Of a name in `${}`; without a limit, a text full of `${` would be read again and again.
+const MAX_NAME: usize = 512;
+
 /// A node that is a call: `{Ref: X}`, `!Ref X`.
 pub(super) struct Call<'n> {
     /// `Ref`, `Fn::Join`.
@@ -177,7 +180,9 @@ impl Eval<'_> {
         let at = argument.node.place;
         let Some(call) = argument.call() else {
             match &argument.node.kind {
-                Kind::Scalar(scalar) => out.extend(&self.source.characters(argument.node, scalar)),
+                Kind::Scalar(scalar) => {
+                    self.expand(&self.source.characters(argument.node, scalar), None, out);
+                }
                 Kind::Broken | Kind::Hole => out.hole(at),
                 Kind::Seq(_) => self.misshapen(at, "a list stands where text is put together", out),
                 Kind::Map(_) => self.misshapen(at, "a map stands where text is put together", out),
@@ -324,7 +329,7 @@ impl Eval<'_> {
         match &pattern.node.kind {
             Kind::Scalar(scalar) if pattern.call().is_none() => {
                 let characters = self.source.characters(pattern.node, scalar);
-                self.expand(&characters, values, out);
+                self.expand(&characters, Some(values), out);
             }
             Kind::Hole => out.hole(pattern.node.place),
             _ => self.misshapen(
@@ -335,12 +340,19 @@ impl Eval<'_> {
         }
     }
 
-    /// Replaces `${Name}` by its value or by a hole, and `${!Name}` by `${Name}`.
-    fn expand(&mut self, mut characters: &[Placed], values: Values<'_>, out: &mut Text) {
+    /// Puts a hole in the place of `{{resolve:...}}`. Of the text of an `Fn::Sub`, which comes with values, it replaces
+    /// `${Name}` by its value or by a hole, and `${!Name}` by `${Name}`.
+    fn expand(&mut self, mut characters: &[Placed], values: Option<Values<'_>>, out: &mut Text) {
         while let Some((first, rest)) = characters.split_first() {
-            let opens = first.0 == '$' && rest.first().is_some_and(|(c, _)| *c == '{');
+            if first.0 == '{' && begins(rest, "{resolve:") {
+                let end = rest.windows(2).position(|two| begins(two, "}}"));
+                out.hole(first.1);
+                characters = end.and_then(|end| rest.get(end + 2..)).unwrap_or_default();
+                continue;
+            }
+            let opens = values.is_some() && first.0 == '$' && begins(rest, "{");
             let inside = rest.get(1..).unwrap_or_default();
-            let end = inside.iter().position(|(c, _)| *c == '}');
+            let end = inside.iter().take(MAX_NAME).position(|(c, _)| *c == '}');
             let (true, Some(end)) = (opens, end) else {
                 out.extend(std::slice::from_ref(first));
                 characters = rest;
@@ -357,7 +369,7 @@ impl Eval<'_> {
             }
             let name: String = name.iter().map(|(c, _)| *c).collect();
             let name = name.trim();
-            match values.iter().find(|entry| entry.name == name) {
+            match values.unwrap_or_default().iter().find(|entry| entry.name == name) {
                 Some(entry) => self.append(Argument::of(&entry.value), out),
                 None => {
                     self.resolve(name, first.1);
@@ -366,4 +378,11 @@ impl Eval<'_> {
             }
         }
     }
+}
+
+fn begins(characters: &[Placed], start: &str) -> bool {
+    start
+        .chars()
+        .enumerate()
+        .all(|(index, wanted)| characters.get(index).is_some_and(|(c, _)| *c == wanted))
 }

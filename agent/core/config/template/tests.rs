@@ -249,6 +249,8 @@ fn holes_are_passed_over_wherever_they_stand() {
         "{\"Fn::Split\": [a, b]}",
         "!Join ['-', !Split [a, b]]",
         "!Sub [\"${A}\", {A: !Ref Version}]",
+        "\"'{{resolve:ssm:version}}'\"",
+        "!Sub \"'{{resolve:ssm:${Version}}}'\"",
     ] {
         let text = stack(&format!(
             "\n        Fn::Base64: !Join\n          - ''\n          - - \"#taupage-ami-config\\napplication_id: app\\nsource: r.example.org/t/a:1\\napplication_version: \"\n            - {function}\n            - \"\\nroot: 'no'\\n\""
