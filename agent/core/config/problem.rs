@@ -101,6 +101,16 @@ codes! {
     Forbidden = "MP0401", "The policy of the machine's image does not allow it.";
     Locked = "MP0402", "The image's policy keeps this key to itself.";
     NotAllowed = "MP0403", "The image's policy would have to allow it, and does not.";
+    NoUserData = "MP0501", "The template carries no user data for monopod.";
+    TemplateShape = "MP0502", "A part of the template around the user data has a shape nobody can read.";
+    NotBase64 = "MP0503", "The template's user data is not Base64.";
+    NotInTemplate = "MP0504", "The user data comes whole from elsewhere, so it was not checked.";
+    LinesFilledIn = "MP0505", "Whole lines of the user data are filled in later, so not all could be checked.";
+    UnknownName = "MP0506", "The template refers to a name it does not define.";
+    SignalTimeout = "MP0507", "CloudFormation gives up on the signal before monopod's boot budget ends.";
+    Directive = "MP0508", "A template decides over whole lines, and has to be rendered first.";
+    TemplateTooLarge = "MP0509", "The template is larger than monopod reads.";
+    SecondHeader = "MP0510", "The header stands twice.";
 }
 
 impl fmt::Display for Code {

@@ -182,7 +182,7 @@ impl<'n> Field<'n> {
             (Resolved::Bool(value), _) => return Ok((*value, None)),
             (Resolved::Str, "true" | "yes" | "on") => true,
             (Resolved::Str, "false" | "no" | "off") => false,
-            _ => return Err(self.wrong_type("true or false")),
+            _ => return Err(self.no_flag(&scalar.text)),
         };
         let message = format!(
             "`{}` is a string that says {value}, and is taken as that",
@@ -198,10 +198,25 @@ impl<'n> Field<'n> {
     pub(super) fn strict_flag(&self) -> Result<bool, Problem> {
         match self.scalar().map(|scalar| &scalar.value) {
             Some(Resolved::Bool(value)) => Ok(*value),
-            Some(Resolved::Str) => Err(self
-                .wrong_type("true or false")
-                .help("leave out the quotes; any string counted as true once, `\"false\"` included")),
+            Some(Resolved::Str) => {
+                let problem = self.no_flag(self.scalar().map_or("", |scalar| scalar.text.as_str()));
+                Err(match problem.help {
+                    Some(_) => problem,
+                    None => problem
+                        .help("leave out the quotes; any string counted as true once, `\"false\"` included"),
+                })
+            }
             _ => Err(self.wrong_type("true or false")),
+        }
+    }
+
+    /// A word that is no boolean, and perhaps a slip of one.
+    fn no_flag(&self, text: &str) -> Problem {
+        const WORDS: &[&str] = &["true", "false", "yes", "no", "on", "off"];
+        let problem = self.wrong_type("true or false");
+        match nearest_of(text, WORDS.iter().copied()).filter(|near| *near != text) {
+            Some(near) => problem.help(format!("did you mean `{near}`?")),
+            None => problem,
         }
     }
 

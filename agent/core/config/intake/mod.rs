@@ -34,8 +34,22 @@ const EC2_LIMIT: usize = 16 * 1024;
 /// What a text may have, and every form it is packed in.
 const FILE_LIMIT: usize = 64 * 1024;
 
+/// Whether the text was cut out of a template.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Holes {
+    /// User data as a machine gets it: in it a hole would be a value that never comes.
+    #[default]
+    Refused,
+    /// Put in by the reader of the template.
+    Expected,
+}
+
 /// The text, header included so that line numbers stay those of the file.
-pub(super) fn text<'b>(bytes: &'b [u8], problems: &mut Vec<Problem>) -> Result<Cow<'b, str>, Problem> {
+pub(super) fn text<'b>(
+    bytes: &'b [u8],
+    holes: Holes,
+    problems: &mut Vec<Problem>,
+) -> Result<Cow<'b, str>, Problem> {
     let text = unpacked_text(bytes, problems)?;
     if let Some(include) = include::read(&text) {
         return Err(match include {
@@ -50,7 +64,7 @@ pub(super) fn text<'b>(bytes: &'b [u8], problems: &mut Vec<Problem>) -> Result<C
             "an instance cannot be launched with this text: compress it with gzip, or keep it in S3 and `#include` it",
         ));
     }
-    problems.extend(unprintable(&text));
+    problems.extend(unprintable(&text, holes));
     Ok(text)
 }
 
@@ -61,7 +75,7 @@ pub(super) fn plain(bytes: &[u8]) -> Result<&str, Problem> {
         return Err(Problem::error(Code::TooLarge, message));
     }
     let text = std::str::from_utf8(bytes).map_err(|error| not_utf8(bytes, error.valid_up_to()))?;
-    match unprintable(text) {
+    match unprintable(text, Holes::Refused) {
         Some(problem) => Err(problem),
         None => Ok(text),
     }
@@ -153,10 +167,10 @@ fn header(text: &str) -> Result<(), Problem> {
 }
 
 /// YAML has no control characters; a terminal would obey them.
-fn unprintable(text: &str) -> Option<Problem> {
+fn unprintable(text: &str, holes: Holes) -> Option<Problem> {
     let refused = |c: char| {
-        // A template's holes are put in by us alone: in user data one would be a value that never comes.
-        (c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}')) || matches!(c, HOLE | HOLE_END)
+        (c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}'))
+            || (holes == Holes::Refused && matches!(c, HOLE | HOLE_END))
     };
     let (index, line) = text::lines(text)
         .enumerate()

@@ -9,7 +9,7 @@ mod included;
 mod messages;
 mod packed;
 
-use super::super::{Severity, parse};
+use super::super::{Severity, Style, parse};
 use super::*;
 
 const OURS: &str = "#taupage-ami-config\na: 1\n";
@@ -18,7 +18,7 @@ const CANARY: &str = "hunter2canary";
 
 fn read(bytes: &[u8]) -> (String, Vec<Problem>) {
     let mut problems = Vec::new();
-    let text = text(bytes, &mut problems)
+    let text = text(bytes, Holes::Refused, &mut problems)
         .unwrap_or_else(|problem| panic!("{:?}: {problem:?}", String::from_utf8_lossy(bytes)));
     (text.into_owned(), problems)
 }
@@ -36,7 +36,7 @@ fn taken(bytes: &[u8]) -> Vec<Problem> {
 }
 
 fn refused(bytes: &[u8]) -> Problem {
-    let problem = text(bytes, &mut Vec::new()).expect_err("must be refused");
+    let problem = text(bytes, Holes::Refused, &mut Vec::new()).expect_err("must be refused");
     assert_eq!(problem.severity, Severity::Error);
     problem
 }
@@ -46,7 +46,7 @@ fn refused_as(bytes: &[u8], code: Code, word: &str) {
     let problem = refused(bytes);
     assert_eq!(problem.code, code, "{problem:?}");
     assert!(problem.message.contains(word), "{word:?} is not in {problem:?}");
-    let shown = parse(bytes, "user data").render(bytes);
+    let shown = parse(bytes, "user data").render(Style::Plain);
     assert!(
         !shown.contains(CANARY) && !format!("{problem:?}").contains(CANARY),
         "{shown}"
