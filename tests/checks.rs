@@ -70,11 +70,7 @@ fn a_port_is_healthy_as_soon_as_it_takes_a_connection() {
     assert!(!is_ready(&machine));
     in_container(&machine, "echo >/tmp/go");
     wait_ready(&machine, &agent);
-    assert!(
-        agent.output().contains(":8080 takes connections"),
-        "{}",
-        agent.output()
-    );
+    agent.wait_for_line(":8080 takes connections", SOON);
 }
 
 #[test]
@@ -90,11 +86,7 @@ fn a_port_on_the_machine_s_own_network() {
         ],
     );
     wait_ready(&machine, &agent);
-    assert!(
-        agent.output().contains("127.0.0.1:8080 takes connections"),
-        "{}",
-        agent.output()
-    );
+    agent.wait_for_line("127.0.0.1:8080 takes connections", SOON);
 }
 
 #[test]
@@ -210,7 +202,7 @@ fn enough_good_answers_in_a_row() {
         ],
     );
     wait_ready(&machine, &agent);
-    assert!(agent.output().contains("3 times in a row"), "{}", agent.output());
+    agent.wait_for_line("3 times in a row", SOON);
     assert_eq!(in_container(&machine, "/bin/busybox wc -l </tmp/asked"), "5");
 }
 

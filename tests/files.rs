@@ -127,11 +127,7 @@ fn they_are_repaired_before_a_restart() {
     // The same for an agent that knows it from the hint, and has read the contents back.
     agent.kill9();
     let agent = run_until_ready(&machine);
-    assert!(
-        agent.output().contains("known since an earlier start"),
-        "{}",
-        agent.output()
-    );
+    agent.wait_for_line("known since an earlier start", SOON);
     fs::remove_dir_all(machine.dirs().runtime.join("files")).unwrap();
     machine.docker_ok(&["kill", CONTAINER]);
     agent.wait_for_line("the container was started again", BOOT);
