@@ -210,3 +210,26 @@ fn an_agent_without_capabilities_gets_the_group_from_the_directory() {
     wait_until(SOON, || machine.inspect(CONTAINER).filter(is_running)).expect("it runs");
     assert_eq!(cat(&machine, "/etc/app/app.conf"), CANARY);
 }
+
+#[test]
+fn tmpfiles_lays_out_what_the_agent_may_not() {
+    let root = std::env::temp_dir().join(format!("monopod-tmpfiles-{}", std::process::id()));
+    for directory in ["run", "var"] {
+        fs::create_dir_all(root.join(directory)).unwrap();
+    }
+    let output = std::process::Command::new("systemd-tmpfiles")
+        .arg(format!("--root={}", root.display()))
+        .arg("--create")
+        .arg(repository("systemd/tmpfiles-monopod.conf"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let look = |path: &str| {
+        let metadata = fs::metadata(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}; {said}"));
+        (metadata.uid(), metadata.gid(), metadata.mode() & 0o7777)
+    };
+    assert_eq!(look("run/monopod"), (0, 0, 0o750));
+    assert_eq!(look("run/monopod/files"), (0, 999, 0o2750));
+    assert_eq!(look("var/log-custom"), (999, 999, 0o755));
+    fs::remove_dir_all(&root).unwrap();
+}
