@@ -38,15 +38,15 @@ fn a_published_port_that_nobody_listens_behind_is_not_healthy() {
         &machine,
         &[
             LATE,
-            "ports: {8081: 8080}",
+            "ports: {8080: 8080}",
             "health_check_type: tcp",
-            "health_check_port: 8081",
+            "health_check_port: 8080",
             "health_check_timeout_seconds: 4",
         ],
     );
     // What a check of the published port would have taken for an answer.
     machine
-        .inside(|| std::net::TcpStream::connect("127.0.0.1:8081"))
+        .inside(|| std::net::TcpStream::connect("127.0.0.1:8080"))
         .expect("the engine's proxy takes it");
     assert!(
         error.contains(":8080 takes no connection") && error.contains("refused"),
