@@ -15,14 +15,17 @@
 mod common;
 
 mod boot;
+mod checks;
 mod commands;
 mod container;
 mod engine;
+mod files;
 mod health;
 mod image;
 mod invariant;
 mod logs;
 mod metadata;
+mod options;
 mod restarts;
 mod secrets;
 mod signals;

@@ -333,9 +333,8 @@ mod tests {
         let first = delivery.source(0);
         let metadata = fs::metadata(&first).unwrap();
         assert_eq!((metadata.gid(), metadata.mode() & 0o7777), (GROUP, FILE_MODE));
-        // Torn, gone, and the leftover of a write that was killed.
-        fs::remove_file(&first).unwrap();
-        fs::write(&first, "on").unwrap();
+        // Changed, gone, and the leftover of a write that was killed.
+        fs::write(&first, "ONE").unwrap();
         fs::remove_file(delivery.source(1)).unwrap();
         fs::write(first.with_extension("new"), "o").unwrap();
         delivery.ensure().unwrap();

@@ -207,4 +207,35 @@ mod tests {
             Class::Permanent
         );
     }
+
+    #[test]
+    fn what_this_machine_can_not_do_is_final_and_says_what_to_do() {
+        let start = What::Start {
+            id: "0123456789abcdef".into(),
+        };
+        for (what, message, help) in [
+            (
+                start.clone(),
+                "could not select device driver \"nvidia\" with capabilities: [[gpu]]",
+                "NVIDIA container toolkit",
+            ),
+            (
+                start.clone(),
+                "OCI runtime create failed: container_linux.go:380: error setting rlimit type 7: operation not permitted",
+                "LimitNOFILE",
+            ),
+            (
+                What::Create,
+                "invalid mount config for type \"bind\": bind source path does not exist: /x",
+                "mount_* keys",
+            ),
+        ] {
+            let error = EngineError::from_words(what, 500, message.to_owned());
+            assert_eq!(error.class(), Class::Permanent, "{message}");
+            assert!(error.to_string().contains(help), "{error}");
+        }
+        // The same words in a registry's answer mean something else.
+        let error = EngineError::from_words(pull(), 500, "seccomp profile: unexpected EOF".to_owned());
+        assert_eq!(error.class(), Class::Transient);
+    }
 }
