@@ -11,7 +11,10 @@ use std::time::Duration;
 
 use monopod_core::config::{Include, Location, NotTheText};
 
+use tokio::sync::OnceCell;
+
 use self::cache::Body;
+use self::s3::S3;
 use super::{Class, Classified};
 pub use cache::Cache;
 
@@ -99,6 +102,8 @@ impl Classified for FetchError {
 #[derive(Debug)]
 pub struct Fetcher {
     region: String,
+    /// Made once: it keeps its credentials and its connection between tries.
+    s3: OnceCell<S3>,
 }
 
 impl Fetcher {
@@ -106,6 +111,7 @@ impl Fetcher {
     pub fn new(region: &str) -> Self {
         Self {
             region: region.to_owned(),
+            s3: OnceCell::new(),
         }
     }
 
@@ -114,7 +120,10 @@ impl Fetcher {
         let place = include.location.to_string();
         let work = async {
             match &include.location {
-                Location::S3 { bucket, key } => s3::get(&self.region, bucket, key, &place).await,
+                Location::S3 { bucket, key } => {
+                    let s3 = self.s3.get_or_init(|| S3::new(&self.region)).await;
+                    s3.get(bucket, key, &place).await
+                }
                 Location::Https(url) => https::get(url, &place).await,
             }
         };

@@ -8,19 +8,36 @@ use aws_sdk_s3::operation::get_object::GetObjectError;
 use super::{Body, FetchError};
 use crate::host::aws;
 
-pub(super) async fn get(region: &str, bucket: &str, key: &str, place: &str) -> Result<Vec<u8>, FetchError> {
-    let client = Client::new(&aws::config(region).await);
-    let answer = client.get_object().bucket(bucket).key(key).send().await;
-    let mut answer = answer.map_err(|error| classify(error, region, place))?;
-    let mut body = Body::new(place);
-    while let Some(chunk) = answer.body.next().await {
-        let chunk = chunk.map_err(|source| FetchError::Unreachable {
-            place: place.to_owned(),
-            source: source.into(),
-        })?;
-        body.push(&chunk)?;
+/// A client for one region.
+#[derive(Debug)]
+pub(super) struct S3 {
+    client: Client,
+    region: String,
+}
+
+impl S3 {
+    /// Asks nobody yet.
+    pub(super) async fn new(region: &str) -> Self {
+        Self {
+            client: Client::new(&aws::config(region).await),
+            region: region.to_owned(),
+        }
     }
-    Ok(body.whole())
+
+    /// One call, and the whole body.
+    pub(super) async fn get(&self, bucket: &str, key: &str, place: &str) -> Result<Vec<u8>, FetchError> {
+        let answer = self.client.get_object().bucket(bucket).key(key).send().await;
+        let mut answer = answer.map_err(|error| classify(error, &self.region, place))?;
+        let mut body = Body::new(place);
+        while let Some(chunk) = answer.body.next().await {
+            let chunk = chunk.map_err(|source| FetchError::Unreachable {
+                place: place.to_owned(),
+                source: source.into(),
+            })?;
+            body.push(&chunk)?;
+        }
+        Ok(body.whole())
+    }
 }
 
 fn classify(error: SdkError<GetObjectError>, region: &str, place: &str) -> FetchError {
