@@ -247,6 +247,7 @@ fn a_large_template_takes_seconds_at_most() {
         "{{\"Resources\": {{\"AWS::\": \"{}\"}}}}",
         "\\ud83d\\n x".repeat(80_000)
     );
+    assert_eq!(read(Way::Block, &large).found.len(), 620);
     for text in [
         large,
         stack(6),
