@@ -250,7 +250,7 @@ fn a_large_template_takes_seconds_at_most() {
     assert_eq!(read(Way::Block, &large).found.len(), 620);
     for text in [
         large,
-        stack(6),
+        stack(7),
         branches,
         line,
         "[".repeat(1 << 20),
