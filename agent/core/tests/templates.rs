@@ -247,9 +247,10 @@ fn a_large_template_takes_seconds_at_most() {
         "{{\"Resources\": {{\"AWS::\": \"{}\"}}}}",
         "\\ud83d\\n x".repeat(80_000)
     );
+    assert_eq!(read(Way::Block, &large).found.len(), 620);
     for text in [
         large,
-        stack(6),
+        stack(7),
         branches,
         line,
         "[".repeat(1 << 20),

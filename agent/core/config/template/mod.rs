@@ -225,15 +225,15 @@ fn is_ours(problem: &Problem) -> bool {
     problem.key.as_deref().is_some_and(inside)
 }
 
-/// JSON where YAML reads it differently: a tab between values, and a character beyond the first plane written as two
-/// escapes, which become blanks. Nothing moves.
+/// JSON where YAML reads it differently: a character beyond the first plane may be two escapes, which become blanks.
+/// Nothing moves.
 fn plain_json(text: &str) -> String {
     if !text.trim_start().starts_with('{') {
         return text.to_owned();
     }
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(at) = rest.find(['\t', '\\']) {
+    while let Some(at) = rest.find('\\') {
         let (before, found) = rest.split_at_checked(at).unwrap_or((rest, ""));
         out.push_str(before);
         let surrogate = found
@@ -241,9 +241,7 @@ fn plain_json(text: &str) -> String {
             .and_then(|escape| escape.strip_prefix("\\u"))
             .and_then(|digits| u32::from_str_radix(digits, 16).ok())
             .is_some_and(|code| (0xd800..=0xdfff).contains(&code));
-        let (put, length) = if found.starts_with('\t') {
-            (" ", 1)
-        } else if surrogate {
+        let (put, length) = if surrogate {
             ("\\u0020", 6)
         } else {
             // An escaped backslash begins no escape of its own.
