@@ -12,15 +12,19 @@
 mod application;
 mod container;
 mod gone;
+mod grammar;
 mod health;
 mod host;
 mod logging;
+mod names;
 mod policy;
 mod storage;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use policy::POLICY;
+pub use grammar::Grammar;
+pub(crate) use names::{CAPABILITIES, SIGNALS, SYSFS, ULIMITS};
+pub use policy::POLICY;
 
 /// What becomes of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +92,8 @@ pub enum Shape {
     Map {
         /// What a key is, in words.
         key: &'static str,
+        /// What a key has to look like.
+        names: Grammar,
         /// What each value is.
         value: &'static Shape,
     },
@@ -97,43 +103,6 @@ pub enum Shape {
     Either(&'static [Shape]),
     /// Anything at all.
     Anything,
-}
-
-/// What a string has to look like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Grammar {
-    /// Anything.
-    Any,
-    /// Anything, but not nothing.
-    NotEmpty,
-    /// `^[a-z][a-z0-9-]*[a-z0-9]$`
-    ApplicationId,
-    /// Letters, digits, dots, dashes, underscores.
-    ApplicationVersion,
-    /// An OCI image reference.
-    Image,
-    /// `80`, `53/udp`, `8000-8010`; an address in front of it on the host's side.
-    Port,
-    /// A capability without `CAP_`.
-    Capability,
-    /// A host name.
-    Hostname,
-    /// `999` or `999:999`.
-    User,
-    /// An absolute path.
-    Path,
-    /// Begins with `/`, without blanks and `#`.
-    UrlPath,
-    /// An IPv4 or IPv6 address.
-    Address,
-    /// `SIGTERM`, `TERM` or a number.
-    Signal,
-    /// Begins with `http://` or `https://`.
-    Url,
-    /// `default`, `unconfined` or an absolute path.
-    Seccomp,
-    /// A regular expression.
-    Regex,
 }
 
 /// One key of the contract.
@@ -267,24 +236,32 @@ pub fn top(name: &str) -> Option<&'static Key> {
 
 /// A key by its dotted path; the names users choose (`mounts./data.filesystem`) are written `*`.
 pub fn find(path: &str) -> Option<&'static Key> {
+    walk(path, keys())
+}
+
+/// A key of the policy file by its dotted path.
+pub fn find_policy(path: &str) -> Option<&'static Key> {
+    walk(path, POLICY.iter())
+}
+
+fn walk(path: &str, mut top: impl Iterator<Item = &'static Key>) -> Option<&'static Key> {
     let mut parts = path.split('.');
-    let mut key = top(parts.next()?)?;
-    let mut shape = &key.shape;
+    let first = parts.next()?;
+    let mut key = top.find(|key| key.matches(first))?;
+    let mut shape = key.shape.map();
     for part in parts {
-        while let Shape::List(item) = shape {
-            shape = item;
-        }
-        if let Shape::Either(shapes) = shape {
-            shape = shapes.iter().find(|shape| shape.is_map())?;
-        }
-        match shape {
+        match shape? {
             // A name the user chose; one with dots takes all the rest.
-            Shape::Map { value, .. } => shape = value,
+            Shape::Map { value, .. } => {
+                if matches!(value, Shape::Scalar) {
+                    return Some(key);
+                }
+                shape = value.map();
+            }
             Shape::Object(keys) => {
                 key = keys.iter().find(|key| key.matches(part))?;
-                shape = &key.shape;
+                shape = key.shape.map();
             }
-            Shape::Scalar => {}
             _ => return None,
         }
     }
@@ -292,6 +269,16 @@ pub fn find(path: &str) -> Option<&'static Key> {
 }
 
 impl Shape {
+    /// The map in it that has keys below, a list's items looked into.
+    pub(super) fn map(&'static self) -> Option<&'static Shape> {
+        match self {
+            Self::Map { .. } | Self::Object(_) => Some(self),
+            Self::List(item) => item.map(),
+            Self::Either(shapes) => shapes.iter().find_map(Self::map),
+            _ => None,
+        }
+    }
+
     /// Whether keys stand below it.
     pub const fn is_map(&self) -> bool {
         matches!(self, Self::Map { .. } | Self::Object(_))
