@@ -49,6 +49,8 @@ pub enum Grammar {
     Seccomp,
     /// A regular expression.
     Regex,
+    /// Sampling rules, as the text of a YAML list.
+    Rules,
     /// `1024`, `1024:4096`, `-1`.
     Limit,
     /// A limit of setrlimit(2).
@@ -81,7 +83,7 @@ impl Grammar {
     /// The pattern, anchored at both ends; `None` where any text will do.
     pub fn pattern(self) -> Option<String> {
         let inner = match self {
-            Self::Any | Self::NotEmpty | Self::Regex => return None,
+            Self::Any | Self::NotEmpty | Self::Regex | Self::Rules => return None,
             Self::ApplicationId => "[a-z][a-z0-9-]*[a-z0-9]".to_owned(),
             Self::ApplicationVersion => "[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?".to_owned(),
             Self::Image => image(),
@@ -152,6 +154,7 @@ impl Grammar {
             Self::Url => "begins with `http://` or `https://`",
             Self::Seccomp => "`default`, `unconfined` or an absolute path",
             Self::Regex => "a regular expression",
+            Self::Rules => "a YAML list of such maps",
             Self::Limit => "a number, `soft:hard`, or -1 for unlimited",
             Self::LimitName => "a limit of setrlimit(2)",
             Self::MountOptions => "options with commas and no blanks",

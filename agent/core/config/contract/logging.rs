@@ -37,7 +37,7 @@ const RULES: &[Key] = &[
     .required()
     .example("sampling_rate: 0.1"),
 ];
-const SAMPLING: Shape = Either(&[List(&Object(RULES)), Text(Grammar::NotEmpty)]);
+const SAMPLING: Shape = Either(&[List(&Object(RULES)), Text(Grammar::Rules)]);
 
 const fn destination(name: &'static str, summary: &'static str, example: &'static str) -> Key {
     Key::new(name, DESTINATION, Read, summary)

@@ -18,6 +18,7 @@ mod host;
 mod logging;
 mod names;
 mod policy;
+pub mod schema;
 mod storage;
 #[cfg(test)]
 mod tests;
