@@ -11,10 +11,12 @@
 
 mod application;
 mod container;
+pub mod explain;
 mod gone;
 mod grammar;
 mod health;
 mod host;
+mod lessons;
 mod logging;
 mod names;
 mod policy;
@@ -22,10 +24,13 @@ pub mod schema;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod walk;
+mod words;
 
 pub use grammar::Grammar;
 pub(crate) use names::{CAPABILITIES, SIGNALS, SYSFS, ULIMITS};
 pub use policy::POLICY;
+pub use walk::{Path, every, every_policy, find, find_policy};
 
 /// What becomes of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -233,40 +238,6 @@ pub fn keys() -> impl Iterator<Item = &'static Key> {
 /// A key of the top level.
 pub fn top(name: &str) -> Option<&'static Key> {
     keys().find(|key| key.matches(name))
-}
-
-/// A key by its dotted path; the names users choose (`mounts./data.filesystem`) are written `*`.
-pub fn find(path: &str) -> Option<&'static Key> {
-    walk(path, keys())
-}
-
-/// A key of the policy file by its dotted path.
-pub fn find_policy(path: &str) -> Option<&'static Key> {
-    walk(path, POLICY.iter())
-}
-
-fn walk(path: &str, mut top: impl Iterator<Item = &'static Key>) -> Option<&'static Key> {
-    let mut parts = path.split('.');
-    let first = parts.next()?;
-    let mut key = top.find(|key| key.matches(first))?;
-    let mut shape = key.shape.map();
-    for part in parts {
-        match shape? {
-            // A name the user chose; one with dots takes all the rest.
-            Shape::Map { value, .. } => {
-                if matches!(value, Shape::Scalar) {
-                    return Some(key);
-                }
-                shape = value.map();
-            }
-            Shape::Object(keys) => {
-                key = keys.iter().find(|key| key.matches(part))?;
-                shape = key.shape.map();
-            }
-            _ => return None,
-        }
-    }
-    Some(key)
 }
 
 impl Shape {
