@@ -40,7 +40,8 @@ test: setup ## Run all tests, on real parts
 test-core: ## Run the tests that need nothing but Rust
 	$(CARGO) test --locked -p monopod-core --lib
 
-golden: build ## Write the expected plans and reports anew; look at the diff before you commit it
+golden: build ## Write the expected plans and reports, the schemas and the reference anew; look at the diff
+	UPDATE_EXPECT=1 $(CARGO) test --locked -p monopod-core --test generated
 	UPDATE_EXPECT=1 $(CARGO) $(AS_ROOT) test --locked -p monopod --test it commands
 
 lint: ## Formatting, clippy, shell scripts

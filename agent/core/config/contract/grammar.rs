@@ -25,6 +25,8 @@ pub enum Grammar {
     HostPort,
     /// A capability of Linux.
     Capability,
+    /// The same as the kernel writes it, without `CAP_`.
+    CapabilityName,
     /// A host name.
     Hostname,
     /// `999` or `999:999`.
@@ -93,6 +95,7 @@ impl Grammar {
                 let names: Vec<String> = CAPABILITIES.iter().map(|name| any_case(name)).collect();
                 format!("(?:{})?(?:{})", any_case("CAP_"), names.join("|"))
             }
+            Self::CapabilityName => CAPABILITIES.join("|"),
             Self::Hostname => format!("(?:{LABEL}(?:\\.{LABEL})*)?"),
             Self::User => "[0-9]{1,10}(?::[0-9]{1,10})?".to_owned(),
             Self::Path => format!("(?:{PART})+/*"),
@@ -126,6 +129,19 @@ impl Grammar {
         Some(format!("^(?:{inner})$"))
     }
 
+    /// The words it knows, which an editor can offer.
+    pub fn known(self) -> Vec<String> {
+        let all = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect();
+        match self {
+            Self::Capability | Self::CapabilityName => all(CAPABILITIES),
+            Self::Signal => SIGNALS.iter().map(|name| format!("SIG{name}")).collect(),
+            Self::LimitName => all(ULIMITS),
+            Self::SysfsPath => all(&[SYSFS]),
+            Self::Seccomp => all(&["default", "unconfined"]),
+            _ => Vec::new(),
+        }
+    }
+
     /// What it looks like, in words that end a sentence: "a string: ...".
     pub fn words(self) -> &'static str {
         match self {
@@ -140,6 +156,7 @@ impl Grammar {
             Self::Port => "a port or a range, `/tcp` or `/udp` behind it",
             Self::HostPort => "a port or a range, an address before it, `/tcp` or `/udp` behind it",
             Self::Capability => "a name of capabilities(7), with or without CAP_",
+            Self::CapabilityName => "a name of capabilities(7) in upper case, without CAP_",
             Self::Hostname => {
                 "up to 63 letters, digits, dots and dashes, and no part begins or ends with a dash"
             }

@@ -20,6 +20,7 @@ mod lessons;
 mod logging;
 mod names;
 mod policy;
+pub mod reference;
 pub mod schema;
 mod storage;
 #[cfg(test)]

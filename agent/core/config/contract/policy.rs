@@ -55,7 +55,7 @@ const ALLOW: &[Key] = &[
     .example("undigested_tags: false"),
     Key::new(
         "capabilities",
-        List(&Text(Grammar::Capability)),
+        List(&Text(Grammar::CapabilityName)),
         Read,
         "The capabilities that may be added; all others are refused.",
     )

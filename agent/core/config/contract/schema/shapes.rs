@@ -136,6 +136,7 @@ fn text(grammar: Grammar) -> Value {
         Grammar::Limit => (&["string", "integer"], Some(-1), None),
         _ => (&["string"], None, None),
     };
+    let known = grammar.known();
     let mut map = Map::new();
     map.insert("type".to_owned(), json!(kinds));
     if let Some(pattern) = grammar.pattern() {
@@ -162,7 +163,12 @@ fn text(grammar: Grammar) -> Value {
     if grammar == Grammar::Hostname {
         map.insert("maxLength".to_owned(), 63.into());
     }
-    Value::Object(map)
+    if known.is_empty() {
+        Value::Object(map)
+    } else {
+        // The words first, for editors offer them; other spellings are taken too.
+        json!({"anyOf": [{"enum": known}, map]})
+    }
 }
 
 /// A word of digits may be written as a number.
@@ -212,6 +218,10 @@ fn names_of_the_user(names: Grammar, value: &'static Shape, unknown: Unknown) ->
     if let Some(pattern) = names.pattern() {
         names_schema.insert("pattern".to_owned(), pattern.into());
         names_schema.insert("patternErrorMessage".to_owned(), names.words().into());
+    }
+    let known = names.known();
+    if !known.is_empty() {
+        names_schema.insert("enum".to_owned(), json!(known));
     }
     if names == Grammar::Registry {
         // The form docker has since 2015, one level deeper.

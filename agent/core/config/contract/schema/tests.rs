@@ -392,7 +392,7 @@ fn the_policy_s_schema_and_its_reader_agree() {
         for value in anything() {
             let document = Value::Object(wrapped(path, value));
             let (ours, theirs) = (policy_takes(&document.to_string()), judge.takes(&document));
-            // The reader does not look names of capabilities up.
+            // The reader does not look names of capabilities up: one that is no name allows nothing.
             let stricter = !theirs && key.name == "capabilities";
             if ours != theirs && !stricter {
                 wrong.push(format!("{document}: reader {ours}, schema {theirs}"));
