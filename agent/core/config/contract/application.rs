@@ -67,7 +67,7 @@ pub(super) const KEYS: &[Key] = &[
         .example("dockercfg:\n  https://registry.example.org:\n    auth: aws:kms:AQICAHhFeGFtcGxl"),
     Key::new("environment", Map { key: "the variable's name", names: Grammar::Variable, value: &Shape::Scalar }, Read, "Environment variables of the container. A value `aws:kms:<base64>` is decrypted at boot.")
         .taupage("The same; a YAML true reached the container as `True`, null as `None`, 1.50 as `1.5`, as Python prints them.")
-        .ours("The same spelling, because images rely on it: quote a value to have it as it stands. APPLICATION_ID, APPLICATION_VERSION and CREDENTIALS_DIR are always set by monopod.")
+        .ours("The same spelling, because images rely on it: quote a value to have it as it stands. APPLICATION_ID, APPLICATION_VERSION and CREDENTIALS_DIR belong to monopod: a value for them here has no effect.")
         .example("environment:\n  DB_HOST: db.example.org\n  DB_PASSWORD: aws:kms:AQICAHhFeGFtcGxl"),
     Key::new("deployment_id", Text(Grammar::NotEmpty), Read, "Names the deployment; becomes a label of the container.")
         .taupage("Told to the local tokeninfo service only.")

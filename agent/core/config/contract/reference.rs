@@ -175,6 +175,7 @@ mod tests {
 
     #[test]
     fn nothing_is_left_out_and_every_table_is_whole() {
+        assert_eq!(cell("a|b\nc"), "a\\|b c");
         let page = reference();
         for path in every() {
             let name = format!("`{}`", path.dotted);
