@@ -55,7 +55,8 @@ fuzz: ## Feed user data to the readers that nobody would write (FUZZ_SECONDS, FU
 		-timeout=20 -rss_limit_mb=1024 -dict=tests/fuzz/dictionary.txt -artifact_prefix=target/fuzz/artifacts/ \
 		target/fuzz/corpus tests/fuzz/corpus/intake
 
-golden: build ## Write the expected plans and reports anew; look at the diff before you commit it
+golden: build ## Write the expected plans and reports, the schemas and the reference anew; look at the diff
+	UPDATE_EXPECT=1 $(CARGO) test --locked -p monopod-core --test generated
 	UPDATE_EXPECT=1 $(CARGO) $(AS_ROOT) test --locked -p monopod --test it commands
 
 lint: ## Formatting, clippy, shell scripts

@@ -1,8 +1,10 @@
-//! Commands: the daemon (`run`) and the person's tool (`validate`, `plan`, `status`).
+//! Commands: the daemon (`run`) and the person's tool (`validate`, `plan`, `status`, `schema`,
+//! `explain`).
 //!
 //! Exit codes: 0 done; 1 warnings under `--strict`, a difference, or nothing to show; 2 wrong usage; 75 a transient
 //! failure that outlasted the boot budget; 78 something that must be changed first (sysexits(3)).
 
+mod explain;
 mod plan;
 mod read;
 mod run;
@@ -58,6 +60,17 @@ enum Command {
     Plan(PlanArgs),
     /// Show what runs here, since when, and how the boot went
     Status(StatusArgs),
+    /// Print the JSON Schema of user data, for editors and CI
+    Schema {
+        /// The schema of the image's policy file instead
+        #[arg(long)]
+        policy: bool,
+    },
+    /// Explain a key (`memory`, `mounts.*.filesystem`, `policy.allow.root`) or a code (`MP0310`); without one, list all
+    Explain {
+        /// The key or code
+        word: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -198,6 +211,8 @@ pub fn main() -> ExitCode {
         }
         Command::Plan(args) => plan(&args),
         Command::Status(args) => status::status(&args.runtime_directory, args.json),
+        Command::Schema { policy } => explain::schema(policy),
+        Command::Explain { word } => explain::explain(word.as_deref()),
     };
     ExitCode::from(code)
 }

@@ -1,56 +1,11 @@
 //! Linux capabilities, by their names without `CAP_`.
 
+use super::super::contract::CAPABILITIES;
 use super::super::keys::nearest_of;
 use super::super::problem::Code;
 use super::super::yaml::Resolved;
 use super::Checker;
 use super::field::Field;
-
-/// capabilities(7) as of Linux 5.9, and Docker's word for all of them.
-const KNOWN: &[&str] = &[
-    "ALL",
-    "AUDIT_CONTROL",
-    "AUDIT_READ",
-    "AUDIT_WRITE",
-    "BLOCK_SUSPEND",
-    "BPF",
-    "CHECKPOINT_RESTORE",
-    "CHOWN",
-    "DAC_OVERRIDE",
-    "DAC_READ_SEARCH",
-    "FOWNER",
-    "FSETID",
-    "IPC_LOCK",
-    "IPC_OWNER",
-    "KILL",
-    "LEASE",
-    "LINUX_IMMUTABLE",
-    "MAC_ADMIN",
-    "MAC_OVERRIDE",
-    "MKNOD",
-    "NET_ADMIN",
-    "NET_BIND_SERVICE",
-    "NET_BROADCAST",
-    "NET_RAW",
-    "PERFMON",
-    "SETFCAP",
-    "SETGID",
-    "SETPCAP",
-    "SETUID",
-    "SYSLOG",
-    "SYS_ADMIN",
-    "SYS_BOOT",
-    "SYS_CHROOT",
-    "SYS_MODULE",
-    "SYS_NICE",
-    "SYS_PACCT",
-    "SYS_PTRACE",
-    "SYS_RAWIO",
-    "SYS_RESOURCE",
-    "SYS_TIME",
-    "SYS_TTY_CONFIG",
-    "WAKE_ALARM",
-];
 
 impl Checker<'_> {
     pub(super) fn capabilities(&mut self, key: &str) -> Vec<String> {
@@ -81,12 +36,12 @@ impl Checker<'_> {
         };
         let upper = scalar.text.to_ascii_uppercase();
         let name = upper.strip_prefix("CAP_").unwrap_or(&upper);
-        if !KNOWN.contains(&name) {
+        if !CAPABILITIES.contains(&name) {
             let problem = item.error(
                 Code::Capability,
                 format!("`{}` names a capability no kernel has", item.path),
             );
-            let help = match nearest_of(name, KNOWN.iter().copied()) {
+            let help = match nearest_of(name, CAPABILITIES.iter().copied()) {
                 Some(known) => format!("did you mean `{known}`?"),
                 None => "the names are those of capabilities(7) without CAP_".to_owned(),
             };

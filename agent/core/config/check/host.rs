@@ -1,13 +1,11 @@
 //! The machine around the container: read whole, though this version changes nothing of it.
 
+use super::super::contract::SYSFS;
 use super::super::model::{Audit, Host, LoadBalancerCheck, Shutdown};
 use super::super::problem::Code;
 use super::super::yaml::Resolved;
 use super::Checker;
 use super::field::Field;
-
-/// What Taupage allowed, and why should anybody write more.
-const SYSFS: &str = "/sys/kernel/mm/transparent_hugepage/enabled";
 
 impl<'c> Checker<'c> {
     pub(super) fn host(&mut self) -> Host {

@@ -2,37 +2,12 @@
 
 use std::net::IpAddr;
 
+use super::super::contract::{SIGNALS, ULIMITS};
 use super::super::model::{FileMount, Gpus, HostEntry, Options, Seccomp, Tmpfs, Ulimit};
 use super::super::problem::{Code, Problem};
 use super::super::yaml::{Kind, Resolved};
 use super::Checker;
 use super::field::{Field, KMS_PREFIX, is_digits};
-
-/// setrlimit(2), in docker's spelling.
-const ULIMITS: &[&str] = &[
-    "core",
-    "cpu",
-    "data",
-    "fsize",
-    "locks",
-    "memlock",
-    "msgqueue",
-    "nice",
-    "nofile",
-    "nproc",
-    "rss",
-    "rtprio",
-    "rttime",
-    "sigpending",
-    "stack",
-];
-
-/// signal(7), without SIG; the real-time ones by number only.
-const SIGNALS: &[&str] = &[
-    "ABRT", "ALRM", "BUS", "CHLD", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "KILL", "PIPE", "PROF", "PWR",
-    "QUIT", "SEGV", "STOP", "SYS", "TERM", "TRAP", "TSTP", "TTIN", "TTOU", "URG", "USR1", "USR2", "VTALRM",
-    "WINCH", "XCPU", "XFSZ",
-];
 
 /// All of a container's files together; user data is small.
 const MAX_FILES: usize = 64;

@@ -16,7 +16,7 @@ pub(super) const KEYS: &[Key] = &[
     gone("appdynamics_*", "AppDynamics' agent on the machine.", APM),
     gone(
         "nodejs_disable_snapshots",
-        "A setting of AppDynamics' agent.",
+        "A setting of AppDynamics' agent for Node.js.",
         APM,
     ),
     gone(
@@ -26,25 +26,29 @@ pub(super) const KEYS: &[Key] = &[
     ),
     gone(
         "nat_gateways",
-        "Routes of the machine.",
+        "NAT gateways the machine sent its traffic through, by network.",
         "routes belong to the VPC's route tables",
     ),
     gone(
         "upstream_tokeninfo_url",
-        "Where the local tokeninfo asked.",
+        "Where the local tokeninfo service asked.",
         "`tokeninfo_url`",
     ),
-    gone("access_token_url", "Where tokens were fetched.", TOKENS),
-    gone("token_service_url", "Where tokens were fetched.", TOKENS),
-    gone("oauth_access_token_url", "Where tokens were fetched.", TOKENS),
+    gone("access_token_url", "Where OAuth tokens were fetched.", TOKENS),
+    gone("token_service_url", "Where OAuth tokens were fetched.", TOKENS),
+    gone(
+        "oauth_access_token_url",
+        "Where OAuth tokens were fetched.",
+        TOKENS,
+    ),
     gone(
         "openid_provider_configuration_url",
-        "Plan B's OpenID provider.",
+        "Where Plan B found its OpenID provider.",
         "`tokeninfo_url`",
     ),
     gone(
         "revocation_provider_url",
-        "Plan B's revocation service.",
+        "Where Plan B found its revocation service.",
         "`tokeninfo_url`",
     ),
     gone(
@@ -64,7 +68,7 @@ pub(super) const KEYS: &[Key] = &[
     ),
     gone(
         "fluentd_*",
-        "Fluentd's own tuning.",
+        "Tuning of fluentd itself.",
         "monopod ships logs itself; the `logging` keys say where to",
     ),
 ];

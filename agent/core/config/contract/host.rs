@@ -1,7 +1,7 @@
 //! The machine around the container, and who is told about it.
 
 use super::Fate::Later;
-use super::Shape::{Choice, Either, Flag, List, Map, Number, Secret, Text};
+use super::Shape::{Choice, Either, Flag, List, Map, Number, Secret, StrictFlag, Text};
 use super::{Grammar, Key};
 
 const NOT_SENT: &str = "no audit record leaves the machine";
@@ -11,10 +11,11 @@ pub(super) const KEYS: &[Key] = &[
         "sysctl",
         Map {
             key: "the setting's name",
+            names: Grammar::Setting,
             value: &super::Shape::Scalar,
         },
         Later("no kernel setting is changed"),
-        "Kernel settings.",
+        "Kernel settings of the machine, by the names of sysctl(8).",
     )
     .taupage("Written on the host; net.* never reached a container with a network of its own.")
     .example("sysctl:\n  fs.file-max: 262144"),
@@ -22,12 +23,14 @@ pub(super) const KEYS: &[Key] = &[
         "sysfs",
         Map {
             key: "the path below /sys",
+            names: Grammar::SysfsPath,
             value: &super::Shape::Scalar,
         },
         Later("nothing below /sys is written"),
-        "Kernel settings below /sys; only transparent huge pages may be set.",
+        "Kernel settings below /sys; transparent huge pages are the only one that may be set.",
     )
-    .taupage("The same.")
+    .taupage("The same; other paths were skipped.")
+    .ours("Another path is an error.")
     .example("sysfs:\n  /sys/kernel/mm/transparent_hugepage/enabled: never"),
     Key::new(
         "ssh_ports",
@@ -37,24 +40,25 @@ pub(super) const KEYS: &[Key] = &[
             unit: "",
         }),
         Later("sshd listens where the image says"),
-        "Where sshd listens.",
+        "The ports sshd listens on.",
     )
     .default("[22]")
     .taupage("The same.")
     .example("ssh_ports: [22, 2222]"),
     Key::new(
         "ssh_gateway_ports",
-        Either(&[Flag, Choice(&["yes", "no", "clientspecified"])]),
+        Either(&[StrictFlag, Choice(&["yes", "no", "clientspecified"])]),
         Later("sshd's GatewayPorts stays what the image says"),
-        "sshd's GatewayPorts.",
+        "Whether ports forwarded through sshd are open to other machines: its GatewayPorts.",
     )
+    .default("the image's")
     .taupage("The same.")
     .example("ssh_gateway_ports: \"yes\""),
     Key::new(
         "keep_instance_users",
         Flag,
         Later("the image's users stay as they are"),
-        "Keeps the cloud image's authorized_keys.",
+        "Keeps the authorized_keys of the cloud image's own user.",
     )
     .default("false")
     .taupage("The same.")
@@ -63,7 +67,7 @@ pub(super) const KEYS: &[Key] = &[
         "enhanced_cloudwatch_metrics",
         Flag,
         Later("no metrics are sent"),
-        "Memory and disk as CloudWatch metrics.",
+        "Sends memory and disk usage as CloudWatch metrics.",
     )
     .default("false")
     .taupage("The same.")
@@ -72,7 +76,7 @@ pub(super) const KEYS: &[Key] = &[
         "xray_enabled",
         Flag,
         Later("no X-Ray daemon runs"),
-        "The X-Ray daemon beside the container.",
+        "Runs the X-Ray daemon beside the container.",
     )
     .default("false")
     .taupage("The same.")
@@ -84,7 +88,7 @@ pub(super) const AUDIT: &[Key] = &[
         "instance_logs_url",
         Text(Grammar::Url),
         Later(NOT_SENT),
-        "Where audit records go.",
+        "Where audit records of the machine are sent.",
     )
     .taupage("The same.")
     .example("instance_logs_url: https://logsink.example.org/instance-logs"),
@@ -92,11 +96,16 @@ pub(super) const AUDIT: &[Key] = &[
         "logsink_username",
         Text(Grammar::NotEmpty),
         Later(NOT_SENT),
-        "Basic auth for it.",
+        "The user name for `instance_logs_url`.",
     )
     .taupage("The same.")
     .example("logsink_username: my-user"),
-    Key::new("logsink_password", Secret, Later(NOT_SENT), "Basic auth for it.")
-        .taupage("The same.")
-        .example("logsink_password: aws:kms:AQICAHh..."),
+    Key::new(
+        "logsink_password",
+        Secret,
+        Later(NOT_SENT),
+        "The password for `instance_logs_url`.",
+    )
+    .taupage("The same.")
+    .example("logsink_password: aws:kms:AQICAHhFeGFtcGxl"),
 ];

@@ -1,7 +1,9 @@
 //! Where lines go.
 
 use super::Fate::{Later, Read};
-use super::Shape::{Anything, Choice, Either, Flag, Map, Number, Object, Secret, Size, Text, Time};
+use super::Shape::{
+    Anything, Choice, Decimal, Either, Flag, List, Map, Number, Object, Secret, Size, Text, Time,
+};
 use super::{Grammar, Key, Shape};
 
 const NOT_SHIPPED: &str = "lines go to /var/log/application.log and to the local syslog only";
@@ -13,54 +15,77 @@ const FILES: Shape = Number {
     unit: "files",
 };
 const DESTINATION: Shape = Choice(&["s3", "rsyslog", "scalyr", "scalyr_s3", "none"]);
-const SAMPLING: Shape = Anything;
+const RULES: &[Key] = &[
+    Key::new(
+        "match_expression",
+        Text(Grammar::Regex),
+        Read,
+        "The lines the rule is for.",
+    )
+    .required()
+    .example("match_expression: INFO"),
+    Key::new(
+        "sampling_rate",
+        Decimal {
+            least_thousandths: 0,
+            most: 1,
+            unit: "",
+        },
+        Read,
+        "The part of them that is kept.",
+    )
+    .required()
+    .example("sampling_rate: 0.1"),
+];
+const SAMPLING: Shape = Either(&[List(&Object(RULES)), Text(Grammar::Rules)]);
 
-const fn destination(name: &'static str, summary: &'static str) -> Key {
+const fn destination(name: &'static str, summary: &'static str, example: &'static str) -> Key {
     Key::new(name, DESTINATION, Read, summary)
         .default("`log_destination`")
-        .example("applog_destination: s3")
+        .example(example)
 }
 
-const fn agent(name: &'static str) -> Key {
-    Key::new(
-        name,
-        Flag,
-        Read,
-        "Ships the stream to Scalyr without going through the others.",
-    )
-    .example("use_scalyr_agent_applog: true")
+const fn agent(name: &'static str, summary: &'static str, example: &'static str) -> Key {
+    Key::new(name, Flag, Read, summary)
+        .default("`use_scalyr_agent_all`")
+        .example(example)
 }
 
-const fn sampling(name: &'static str) -> Key {
-    Key::new(name, SAMPLING, Read, "Scalyr's sampling rules, as a list or as a string that holds one: match_expression and sampling_rate.")
-        .example("scalyr_agent_applog_sampling: '[{match_expression: INFO, sampling_rate: 0.1}]'")
+const fn sampling(name: &'static str, summary: &'static str, example: &'static str) -> Key {
+    Key::new(name, SAMPLING, Read, summary)
+        .default("every line is kept")
+        .example(example)
 }
 
 const LOGGING: &[Key] = &[
     destination(
         "log_destination",
         "Where streams go that have no destination of their own.",
+        "log_destination: s3",
     )
-    .default("none"),
-    destination("applog_destination", "Where the container's output goes."),
-    destination("syslog_destination", "Where /var/log/syslog goes."),
-    destination("authlog_destination", "Where /var/log/auth.log goes."),
-    destination("customlog_destination", "Where /var/log-custom goes."),
+    .default("none")
+    .taupage("s3, into a bucket named after account and region."),
+    destination("applog_destination", "Where the container's output goes.", "applog_destination: s3"),
+    destination("syslog_destination", "Where /var/log/syslog goes.", "syslog_destination: none"),
+    destination("authlog_destination", "Where /var/log/auth.log goes.", "authlog_destination: rsyslog"),
+    destination("customlog_destination", "Where the files in /var/log-custom go.", "customlog_destination: s3"),
     Key::new(
         "applog_filter_exclude",
         Text(Grammar::Regex),
         Read,
-        "Lines of the container that match are dropped.",
+        "A pattern: lines of the container that match it are dropped.",
     )
     .example("applog_filter_exclude: ^DEBUG"),
     Key::new(
         "customlog_filter_exclude",
         Text(Grammar::Regex),
         Read,
-        "Lines of /var/log-custom that match are dropped.",
+        "A pattern: lines in /var/log-custom that match it are dropped.",
     )
     .example("customlog_filter_exclude: ^DEBUG"),
-    Key::new("s3_bucket", Text(Grammar::NotEmpty), Read, "The bucket's name.").example("s3_bucket: my-logs"),
+    Key::new("s3_bucket", Text(Grammar::NotEmpty), Read, "The bucket of the destination s3.")
+        .taupage("A bucket named after account and region, where none was given.")
+        .example("s3_bucket: my-logs"),
     Key::new(
         "s3_timekey",
         Time {
@@ -68,29 +93,30 @@ const LOGGING: &[Key] = &[
             most: 86_400,
         },
         Read,
-        "How much time an object covers.",
+        "How much time one object in the bucket covers.",
     )
     .default("5m")
     .example("s3_timekey: 1m"),
-    Key::new("s3_region", Text(Grammar::NotEmpty), Read, "The bucket's region.")
+    Key::new("s3_region", Text(Grammar::NotEmpty), Read, "The region the bucket is in.")
         .default("the instance's")
         .example("s3_region: eu-central-1"),
     Key::new(
         "s3_raw_log_format",
         Flag,
         Read,
-        "Lines as they are instead of JSON.",
+        "Writes lines to the bucket as they are, instead of each as JSON.",
     )
-    .default("false")
-    .example("s3_raw_log_format: true"),
-    Key::new("s3_acl", Text(Grammar::NotEmpty), Read, "A canned ACL.")
+    .default("true")
+    .taupage("The same; any string counted as true.")
+    .example("s3_raw_log_format: false"),
+    Key::new("s3_acl", Text(Grammar::NotEmpty), Read, "The canned ACL of each object in the bucket.")
         .default("bucket-owner-full-control")
         .example("s3_acl: private"),
     Key::new(
         "rsyslog_host",
         Text(Grammar::NotEmpty),
         Read,
-        "The remote log server.",
+        "The log server of the destination rsyslog.",
     )
     .example("rsyslog_host: logs.example.org"),
     Key::new(
@@ -101,7 +127,7 @@ const LOGGING: &[Key] = &[
             unit: "",
         },
         Read,
-        "Its port.",
+        "The log server's port.",
     )
     .default("514")
     .example("rsyslog_port: 6514"),
@@ -109,7 +135,7 @@ const LOGGING: &[Key] = &[
         "rsyslog_protocol",
         Choice(&["tcp", "udp"]),
         Read,
-        "How lines travel.",
+        "How lines travel to the log server.",
     )
     .default("tcp")
     .example("rsyslog_protocol: udp"),
@@ -119,7 +145,7 @@ const LOGGING: &[Key] = &[
             "emerg", "alert", "crit", "err", "warning", "notice", "info", "debug",
         ]),
         Read,
-        "Severity of the lines.",
+        "The severity lines are sent with.",
     )
     .default("notice")
     .example("rsyslog_severity: info"),
@@ -127,15 +153,16 @@ const LOGGING: &[Key] = &[
         "rsyslog_program",
         Text(Grammar::NotEmpty),
         Read,
-        "The tag of the lines.",
+        "The program name lines are sent with.",
     )
     .default("`application_id`")
+    .taupage("fluentd, unless given.")
     .example("rsyslog_program: my-app"),
     Key::new(
         "rsyslog_hostname",
         Text(Grammar::NotEmpty),
         Read,
-        "The host name in the lines.",
+        "The host name lines are sent with.",
     )
     .default("the machine's")
     .example("rsyslog_hostname: my-host"),
@@ -143,17 +170,18 @@ const LOGGING: &[Key] = &[
         "scalyr_account_key",
         Secret,
         Read,
-        "Scalyr's write key; empty means off.",
+        "The key that lets lines be written to Scalyr; empty means off.",
     )
-    .example("scalyr_account_key: aws:kms:AQICAHh..."),
-    Key::new("scalyr_region", Choice(&["eu", "us"]), Read, "Scalyr's region.")
+    .default("the one at the top level")
+    .example("scalyr_account_key: aws:kms:AQICAHhFeGFtcGxl"),
+    Key::new("scalyr_region", Choice(&["eu", "us"]), Read, "The region of Scalyr that lines go to.")
         .default("eu")
         .example("scalyr_region: us"),
     Key::new(
         "scalyr_application_log_parser",
         Text(Grammar::NotEmpty),
         Read,
-        "Scalyr's parser of the container's lines.",
+        "The parser Scalyr uses for the container's output.",
     )
     .default("slf4j")
     .example("scalyr_application_log_parser: json"),
@@ -161,24 +189,61 @@ const LOGGING: &[Key] = &[
         "scalyr_custom_log_parser",
         Text(Grammar::NotEmpty),
         Read,
-        "Scalyr's parser of /var/log-custom.",
+        "The parser Scalyr uses for /var/log-custom.",
     )
     .default("slf4j")
     .example("scalyr_custom_log_parser: json"),
-    agent("use_scalyr_agent_all"),
-    agent("use_scalyr_agent_applog"),
-    agent("use_scalyr_agent_syslog"),
-    agent("use_scalyr_agent_authlog"),
-    agent("use_scalyr_agent_customlog"),
-    sampling("scalyr_agent_applog_sampling"),
-    sampling("scalyr_agent_syslog_sampling"),
-    sampling("scalyr_agent_authlog_sampling"),
-    sampling("scalyr_agent_customlog_sampling"),
+    agent(
+        "use_scalyr_agent_all",
+        "Whether streams are shipped to Scalyr besides their destination, where the stream's own key says nothing.",
+        "use_scalyr_agent_all: true",
+    )
+    .default("true where `scalyr_account_key` is given and fluentd was not"),
+    agent(
+        "use_scalyr_agent_applog",
+        "Ships the container's output to Scalyr besides its destination.",
+        "use_scalyr_agent_applog: true",
+    ),
+    agent(
+        "use_scalyr_agent_syslog",
+        "Ships /var/log/syslog to Scalyr besides its destination.",
+        "use_scalyr_agent_syslog: true",
+    ),
+    agent(
+        "use_scalyr_agent_authlog",
+        "Ships /var/log/auth.log to Scalyr besides its destination.",
+        "use_scalyr_agent_authlog: true",
+    ),
+    agent(
+        "use_scalyr_agent_customlog",
+        "Ships /var/log-custom to Scalyr besides its destination.",
+        "use_scalyr_agent_customlog: true",
+    ),
+    sampling(
+        "scalyr_agent_applog_sampling",
+        "How much of the container's output Scalyr gets: rules as a list, or as a string that holds one.",
+        "scalyr_agent_applog_sampling: '[{match_expression: INFO, sampling_rate: 0.1}]'",
+    ),
+    sampling(
+        "scalyr_agent_syslog_sampling",
+        "How much of /var/log/syslog Scalyr gets: rules as a list, or as a string that holds one.",
+        "scalyr_agent_syslog_sampling: '[{match_expression: INFO, sampling_rate: 0.1}]'",
+    ),
+    sampling(
+        "scalyr_agent_authlog_sampling",
+        "How much of /var/log/auth.log Scalyr gets: rules as a list, or as a string that holds one.",
+        "scalyr_agent_authlog_sampling: '[{match_expression: INFO, sampling_rate: 0.1}]'",
+    ),
+    sampling(
+        "scalyr_agent_customlog_sampling",
+        "How much of /var/log-custom Scalyr gets: rules as a list, or as a string that holds one.",
+        "scalyr_agent_customlog_sampling: '[{match_expression: INFO, sampling_rate: 0.1}]'",
+    ),
     Key::new(
         "fluentd_*",
         Anything,
         super::Fate::Retired("the other `logging` keys"),
-        "Fluentd's own tuning.",
+        "Tuning of fluentd itself.",
     ),
     Key::new(
         "scalyr_agent_enabled",
@@ -189,35 +254,36 @@ const LOGGING: &[Key] = &[
 ];
 
 pub(super) const KEYS: &[Key] = &[
-    Key::new("logging", Object(LOGGING), Later(NOT_SHIPPED), "Where lines are shipped to, stream by stream.")
+    Key::new("logging", Object(LOGGING), Later(NOT_SHIPPED), "Where lines are shipped, stream by stream.")
         .taupage("Fluentd and Scalyr's agent shipped them; what they lost nobody knew.")
         .example("logging:\n  applog_destination: s3\n  s3_bucket: my-logs"),
-    Key::new("cloudwatch_logs", Map { key: "the file", value: &Text(Grammar::NotEmpty) }, Later(NOT_SHIPPED), "Files and their log groups in CloudWatch Logs; one stream for each instance.")
+    Key::new("cloudwatch_logs", Map { key: "the file", names: Grammar::Path, value: &Text(Grammar::NotEmpty) }, Later(NOT_SHIPPED), "Files that are shipped to CloudWatch Logs, and their log groups; each instance has a stream of its own.")
         .taupage("The same.")
         .example("cloudwatch_logs:\n  /var/log/application.log: my-group"),
-    Key::new("rsyslog_application_log_format", Text(Grammar::NotEmpty), Later("application.log has bare lines"), "How a line in application.log looks: `bare`, `legacy` (timestamp, host, tag), or a template of rsyslog's.")
+    Key::new("rsyslog_application_log_format", Text(Grammar::NotEmpty), Later("application.log has bare lines"), "What a line in application.log looks like: `bare`, `legacy` (timestamp, host and tag in front), or a template of rsyslog's.")
         .default("bare")
         .taupage("The same.")
         .example("rsyslog_application_log_format: legacy"),
-    Key::new("rsyslog_max_message_size", Size { least: 256 }, Later("lines are not cut"), "The longest line.")
-        .taupage("The same, for rsyslog.")
+    Key::new("rsyslog_max_message_size", Size { least: 256 }, Later("lines are not cut"), "The longest line that is passed on whole.")
+        .default("no limit")
+        .taupage("rsyslog's own, 8k unless given.")
         .example("rsyslog_max_message_size: 32k"),
-    Key::new("rsyslog_aws_metadata", Flag, Later("lines carry no account and region"), "Account and region in front of each line.")
+    Key::new("rsyslog_aws_metadata", Flag, Later("lines carry no account and region"), "Puts account and region in front of each line.")
         .default("false")
-        .taupage("The same.")
+        .taupage("The same; any value, \"false\" included, counted as true.")
         .example("rsyslog_aws_metadata: true"),
-    Key::new("application_logrotate_size", Size { least: 1 }, Later(NOT_ROTATED), "Bytes at which application.log is rotated.").default("256M").taupage("The same.").example("application_logrotate_size: 100M"),
-    Key::new("application_logrotate_interval", INTERVAL, Later(NOT_ROTATED), "How often application.log is rotated.").default("weekly").taupage("The same.").example("application_logrotate_interval: daily"),
-    Key::new("application_logrotate_rotate", FILES, Later(NOT_ROTATED), "Old files that are kept.").default("4").taupage("The same.").example("application_logrotate_rotate: 2"),
-    Key::new("application_logrotate_disable_compress", Flag, Later(NOT_ROTATED), "Old files stay as they are.").default("false").taupage("The same.").example("application_logrotate_disable_compress: true"),
-    Key::new("application_logrotate_disable_delaycompress", Flag, Later(NOT_ROTATED), "The newest old file is compressed at once.").default("false").taupage("The same.").example("application_logrotate_disable_delaycompress: true"),
-    Key::new("application_logrotate_disable_copytruncate", Flag, Later(NOT_ROTATED), "Renamed instead of copied and truncated.").default("false").taupage("The same.").example("application_logrotate_disable_copytruncate: true"),
-    Key::new("customlog_logrotate_size", Size { least: 1 }, Later("/var/log-custom is not rotated"), "Bytes at which a file below /var/log-custom is rotated.").default("256M").taupage("The same.").example("customlog_logrotate_size: 100M"),
-    Key::new("customlog_logrotate_interval", INTERVAL, Later("/var/log-custom is not rotated"), "How often files below /var/log-custom are rotated.").default("daily").taupage("The same.").example("customlog_logrotate_interval: weekly"),
-    Key::new("customlog_logrotate_rotate", FILES, Later("/var/log-custom is not rotated"), "Old files that are kept.").default("5").taupage("The same.").example("customlog_logrotate_rotate: 2"),
-    Key::new("scalyr_account_key", Secret, Later(NOT_SHIPPED), "Scalyr's write key; empty means off. May stand in `logging` too.").taupage("The same.").example("scalyr_account_key: aws:kms:AQICAHh..."),
-    Key::new("scalyr_region", Choice(&["eu", "us"]), Later(NOT_SHIPPED), "Scalyr's region.").default("eu").taupage("The same.").example("scalyr_region: us"),
-    Key::new("scalyr_application_log_parser", Text(Grammar::NotEmpty), Later(NOT_SHIPPED), "Scalyr's parser of the container's lines.").default("slf4j").taupage("The same.").example("scalyr_application_log_parser: json"),
-    Key::new("scalyr_custom_log_parser", Text(Grammar::NotEmpty), Later(NOT_SHIPPED), "Scalyr's parser of /var/log-custom.").default("slf4j").taupage("The same.").example("scalyr_custom_log_parser: json"),
-    Key::new("logentries_account_key", Either(&[Secret]), Later(NOT_SHIPPED), "Logentries' token; empty means off.").taupage("The same.").example("logentries_account_key: aws:kms:AQICAHh..."),
+    Key::new("application_logrotate_size", Size { least: 1 }, Later(NOT_ROTATED), "How large application.log becomes before it is rotated.").default("256M").taupage("The same.").example("application_logrotate_size: 100M"),
+    Key::new("application_logrotate_interval", INTERVAL, Later(NOT_ROTATED), "How often application.log is rotated at least.").default("weekly").taupage("The same.").example("application_logrotate_interval: daily"),
+    Key::new("application_logrotate_rotate", FILES, Later(NOT_ROTATED), "How many old files of application.log are kept.").default("4").taupage("The same.").example("application_logrotate_rotate: 2"),
+    Key::new("application_logrotate_disable_compress", Flag, Later(NOT_ROTATED), "Leaves old files of application.log uncompressed.").default("false").taupage("The same.").example("application_logrotate_disable_compress: true"),
+    Key::new("application_logrotate_disable_delaycompress", Flag, Later(NOT_ROTATED), "Compresses the newest old file at once.").default("false").taupage("The same.").example("application_logrotate_disable_delaycompress: true"),
+    Key::new("application_logrotate_disable_copytruncate", Flag, Later(NOT_ROTATED), "Renames application.log instead of copying and truncating it.").default("false").taupage("The same.").example("application_logrotate_disable_copytruncate: true"),
+    Key::new("customlog_logrotate_size", Size { least: 1 }, Later("/var/log-custom is not rotated"), "How large a file in /var/log-custom becomes before it is rotated.").default("256M").taupage("The same.").example("customlog_logrotate_size: 100M"),
+    Key::new("customlog_logrotate_interval", INTERVAL, Later("/var/log-custom is not rotated"), "How often files in /var/log-custom are rotated at least.").default("daily").taupage("The same.").example("customlog_logrotate_interval: weekly"),
+    Key::new("customlog_logrotate_rotate", FILES, Later("/var/log-custom is not rotated"), "How many old files are kept of each in /var/log-custom.").default("5").taupage("The same.").example("customlog_logrotate_rotate: 2"),
+    Key::new("scalyr_account_key", Secret, Later(NOT_SHIPPED), "The key that lets lines be written to Scalyr; empty means off. The one in `logging` counts first.").default("nothing goes to Scalyr").taupage("The same.").example("scalyr_account_key: aws:kms:AQICAHhFeGFtcGxl"),
+    Key::new("scalyr_region", Choice(&["eu", "us"]), Later(NOT_SHIPPED), "The region of Scalyr that lines go to.").default("eu").taupage("Read, and not used: lines went to eu.").example("scalyr_region: us"),
+    Key::new("scalyr_application_log_parser", Text(Grammar::NotEmpty), Later(NOT_SHIPPED), "The parser Scalyr uses for the container's output.").default("slf4j").taupage("The same.").example("scalyr_application_log_parser: json"),
+    Key::new("scalyr_custom_log_parser", Text(Grammar::NotEmpty), Later(NOT_SHIPPED), "The parser Scalyr uses for /var/log-custom.").default("slf4j").taupage("The same.").example("scalyr_custom_log_parser: json"),
+    Key::new("logentries_account_key", Secret, Later(NOT_SHIPPED), "The token that lets lines be written to Logentries; empty means off.").default("nothing goes to Logentries").taupage("The same.").example("logentries_account_key: aws:kms:AQICAHhFeGFtcGxl"),
 ];

@@ -11,16 +11,27 @@
 
 mod application;
 mod container;
+pub mod explain;
 mod gone;
+mod grammar;
 mod health;
 mod host;
+mod lessons;
 mod logging;
+mod names;
 mod policy;
+pub mod reference;
+pub mod schema;
 mod storage;
 #[cfg(test)]
 mod tests;
+mod walk;
+mod words;
 
-pub(crate) use policy::POLICY;
+pub use grammar::Grammar;
+pub(crate) use names::{CAPABILITIES, SIGNALS, SYSFS, ULIMITS};
+pub use policy::POLICY;
+pub use walk::{Path, every, every_policy, find, find_policy};
 
 /// What becomes of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +99,8 @@ pub enum Shape {
     Map {
         /// What a key is, in words.
         key: &'static str,
+        /// What a key has to look like.
+        names: Grammar,
         /// What each value is.
         value: &'static Shape,
     },
@@ -97,43 +110,6 @@ pub enum Shape {
     Either(&'static [Shape]),
     /// Anything at all.
     Anything,
-}
-
-/// What a string has to look like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Grammar {
-    /// Anything.
-    Any,
-    /// Anything, but not nothing.
-    NotEmpty,
-    /// `^[a-z][a-z0-9-]*[a-z0-9]$`
-    ApplicationId,
-    /// Letters, digits, dots, dashes, underscores.
-    ApplicationVersion,
-    /// An OCI image reference.
-    Image,
-    /// `80`, `53/udp`, `8000-8010`; an address in front of it on the host's side.
-    Port,
-    /// A capability without `CAP_`.
-    Capability,
-    /// A host name.
-    Hostname,
-    /// `999` or `999:999`.
-    User,
-    /// An absolute path.
-    Path,
-    /// Begins with `/`, without blanks and `#`.
-    UrlPath,
-    /// An IPv4 or IPv6 address.
-    Address,
-    /// `SIGTERM`, `TERM` or a number.
-    Signal,
-    /// Begins with `http://` or `https://`.
-    Url,
-    /// `default`, `unconfined` or an absolute path.
-    Seccomp,
-    /// A regular expression.
-    Regex,
 }
 
 /// One key of the contract.
@@ -265,33 +241,17 @@ pub fn top(name: &str) -> Option<&'static Key> {
     keys().find(|key| key.matches(name))
 }
 
-/// A key by its dotted path; the names users choose (`mounts./data.filesystem`) are written `*`.
-pub fn find(path: &str) -> Option<&'static Key> {
-    let mut parts = path.split('.');
-    let mut key = top(parts.next()?)?;
-    let mut shape = &key.shape;
-    for part in parts {
-        while let Shape::List(item) = shape {
-            shape = item;
-        }
-        if let Shape::Either(shapes) = shape {
-            shape = shapes.iter().find(|shape| shape.is_map())?;
-        }
-        match shape {
-            // A name the user chose; one with dots takes all the rest.
-            Shape::Map { value, .. } => shape = value,
-            Shape::Object(keys) => {
-                key = keys.iter().find(|key| key.matches(part))?;
-                shape = &key.shape;
-            }
-            Shape::Scalar => {}
-            _ => return None,
+impl Shape {
+    /// The map in it that has keys below, a list's items looked into.
+    pub(super) fn map(&'static self) -> Option<&'static Shape> {
+        match self {
+            Self::Map { .. } | Self::Object(_) => Some(self),
+            Self::List(item) => item.map(),
+            Self::Either(shapes) => shapes.iter().find_map(Self::map),
+            _ => None,
         }
     }
-    Some(key)
-}
 
-impl Shape {
     /// Whether keys stand below it.
     pub const fn is_map(&self) -> bool {
         matches!(self, Self::Map { .. } | Self::Object(_))

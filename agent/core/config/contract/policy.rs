@@ -1,38 +1,63 @@
 //! The image's own file: what user data may ask for on machines made from it.
 
 use super::Fate::Read;
-use super::Shape::{Choice, Flag, List, Object, Text};
+use super::Shape::{Choice, List, Object, StrictFlag, Text};
 use super::{Grammar, Key};
 
 const ALLOW: &[Key] = &[
-    Key::new("root", Flag, Read, "`root: true`, and a `user` with uid 0.")
-        .default("true")
-        .example("root: false"),
-    Key::new("privileged", Flag, Read, "`privileged: true`.")
-        .default("true")
-        .example("privileged: false"),
+    Key::new(
+        "root",
+        StrictFlag,
+        Read,
+        "Whether user data may say `root: true`.",
+    )
+    .default("true")
+    .example("root: false"),
+    Key::new(
+        "privileged",
+        StrictFlag,
+        Read,
+        "Whether user data may say `privileged: true`.",
+    )
+    .default("true")
+    .example("privileged: false"),
     Key::new(
         "docker_daemon_access",
-        Flag,
+        StrictFlag,
         Read,
-        "The engine's socket in the container.",
+        "Whether user data may say `docker_daemon_access: true`.",
     )
     .default("false")
     .example("docker_daemon_access: true"),
-    Key::new("host_networking", Flag, Read, "`networking: host`.")
-        .default("true")
-        .example("host_networking: false"),
-    Key::new("seccomp_unconfined", Flag, Read, "`seccomp: unconfined`.")
-        .default("true")
-        .example("seccomp_unconfined: false"),
-    Key::new("undigested_tags", Flag, Read, "An image named by its tag alone.")
-        .default("true")
-        .example("undigested_tags: false"),
+    Key::new(
+        "host_networking",
+        StrictFlag,
+        Read,
+        "Whether user data may say `networking: host`.",
+    )
+    .default("true")
+    .example("host_networking: false"),
+    Key::new(
+        "seccomp_unconfined",
+        StrictFlag,
+        Read,
+        "Whether user data may say `seccomp: unconfined`.",
+    )
+    .default("true")
+    .example("seccomp_unconfined: false"),
+    Key::new(
+        "undigested_tags",
+        StrictFlag,
+        Read,
+        "Whether `source` may name its image by a tag alone, without a digest.",
+    )
+    .default("true")
+    .example("undigested_tags: false"),
     Key::new(
         "capabilities",
-        List(&Text(Grammar::Capability)),
+        List(&Text(Grammar::CapabilityName)),
         Read,
-        "The only capabilities that may be added.",
+        "The capabilities that may be added; all others are refused.",
     )
     .default("all")
     .example("capabilities: [NET_BIND_SERVICE]"),
@@ -40,19 +65,19 @@ const ALLOW: &[Key] = &[
         "registries",
         List(&Text(Grammar::NotEmpty)),
         Read,
-        "The only registries images may come from; `*.example.org` is a whole domain.",
+        "The registries images may come from; `*.example.org` is all that lies below a domain.",
     )
     .default("all")
     .example("registries: [registry.example.org]"),
 ];
 
 /// Keys of `/etc/monopod/policy.yaml`.
-pub(crate) const POLICY: &[Key] = &[
+pub const POLICY: &[Key] = &[
     Key::new(
         "locked",
         List(&Text(Grammar::NotEmpty)),
         Read,
-        "Keys that only the image may set; `logging.s3_bucket` locks one key inside a map.",
+        "Keys that the image alone may set; `logging.s3_bucket` locks one key inside a map.",
     )
     .default("none")
     .example("locked: [logging, instance_logs_url]"),
@@ -60,7 +85,7 @@ pub(crate) const POLICY: &[Key] = &[
         "unknown_keys",
         Choice(&["warn", "deny"]),
         Read,
-        "Whether a key that nobody knows is a warning or an error.",
+        "What an unknown key in user data is: a warning, or an error.",
     )
     .default("warn")
     .example("unknown_keys: deny"),

@@ -2,31 +2,16 @@ use std::collections::BTreeSet;
 
 use super::*;
 
-/// Every key with its path, inner ones too.
-fn all() -> Vec<(String, &'static Key)> {
-    fn inside(path: &str, shape: &'static Shape, out: &mut Vec<(String, &'static Key)>) {
-        match shape {
-            Shape::Object(keys) => keys.iter().for_each(|key| add(&format!("{path}."), key, out)),
-            Shape::Map { value, .. } => inside(&format!("{path}.*"), value, out),
-            Shape::List(item) => inside(path, item, out),
-            Shape::Either(shapes) => shapes.iter().for_each(|shape| inside(path, shape, out)),
-            _ => {}
-        }
-    }
-    fn add(before: &str, key: &'static Key, out: &mut Vec<(String, &'static Key)>) {
-        let path = format!("{before}{}", key.name);
-        out.push((path.clone(), key));
-        inside(&path, &key.shape, out);
-    }
-    let mut out = Vec::new();
-    keys().for_each(|key| add("", key, &mut out));
-    POLICY.iter().for_each(|key| add("policy.", key, &mut out));
-    out
-}
-
 #[test]
 fn every_key_stands_once_and_is_explained() {
-    let all = all();
+    let policy = every_policy()
+        .into_iter()
+        .map(|path| (format!("policy.{}", path.dotted), path.key()));
+    let all: Vec<(String, &Key)> = every()
+        .into_iter()
+        .map(|path| (path.dotted.clone(), path.key()))
+        .chain(policy)
+        .collect();
     let names: BTreeSet<&str> = all.iter().map(|(path, _)| path.as_str()).collect();
     assert_eq!(names.len(), all.len());
     for (path, key) in all {
@@ -48,6 +33,10 @@ fn a_key_is_found_by_its_path() {
         ("dockercfg.*.auth", "auth"),
         ("ulimits.*.soft", "soft"),
         ("environment.DB_PASSWORD", "environment"),
+        (
+            "logging.scalyr_agent_applog_sampling.sampling_rate",
+            "sampling_rate",
+        ),
     ] {
         assert_eq!(find(path).map(|key| key.name), Some(name), "{path}");
     }
@@ -61,4 +50,10 @@ fn a_key_is_found_by_its_path() {
     ] {
         assert!(find(path).is_none(), "{path}");
     }
+}
+
+#[test]
+fn a_policy_s_key_is_found_by_its_path() {
+    assert_eq!(find_policy("allow.root").map(|key| key.name), Some("root"));
+    assert!(find_policy("root").is_none() && find_policy("allow.rot").is_none());
 }

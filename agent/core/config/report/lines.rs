@@ -15,43 +15,64 @@ const PUNCTUATION: &str = " \t:,{}[]'\"-";
 /// More of it in a row may be something else.
 const LONGEST_GAP: usize = 4;
 
+/// Of a longer line only the surroundings of the place are shown.
+const LONGEST_LINE: usize = 160;
+
 /// A line without its secrets, and where its pieces went.
 pub(super) struct Line {
     pub(super) text: String,
-    /// For each column of the line as it was, from 1: the byte in `text` where it is shown, and whether it is itself.
+    /// Columns that are cut off in front.
+    cut: usize,
+    /// For each column behind those: the byte in `text` where it is shown.
     columns: Vec<usize>,
-    /// Pieces in columns of the line as it was.
+    /// Pieces, counted alike.
     pieces: Vec<Range<usize>>,
 }
 
 impl Line {
-    pub(super) fn new(line: &str, spans: &[Span], named: &[&str]) -> Self {
-        let chars: Vec<char> = line.chars().collect();
+    pub(super) fn new<'s>(
+        line: &str,
+        column: usize,
+        spans: impl Iterator<Item = &'s Span>,
+        named: &[&str],
+    ) -> Self {
+        let is_long = line.chars().nth(LONGEST_LINE).is_some();
+        let cut = if is_long {
+            column.saturating_sub(LONGEST_LINE / 2)
+        } else {
+            0
+        };
+        let chars: Vec<char> = line.chars().skip(cut).take(LONGEST_LINE).collect();
         let mut seen = vec![false; chars.len()];
         let mut pieces: Vec<Range<usize>> = Vec::new();
         for (index, c) in chars.iter().enumerate() {
-            if !(c.is_whitespace() || *c == '-') {
+            if cut > 0 || !(c.is_whitespace() || *c == '-') {
                 break;
             }
             show(&mut seen, index..index + 1);
         }
         for span in spans {
-            let range = span.place.column.saturating_sub(1)..span.end.saturating_sub(1).min(chars.len());
+            let (start, end) = (span.place.column.saturating_sub(1), span.end.saturating_sub(1));
+            if end <= cut || start >= cut + chars.len() {
+                continue;
+            }
+            let range = start.saturating_sub(cut)..(end - cut).min(chars.len());
             if span.shown {
                 show(&mut seen, range.clone());
             }
             pieces.push(range);
         }
         if pieces.is_empty()
+            && cut == 0
             && let Some(key) = certain_key(&chars, named)
         {
             show(&mut seen, key.start..key.end + 1);
             pieces.push(key);
         }
         show_gaps(&chars, &mut seen, &pieces);
-        let mut text = String::new();
+        let mut text = if cut > 0 { "…".to_owned() } else { String::new() };
         let mut columns = Vec::with_capacity(chars.len());
-        let mut hidden = false;
+        let mut hidden = cut > 0;
         for (c, seen) in chars.iter().zip(&seen) {
             match (*seen, hidden) {
                 (true, _) => {
@@ -70,8 +91,12 @@ impl Line {
         }
         let trimmed = text.trim_end().len();
         text.truncate(trimmed);
+        if !hidden && line.chars().nth(cut + LONGEST_LINE).is_some() {
+            text.push('…');
+        }
         Self {
             text,
+            cut,
             columns,
             pieces,
         }
@@ -85,7 +110,7 @@ impl Line {
 
     /// The bytes of `text` to underline for a problem at a column of the line as it was.
     pub(super) fn carets(&self, column: usize) -> Range<usize> {
-        let index = column.saturating_sub(1);
+        let index = column.saturating_sub(1).saturating_sub(self.cut);
         let piece = self
             .pieces
             .iter()

@@ -81,6 +81,7 @@ impl Report {
             })
         };
         self.spans = self.spans.iter().filter_map(moved).collect();
+        self.spans.sort_by_key(|span| span.place);
     }
 
     /// Takes over what another reading of the same text found.
@@ -91,6 +92,7 @@ impl Report {
                 self.spans.push(span);
             }
         }
+        self.spans.sort_by_key(|span| span.place);
     }
 
     pub(super) fn new(
@@ -193,7 +195,10 @@ impl Report {
             .help
             .as_deref()
             .map_or_else(String::new, |help| format!("; {help}"));
-        format!("{place}{} {}{related}{help}", problem.code, problem.message)
+        render::printable(&format!(
+            "{place}{} {}{related}{help}",
+            problem.code, problem.message
+        ))
     }
 
     /// The problems for programs.
@@ -246,7 +251,7 @@ impl Report {
                     place.line,
                     place.column,
                     problem.code,
-                    data(&format!("{}{help}", problem.message)),
+                    data(&render::printable(&format!("{}{help}", problem.message))),
                 )
             })
             .collect()

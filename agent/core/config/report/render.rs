@@ -27,18 +27,25 @@ pub(super) fn all(report: &Report, style: Style) -> String {
         .iter()
         .filter_map(|problem| problem.key.as_deref())
         .collect();
+    // A text of 16 KiB can have thousands of problems: each looks up its line and its pieces, never all of them.
+    let lines: Vec<Vec<&str>> = report
+        .texts
+        .iter()
+        .map(|text| text::lines(&text.text).collect())
+        .collect();
     let mut out = String::new();
     for problem in &report.problems {
         let line = |place: Place| {
-            let text = report.texts.get(usize::from(place.source))?;
-            let line = text::lines(&text.text).nth(place.line.checked_sub(1)?)?;
-            let spans: Vec<_> = report
+            let line = lines
+                .get(usize::from(place.source))?
+                .get(place.line.checked_sub(1)?)?;
+            let of_line = (place.source, place.line);
+            let first = report
                 .spans
-                .iter()
-                .filter(|span| (span.place.source, span.place.line) == (place.source, place.line))
-                .cloned()
-                .collect();
-            Some(Line::new(line, &spans, &named))
+                .partition_point(|span| (span.place.source, span.place.line) < of_line);
+            let spans = report.spans.iter().skip(first);
+            let spans = spans.take_while(|span| (span.place.source, span.place.line) == of_line);
+            Some(Line::new(line, place.column, spans, &named))
         };
         let message = printable(&problem.message);
         let level = match problem.severity {

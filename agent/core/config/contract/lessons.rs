@@ -1,0 +1,432 @@
+//! Why each code matters, with a text that produces it and one that does not.
+//!
+//! A test parses both, so an example here is never wrong for long.
+
+use super::super::problem::Code;
+
+/// What is to be learned from a code.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lesson {
+    pub(super) code: Code,
+    /// What goes wrong otherwise, and what to do.
+    pub(super) why: &'static str,
+    pub(super) example: Example,
+}
+
+/// A mistake, and the same without it.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Example {
+    /// Lines of a file in which everything else is right; no good lines mean that the bad ones have to go.
+    Lines { bad: &'static str, good: &'static str },
+    /// Whole texts.
+    Text { bad: &'static str, good: &'static str },
+    /// Lines, on a machine whose image has a policy.
+    Policy {
+        policy: &'static str,
+        bad: &'static str,
+        good: &'static str,
+    },
+    /// Nobody wants to see it; why.
+    Unshown(
+        #[cfg_attr(not(test), expect(dead_code, reason = "said to whoever reads the table"))] &'static str,
+    ),
+}
+
+/// What is to be learned from this one.
+pub(super) fn lesson(code: Code) -> Option<&'static Lesson> {
+    LESSONS.iter().find(|lesson| lesson.code == code)
+}
+
+const fn lines(code: Code, why: &'static str, bad: &'static str, good: &'static str) -> Lesson {
+    let example = Example::Lines { bad, good };
+    Lesson { code, why, example }
+}
+
+const fn text(code: Code, why: &'static str, bad: &'static str, good: &'static str) -> Lesson {
+    let example = Example::Text { bad, good };
+    Lesson { code, why, example }
+}
+
+const fn policy(
+    code: Code,
+    why: &'static str,
+    policy: &'static str,
+    bad: &'static str,
+    good: &'static str,
+) -> Lesson {
+    let example = Example::Policy { policy, bad, good };
+    Lesson { code, why, example }
+}
+
+const fn unshown(code: Code, why: &'static str, reason: &'static str) -> Lesson {
+    let example = Example::Unshown(reason);
+    Lesson { code, why, example }
+}
+
+const WHOLE: &str = "#taupage-ami-config\napplication_id: my-app\napplication_version: \"1.0\"\nsource: registry.example.org/team/my-app:1.0";
+const DEEP: &str =
+    "environment: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[too deep]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]";
+
+pub(super) const LESSONS: &[Lesson] = &[
+    text(
+        Code::Empty,
+        "A machine without user data has nothing to run. Often the launch template has the text in the wrong field, or a variable that was empty.",
+        "",
+        WHOLE,
+    ),
+    unshown(
+        Code::TooLarge,
+        "The agent reads a bounded amount, so that nobody can fill its memory. Large values belong into the image or into a bucket.",
+        "64 KiB do not fit on a screen",
+    ),
+    unshown(
+        Code::NotUtf8,
+        "YAML is UTF-8. An editor saved the file in another encoding, or the bytes are no text at all.",
+        "bytes that are no text cannot be printed",
+    ),
+    text(
+        Code::Header,
+        "Only a text that begins with this line is read, so that a script or a cloud-config is never taken for one and user data never becomes code. A comment may follow in the second line.",
+        "application_id: my-app\napplication_version: \"1.0\"\nsource: registry.example.org/team/my-app:1.0",
+        WHOLE,
+    ),
+    text(
+        Code::Encoded,
+        "Cloud-init unpacked gzip, base64 and MIME before Taupage saw them. Send plain text: EC2 takes 16 KiB of it.",
+        "I3RhdXBhZ2UtYW1pLWNvbmZpZwo=",
+        WHOLE,
+    ),
+    unshown(
+        Code::OverEc2Limit,
+        "EC2 refuses to launch an instance with more than 16 KiB of user data: this file works from a disk only. Move files and long values into the image.",
+        "16 KiB do not fit on a screen",
+    ),
+    lines(
+        Code::Unprintable,
+        "YAML has no control characters, and a terminal that shows them obeys them. They come from copying coloured output.",
+        "hostname: \u{7}web",
+        "hostname: web",
+    ),
+    lines(
+        Code::Syntax,
+        "Nothing in a text that is not YAML can be trusted, so no key of it is read. The place is where the reader gave up; the cause is often a line above.",
+        "environment: {DB_HOST: db.example.org",
+        "environment: {DB_HOST: db.example.org}",
+    ),
+    lines(
+        Code::Tab,
+        "YAML forbids tabs as indentation, because nobody can see how wide they are.",
+        "environment:\n\tDB_HOST: db.example.org",
+        "environment:\n  DB_HOST: db.example.org",
+    ),
+    lines(
+        Code::NoBreakSpace,
+        "It looks like a space and is none, so the key gets another name. It comes from copying out of web pages.",
+        "environment:\n\u{a0}\u{a0}DB_HOST: db.example.org",
+        "environment:\n  DB_HOST: db.example.org",
+    ),
+    lines(
+        Code::Template,
+        "Somebody else was to fill this in (Senza, CloudFormation, Helm), and did not. The machine would run with the braces as a value.",
+        "application_version: \"{{ImageVersion}}\"",
+        "application_version: \"1.0\"",
+    ),
+    lines(
+        Code::Tag,
+        "A tag names a type that this reader does not make: most are Python's, and those once ran code.",
+        "hostname: !!python/name:os.system web",
+        "hostname: web",
+    ),
+    lines(
+        Code::Limit,
+        "A few lines of YAML can expand to gigabytes. Real files are four levels deep and repeat little.",
+        DEEP,
+        "environment: {JSON: '[[1]]'}",
+    ),
+    lines(
+        Code::DuplicateKey,
+        "The last one counts, and whoever reads the first one does not know. Two edits were merged.",
+        "hostname: blue\nhostname: green",
+        "hostname: green",
+    ),
+    lines(
+        Code::SecondDocument,
+        "Only one document is read. `---` begins another, which would be dropped in silence.",
+        "---\nhostname: web",
+        "hostname: web",
+    ),
+    text(
+        Code::NotAMap,
+        "The text has to be keys with values. A dash in front of the keys makes it a list.",
+        "#taupage-ami-config\n- application_id: my-app",
+        WHOLE,
+    ),
+    lines(
+        Code::Alias,
+        "The anchor an alias refers to has to stand above it.",
+        "environment:\n  FIRST: *shared\n  SECOND: &shared one",
+        "environment:\n  FIRST: &shared one\n  SECOND: *shared",
+    ),
+    lines(
+        Code::Unreadable,
+        "YAML 1.1 reads it as a number or a date, and there is no such number or date. Taupage ended with a stack trace.",
+        "environment:\n  SINCE: 2001-13-01",
+        "environment:\n  SINCE: \"2001-13-01\"",
+    ),
+    lines(
+        Code::KeyForm,
+        "Keys are words. A list or a map as a key names nothing.",
+        "environment:\n  ? [DB, HOST]\n  : db.example.org",
+        "environment:\n  DB_HOST: db.example.org",
+    ),
+    lines(
+        Code::UnknownKey,
+        "Taupage ignored it in silence, and a typo in the name of the health check went unnoticed. A key that your application reads itself may stay; `unknown_keys: deny` makes it an error.",
+        "ports: {80: 8080}\nheath_check_path: /health",
+        "ports: {80: 8080}\nhealth_check_path: /health",
+    ),
+    lines(
+        Code::NoEffectYet,
+        "The key is checked and kept, so that the file stays as it is; the message says what does not happen.",
+        "xray_enabled: true",
+        "",
+    ),
+    lines(
+        Code::NotAvailable,
+        "Booting without it would lose data or hang a stack, so the machine refuses to boot. Stay on the image you have, or remove the key if you do not need it.",
+        "mint_bucket: my-mint-bucket",
+        "",
+    ),
+    lines(
+        Code::Retired,
+        "What Taupage did here talked to a service that is gone. `monopod explain KEY` says what to use instead.",
+        "newrelic_account_key: 0123456789",
+        "environment:\n  NEW_RELIC_LICENSE_KEY: aws:kms:AQICAHhFeGFtcGxl",
+    ),
+    text(
+        Code::Missing,
+        "There is no sensible default for it.",
+        "#taupage-ami-config\napplication_id: my-app\napplication_version: \"1.0\"",
+        WHOLE,
+    ),
+    lines(
+        Code::WrongType,
+        "A value of another type means something else was intended. For `root` and its like any string once counted as true, \"false\" included.",
+        "root: \"false\"",
+        "root: false",
+    ),
+    lines(
+        Code::BadValue,
+        "The type fits, but no container can be run with this value.",
+        "memory: lots",
+        "memory: 512m",
+    ),
+    lines(
+        Code::Coerced,
+        "Templates render booleans as strings. It is clear what was meant, so it is taken; without the warning nobody would mend the template.",
+        "read_only: \"true\"",
+        "read_only: true",
+    ),
+    lines(
+        Code::BadCiphertext,
+        "KMS would refuse it after the machine has booted. Most often the end was cut off.",
+        "environment:\n  DB_PASSWORD: aws:kms:AQICAHhFeGFtcGx",
+        "environment:\n  DB_PASSWORD: aws:kms:AQICAHhFeGFtcGxl",
+    ),
+    lines(
+        Code::SecretNotHere,
+        "Values are decrypted for `environment` and for the `auth` of `dockercfg`; elsewhere the ciphertext itself would be used.",
+        "hostname: aws:kms:AQICAHhFeGFtcGxl",
+        "hostname: web",
+    ),
+    lines(
+        Code::EnvironmentName,
+        "No program could read a variable of this name.",
+        "environment:\n  \"DB=HOST\": db.example.org",
+        "environment:\n  DB_HOST: db.example.org",
+    ),
+    lines(
+        Code::EnvironmentOverridden,
+        "The container always gets its id and version from monopod, as it did from Taupage: this value is never seen.",
+        "environment:\n  APPLICATION_ID: other",
+        "environment:\n  OTHER_ID: other",
+    ),
+    lines(
+        Code::ImageReference,
+        "The engine could not pull it. Repository names have no upper-case letters, and no scheme stands in front.",
+        "source: registry.example.org/Team/my-app:1.0",
+        "source: registry.example.org/team/my-app:1.0",
+    ),
+    lines(
+        Code::MutableImage,
+        "Two machines of one group would run different programs, and a reboot could change the version. Name a tag that is never pushed twice, best with its digest.",
+        "source: registry.example.org/team/my-app:latest",
+        "source: registry.example.org/team/my-app:1.0",
+    ),
+    lines(
+        Code::Port,
+        "A mapping is the host's port, a colon, and the container's.",
+        "ports: {8600: 8600/upd}",
+        "ports: {8600: 8600/udp}",
+    ),
+    lines(
+        Code::PortTaken,
+        "Only one of the two could be published.",
+        "ports: {80: 8080, 80/tcp: 8081}",
+        "ports: {80: 8080, 81: 8081}",
+    ),
+    lines(
+        Code::PortProtocol,
+        "One mapping has one protocol; the container's side counts.",
+        "ports: {53/udp: 53/tcp}",
+        "ports: {53/udp: 53}",
+    ),
+    lines(
+        Code::Capability,
+        "The engine would refuse to create the container.",
+        "capabilities_add: [NET_BIND_SERVISE]",
+        "capabilities_add: [NET_BIND_SERVICE]",
+    ),
+    lines(
+        Code::HealthCheck,
+        "A check that cannot pass keeps the machine from ever being ready; one without effect is a machine nobody checks.",
+        "ports: {80: 8080}\nhealth_check_path: health",
+        "ports: {80: 8080}\nhealth_check_path: /health",
+    ),
+    lines(
+        Code::RegistryLogin,
+        "The registry would refuse the login. `auth` is the base64 of user:password, directly below the registry's address.",
+        "dockercfg:\n  registry.example.org:\n    auth: user:password",
+        "dockercfg:\n  registry.example.org:\n    auth: dXNlcjpwYXNzd29yZA==",
+    ),
+    lines(
+        Code::Networking,
+        "The mode shares another container's network, and a machine has only one container.",
+        "networking: \"container:other\"",
+        "networking: host",
+    ),
+    lines(
+        Code::SourceText,
+        "YAML reads 1.10 as the number 1.1. The key is text, so what stands in the file is taken; other programs that read the file will not do so.",
+        "deployment_id: 1.10",
+        "deployment_id: \"1.10\"",
+    ),
+    lines(
+        Code::NothingSaid,
+        "An empty value may be a variable that was not filled in.",
+        "deployment_id: \"\"",
+        "deployment_id: d-2026-11",
+    ),
+    lines(
+        Code::OldLayout,
+        "Taupage stopped reading this layout in 2015: no volume was attached, and nobody was told.",
+        "volumes:\n  /dev/sdf: my-volume",
+        "volumes:\n  ebs:\n    /dev/sdf: my-volume",
+    ),
+    unshown(
+        Code::NoEffectHere,
+        "Two keys say different things about one matter, and the message says which of them counts.",
+        "no two keys of this version do that",
+    ),
+    policy(
+        Code::Forbidden,
+        "Whoever built the machine's image decides what may run on it. Use another image, or do without.",
+        "allow:\n  root: false",
+        "root: true",
+        "root: false",
+    ),
+    policy(
+        Code::Locked,
+        "The image has a value for this key, such as the address that audit records go to, which no team may change.",
+        "locked: [hostname]",
+        "hostname: web",
+        "",
+    ),
+    lines(
+        Code::NotAllowed,
+        "The key gives the container the machine, so an image has to allow it: `monopod explain policy.allow.docker_daemon_access`.",
+        "docker_daemon_access: true",
+        "docker_daemon_access: false",
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::super::{ImageLayer, Text, read};
+    use super::*;
+
+    fn codes(user_data: &str, policy: Option<&str>) -> BTreeSet<&'static str> {
+        let image = ImageLayer {
+            defaults: Vec::new(),
+            policy: policy.map(|policy| Text {
+                name: "policy",
+                bytes: policy.as_bytes(),
+            }),
+        };
+        let user_data = Text {
+            name: "user data",
+            bytes: user_data.as_bytes(),
+        };
+        let report = read(user_data, &image);
+        report
+            .problems()
+            .iter()
+            .map(|problem| problem.code.as_str())
+            .collect()
+    }
+
+    /// A whole file around the lines, without the keys they bring along.
+    fn around(lines: &str) -> String {
+        let brings = |line: &&str| {
+            line.split_once(':').is_none_or(|(key, _)| {
+                key.starts_with('#') || !lines.lines().any(|own| own.starts_with(&format!("{key}:")))
+            })
+        };
+        let rest: Vec<&str> = WHOLE.lines().filter(brings).collect();
+        format!("{}\n{lines}\n", rest.join("\n"))
+    }
+
+    #[test]
+    fn every_code_has_a_lesson() {
+        for code in Code::ALL {
+            let found = LESSONS.iter().filter(|lesson| lesson.code == *code).count();
+            assert_eq!(
+                found,
+                1,
+                "{code} ({}) needs one entry in LESSONS, in agent/core/config/contract/lessons.rs: \
+                 lines(Code::{code:?}, \"why it matters, what to do.\", \"lines that are reported\", \"the same lines put right\"), \
+                 or unshown(...) if no text of user data can show it",
+                code.meaning()
+            );
+        }
+    }
+
+    #[test]
+    fn every_example_does_what_it_says() {
+        for Lesson { code, why, example } in LESSONS {
+            assert!(why.ends_with('.') || why.ends_with('`'), "{code}: {why}");
+            let (bad, good, policy) = match *example {
+                Example::Unshown(reason) => {
+                    assert!(!reason.is_empty());
+                    continue;
+                }
+                Example::Text { bad, good } => (bad.to_owned(), good.to_owned(), None),
+                Example::Lines { bad, good } => (around(bad), around(good), None),
+                Example::Policy { policy, bad, good } => (around(bad), around(good), Some(policy)),
+            };
+            let (found, left) = (codes(&bad, policy), codes(&good, policy));
+            assert!(
+                found.contains(code.as_str()),
+                "{code} is not reported but {found:?}:\n{bad}"
+            );
+            // What is right may still be a key for later.
+            let left: Vec<_> = left
+                .into_iter()
+                .filter(|code| !matches!(*code, "MP0202" | "MP0203"))
+                .collect();
+            assert!(left.is_empty(), "{code}: {left:?}:\n{good}");
+        }
+    }
+}
