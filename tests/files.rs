@@ -225,7 +225,8 @@ fn tmpfiles_lays_out_what_the_agent_may_not() {
         .unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     let look = |path: &str| {
-        let metadata = fs::metadata(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}; {said}"));
+        let metadata =
+            fs::metadata(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}; {said}"));
         (metadata.uid(), metadata.gid(), metadata.mode() & 0o7777)
     };
     assert_eq!(look("run/monopod"), (0, 0, 0o750));
