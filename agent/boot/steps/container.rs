@@ -43,95 +43,114 @@ pub(in crate::boot) async fn run(
     let does = Step::EnsureContainer(reconciliation.then.clone()).to_string();
     timed(context, StepId::Container, does, async {
         ensure_removed(context, &reconciliation.remove, deadline).await?;
-        let image = plan.container.image.to_string();
-        let spec = |digest: &str| SpecHash::new(&plan.intent, digest);
-        let files =
-            |spec: &SpecHash| Delivery::new(&context.directories.runtime, spec, &plan.container.files);
         match &reconciliation.then {
-            Then::Adopt { id, digest } => {
-                follow(context, id, &image, digest, true, deadline).await?;
-                let spec = spec(digest);
-                let made = Made {
-                    id: id.clone(),
-                    digest: digest.clone(),
-                    files: files(&spec),
-                    spec,
-                    begin: Begin::Running,
-                };
-                // It has its own open; the next start needs them.
-                if let Err(error) = made.files.ensure() {
-                    let text = format!("the container can't be started again yet: {}", chain(&error));
-                    context.reporter.tell(Event::Warning { text });
-                }
-                Ok((made, format!("{} runs already", text::short_id(id))))
-            }
-            Then::Resume { id, digest } => {
-                // One that ran and ended in this boot is the restart policy's; one from before is simply started.
-                let ended = follow(context, id, &image, digest, true, deadline).await?;
-                let in_this_boot = ended
-                    .started_at
-                    .is_some_and(|at| at > limits::machine_start(clock::now_millis()));
-                let spec = spec(digest);
-                let files = files(&spec);
-                surroundings::ensure_binds(&plan.container.binds, context.engine.socket())?;
-                deliver(context, &files, deadline).await?;
-                let begin = if in_this_boot {
-                    Begin::Ended
-                } else {
-                    start(context, id).await?
-                };
-                let detail = match &begin {
-                    Begin::Running => format!("{} started again", text::short_id(id)),
-                    Begin::Ended => format!(
-                        "{} ended with {} earlier in this boot",
-                        text::short_id(id),
-                        ended.exit
-                    ),
-                    Begin::NotStarted { .. } => format!("{} could not be started yet", text::short_id(id)),
-                };
-                Ok((
-                    Made {
-                        id: id.clone(),
-                        digest: digest.clone(),
-                        spec,
-                        begin,
-                        files,
-                    },
-                    detail,
-                ))
-            }
+            Then::Adopt { id, digest } => adopt(context, plan, id, digest, deadline).await,
+            Then::Resume { id, digest } => resume(context, plan, id, digest, deadline).await,
             Then::Create => {
-                let (decrypted, pinned) = (
-                    decrypted.unwrap_or_default(),
-                    pinned.ok_or(BootError::NothingToRun)?,
-                );
-                let spec = spec(&pinned.digest);
-                let files = files(&spec);
-                deliver(context, &files, deadline).await?;
-                let id = create(context, plan, &decrypted, &pinned, (&spec, &files), deadline).await?;
-                let begin = start(context, &id).await?;
-                follow(context, &id, &image, &pinned.digest, false, deadline).await?;
-                let detail = match &begin {
-                    Begin::Running => format!("{} runs", text::short_id(&id)),
-                    Begin::Ended => format!("{} ended", text::short_id(&id)),
-                    Begin::NotStarted { .. } => {
-                        format!("{} made, its start will be tried again", text::short_id(&id))
-                    }
-                };
-                Ok((
-                    Made {
-                        id,
-                        digest: pinned.digest,
-                        spec,
-                        begin,
-                        files,
-                    },
-                    detail,
-                ))
+                let pinned = pinned.ok_or(BootError::NothingToRun)?;
+                make(context, plan, &decrypted.unwrap_or_default(), pinned, deadline).await
             }
         }
     })
     .await
+}
+
+/// What it is recognised by, and its files.
+fn identity(context: &Context, plan: &Plan, digest: &str) -> (SpecHash, Delivery) {
+    let spec = SpecHash::new(&plan.intent, digest);
+    let files = Delivery::new(&context.directories.runtime, &spec, &plan.container.files);
+    (spec, files)
+}
+
+async fn adopt(
+    context: &Context,
+    plan: &Plan,
+    id: &str,
+    digest: &str,
+    deadline: Instant,
+) -> Result<(Made, String), BootError> {
+    let image = plan.container.image.to_string();
+    follow(context, id, &image, digest, true, deadline).await?;
+    let (spec, files) = identity(context, plan, digest);
+    // It has its own open; the next start needs them.
+    if let Err(error) = files.ensure() {
+        let text = format!("the container can't be started again yet: {}", chain(&error));
+        context.reporter.tell(Event::Warning { text });
+    }
+    let made = Made {
+        id: id.to_owned(),
+        digest: digest.to_owned(),
+        spec,
+        begin: Begin::Running,
+        files,
+    };
+    Ok((made, format!("{} runs already", text::short_id(id))))
+}
+
+async fn resume(
+    context: &Context,
+    plan: &Plan,
+    id: &str,
+    digest: &str,
+    deadline: Instant,
+) -> Result<(Made, String), BootError> {
+    let image = plan.container.image.to_string();
+    // One that ran and ended in this boot is the restart policy's; one from before is simply started.
+    let ended = follow(context, id, &image, digest, true, deadline).await?;
+    let in_this_boot = ended
+        .started_at
+        .is_some_and(|at| at > limits::machine_start(clock::now_millis()));
+    let (spec, files) = identity(context, plan, digest);
+    surroundings::ensure_binds(&plan.container.binds, context.engine.socket())?;
+    deliver(context, &files, deadline).await?;
+    let begin = if in_this_boot {
+        Begin::Ended
+    } else {
+        start(context, id).await?
+    };
+    let short = text::short_id(id);
+    let detail = match &begin {
+        Begin::Running => format!("{short} started again"),
+        Begin::Ended => format!("{short} ended with {} earlier in this boot", ended.exit),
+        Begin::NotStarted { .. } => format!("{short} could not be started yet"),
+    };
+    let made = Made {
+        id: id.to_owned(),
+        digest: digest.to_owned(),
+        spec,
+        begin,
+        files,
+    };
+    Ok((made, detail))
+}
+
+async fn make(
+    context: &Context,
+    plan: &Plan,
+    decrypted: &Decrypted,
+    pinned: Pinned,
+    deadline: Instant,
+) -> Result<(Made, String), BootError> {
+    let image = plan.container.image.to_string();
+    let (spec, files) = identity(context, plan, &pinned.digest);
+    deliver(context, &files, deadline).await?;
+    let id = create(context, plan, decrypted, &pinned, (&spec, &files), deadline).await?;
+    let begin = start(context, &id).await?;
+    follow(context, &id, &image, &pinned.digest, false, deadline).await?;
+    let short = text::short_id(&id);
+    let detail = match &begin {
+        Begin::Running => format!("{short} runs"),
+        Begin::Ended => format!("{short} ended"),
+        Begin::NotStarted { .. } => format!("{short} made, its start will be tried again"),
+    };
+    let made = Made {
+        id,
+        digest: pinned.digest,
+        spec,
+        begin,
+        files,
+    };
+    Ok((made, detail))
 }
 
 /// For an agent that was restarted: the container is there, only its surroundings are seen to.
