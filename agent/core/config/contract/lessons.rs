@@ -64,6 +64,11 @@ const fn unshown(code: Code, why: &'static str, reason: &'static str) -> Lesson 
 }
 
 const WHOLE: &str = "#taupage-ami-config\napplication_id: my-app\napplication_version: \"1.0\"\nsource: registry.example.org/team/my-app:1.0";
+const IN_A_TEMPLATE: &str = concat!(
+    "Resources:\n  App:\n    Type: AWS::EC2::Instance\n    Properties:\n      UserData:\n        Fn::Base64: |\n",
+    "          #taupage-ami-config\n          application_id: my-app\n          application_version: \"1.0\"\n",
+    "          source: registry.example.org/team/my-app:1.0\n"
+);
 const DEEP: &str =
     "environment: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[too deep]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]";
 
@@ -90,11 +95,10 @@ pub(super) const LESSONS: &[Lesson] = &[
         "application_id: my-app\napplication_version: \"1.0\"\nsource: registry.example.org/team/my-app:1.0",
         WHOLE,
     ),
-    text(
+    unshown(
         Code::Encoded,
-        "Cloud-init unpacked gzip, base64 and MIME before Taupage saw them. Send plain text: EC2 takes 16 KiB of it.",
-        "I3RhdXBhZ2UtYW1pLWNvbmZpZwo=",
-        WHOLE,
+        "gzip, base64 and MIME are unpacked, as cloud-init did it; these bytes look like one of them and are damaged or cut off. Send the file again, whole.",
+        "packed bytes cannot be printed",
     ),
     unshown(
         Code::OverEc2Limit,
@@ -106,6 +110,47 @@ pub(super) const LESSONS: &[Lesson] = &[
         "YAML has no control characters, and a terminal that shows them obeys them. They come from copying coloured output.",
         "hostname: \u{7}web",
         "hostname: web",
+    ),
+    unshown(
+        Code::Nesting,
+        "A text may be packed three times, such as base64 of gzip in a MIME message. More is a mistake or an attack on whoever unpacks it.",
+        "packed bytes cannot be printed",
+    ),
+    text(
+        Code::NoPart,
+        "A MIME message is for cloud-init, and monopod reads the one part that begins with its own header. Here no part does.",
+        "Content-Type: text/x-shellscript\n\n#!/bin/sh\n",
+        WHOLE,
+    ),
+    text(
+        Code::TwoParts,
+        "There is one container, so there is one configuration. Which of two should count, nobody can tell: put them together.",
+        concat!(
+            "Content-Type: multipart/mixed; boundary=B\n\n--B\n\n#taupage-ami-config\napplication_id: a1\n",
+            "--B\n\n#taupage-ami-config\napplication_id: b1\n--B--\n"
+        ),
+        WHOLE,
+    ),
+    text(
+        Code::PartIgnored,
+        "monopod runs no scripts and no cloud-config, so what stands in other parts of the message does not happen on this machine. Do it in the image.",
+        concat!(
+            "Content-Type: multipart/mixed; boundary=B\n\n--B\nContent-Type: text/x-shellscript\n\n#!/bin/sh\n",
+            "--B\n\n#taupage-ami-config\napplication_id: my-app\napplication_version: \"1.0\"\nsource: a/b:1\n--B--\n"
+        ),
+        WHOLE,
+    ),
+    text(
+        Code::IncludeForm,
+        "The hash is not optional: without it, whoever can write to the bucket decides what runs here. Make it with sha256sum.",
+        "#include s3://my-bucket/my-app.yaml",
+        WHOLE,
+    ),
+    text(
+        Code::Elsewhere,
+        "Only a machine fetches the text, because only it has the right to. Check the file itself.",
+        "#include s3://my-bucket/my-app.yaml sha256:5891b5b522d5df086d0ff0b110fbd9d21bb4fc7163af34d08286a2e846f6be03",
+        WHOLE,
     ),
     lines(
         Code::Syntax,
@@ -348,16 +393,91 @@ pub(super) const LESSONS: &[Lesson] = &[
         "docker_daemon_access: true",
         "docker_daemon_access: false",
     ),
+    text(
+        Code::NoUserData,
+        "The file is a template, but no machine in it has user data that begins with `#taupage-ami-config`.",
+        "Resources:\n  App:\n    Type: AWS::EC2::Instance\n    Properties: {InstanceType: t3.small}\n",
+        IN_A_TEMPLATE,
+    ),
+    text(
+        Code::TemplateShape,
+        "A function of the template is not used as CloudFormation takes it, so nobody can say what the user data will be.",
+        "Resources:\n  App:\n    Type: AWS::EC2::Instance\n    Properties:\n      UserData: {'Fn::Base64': {'Fn::Join': [x]}}\n",
+        IN_A_TEMPLATE,
+    ),
+    text(
+        Code::NotBase64,
+        "EC2 takes user data as Base64: CloudFormation refuses the stack. Put it into Fn::Base64.",
+        "Resources:\n  App:\n    Type: AWS::EC2::Instance\n    Properties:\n      UserData: |\n        #taupage-ami-config\n        application_id: my-app\n",
+        IN_A_TEMPLATE,
+    ),
+    text(
+        Code::NotInTemplate,
+        "All of the user data is a parameter's value, so there is nothing to check before somebody gives it. Check the value by itself.",
+        "Parameters:\n  Text: {Type: String}\nResources:\n  App:\n    Type: AWS::EC2::Instance\n    Properties:\n      UserData: {'Fn::Base64': {Ref: Text}}\n",
+        IN_A_TEMPLATE,
+    ),
+    text(
+        Code::LinesFilledIn,
+        "A parameter stands where whole lines belong, which may be any keys. Fill in single values instead, and all of them can be checked.",
+        concat!(
+            "Parameters:\n  More: {Type: String}\nResources:\n  App:\n    Type: AWS::EC2::Instance\n    Properties:\n",
+            "      UserData:\n        Fn::Base64:\n          Fn::Sub: |\n            #taupage-ami-config\n            application_id: my-app\n",
+            "            application_version: \"1.0\"\n            source: a/b:1\n            ${More}\n"
+        ),
+        IN_A_TEMPLATE,
+    ),
+    text(
+        Code::UnknownName,
+        "CloudFormation refuses a template that refers to a parameter or resource it does not have. Often it is a typo, or `${` that was meant as it stands: write `${!`.",
+        concat!(
+            "Resources:\n  App:\n    Type: AWS::EC2::Instance\n    Properties:\n      UserData:\n        Fn::Base64:\n",
+            "          Fn::Sub: |\n            #taupage-ami-config\n            application_id: my-app\n",
+            "            application_version: ${Versoin}\n            source: a/b:1\n"
+        ),
+        IN_A_TEMPLATE,
+    ),
+    unshown(
+        Code::SignalTimeout,
+        "CloudFormation gives up on the machine before monopod does, so a failure has no reason and a slow boot is rolled back. Give the signal more time than `boot_timeout`.",
+        "it takes a group, a launch template and `notify_cfn`, which this version refuses",
+    ),
+    unshown(
+        Code::Directive,
+        "Lines that come and go with a condition can be checked only as what they become. Check what `terraform show -json` prints.",
+        "it takes a file whose name ends in .tftpl",
+    ),
+    unshown(
+        Code::TemplateTooLarge,
+        "CloudFormation takes no template of more than 1 MB either.",
+        "1 MiB does not fit on a screen",
+    ),
+    text(
+        Code::SecondHeader,
+        "Two user data were put one behind the other. The second header is a comment, and keys that stand twice count once.",
+        concat!(
+            "Resources:\n  App:\n    Type: AWS::EC2::Instance\n    Properties:\n      UserData:\n        Fn::Base64: |\n",
+            "          #taupage-ami-config\n          application_id: my-app\n          application_version: \"1.0\"\n",
+            "          #taupage-ami-config\n          source: a/b:1\n"
+        ),
+        IN_A_TEMPLATE,
+    ),
 ];
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::super::super::{ImageLayer, Text, read};
+    use super::super::super::{ImageLayer, Text, read, template};
     use super::*;
 
     fn codes(user_data: &str, policy: Option<&str>) -> BTreeSet<&'static str> {
+        if let Some(template) = template::templates(user_data.as_bytes(), "template.yaml") {
+            return template
+                .all_problems()
+                .map(|problem| problem.code.as_str())
+                .collect();
+        }
         let image = ImageLayer {
             defaults: Vec::new(),
             policy: policy.map(|policy| Text {
