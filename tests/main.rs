@@ -25,6 +25,7 @@ mod logs;
 mod metadata;
 mod restarts;
 mod secrets;
+mod senza;
 mod signals;
 mod structure;
 mod units;
