@@ -125,7 +125,7 @@ install_python() {
 bench=no
 case ${1-} in
     '') ;;
-    --bench) bench=yes; packages+=(docker-compose) ;;
+    --bench) bench=yes; packages+=(docker-compose time) ;;
     *) die "wrong usage: tests/setup.sh [--bench]" ;;
 esac
 check_machine
