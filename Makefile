@@ -40,8 +40,8 @@ test: setup ## Run all tests, on real parts
 test-core: ## Run the tests that need nothing but Rust
 	$(CARGO) test --locked -p monopod-core --lib
 
-golden: build ## Write the expected plans and reports anew; look at the diff before you commit it
-	UPDATE_EXPECT=1 $(CARGO) $(AS_ROOT) test --locked -p monopod --test it commands
+golden: build ## Write the expected plans, reports and schema anew; look at the diff before you commit it
+	UPDATE_EXPECT=1 $(CARGO) $(AS_ROOT) test --locked -p monopod --test it -- commands schema::it_is_the_committed_one
 
 lint: ## Formatting, clippy, shell scripts
 	$(CARGO) fmt --all --check

@@ -24,6 +24,7 @@ mod invariant;
 mod logs;
 mod metadata;
 mod restarts;
+mod schema;
 mod secrets;
 mod senza;
 mod signals;
