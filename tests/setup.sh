@@ -1,7 +1,8 @@
 #!/bin/bash
 # Installs what the tests and the demo need on a Debian 12 machine: the engine, a registry, a log daemon, network tools
-# (by apt), and the AWS stand-in (by pip, under target/rig). Run it as often as you like: a second run takes a moment.
-# It leaves no service behind that was not there before: what apt would start or enable for us is held back.
+# (by apt), and Python environments under target/rig (by pip): the AWS stand-in, and tools of others that tests ask. With
+# --bench also what the benchmarks compare with. Run it as often as you like: a second run takes a moment. It leaves
+# no service behind that was not there before: what apt would start or enable for us is held back.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -103,25 +104,36 @@ disable_service() {
     if [ -d /run/systemd/system ]; then as_root systemctl stop --quiet "$1" || true; fi
 }
 
-# The environment is named done by a stamp that holds the hash of the requirements, written last: a run cut short
-# in the middle is done again.
+# An environment is named done by a stamp that holds the hash of its requirements, written last: a run cut short in the
+# middle is done again. Every requirement is pinned, so pip is not to look for more.
 install_python() {
-    local venv=$root/target/rig/venv requirements=$root/tests/support/requirements.txt wanted
+    local what=$1 name=$2 requirements=$root/$3 size=$4 wanted
+    local venv=$root/target/rig/$name
     wanted=$(sha256sum <"$requirements")
     if [ -x "$venv/bin/python" ] && [ "$(cat "$venv/stamp" 2>/dev/null)" = "$wanted" ]; then
-        say "AWS stand-in: there"
+        say "$what: there"
         return
     fi
-    say "AWS stand-in: installing into target/rig/venv (140 MB, some seconds)"
+    say "$what: installing into target/rig/$name ($size, some seconds)"
     rm -rf "$venv"
     # Debian's own Python, not one that happens to be first in PATH.
     quietly /usr/bin/python3 -m venv "$venv"
-    quietly "$venv/bin/pip" install --disable-pip-version-check --requirement "$requirements"
+    quietly "$venv/bin/pip" install --disable-pip-version-check --no-deps --requirement "$requirements"
     printf '%s\n' "$wanted" >"$venv/stamp"
 }
 
+bench=no
+case ${1-} in
+    '') ;;
+    --bench) bench=yes; packages+=(docker-compose time) ;;
+    *) die "wrong usage: tests/setup.sh [--bench]" ;;
+esac
 check_machine
 mkdir -p "$root/target/rig"
 install_packages
-install_python
+install_python "AWS stand-in" venv tests/support/requirements.txt "140 MB"
+install_python "tools that tests ask" tools tests/support/tools.txt "100 MB"
+if [ "$bench" = yes ]; then
+    install_python "tools to measure against" bench tests/bench/requirements.txt "200 MB"
+fi
 say "ready"

@@ -10,6 +10,7 @@ mod footprint;
 mod overlap;
 mod start;
 mod stats;
+mod validate;
 
 use std::fs;
 use std::io::Write as _;
@@ -41,7 +42,10 @@ fn main() {
     let mut figures = Figures(file);
     let only = std::env::var("MONOPOD_BENCH_ONLY").unwrap_or_default();
     let wanted = |name: &str| only.is_empty() || only.split(',').any(|one| one == name);
-    {
+    if wanted("validate") {
+        validate::run(&root, &binary, &mut figures);
+    }
+    if ["footprint", "cis", "start", "overlap"].into_iter().any(wanted) {
         let machine = Machine::acquire();
         if wanted("footprint") {
             footprint::run(&machine, &binary, &mut figures);
@@ -55,8 +59,9 @@ fn main() {
         if wanted("overlap") {
             overlap::run(&machine, &binary, &mut figures);
         }
+        drop(machine);
+        Rig::get().close();
     }
-    Rig::get().close();
 }
 
 fn binary(root: &Path) -> PathBuf {

@@ -26,6 +26,8 @@ impl Standin {
         let mut command = tied(layout::python());
         command
             .env("PYTHONDONTWRITEBYTECODE", "1")
+            // The machine images there are: through its API, moto makes none whose root is a volume.
+            .env("MOTO_AMIS_PATH", layout::support().join("amis.json"))
             .arg(layout::support().join("aws_standin.py"));
         let part = Part::start("AWS stand-in", command, &layout::process().join("aws.log"));
         let address = part.ready(Duration::from_secs(60), |log| {
