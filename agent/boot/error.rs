@@ -4,10 +4,12 @@ use monopod_core::plan::StepId;
 use monopod_core::plan::container::NAME;
 use monopod_core::plan::reconcile::NameTaken;
 
+use crate::host::delivery::DeliveryError;
 use crate::host::docker::EngineError;
 use crate::host::files::{FileError, LockError};
 use crate::host::imds::ImdsError;
 use crate::host::kms::KmsError;
+use crate::host::surroundings::SurroundingsError;
 use crate::host::{Class, Classified};
 
 /// sysexits(3) EX_CONFIG: nothing will change until somebody changes something. The unit does not restart on it.
@@ -53,6 +55,12 @@ pub enum BootError {
     /// The engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// Files of the user data.
+    #[error(transparent)]
+    Delivery(#[from] DeliveryError),
+    /// Something of the machine's.
+    #[error(transparent)]
+    Surroundings(#[from] SurroundingsError),
     /// KMS.
     #[error("cannot decrypt the value of {used_by}")]
     Kms {
@@ -107,6 +115,8 @@ impl Classified for BootError {
         match self {
             Self::Imds(error) => error.class(),
             Self::Engine(error) => error.class(),
+            Self::Delivery(error) => error.class(),
+            Self::Surroundings(error) => error.class(),
             Self::Kms { source, .. } => source.class(),
             Self::Lock(_)
             | Self::File(_)

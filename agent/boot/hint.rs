@@ -1,8 +1,8 @@
 //! What an agent leaves for the next one in the same boot of the machine.
 //!
 //! A hint, never the truth: it may be missing, torn, or written by another version, and then it is
-//! as if there were none. It lies in the runtime directory (tmpfs), holds no secret, and says what
-//! was looked after, so that a restarted agent needs no network to go on.
+//! as if there were none. It lies in the runtime directory (tmpfs), holds no secret and no file's
+//! content, and says what was looked after, so that a restarted agent needs no network to go on.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +14,7 @@ use monopod_core::plan::{Application, Gate};
 
 use super::BootError;
 use crate::context::Context;
+use crate::host::delivery::Delivery;
 use crate::host::{chain, clock, files};
 
 const FILE: &str = "hint.json";
@@ -45,6 +46,9 @@ pub struct Charge {
     pub budget_end: u64,
     /// What happens when it ends.
     pub restart: RestartPolicy,
+    /// Its files, which have to be there whenever it is started.
+    #[serde(default)]
+    pub files: Delivery,
 }
 
 /// The file.

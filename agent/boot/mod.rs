@@ -9,6 +9,7 @@
 //!   its label and the hint in the runtime directory, with no network at all.
 //! - Before a container is removed its lines are shipped, or their loss is recorded.
 //! - One boot budget covers all steps: nothing begins after it, and only a pull that still makes progress outlives it.
+//!   It is the default one until the user data with its `boot_timeout` is read; waiting for that has no limit.
 //! - Nothing but the container itself ends a boot whose container runs: logs, hints and status are warnings.
 //!
 //! Deliberately absent: the health gate and READY. They go on while the container may already be
@@ -76,7 +77,8 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<(Charge, Begin
         (Some(hint), Occasion::Start) => hint.first_start,
         _ => clock::now_millis(),
     };
-    let left = time_left(first_start, None);
+    // The user data may say another budget; until it is read, nobody knows.
+    let left = time_left(budget::DEFAULT, first_start, None);
     hint::save(
         context,
         first_start,
@@ -95,10 +97,10 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<(Charge, Begin
         .pending_time
         .filter(|_| first_boot)
         .map(|seconds| seconds * 1000);
-    let left = time_left(first_start, launched);
-    let budget_end = clock::now_millis() + u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
 
     let plan = steps::config::run(context, &identity).await?;
+    let left = time_left(plan.budget, first_start, launched);
+    let budget_end = clock::now_millis() + u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
     context
         .reporter
         .identify(Some(&plan.application), Some(&identity.facts));
@@ -127,14 +129,15 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<(Charge, Begin
         gate_deadline: gate_end.min(budget_end),
         budget_end,
         restart: plan.restart,
+        files: made.files.clone(),
     };
     hint::save(context, first_start, Some(charge.clone()));
     Ok((charge, made.begin))
 }
 
-fn time_left(first_start: u64, launched: Option<u64>) -> Duration {
+fn time_left(total: Duration, first_start: u64, launched: Option<u64>) -> Duration {
     budget::left(
-        budget::DEFAULT,
+        total,
         Moments {
             now: clock::now_millis(),
             first_start,
@@ -159,9 +162,13 @@ async fn take_over(
     hint: Option<&Hint>,
     observed: &[reconcile::Observed],
 ) -> Result<Option<(Charge, Begin)>, BootError> {
-    let Some(charge) = hint.and_then(|hint| hint.charge.clone()) else {
+    let Some(mut charge) = hint.and_then(|hint| hint.charge.clone()) else {
         return Ok(None);
     };
+    // Without its files it could not be started again; the user data has them.
+    if !charge.files.recall() {
+        return Ok(None);
+    }
     let Ok(reconciliation) = reconcile::reconcile_known(&charge.spec, &charge.container_id, observed) else {
         return Ok(None);
     };

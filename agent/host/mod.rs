@@ -4,12 +4,14 @@
 //! Every error says whether trying again can help ([`Class`]), in an exhaustive match beside it.
 
 pub mod clock;
+pub mod delivery;
 pub mod docker;
 pub mod files;
 pub mod imds;
 pub mod kms;
 pub mod limits;
 pub mod probe;
+pub mod surroundings;
 
 /// Whether trying again can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

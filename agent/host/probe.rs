@@ -1,8 +1,10 @@
-//! The health probe: one GET to a published port.
+//! The health probes that need no engine: one GET to a published port, one connection to any.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use reqwest::{Client, StatusCode};
+use tokio::net::TcpStream;
 
 /// What a probe saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,12 +29,12 @@ impl std::fmt::Display for Answer {
 
 /// Asks as a load balancer would: no redirects, no proxy, no reuse of connections.
 #[derive(Debug)]
-pub struct Probe {
+pub struct Http {
     client: Client,
     url: String,
 }
 
-impl Probe {
+impl Http {
     /// For a published port and a path that begins with a slash.
     pub fn new(port: u16, path: &str, timeout: Duration) -> Result<Self, reqwest::Error> {
         let client = Client::builder()
@@ -60,6 +62,15 @@ impl Probe {
             Err(error) if error.is_timeout() => Answer::Nothing("no answer in time".to_owned()),
             Err(error) => Answer::Nothing(innermost(&error)),
         }
+    }
+}
+
+/// Whether somebody takes a connection there; why not, in words.
+pub async fn connects(to: SocketAddr, patience: Duration) -> Result<(), String> {
+    match tokio::time::timeout(patience, TcpStream::connect(to)).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err("no answer in time".to_owned()),
     }
 }
 

@@ -18,6 +18,7 @@
 //! - A container that vanished (somebody removed it) ends this task, and the boot makes a new one.
 
 mod gate;
+mod look;
 mod watch;
 
 use std::time::Duration;
@@ -199,8 +200,8 @@ impl<'a> Supervision<'a> {
     }
 
     fn start(&self) -> LocalBoxFuture<'a, Doing> {
-        let (context, id) = (self.context, self.charge.container_id.as_str());
-        Box::pin(async move { Doing::Started(watch::start(context, id).await) })
+        let (context, charge) = (self.context, self.charge);
+        Box::pin(async move { Doing::Started(watch::start(context, charge).await) })
     }
 
     fn open_gate(&mut self) -> Option<LocalBoxFuture<'a, Verdict>> {
@@ -245,7 +246,7 @@ impl<'a> Supervision<'a> {
                 });
                 self.ready();
             }
-            Verdict::Ended(_) | Verdict::TimeUp { .. } => {
+            Verdict::Ended(_) | Verdict::Hopeless(_) | Verdict::TimeUp { .. } => {
                 let reason = gate::reason(self.context, self.charge, &verdict, self.machine.state()).await;
                 reporter.tell(Event::StepFailed {
                     step: StepId::Health,
@@ -258,7 +259,7 @@ impl<'a> Supervision<'a> {
     }
 
     fn is_batch_done(&self) -> bool {
-        !self.charge.gate.is_http()
+        !self.charge.gate.asks()
             && matches!(self.machine.state(), State::Completed { exit } if exit.code == 0)
     }
 

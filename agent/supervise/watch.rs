@@ -9,6 +9,7 @@ use monopod_core::supervise::{Cause, Exit};
 use tokio::time::Instant;
 
 use super::{cause, has_ended};
+use crate::boot::hint::Charge;
 use crate::context::Context;
 use crate::host::docker::{Engine, EngineError};
 use crate::host::{chain, clock};
@@ -83,7 +84,12 @@ pub(super) enum Start {
 }
 
 /// Starts it, waiting for an engine that is away.
-pub(super) async fn start(context: &Context, id: &str) -> Start {
+pub(super) async fn start(context: &Context, charge: &Charge) -> Start {
+    let id = charge.container_id.as_str();
+    // Somebody may have tidied up the runtime directory since the last start.
+    if let Err(error) = charge.files.ensure() {
+        return Start::Refused(chain(&error));
+    }
     let mut outage = Outage::default();
     loop {
         match context.engine.ensure_started(id).await {

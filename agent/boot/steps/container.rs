@@ -15,8 +15,9 @@ use super::until_it_works;
 use crate::boot::hint::Charge;
 use crate::boot::{BootError, timed};
 use crate::context::Context;
-use crate::host::docker::{ContainerStatus, EngineError, Labels};
-use crate::host::{Class, Classified, chain, clock, limits};
+use crate::host::delivery::Delivery;
+use crate::host::docker::{self, ContainerStatus, EngineError, Labels};
+use crate::host::{Class, Classified, chain, clock, limits, surroundings};
 use crate::supervise::Begin;
 
 /// How long the lines of a container that has to go may take to leave.
@@ -28,6 +29,7 @@ pub(in crate::boot) struct Made {
     pub(in crate::boot) digest: String,
     pub(in crate::boot) spec: SpecHash,
     pub(in crate::boot) begin: Begin,
+    pub(in crate::boot) files: Delivery,
 }
 
 pub(in crate::boot) async fn run(
@@ -43,15 +45,24 @@ pub(in crate::boot) async fn run(
         ensure_removed(context, &reconciliation.remove, deadline).await?;
         let image = plan.container.image.to_string();
         let spec = |digest: &str| SpecHash::new(&plan.intent, digest);
+        let files =
+            |spec: &SpecHash| Delivery::new(&context.directories.runtime, spec, &plan.container.files);
         match &reconciliation.then {
             Then::Adopt { id, digest } => {
                 follow(context, id, &image, digest, true, deadline).await?;
+                let spec = spec(digest);
                 let made = Made {
                     id: id.clone(),
                     digest: digest.clone(),
-                    spec: spec(digest),
+                    files: files(&spec),
+                    spec,
                     begin: Begin::Running,
                 };
+                // It has its own open; the next start needs them.
+                if let Err(error) = made.files.ensure() {
+                    let text = format!("the container can't be started again yet: {}", chain(&error));
+                    context.reporter.tell(Event::Warning { text });
+                }
                 Ok((made, format!("{} runs already", text::short_id(id))))
             }
             Then::Resume { id, digest } => {
@@ -60,6 +71,10 @@ pub(in crate::boot) async fn run(
                 let in_this_boot = ended
                     .started_at
                     .is_some_and(|at| at > limits::machine_start(clock::now_millis()));
+                let spec = spec(digest);
+                let files = files(&spec);
+                surroundings::ensure_binds(&plan.container.binds, context.engine.socket())?;
+                deliver(context, &files, deadline).await?;
                 let begin = if in_this_boot {
                     Begin::Ended
                 } else {
@@ -78,8 +93,9 @@ pub(in crate::boot) async fn run(
                     Made {
                         id: id.clone(),
                         digest: digest.clone(),
-                        spec: spec(digest),
+                        spec,
                         begin,
+                        files,
                     },
                     detail,
                 ))
@@ -90,7 +106,9 @@ pub(in crate::boot) async fn run(
                     pinned.ok_or(BootError::NothingToRun)?,
                 );
                 let spec = spec(&pinned.digest);
-                let id = create(context, plan, &decrypted, &pinned, &spec, deadline).await?;
+                let files = files(&spec);
+                deliver(context, &files, deadline).await?;
+                let id = create(context, plan, &decrypted, &pinned, (&spec, &files), deadline).await?;
                 let begin = start(context, &id).await?;
                 follow(context, &id, &image, &pinned.digest, false, deadline).await?;
                 let detail = match &begin {
@@ -106,6 +124,7 @@ pub(in crate::boot) async fn run(
                         digest: pinned.digest,
                         spec,
                         begin,
+                        files,
                     },
                     detail,
                 ))
@@ -199,9 +218,10 @@ async fn create(
     plan: &Plan,
     decrypted: &Decrypted,
     pinned: &Pinned,
-    spec: &SpecHash,
+    (spec, files): (&SpecHash, &Delivery),
     deadline: Instant,
 ) -> Result<String, BootError> {
+    let machine = surroundings::observe(&plan.container, context.engine.socket())?;
     let labels = Labels {
         spec: spec.clone(),
         digest: pinned.digest.clone(),
@@ -219,14 +239,30 @@ async fn create(
             .value(ciphertext)
             .map(|secret| secret.expose().to_owned()),
     };
-    let memory_total = limits::memory_total();
+    let made = docker::Made {
+        spec: &plan.container,
+        pinned: &pinned.reference,
+        labels: &labels,
+        machine: &machine,
+        files,
+    };
     persistently(context, deadline, async || {
-        context
-            .engine
-            .create(&plan.container, &pinned.reference, &labels, memory_total, value)
-            .await
+        context.engine.create(made, value).await
     })
     .await
+}
+
+/// Puts its files where the container will look for them.
+async fn deliver(context: &Context, files: &Delivery, deadline: Instant) -> Result<(), BootError> {
+    until_it_works(
+        context,
+        StepId::Container,
+        retry::LOCAL,
+        Some(deadline),
+        async || files.ensure(),
+    )
+    .await
+    .map_err(|gave_up| gave_up.into_boot_error(StepId::Container, BootError::Delivery))
 }
 
 /// A start that may work later is the supervisor's business; one that never can ends the boot.

@@ -11,7 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::model::{Config, EnvValue, PortMapping};
+use super::model::{Config, EnvValue, Gpus, Options, PortMapping};
 
 impl Config {
     /// A description of the container the user wrote, without secrets, the same for the same intent.
@@ -41,10 +41,92 @@ impl Config {
             self.networking.map(|networking| json!(networking.to_string())),
         );
         put("shm_size", self.shm_size.map(Value::from));
+        put("deployment_id", self.deployment_id.as_deref().map(Value::from));
+        put(
+            "tokeninfo_url",
+            self.host.tokeninfo_url.as_deref().map(Value::from),
+        );
+        options(&self.options, &mut put);
         keys.into_iter()
             .map(|(key, value)| (key.to_owned(), value))
             .collect()
     }
+}
+
+/// How the container is made; how it is stopped and how big its logs may be are part of that to the engine.
+fn options(options: &Options, put: &mut impl FnMut(&'static str, Option<Value>)) {
+    let unordered = |mut texts: Vec<String>| {
+        texts.sort_unstable();
+        (!texts.is_empty()).then(|| json!(texts))
+    };
+    put(
+        "entrypoint",
+        options.entrypoint.as_ref().map(|words| json!(words)),
+    );
+    put("command", options.command.as_ref().map(|words| json!(words)));
+    put("user", options.user.as_deref().map(Value::from));
+    put("memory", options.memory.map(Value::from));
+    put("nano_cpus", options.nano_cpus.map(Value::from));
+    put("pids_limit", options.pids_limit.map(Value::from));
+    put("stop_signal", options.stop_signal.as_deref().map(Value::from));
+    put("stop_timeout", options.stop_timeout.map(Value::from));
+    put(
+        "seccomp",
+        options.seccomp.as_ref().map(|seccomp| json!(seccomp.to_string())),
+    );
+    put("log_budget", options.log_budget.map(Value::from));
+    put("gpus", options.gpus.map(|gpus| json!(gpus == Gpus::All)));
+    for (key, flag) in [
+        ("mount_certs", options.mount_certs),
+        ("mount_var_log", options.mount_var_log),
+        ("mount_custom_log", options.mount_custom_log),
+        ("docker_daemon_access", options.docker_daemon_access),
+    ] {
+        put(key, flag.map(Value::from));
+    }
+    put(
+        "ulimits",
+        unordered(
+            options
+                .ulimits
+                .iter()
+                .map(|one| format!("{}={}:{}", one.name, one.soft, one.hard))
+                .collect(),
+        ),
+    );
+    put(
+        "tmpfs",
+        unordered(
+            options
+                .tmpfs
+                .iter()
+                .map(|one| format!("{}:{}", one.path, one.options))
+                .collect(),
+        ),
+    );
+    // The resolver asks name servers in their order.
+    put("dns", (!options.dns.is_empty()).then(|| json!(options.dns)));
+    put(
+        "extra_hosts",
+        unordered(
+            options
+                .extra_hosts
+                .iter()
+                .map(|one| format!("{}:{}", one.name, one.address))
+                .collect(),
+        ),
+    );
+    put(
+        "files",
+        (!options.files.is_empty()).then(|| {
+            let files: BTreeMap<&str, &str> = options
+                .files
+                .iter()
+                .map(|file| (file.path.as_str(), file.content.as_str()))
+                .collect();
+            json!(files)
+        }),
+    );
 }
 
 fn ports(ports: &[PortMapping]) -> Value {

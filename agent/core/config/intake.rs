@@ -37,7 +37,7 @@ pub(super) fn text<'b>(bytes: &'b [u8], problems: &mut Vec<Problem>) -> Result<&
     if bytes.starts_with(&[0x1f, 0x8b]) {
         return Err(encoded("gzip"));
     }
-    let text = std::str::from_utf8(bytes).map_err(|error| not_utf8(bytes, error.valid_up_to()))?;
+    let text = utf8(bytes)?;
     header(text)?;
     if bytes.len() > EC2_LIMIT {
         let message = format!("{} bytes: EC2 carries at most {EC2_LIMIT}", bytes.len());
@@ -48,6 +48,23 @@ pub(super) fn text<'b>(bytes: &'b [u8], problems: &mut Vec<Problem>) -> Result<&
     }
     problems.extend(unprintable(text));
     Ok(text)
+}
+
+/// A file of the image's: text without a header.
+pub(super) fn plain(bytes: &[u8]) -> Result<&str, Problem> {
+    if bytes.len() > FILE_LIMIT {
+        let message = format!("{} KiB are too much; monopod reads 64 KiB", bytes.len() / 1024);
+        return Err(Problem::error(Code::TooLarge, message));
+    }
+    let text = utf8(bytes)?;
+    match unprintable(text) {
+        Some(problem) => Err(problem),
+        None => Ok(text),
+    }
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, Problem> {
+    std::str::from_utf8(bytes).map_err(|error| not_utf8(bytes, error.valid_up_to()))
 }
 
 fn encoded(what: &str) -> Problem {

@@ -1,9 +1,10 @@
 //! User data, from bytes to a checked [`Config`] and every problem at once.
 //!
 //! ```text
-//! bytes ─► intake: text ─► yaml: tree with places ─► check: Config + problems ─► render: text for people
-//!                                                      │
-//!                                                      └─ keys: what becomes of each key
+//! user data ─► intake: text ─► yaml: tree with places ┐
+//! image's defaults ─────────────► yaml ───────────────┼─► layers: one tree ─► check: Config + problems ─► report
+//! image's policy ───────────────► yaml ─► policy ─────┘                        │
+//!                                                                              └─ contract: every key there is
 //! ```
 //!
 //! Users of Taupage wrote their files for PyYAML, so what it read is read alike here, down to
@@ -13,104 +14,201 @@
 //! value may be a secret; [`render`] shows only the keys of the lines it points at.
 //! [`Config::canonical`] holds intent, no default and no secret.
 //!
-//! It deliberately reads no file, decrypts nothing, and knows nothing of the machine it is on. Layers
-//! and policy, templates and compressed text come with later versions.
+//! It deliberately reads no file, decrypts nothing, and knows nothing of the machine it is on.
 
 mod canonical;
 mod check;
+pub mod contract;
 mod image;
 mod intake;
 mod keys;
+mod layers;
+#[cfg(test)]
+mod layers_tests;
 mod model;
 mod nearest;
+mod policy;
 mod problem;
-mod render;
+mod report;
 #[cfg(test)]
 mod tests;
 mod yaml;
 
 pub use image::{ImageRef, ImageRefError};
 pub use model::{
-    Config, EnvValue, HealthCheck, Networking, NotifyCfn, PortMapping, Protocol, RegistryAuth, RestartPolicy,
+    Audit, Config, Destination, EbsVolume, EnvValue, FileMount, Filesystem, Gpus, HealthCheck, Host,
+    HostEntry, LineFormat, LoadBalancerCheck, Logging, Logrotate, Mount, Networking, NotifyCfn, Options,
+    Origin, PortMapping, Probe, Protocol, Raid, RaidLevel, RegistryAuth, RestartPolicy, Rsyslog, S3,
+    Sampling, Scalyr, Seccomp, Shutdown, Storage, Stream, Tmpfs, Ulimit,
 };
-pub use problem::{Code, Place, Problem, Severity};
-pub use render::render;
+pub use problem::{Code, Place, Problem, Related, Severity};
+pub use report::{Report, Style};
+use yaml::Entry;
 
-/// Reads user data. `origin` is `user data` or a file's name, for [`Report::render`].
+/// A text and what it is called: `user data`, or a file's name.
+#[derive(Clone, Copy, Debug)]
+pub struct Text<'b> {
+    /// For people.
+    pub name: &'b str,
+    /// As it was read.
+    pub bytes: &'b [u8],
+}
+
+/// What the machine's image brings along.
+#[derive(Clone, Debug, Default)]
+pub struct ImageLayer<'b> {
+    /// Values below the user data's, the lowest first.
+    pub defaults: Vec<Text<'b>>,
+    /// What user data may ask for.
+    pub policy: Option<Text<'b>>,
+}
+
+/// Reads user data alone. `origin` is `user data` or a file's name.
 pub fn parse(bytes: &[u8], origin: &str) -> Report {
-    let mut problems = Vec::new();
-    let tree = intake::text(bytes, &mut problems)
-        .and_then(|text| yaml::load(text, 0, yaml::Tags::Refuse, &mut problems));
-    let outcome = match tree {
-        Ok(root) => check::check(root, &mut problems),
-        Err(problem) => {
-            problems.push(problem);
-            check::Outcome {
-                config: None,
-                notify_cfn: None,
+    read(Text { name: origin, bytes }, &ImageLayer::default())
+}
+
+/// Reads user data as a machine of this image does.
+pub fn read(user_data: Text<'_>, image: &ImageLayer<'_>) -> Report {
+    let mut reading = Reading::default();
+    let text = reading.user_data(user_data);
+    let top = text.as_deref().and_then(|text| reading.map(text, 0));
+    reading.name(user_data.name, text);
+    let mut layers: Vec<Vec<Entry>> = Vec::new();
+    let mut source = 0;
+    for defaults in &image.defaults {
+        source += 1;
+        let text = reading.file(*defaults, source);
+        // A drop-in with nothing but comments is as good as none.
+        let empty = text.as_deref().is_none_or(|text| text.lines().all(is_comment));
+        layers.extend(
+            text.as_deref()
+                .filter(|_| !empty)
+                .and_then(|text| reading.map(text, source)),
+        );
+        reading.name(defaults.name, text);
+    }
+    let mut policy = policy::Policy::default();
+    if let Some(file) = image.policy {
+        source += 1;
+        let text = reading.file(file, source);
+        if let Some(text) = text.as_deref().filter(|text| !text.lines().all(is_comment)) {
+            policy = reading.policy(text, source);
+        }
+        reading.name(file.name, text);
+    }
+    let Some(top) = top else {
+        return reading.finish(None, &[]);
+    };
+    let entries = layers
+        .into_iter()
+        .chain([top])
+        .reduce(layers::over)
+        .unwrap_or_default();
+    let outcome = check::check(&entries, policy, &mut reading.problems);
+    reading.finish(Some(outcome), &entries)
+}
+
+/// Checks one text of user data whose header has been seen to, and whose places are its own.
+fn check_text(text: &str, mut problems: Vec<Problem>) -> Report {
+    let mut reading = Reading::default();
+    reading.problems.append(&mut problems);
+    let top = reading.map(text, 0);
+    reading.name("user data", Some(text.to_owned()));
+    let Some(top) = top else {
+        return reading.finish(None, &[]);
+    };
+    let outcome = check::check(&top, policy::Policy::default(), &mut reading.problems);
+    reading.finish(Some(outcome), &top)
+}
+
+fn is_comment(line: &str) -> bool {
+    let line = line.trim();
+    line.is_empty() || line.starts_with('#')
+}
+
+/// Texts and problems on their way to a report.
+#[derive(Default)]
+struct Reading {
+    problems: Vec<Problem>,
+    texts: Vec<report::Text>,
+    policy_tree: Option<yaml::Node>,
+}
+
+impl Reading {
+    fn user_data(&mut self, text: Text<'_>) -> Option<String> {
+        match intake::text(text.bytes, &mut self.problems) {
+            Ok(text) => Some(text.to_owned()),
+            Err(problem) => {
+                self.problems.push(problem);
+                None
             }
         }
-    };
-    // What concerns the whole text comes first, the rest in the order of the text.
-    problems.sort_by_key(|problem| problem.place);
-    let failed = problems.iter().any(|problem| problem.severity == Severity::Error);
-    Report {
-        config: outcome.config.filter(|_| !failed),
-        notify_cfn: outcome.notify_cfn,
-        problems,
-        origin: origin.to_owned(),
-    }
-}
-
-/// What reading user data gave.
-#[derive(Clone, Debug)]
-pub struct Report {
-    config: Option<Config>,
-    notify_cfn: Option<NotifyCfn>,
-    problems: Vec<Problem>,
-    origin: String,
-}
-
-impl Report {
-    /// The configuration, unless there is an error.
-    pub fn config(&self) -> Option<&Config> {
-        self.config.as_ref()
     }
 
-    /// The configuration with its warnings, or every problem.
-    pub fn into_config(self) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
-        match self.config {
-            Some(config) => Ok((config, self.problems)),
-            None => Err(self.problems),
+    /// A file of the image's: plain text.
+    fn file(&mut self, text: Text<'_>, source: u16) -> Option<String> {
+        match intake::plain(text.bytes) {
+            Ok(text) => Some(text.to_owned()),
+            Err(problem) => {
+                let place = problem.place.unwrap_or(Place::new(1, 1)).of(source);
+                self.problems.push(problem.at(place));
+                None
+            }
         }
     }
 
-    /// Errors and warnings in the order of the text.
-    pub fn problems(&self) -> &[Problem] {
-        &self.problems
+    fn name(&mut self, name: &str, text: Option<String>) {
+        self.texts.push(report::Text {
+            name: name.to_owned(),
+            text: text.unwrap_or_default(),
+        });
     }
 
-    /// Whether the text is refused.
-    pub fn has_errors(&self) -> bool {
-        self.problems
-            .iter()
-            .any(|problem| problem.severity == Severity::Error)
+    fn map(&mut self, text: &str, source: u16) -> Option<Vec<Entry>> {
+        let entries = yaml::load(text, source, yaml::Tags::Refuse, &mut self.problems)
+            .map_err(Some)
+            .and_then(check::entries);
+        entries
+            .map_err(|problem| {
+                self.problems.extend(problem.map(|problem| match problem.place {
+                    None if source > 0 => problem.at(Place::new(1, 1).of(source)),
+                    _ => problem,
+                }));
+            })
+            .ok()
     }
 
-    /// Whether anything is doubtful.
-    pub fn has_warnings(&self) -> bool {
-        self.problems
-            .iter()
-            .any(|problem| problem.severity == Severity::Warning)
+    fn policy(&mut self, text: &str, source: u16) -> policy::Policy {
+        match yaml::load(text, source, yaml::Tags::Refuse, &mut self.problems) {
+            Ok(Some(root)) => {
+                let policy = check::read_policy(&root, &mut self.problems);
+                self.policy_tree = Some(root);
+                policy
+            }
+            Ok(None) => policy::Policy::default(),
+            Err(problem) => {
+                self.problems.push(problem);
+                policy::Policy::default()
+            }
+        }
     }
 
-    /// Who wants to be told about the boot, as far as the text could be read, errors or not.
-    pub fn notify_cfn(&self) -> Option<&NotifyCfn> {
-        self.notify_cfn.as_ref()
-    }
-
-    /// The problems as text, against the bytes that were read.
-    pub fn render(&self, source: &[u8]) -> String {
-        render(&self.problems, &self.origin, source)
+    fn finish(mut self, outcome: Option<check::Outcome>, entries: &[Entry]) -> Report {
+        // What concerns the whole text comes first, the rest in the order of the texts.
+        self.problems.sort_by_key(|problem| problem.place);
+        let (mut config, notify_cfn) =
+            outcome.map_or((None, None), |outcome| (outcome.config, outcome.notify_cfn));
+        if let Some(config) = &mut config {
+            config.origins = report::origins(entries, &self.texts);
+        }
+        Report::new(
+            config,
+            notify_cfn,
+            self.problems,
+            self.texts,
+            entries,
+            self.policy_tree.as_ref(),
+        )
     }
 }

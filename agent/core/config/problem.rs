@@ -89,6 +89,12 @@ codes! {
     RegistryLogin = "MP0316", "A registry login cannot be read.";
     Networking = "MP0317", "The networking mode is refused.";
     SourceText = "MP0318", "The value was taken as written, not as YAML reads it.";
+    NothingSaid = "MP0319", "The value is empty, which is as if the key were left out.";
+    OldLayout = "MP0320", "The key is laid out as it was in 2015, which has no effect.";
+    NoEffectHere = "MP0321", "The key has no effect beside another one.";
+    Forbidden = "MP0401", "The policy of the machine's image does not allow it.";
+    Locked = "MP0402", "The image's policy keeps this key to itself.";
+    NotAllowed = "MP0403", "The image's policy would have to allow it, and does not.";
 }
 
 impl fmt::Display for Code {
@@ -143,11 +149,28 @@ pub struct Problem {
     pub key: Option<String>,
     /// What is wrong, in one sentence without the value.
     pub message: String,
+    /// Another place that has to do with it, and what it has to do with it.
+    pub related: Option<Related>,
     /// What to do about it.
     pub help: Option<String>,
 }
 
+/// Another place that a problem is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Related {
+    /// Where.
+    pub place: Place,
+    /// What is there, in a few words.
+    pub label: String,
+}
+
 impl Problem {
+    /// What was probably meant, where the help says so.
+    pub fn suggestion(&self) -> Option<&str> {
+        let (_, rest) = self.help.as_deref()?.split_once("did you mean `")?;
+        rest.split_once('`').map(|(word, _)| word)
+    }
+
     /// An error, so far without a place.
     pub(super) fn error(code: Code, message: impl Into<String>) -> Self {
         Self {
@@ -156,6 +179,7 @@ impl Problem {
             place: None,
             key: None,
             message: message.into(),
+            related: None,
             help: None,
         }
     }
@@ -177,6 +201,15 @@ impl Problem {
     /// Adds the dotted path.
     pub(super) fn key(mut self, key: impl Into<String>) -> Self {
         self.key = Some(key.into());
+        self
+    }
+
+    /// Adds another place.
+    pub(super) fn because(mut self, label: impl Into<String>, place: Place) -> Self {
+        self.related = Some(Related {
+            place,
+            label: label.into(),
+        });
         self
     }
 

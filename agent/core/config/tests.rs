@@ -106,18 +106,20 @@ fn no_secret_is_in_any_output() {
         format!("dockercfg:\n  registry.example.org: {secret}"),
         format!("dockercfg:\n  registry.example.org:\n    auth: |\n      {secret}\n     {secret}"),
         format!("notify_cfn: {secret}"),
-        format!("source: {secret}:{secret}:x"),
-        format!("hostname: {secret}_"),
-        format!("ports: {{80: {secret}}}"),
-        format!("shm_size: {secret}"),
-        format!("networking: {secret}"),
-        format!("application_version: {secret}-"),
+        format!("source: user:{secret}@registry.example.org/x:1"),
+        format!("hostname: aws:kms:{secret}_"),
+        format!("hostname: [{secret}]"),
+        format!("ports: {secret}"),
+        format!("command: [aws:kms:{secret}]"),
+        format!("files: {{/etc/x: [{secret}]}}"),
+        format!("logsink_password: [{secret}]"),
+        format!("logging: {{scalyr_account_key: [{secret}]}}"),
         format!("a: *{secret}"),
     ] {
         let text = format!("#taupage-ami-config\napplication_id: my-app\n{broken}\n");
         let report = parse(text.as_bytes(), "user data");
         assert!(report.has_errors(), "{broken}");
-        let shown = format!("{:?}\n{}", report, report.render(text.as_bytes()));
+        let shown = format!("{:?}\n{}", report, report.render(Style::Plain));
         assert!(!shown.contains(secret), "{broken}\n{shown}");
     }
     let config = config(FULL);
@@ -142,12 +144,41 @@ fn only_a_template_has_holes() {
 }
 
 #[test]
+fn a_value_that_is_no_secret_is_shown_where_it_stands() {
+    for (line, shown) in [
+        (
+            "networking: brigde",
+            "6 | networking: brigde\n  |             ^^^^^^\n",
+        ),
+        (
+            "shm_size:  \"lots\"",
+            "6 | shm_size:  \"lots\"\n  |            ^^^^^^\n",
+        ),
+        (
+            "ports: {80: 8080/upd}",
+            "6 | ports: {80: 8080/upd}\n  |             ^^^^^^^^\n",
+        ),
+        (
+            "environment: {A: hunter2, B: [hunter2]}",
+            "6 | environment: {…: …, B: […]}\n  |                        ^\n",
+        ),
+        ("memory: 1 # hunter2", "6 | memory: 1…\n  |         ^\n"),
+    ] {
+        let text = format!(
+            "#taupage-ami-config\napplication_id: my-app\napplication_version: \"1\"\nsource: a/b:1\nruntime: Docker\n{line}\n"
+        );
+        let rendered = parse(text.as_bytes(), "user data").render(Style::Plain);
+        assert!(rendered.contains(shown), "{rendered}");
+    }
+}
+
+#[test]
 fn sixteen_kib_of_garbage_and_a_cut_at_every_byte() {
     for cut in 0..FULL.len() {
         let text = FULL.as_bytes().get(..cut).unwrap();
         let report = parse(text, "user data");
         assert_eq!(report.config().is_none(), report.has_errors());
-        report.render(text);
+        report.render(Style::Plain);
     }
     let garbage: Vec<u8> = (0..16_384_u32)
         .map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8)
@@ -168,7 +199,7 @@ fn holds(bytes: &[u8]) {
         "{:?}",
         report.problems()
     );
-    let rendered = report.render(bytes);
+    let rendered = report.render(Style::Plain);
     assert!(
         !rendered.contains(|c: char| c.is_control() && c != '\n'),
         "{rendered:?}"

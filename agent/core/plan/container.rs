@@ -5,7 +5,11 @@
 
 use serde::Serialize;
 
-use crate::config::{Config, EnvValue, ImageRef, Networking, PortMapping};
+use std::net::IpAddr;
+
+use crate::config::{
+    Config, EnvValue, FileMount, Gpus, HostEntry, ImageRef, Networking, PortMapping, Seccomp, Tmpfs, Ulimit,
+};
 
 /// The name users of Taupage know it by.
 pub const NAME: &str = "taupageapp";
@@ -17,9 +21,12 @@ pub const USER: &str = "999";
 pub const PIDS_LIMIT: i64 = 4096;
 
 /// The engine's log files are the spool: three files, because a reader needs the one before the newest.
-pub const LOG_MAX_SIZE: u64 = 64 << 20;
-/// See [`LOG_MAX_SIZE`].
 pub const LOG_MAX_FILES: u32 = 3;
+/// Bytes of all of them unless `log_budget` says otherwise.
+pub const LOG_BUDGET: u64 = 192 << 20;
+
+/// Seconds between the stop signal and SIGKILL unless `stop_timeout` says otherwise; the engine's own default.
+pub const STOP_TIMEOUT: u32 = 10;
 
 /// Everything the engine is told, except the values of secrets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +59,79 @@ pub struct ContainerSpec {
     pub memory: MemoryLimit,
     /// Most processes and threads.
     pub pids_limit: i64,
+    /// Billionths of a processor; all of them when `None`.
+    pub nano_cpus: Option<u64>,
+    /// Limits of setrlimit(2).
+    pub ulimits: Vec<Ulimit>,
+    /// Replaces the image's ENTRYPOINT.
+    pub entrypoint: Option<Vec<String>>,
+    /// Replaces the image's CMD.
+    pub command: Option<Vec<String>>,
+    /// Memory mounted as file systems, `/tmp` of a read-only root among them.
+    pub tmpfs: Vec<Tmpfs>,
+    /// What it is asked to end with; the image's own, or SIGTERM, when `None`.
+    pub stop_signal: Option<String>,
+    /// Seconds until it is killed then.
+    pub stop_timeout: u32,
+    /// The system-call filter.
+    pub seccomp: Seccomp,
+    /// Name servers; the machine's own when empty.
+    pub dns: Vec<IpAddr>,
+    /// Lines of `/etc/hosts`.
+    pub extra_hosts: Vec<HostEntry>,
+    /// Files of the user data, mounted read-only.
+    pub files: Vec<FileMount>,
+    /// Directories and sockets of the machine.
+    pub binds: Vec<Bind>,
+    /// Graphics processors: those there are when `None`.
+    pub gpus: Option<Gpus>,
+    /// Bytes of the engine's log files.
+    pub log_budget: u64,
+    /// `deployment_id`, as a label.
+    pub deployment_id: Option<String>,
 }
+
+/// Something of the machine's that the container sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Bind {
+    /// The key that asks for it.
+    pub key: &'static str,
+    /// On the machine.
+    pub source: &'static str,
+    /// In the container.
+    pub target: &'static str,
+    /// Whether it can only be read.
+    pub read_only: bool,
+}
+
+/// Certificates of the machine's image, where every distribution's TLS library looks.
+const CERTS: Bind = Bind {
+    key: "mount_certs",
+    source: "/etc/ssl/certs",
+    target: "/etc/ssl/certs",
+    read_only: true,
+};
+/// The machine's logs.
+const VAR_LOG: Bind = Bind {
+    key: "mount_var_log",
+    source: "/var/log",
+    target: "/var/log-host",
+    read_only: true,
+};
+/// Log files of the application's own.
+pub const CUSTOM_LOG: Bind = Bind {
+    key: "mount_custom_log",
+    source: "/var/log-custom",
+    target: "/var/log",
+    read_only: false,
+};
+/// The engine: root on the machine by another name.
+pub const ENGINE_SOCKET: Bind = Bind {
+    key: "docker_daemon_access",
+    source: "/var/run/docker.sock",
+    target: "/var/run/docker.sock",
+    read_only: false,
+};
 
 /// How much memory the container may have: an intent, filled in with the machine's size when it is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -60,6 +139,8 @@ pub struct ContainerSpec {
 pub enum MemoryLimit {
     /// All the machine has, less the larger of 256 MiB and a tenth, down to 64 MiB.
     HostLessReserve,
+    /// What `memory` says.
+    Bytes(u64),
 }
 
 impl MemoryLimit {
@@ -68,6 +149,7 @@ impl MemoryLimit {
         const LEAST: u64 = 64 << 20;
         match self {
             Self::HostLessReserve => total.saturating_sub((total / 10).max(256 << 20)).max(LEAST),
+            Self::Bytes(bytes) => bytes,
         }
     }
 }
@@ -95,6 +177,12 @@ impl ContainerSpec {
             ("APPLICATION_VERSION", config.application_version()),
         ];
         environment.extend(ours.map(|(name, value)| (name.to_owned(), EnvValue::Plain(value.to_owned()))));
+        if let Some(url) = config.host().tokeninfo_url.as_deref()
+            && !environment.iter().any(|(name, _)| name == TOKENINFO_URL)
+        {
+            environment.push((TOKENINFO_URL.to_owned(), EnvValue::Plain(url.to_owned())));
+        }
+        let options = config.options();
 
         let mut capabilities_drop = config.capabilities_drop().to_vec();
         if !config.root() && !config.privileged() && !capabilities_drop.iter().any(|name| name == "ALL") {
@@ -102,7 +190,10 @@ impl ContainerSpec {
         }
         Self {
             image: config.source().clone(),
-            user: (!config.root()).then(|| USER.to_owned()),
+            user: options
+                .user
+                .clone()
+                .or_else(|| (!config.root()).then(|| USER.to_owned())),
             environment,
             ports: config.ports().to_vec(),
             capabilities_drop,
@@ -114,9 +205,38 @@ impl ContainerSpec {
             hostname: config.hostname().map(str::to_owned),
             networking: config.networking(),
             shm_size: config.shm_size(),
-            memory: MemoryLimit::HostLessReserve,
-            pids_limit: PIDS_LIMIT,
+            memory: options
+                .memory
+                .map_or(MemoryLimit::HostLessReserve, MemoryLimit::Bytes),
+            pids_limit: options.pids_limit.map_or(PIDS_LIMIT, i64::from),
+            nano_cpus: options.nano_cpus,
+            ulimits: options.ulimits.clone(),
+            entrypoint: options.entrypoint.clone(),
+            command: options.command.clone(),
+            tmpfs: tmpfs(config),
+            stop_signal: options.stop_signal.clone(),
+            stop_timeout: options.stop_timeout.unwrap_or(STOP_TIMEOUT),
+            seccomp: options.seccomp.clone().unwrap_or(Seccomp::Default),
+            dns: options.dns.clone(),
+            extra_hosts: options.extra_hosts.clone(),
+            files: options.files.clone(),
+            binds: binds(config),
+            gpus: options.gpus,
+            log_budget: options.log_budget.unwrap_or(LOG_BUDGET),
+            deployment_id: config.deployment_id().map(str::to_owned),
         }
+    }
+
+    /// Bytes of one of the engine's log files.
+    pub fn log_max_size(&self) -> u64 {
+        self.log_budget / u64::from(LOG_MAX_FILES)
+    }
+
+    /// Whether the container's process is root in it, as far as the user data tells.
+    pub fn is_root(&self) -> bool {
+        self.user
+            .as_deref()
+            .is_none_or(|user| user.split(':').next() == Some("0"))
     }
 
     /// What the user opened, in the order an operator should worry about it.
@@ -128,9 +248,19 @@ impl ContainerSpec {
                 "all devices, all capabilities, no seccomp filter: root on the machine",
             ),
             (
-                self.user.is_none(),
+                self.is_root(),
                 "root",
                 "the image's own user, root unless it names one, with Docker's default capabilities",
+            ),
+            (
+                self.binds.contains(&ENGINE_SOCKET),
+                "docker_daemon_access",
+                "the engine's socket: root on the machine by another name",
+            ),
+            (
+                self.seccomp == Seccomp::Unconfined && !self.privileged,
+                "seccomp",
+                "every system call",
             ),
             (
                 self.networking == Networking::Host,
@@ -146,6 +276,11 @@ impl ContainerSpec {
                 !self.no_new_privileges,
                 "capabilities_add",
                 "no-new-privileges is off, so that file capabilities and setuid programs work",
+            ),
+            (
+                self.binds.iter().any(|bind| bind.key == "mount_var_log"),
+                "mount_var_log",
+                "the machine's logs, what others wrote there included",
             ),
             (
                 !self.read_only,
@@ -172,6 +307,35 @@ impl ContainerSpec {
             EnvValue::Plain(_) => None,
         })
     }
+}
+
+/// Where the application asks about tokens.
+const TOKENINFO_URL: &str = "TOKENINFO_URL";
+
+/// The user's own, and a `/tmp` where the root file system can't be written.
+fn tmpfs(config: &Config) -> Vec<Tmpfs> {
+    let mut all = config.options().tmpfs.clone();
+    if config.read_only() && !all.iter().any(|one| one.path == "/tmp") {
+        all.push(Tmpfs {
+            path: "/tmp".to_owned(),
+            options: "mode=1777".to_owned(),
+        });
+    }
+    all
+}
+
+fn binds(config: &Config) -> Vec<Bind> {
+    let options = config.options();
+    [
+        (options.mount_certs, CERTS),
+        (options.mount_var_log, VAR_LOG),
+        (options.mount_custom_log, CUSTOM_LOG),
+        (options.docker_daemon_access, ENGINE_SOCKET),
+    ]
+    .into_iter()
+    .filter(|(asked, _)| *asked == Some(true))
+    .map(|(_, bind)| bind)
+    .collect()
 }
 
 fn is_ours(name: &str) -> bool {

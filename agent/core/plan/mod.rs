@@ -9,20 +9,27 @@
 //! the user data. The executor makes no choices: [`Plan::steps`] says which steps there are for a
 //! [`Then`], and [`StepId::after`] what each waits for.
 
+mod aws;
 pub mod container;
+mod diff;
 pub mod reconcile;
 mod render;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::budget;
-use crate::config::{Config, HealthCheck, ImageRef, Problem, RegistryAuth, RestartPolicy};
+use crate::config::{
+    Config, HealthCheck, ImageRef, Origin, Probe, Problem, RegistryAuth, RestartPolicy, Severity, Storage,
+};
 use crate::facts::InstanceFacts;
 use crate::secret::Ciphertext;
+pub use aws::AwsCall;
 use container::ContainerSpec;
+pub use diff::{Change, Difference};
 use reconcile::Then;
 
 /// Who the container is: goes with every line and every report.
@@ -42,54 +49,71 @@ impl fmt::Display for Application {
 
 /// What has to be true before the machine counts as up.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Gate {
-    /// Nothing was asked for: running is enough, unless the image brings a HEALTHCHECK of its own.
-    Running,
-    /// `GET http://127.0.0.1:port/path` answers 200.
-    Http {
-        /// Published port.
-        port: u16,
-        /// Begins with a slash.
-        path: String,
-        /// How long it may take.
-        timeout_seconds: u32,
-    },
+pub struct Gate {
+    /// What is asked.
+    pub probe: Probe,
+    /// The whole time it may take, in seconds.
+    pub timeout_seconds: u32,
+    /// Between two probes, in seconds.
+    pub interval_seconds: u32,
+    /// How long one probe may take, in seconds.
+    pub probe_timeout_seconds: u32,
+    /// Good answers in a row that are enough.
+    pub healthy_threshold: u32,
 }
 
-/// Time between two probes of the gate.
-pub const PROBE_INTERVAL: Duration = Duration::from_secs(2);
-/// How long one probe may take.
-pub const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an image's own HEALTHCHECK may take to say healthy where no time was given.
-pub const DEFAULT_GATE_TIMEOUT: Duration = Duration::from_secs(60);
-
 impl Gate {
+    /// Nothing was asked for. An image's own HEALTHCHECK then has a minute to say healthy.
+    pub const RUNNING: Self = Self {
+        probe: Probe::Running,
+        timeout_seconds: 60,
+        interval_seconds: 2,
+        probe_timeout_seconds: 5,
+        healthy_threshold: 1,
+    };
+
     /// The whole time the gate may take.
     pub fn timeout(&self) -> Duration {
-        match self {
-            Self::Running => DEFAULT_GATE_TIMEOUT,
-            Self::Http { timeout_seconds, .. } => Duration::from_secs(u64::from(*timeout_seconds)),
-        }
+        Duration::from_secs(u64::from(self.timeout_seconds))
+    }
+
+    /// Time between two probes.
+    pub fn interval(&self) -> Duration {
+        Duration::from_secs(u64::from(self.interval_seconds))
+    }
+
+    /// How long one probe may take.
+    pub fn probe_timeout(&self) -> Duration {
+        Duration::from_secs(u64::from(self.probe_timeout_seconds))
+    }
+
+    /// Whether the application itself is asked anything.
+    pub fn asks(&self) -> bool {
+        self.probe != Probe::Running
     }
 }
 
 impl fmt::Display for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Running => {
-                f.write_str("the container has run for 3 s, or is healthy if its image says how to tell")
+        match &self.probe {
+            Probe::Running => {
+                return f
+                    .write_str("the container has run for 3 s, or is healthy if its image says how to tell");
             }
-            Self::Http {
-                port,
-                path,
-                timeout_seconds,
-            } => write!(
-                f,
-                "GET http://127.0.0.1:{port}{path} until it answers 200, every {} s, for {timeout_seconds} s at most",
-                PROBE_INTERVAL.as_secs()
-            ),
+            Probe::Http { port, path } => {
+                write!(f, "GET http://127.0.0.1:{port}{path} answers 200")?;
+            }
+            Probe::Tcp { port } => write!(f, "port {port} of the container takes a connection")?,
+            Probe::Exec { .. } => f.write_str("the health check's command ends with 0 in the container")?,
         }
+        if self.healthy_threshold > 1 {
+            write!(f, " {} times in a row", self.healthy_threshold)?;
+        }
+        write!(
+            f,
+            ", every {} s, for {} s at most",
+            self.interval_seconds, self.timeout_seconds
+        )
     }
 }
 
@@ -221,13 +245,22 @@ pub struct Plan {
     pub budget: Duration,
     /// What the container's identity is computed from, together with the digest.
     pub intent: serde_json::Value,
+    /// Volumes and mounts, as far as the user data says.
+    pub storage: Storage,
+    /// Values that the machine's image brought.
+    pub from_image: Vec<Origin>,
     /// What the user should know.
     pub warnings: Vec<Problem>,
+    /// Why this version boots no machine with it; empty where it does.
+    pub refused: Vec<Problem>,
 }
 
 impl Plan {
     /// Decides everything that can be decided without touching the machine.
-    pub fn new(config: &Config, warnings: Vec<Problem>, facts: Option<&InstanceFacts>) -> Self {
+    pub fn new(config: &Config, problems: Vec<Problem>, facts: Option<&InstanceFacts>) -> Self {
+        let (refused, warnings) = problems
+            .into_iter()
+            .partition(|problem| problem.severity == Severity::Error);
         let container = ContainerSpec::new(config);
         let registry_auth = config
             .registry_auths()
@@ -244,10 +277,18 @@ impl Plan {
             registry_auth,
             gate: gate(config.health_check()),
             restart: config.restart(),
-            budget: budget::DEFAULT,
+            budget: config.boot_timeout(),
             intent: config.canonical(),
             container,
+            storage: config.storage().clone(),
+            from_image: config
+                .origins()
+                .iter()
+                .filter(|origin| origin.from_image)
+                .cloned()
+                .collect(),
             warnings,
+            refused,
         }
     }
 
@@ -267,10 +308,12 @@ impl Plan {
 }
 
 fn gate(check: Option<HealthCheck>) -> Gate {
-    check.map_or(Gate::Running, |check| Gate::Http {
-        port: check.port,
-        path: check.path,
+    check.map_or(Gate::RUNNING, |check| Gate {
+        probe: check.probe,
         timeout_seconds: check.timeout_seconds,
+        interval_seconds: check.interval_seconds,
+        probe_timeout_seconds: check.probe_timeout_seconds,
+        healthy_threshold: check.healthy_threshold,
     })
 }
 

@@ -5,7 +5,9 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use monopod_core::config::{Config, EnvValue, Networking, Problem, RestartPolicy, Severity, parse};
+use monopod_core::config::{
+    Config, EnvValue, Networking, Probe, Problem, RestartPolicy, Severity, Style, parse,
+};
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../config-samples")
@@ -14,7 +16,7 @@ fn folder() -> PathBuf {
 fn sample(name: &str) -> (Config, Vec<Problem>) {
     let bytes = std::fs::read(folder().join(name)).unwrap();
     let report = parse(&bytes, name);
-    assert!(!report.has_errors(), "{}", report.render(&bytes));
+    assert!(!report.has_errors(), "{}", report.render(Style::Plain));
     report.into_config().unwrap()
 }
 
@@ -59,10 +61,11 @@ fn no_sample_is_left_out_here() {
 fn web() {
     let config = clean("web.yaml");
     let check = config.health_check().unwrap();
-    assert_eq!(
-        (check.path.as_str(), check.port, check.timeout_seconds),
-        ("/health", 80, 120)
-    );
+    let probe = Probe::Http {
+        port: 80,
+        path: "/health".to_owned(),
+    };
+    assert_eq!((check.probe, check.timeout_seconds), (probe, 120));
     assert_eq!(config.application_version(), "1.10");
     assert_eq!(plain(&config, "FEATURE_SEARCH"), Some("true"));
     assert_eq!(plain(&config, "HTTP_THREADS"), Some("16"));
@@ -137,7 +140,6 @@ fn taupage_legacy() {
             "read_only",
             "capabilities_add",
             "environment.APPLICATION_ID",
-            "mount_certs",
             "rsyslog_aws_metadata",
             "scalyr_account_key",
             "newrelic_account_key",

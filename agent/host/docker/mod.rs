@@ -5,9 +5,13 @@
 //! 20.10 answers missing registry credentials with 500.
 
 mod error;
+mod exec;
 mod observe;
 mod spec;
+mod stop;
+mod words;
 
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -19,12 +23,13 @@ use bollard::query_parameters::{
 use bollard::{BollardRequest, Docker};
 use futures_util::StreamExt as _;
 use monopod_core::config::{EnvValue, ImageRef};
-use monopod_core::plan::container::{ContainerSpec, NAME};
+use monopod_core::plan::container::NAME;
 use monopod_core::secret::Secret;
 
 pub use error::{EngineError, What};
-pub use observe::{ContainerStatus, Health};
-pub use spec::Labels;
+pub use exec::Ran;
+pub use observe::{Address, ContainerStatus, Health};
+pub use spec::{Labels, Made};
 
 /// A question.
 const ASK: Duration = Duration::from_secs(10);
@@ -100,6 +105,11 @@ impl Engine {
     /// The socket.
     pub fn host(&self) -> &str {
         &self.host
+    }
+
+    /// The socket's path.
+    pub fn socket(&self) -> &Path {
+        Path::new(self.host.strip_prefix("unix://").unwrap_or(&self.host))
     }
 
     async fn within<'a, T, F: Future<Output = Result<T, bollard::errors::Error>>>(
@@ -194,13 +204,10 @@ impl Engine {
     /// Creates the container; secrets go in the body of the request, never into an argument.
     pub async fn create(
         &self,
-        spec: &ContainerSpec,
-        pinned: &str,
-        labels: &Labels,
-        memory_total: u64,
+        made: Made<'_>,
         value: impl Fn(&EnvValue) -> Option<String>,
     ) -> Result<String, EngineError> {
-        let body = spec::body(spec, pinned, labels, memory_total, value)?;
+        let body = spec::body(made, value)?;
         let options = CreateContainerOptionsBuilder::default().name(NAME).build();
         let created = self
             .within(ACT, What::Create, |docker| {
@@ -229,21 +236,6 @@ impl Engine {
                 docker.remove_container(id, Some(options))
             })
             .await
-        {
-            Err(EngineError::NotFound { .. }) => Ok(()),
-            other => other,
-        }
-    }
-
-    /// Stops it as `docker stop` does: SIGTERM, then SIGKILL after ten seconds.
-    pub async fn ensure_stopped(&self, id: &str) -> Result<(), EngineError> {
-        let options = None::<bollard::query_parameters::StopContainerOptions>;
-        match self
-            .within(ACT, What::Stop { id: id.to_owned() }, |docker| {
-                docker.stop_container(id, options)
-            })
-            .await
-            .or_else(unchanged)
         {
             Err(EngineError::NotFound { .. }) => Ok(()),
             other => other,

@@ -1,14 +1,16 @@
 //! Reading what the engine has.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use bollard::models::{
     ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum, HealthConfig, HealthStatusEnum,
+    NetworkSettings,
 };
 use bollard::query_parameters::ListContainersOptionsBuilder;
-use monopod_core::plan::container::NAME;
+use monopod_core::plan::container::{NAME, STOP_TIMEOUT};
 use monopod_core::plan::reconcile::{LABEL_DIGEST, LABEL_SECRETS, LABEL_SPEC, Observed, Phase};
 use monopod_core::secret::Secret;
 use monopod_core::supervise::Exit;
@@ -33,8 +35,29 @@ pub struct ContainerStatus {
     pub health: Option<Health>,
     /// How long that check may say "starting" by its own settings.
     pub health_grace: Duration,
+    /// What asks it to end.
+    pub stop_signal: String,
+    /// How long it may take then.
+    pub stop_timeout: Duration,
+    /// Where its ports are.
+    pub address: Address,
+    /// Commands that run in it beside its own, by their ids.
+    pub exec_ids: Vec<String>,
     /// The secrets in its environment, as far as its label names them, to be redacted by whoever quotes it.
     pub secrets: Vec<(String, Secret)>,
+}
+
+/// Where a container's ports are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// At an address of its own.
+    Own(IpAddr),
+    /// At the machine's: it has no network of its own.
+    Machine,
+    /// Nowhere, and never: it has no network.
+    Nowhere,
+    /// Nowhere yet: it does not run.
+    Unknown,
 }
 
 /// What an image's HEALTHCHECK says.
@@ -87,13 +110,17 @@ impl Engine {
             Err(error) => return Err(error),
         };
         let state = answer.state.unwrap_or_default();
-        let memory_limit = answer
-            .host_config
-            .and_then(|config| config.memory)
+        let host_config = answer.host_config.unwrap_or_default();
+        let address = address(host_config.network_mode.as_deref(), answer.network_settings);
+        let memory_limit = host_config
+            .memory
             .and_then(|bytes| u64::try_from(bytes).ok())
             .filter(|&bytes| bytes > 0);
         let out_of_memory = state.oom_killed.unwrap_or(false);
         let config = answer.config.unwrap_or_default();
+        let stop_timeout = config
+            .stop_timeout
+            .and_then(|seconds| u64::try_from(seconds).ok());
         let health_grace = config.healthcheck.as_ref().map_or(Duration::ZERO, grace);
         let secrets = secrets(
             config.labels.unwrap_or_default().get(LABEL_SECRETS),
@@ -138,9 +165,33 @@ impl Engine {
             log_path: answer.log_path.filter(|path| !path.is_empty()).map(PathBuf::from),
             health,
             health_grace,
+            stop_signal: config
+                .stop_signal
+                .filter(|signal| !signal.is_empty())
+                .unwrap_or_else(|| "SIGTERM".to_owned()),
+            stop_timeout: Duration::from_secs(stop_timeout.unwrap_or(u64::from(STOP_TIMEOUT))),
+            address,
+            exec_ids: answer.exec_ids.unwrap_or_default(),
             secrets,
         }))
     }
+}
+
+fn address(mode: Option<&str>, settings: Option<NetworkSettings>) -> Address {
+    match mode {
+        Some("host") => return Address::Machine,
+        Some("none") => return Address::Nowhere,
+        _ => {}
+    }
+    let networks = settings
+        .and_then(|settings| settings.networks)
+        .unwrap_or_default();
+    networks
+        .into_values()
+        .flat_map(|network| [network.ip_address, network.global_ipv6_address])
+        .flatten()
+        .find_map(|address| address.parse().ok())
+        .map_or(Address::Unknown, Address::Own)
 }
 
 /// Docker probes first after one interval, and says unhealthy after as many failures as it has retries.
@@ -211,4 +262,32 @@ fn observed(summary: ContainerSummary) -> Option<Observed> {
             | None => Phase::Dead,
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use bollard::models::EndpointSettings;
+
+    use super::*;
+
+    fn on_bridge(ip: &str) -> Option<NetworkSettings> {
+        let endpoint = EndpointSettings {
+            ip_address: Some(ip.to_owned()),
+            ..Default::default()
+        };
+        Some(NetworkSettings {
+            networks: Some(HashMap::from([("bridge".to_owned(), endpoint)])),
+            ..Default::default()
+        })
+    }
+
+    #[test]
+    fn a_container_is_where_its_network_says() {
+        let own = Address::Own("172.17.0.2".parse().unwrap());
+        assert_eq!(address(Some("bridge"), on_bridge("172.17.0.2")), own);
+        // It has an entry without an address when it doesn't run.
+        assert_eq!(address(Some("bridge"), on_bridge("")), Address::Unknown);
+        assert_eq!(address(Some("host"), on_bridge("")), Address::Machine);
+        assert_eq!(address(Some("none"), None), Address::Nowhere);
+    }
 }

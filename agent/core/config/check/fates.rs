@@ -1,91 +1,67 @@
-//! Keys that are not part of the configuration: refused, passed over, retired, unknown.
+//! What becomes of keys that are not part of the container: later, refused, gone, unknown.
 
-use super::super::keys::{self, Fate};
+use super::super::contract::{self, Fate};
+use super::super::keys;
 use super::super::problem::{Code, Problem};
 use super::super::yaml::{Entry, Kind, Resolved};
 use super::Checker;
 use super::field::Field;
 
 impl Checker<'_> {
-    /// Says what becomes of every key that has no check of its own.
+    /// One problem for each key that has no effect.
     pub(super) fn fates(&mut self) {
         for entry in self.entries {
-            let field = Field::top(entry);
             let name = &entry.name;
-            let problem = match keys::fate(name) {
+            let field = Field::top(entry);
+            let problem = match contract::top(name).map(|key| key.fate) {
                 Some(Fate::Read) => continue,
-                Some(Fate::Refused(_) | Fate::NoEffectYet) if asks_for_nothing(&field) => continue,
+                Some(_) if asks_for_nothing(&field) => continue,
+                Some(Fate::Refused(_)) if self.is_old_layout(&field) => continue,
                 Some(Fate::Refused(why)) => not_available(&field, why),
-                Some(Fate::NoEffectYet) => Problem::warning(
+                Some(Fate::Later(lost)) => Problem::warning(
                     Code::NoEffectYet,
-                    format!("`{name}` is known, but not available in this version: it has no effect"),
+                    format!("`{name}` is known, but has no effect in this version: {lost}"),
                 ),
                 Some(Fate::Retired(instead)) => Problem::warning(
                     Code::Retired,
                     format!("the service behind `{name}` is gone: it has no effect"),
                 )
                 .help(format!("remove it; instead: {instead}")),
-                None => unknown(name),
+                None => self.unknown(entry),
             };
             self.report(problem.at(entry.place).key(name.as_str()));
         }
     }
 
-    /// The engine's socket: any string counted as true once.
-    pub(super) fn docker_daemon_access(&mut self) {
-        let Some(field) = self.field("docker_daemon_access") else {
-            return;
-        };
-        if self.take(field.strict_flag()) == Some(true) {
-            self.report(not_available(
-                &field,
-                "the app would not find the socket it was built for",
-            ));
+    /// Nothing is lost by booting without what Taupage ignored too.
+    fn is_old_layout(&self, field: &Field<'_>) -> bool {
+        field.path == "volumes"
+            && field
+                .entries()
+                .is_ok_and(|entries| entries.iter().any(|entry| entry.name.starts_with("/dev/")))
+    }
+
+    fn unknown(&self, entry: &Entry) -> Problem {
+        let name = &entry.name;
+        let problem = self.unknown_key(format!("nobody knows the key `{name}`: it has no effect"));
+        match keys::nearest(name) {
+            Some(known) => problem.help(format!("did you mean `{known}`?")),
+            None if problem.help.is_none() => {
+                problem.help("remove it, unless your application reads it from the user data itself")
+            }
+            None => problem,
         }
     }
 
-    /// Refused as a whole, but a dangerous mistake inside is named first.
-    pub(super) fn mounts(&mut self) {
-        let Some(field) = self.field("mounts").filter(|field| !asks_for_nothing(field)) else {
-            return;
-        };
-        let mounts = self.take(field.entries()).unwrap_or_default();
-        for mount in mounts {
-            let mount = field.child(mount);
-            let options = mount.entries().unwrap_or_default();
-            for option in options.iter().filter(|option| option.name == "erase_on_boot") {
-                let option = mount.child(option);
-                if !option.is_null() && !option.is_broken() {
-                    self.take(option.strict_flag());
-                }
+    /// A warning, or an error where somebody wants it so.
+    pub(super) fn unknown_key(&self, message: String) -> Problem {
+        match &self.deny_unknown {
+            None => Problem::warning(Code::UnknownKey, message),
+            Some(None) => Problem::error(Code::UnknownKey, message),
+            Some(Some(rule)) => {
+                Problem::error(Code::UnknownKey, message).because("unknown keys are denied here", *rule)
             }
         }
-        self.report(not_available(
-            &field,
-            "an app booted without its volume loses data",
-        ));
-    }
-}
-
-/// Reports the keys of an inner map that nobody reads.
-pub(super) fn unknown_inside(
-    field: &Field<'_>,
-    entries: &[Entry],
-    known: &[&str],
-    problems: &mut Vec<Problem>,
-) {
-    for entry in entries
-        .iter()
-        .filter(|entry| !known.contains(&entry.name.as_str()))
-    {
-        let message = format!("nobody knows the key `{}` inside `{}`", entry.name, field.path);
-        let mut problem = Problem::warning(Code::UnknownKey, message)
-            .at(entry.place)
-            .key(format!("{}.{}", field.path, entry.name));
-        if let Some(known) = keys::nearest_of(&entry.name, known.iter().copied()) {
-            problem = problem.help(format!("did you mean `{known}`?"));
-        }
-        problems.push(problem);
     }
 }
 
@@ -96,21 +72,15 @@ fn not_available(field: &Field<'_>, why: &str) -> Problem {
         .help("stay on the image you have until this version of monopod does it, or remove the key if you don't need it")
 }
 
-fn unknown(name: &str) -> Problem {
-    let problem = Problem::warning(
-        Code::UnknownKey,
-        format!("nobody knows the key `{name}`: it has no effect"),
-    );
-    match keys::nearest(name) {
-        Some(known) => problem.help(format!("did you mean `{known}`?")),
-        None => problem,
-    }
-}
-
 /// Null, false, an empty list or map: leaving the key without effect is what was asked for.
-fn asks_for_nothing(field: &Field<'_>) -> bool {
+pub(super) fn asks_for_nothing(field: &Field<'_>) -> bool {
     match &field.node.kind {
-        Kind::Scalar(scalar) => matches!(scalar.value, Resolved::Null | Resolved::Bool(false)),
+        Kind::Scalar(scalar) => match scalar.value {
+            Resolved::Null | Resolved::Bool(false) => true,
+            // An empty account key has always meant off.
+            Resolved::Str => scalar.text.is_empty() || (field.path == "shutdown" && scalar.text == "never"),
+            _ => false,
+        },
         Kind::Seq(nodes) => nodes.is_empty(),
         Kind::Map(entries) => entries.is_empty(),
         Kind::Broken | Kind::Hole => false,

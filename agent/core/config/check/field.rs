@@ -5,19 +5,23 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::super::contract::{self, Shape};
+use super::super::keys::nearest_of;
 use super::super::problem::{Code, Place, Problem};
 use super::super::yaml::{Entry, Kind, Node, Resolved, Scalar};
-use crate::secret::Ciphertext;
+use super::units;
+use crate::secret::{Ciphertext, Secret, SecretSource};
 
 /// What stands before a KMS ciphertext.
 pub(super) const KMS_PREFIX: &str = "aws:kms:";
 
-/// A value, where its key stands, and the key's dotted path.
+/// A value, where its key stands, the key's dotted path, and what the contract says it may be.
 #[derive(Clone, Debug)]
 pub(super) struct Field<'n> {
     pub(super) path: String,
     pub(super) key_place: Place,
     pub(super) node: &'n Node,
+    pub(super) shape: &'static Shape,
 }
 
 impl<'n> Field<'n> {
@@ -26,14 +30,31 @@ impl<'n> Field<'n> {
             path: entry.name.clone(),
             key_place: entry.place,
             node: &entry.value,
+            shape: contract::top(&entry.name).map_or(&Shape::Anything, |key| &key.shape),
+        }
+    }
+
+    /// A whole text whose keys are those of `shape`.
+    pub(super) fn root(node: &'n Node, shape: &'static Shape) -> Self {
+        Self {
+            path: String::new(),
+            key_place: node.place,
+            node,
+            shape,
         }
     }
 
     pub(super) fn child(&self, entry: &'n Entry) -> Self {
+        let path = if self.path.is_empty() {
+            entry.name.clone()
+        } else {
+            format!("{}.{}", self.path, entry.name)
+        };
         Self {
-            path: format!("{}.{}", self.path, entry.name),
+            path,
             key_place: entry.place,
             node: &entry.value,
+            shape: self.shape.inside(&entry.name),
         }
     }
 
@@ -42,6 +63,7 @@ impl<'n> Field<'n> {
             path: self.path.clone(),
             key_place: self.key_place,
             node,
+            shape: self.shape.item(),
         }
     }
 
@@ -130,9 +152,7 @@ impl<'n> Field<'n> {
             return Err(self.wrong_type("a string"));
         };
         if scalar.text.starts_with(KMS_PREFIX) {
-            let message = format!("a KMS value is not available for `{}` yet", self.path);
-            let help = "KMS values can stand in `environment` and in the `auth` of `dockercfg`";
-            return Err(self.error(Code::SecretNotHere, message).help(help));
+            return Err(self.kms_not_here());
         }
         let as_meant = match &scalar.value {
             Resolved::Str => true,
@@ -162,7 +182,7 @@ impl<'n> Field<'n> {
             (Resolved::Bool(value), _) => return Ok((*value, None)),
             (Resolved::Str, "true" | "yes" | "on") => true,
             (Resolved::Str, "false" | "no" | "off") => false,
-            _ => return Err(self.wrong_type("true or false")),
+            _ => return Err(self.no_flag("write it without quotes")),
         };
         let message = format!(
             "`{}` is a string that says {value}, and is taken as that",
@@ -178,15 +198,30 @@ impl<'n> Field<'n> {
     pub(super) fn strict_flag(&self) -> Result<bool, Problem> {
         match self.scalar().map(|scalar| &scalar.value) {
             Some(Resolved::Bool(value)) => Ok(*value),
-            Some(Resolved::Str) => Err(self
-                .wrong_type("true or false")
-                .help("leave out the quotes; any string counted as true once, `\"false\"` included")),
+            Some(Resolved::Str) => {
+                Err(self
+                    .no_flag("leave out the quotes; any string counted as true once, `\"false\"` included"))
+            }
             _ => Err(self.wrong_type("true or false")),
         }
     }
 
-    /// A whole number in a range; a string of digits is one.
-    pub(super) fn number(&self, least: u32, most: u32) -> Result<u32, Problem> {
+    /// Something that is no boolean: a typo of one, or else what `help` says.
+    fn no_flag(&self, help: &str) -> Problem {
+        let problem = self.wrong_type("true or false");
+        let Some(text) = self.scalar().map(|scalar| scalar.text.as_str()) else {
+            return problem;
+        };
+        match nearest_of(text, ["true", "false"].into_iter()) {
+            // `"False"` is no typo: it is the quotes that are wrong.
+            Some(near) if !text.eq_ignore_ascii_case(near) => problem.help(format!("did you mean `{near}`?")),
+            _ => problem.help(help),
+        }
+    }
+
+    /// A whole number in the contract's range; a string of digits is one.
+    pub(super) fn number(&self) -> Result<u32, Problem> {
+        let (least, most) = self.shape.range();
         let digits = match self.scalar() {
             Some(Scalar {
                 value: Resolved::Int(digits),
@@ -209,6 +244,179 @@ impl<'n> Field<'n> {
                     format!("`{}` has to be from {least} to {most}", self.path),
                 )
             })
+    }
+
+    /// Bytes, as docker reads them.
+    pub(super) fn size(&self) -> Result<u64, Problem> {
+        let Some(text) = self.numeral() else {
+            return Err(self.wrong_type("a size"));
+        };
+        let least = if let Shape::Size { least } = self.shape {
+            *least
+        } else {
+            0
+        };
+        let wrong = |message: String| {
+            self.error(Code::BadValue, message)
+                .help(format!("write `{}: 256m`", self.path))
+        };
+        match units::bytes(&text) {
+            Some(bytes) if bytes >= least => Ok(bytes),
+            Some(_) => Err(wrong(format!(
+                "`{}` has to be at least {}",
+                self.path,
+                crate::text::bytes(least)
+            ))),
+            None => Err(wrong(format!(
+                "`{}` has to be a number of bytes, or one with b, k, m or g",
+                self.path
+            ))),
+        }
+    }
+
+    /// Seconds, or a time with units.
+    pub(super) fn time(&self) -> Result<u32, Problem> {
+        let Some(text) = self.numeral() else {
+            return Err(self.wrong_type("a time"));
+        };
+        let (least, most) = self.shape.range();
+        units::seconds(&text)
+            .filter(|seconds| (least..=most).contains(seconds))
+            .ok_or_else(|| {
+                self.error(
+                    Code::BadValue,
+                    format!(
+                        "`{}` has to be a time from {} to {}",
+                        self.path,
+                        units::time(least),
+                        units::time(most)
+                    ),
+                )
+                .help(format!(
+                    "write seconds, or a unit: `{}: 90s`, `15m`, `1h30m`",
+                    self.path
+                ))
+            })
+    }
+
+    /// A number with a fraction, in billionths.
+    pub(super) fn billionths(&self) -> Result<u64, Problem> {
+        let Shape::Decimal {
+            least_thousandths,
+            most,
+            ..
+        } = self.shape
+        else {
+            return Err(self.wrong_type("a number"));
+        };
+        let Some(text) = self.numeral() else {
+            return Err(self.wrong_type("a number"));
+        };
+        let least = u64::from(*least_thousandths) * 1_000_000;
+        units::billionths(&text)
+            .filter(|value| (least..=u64::from(*most) * 1_000_000_000).contains(value))
+            .ok_or_else(|| {
+                let message = format!(
+                    "`{}` has to be a number from {} to {most}",
+                    self.path,
+                    f64::from(*least_thousandths) / 1000.0
+                );
+                self.error(Code::BadValue, message)
+                    .help(format!("write `{}: 1.5`", self.path))
+            })
+    }
+
+    /// A number as it is written, or the text of a string.
+    fn numeral(&self) -> Option<String> {
+        let scalar = self.scalar()?;
+        match &scalar.value {
+            Resolved::Int(digits) => Some(digits.clone()),
+            Resolved::Float(_) | Resolved::Str => Some(scalar.text.clone()),
+            Resolved::Null | Resolved::Bool(_) | Resolved::Stamp(_) => None,
+        }
+    }
+
+    /// One of the contract's words.
+    pub(super) fn choice(&self) -> Result<(&'static str, Option<Problem>), Problem> {
+        let (text, warning) = self.text()?;
+        let words = self.shape.words();
+        match words.iter().find(|word| **word == text) {
+            Some(word) => Ok((word, warning)),
+            None => Err(self.no_choice(&text)),
+        }
+    }
+
+    /// Says what the words are, and which of them is closest.
+    pub(super) fn no_choice(&self, text: &str) -> Problem {
+        let words = self.shape.words();
+        let all: Vec<String> = words.iter().map(|word| format!("`{word}`")).collect();
+        let all = match all.split_last() {
+            Some((last, before)) if !before.is_empty() => format!("{} or {last}", before.join(", ")),
+            _ => all.join(""),
+        };
+        let problem = self.error(Code::BadValue, format!("`{}` has to be {all}", self.path));
+        match nearest_of(text, words.iter().copied()) {
+            Some(near) => problem.help(format!("did you mean `{near}`?")),
+            None => problem.help(format!("write one of {all}")),
+        }
+    }
+
+    /// A secret, encrypted or in clear.
+    pub(super) fn secret(&self) -> Result<SecretSource, Problem> {
+        let Some(scalar) = self.scalar().filter(|scalar| scalar.value != Resolved::Null) else {
+            return Err(self.wrong_type("a string"));
+        };
+        match self.ciphertext(&scalar.text) {
+            Some(ciphertext) => ciphertext.map(SecretSource::Kms),
+            None => Ok(SecretSource::Literal(Secret::new(scalar.text.clone()))),
+        }
+    }
+
+    /// A list of strings, or one string that is split as a shell would.
+    pub(super) fn words(&self) -> Result<Vec<String>, Problem> {
+        let refuse_kms = |text: &str, field: &Field<'_>| {
+            if text.starts_with(KMS_PREFIX) {
+                Err(field.kms_not_here())
+            } else if text.contains('\0') {
+                Err(field.error(Code::BadValue, format!("`{}` holds a NUL character", self.path)))
+            } else {
+                Ok(())
+            }
+        };
+        if let Kind::Seq(nodes) = &self.node.kind {
+            let mut words = Vec::with_capacity(nodes.len());
+            for node in nodes {
+                let item = self.item(node);
+                let Some(scalar) = item.scalar().filter(|scalar| scalar.value != Resolved::Null) else {
+                    return Err(item.error(
+                        Code::WrongType,
+                        format!("`{}` holds {}, not a string", item.path, item.what()),
+                    ));
+                };
+                refuse_kms(&scalar.text, &item)?;
+                words.push(scalar.text.clone());
+            }
+            return Ok(words);
+        }
+        let Some(scalar) = self.scalar().filter(|scalar| scalar.value != Resolved::Null) else {
+            return Err(self
+                .wrong_type("a list of strings")
+                .help(format!("write `{}: [PROGRAM, ARGUMENT]`", self.path)));
+        };
+        refuse_kms(&scalar.text, self)?;
+        units::shell_words(&scalar.text).ok_or_else(|| {
+            self.error(
+                Code::BadValue,
+                format!("a quote in `{}` is never closed", self.path),
+            )
+            .help(format!("write a list: `{}: [PROGRAM, ARGUMENT]`", self.path))
+        })
+    }
+
+    fn kms_not_here(&self) -> Problem {
+        let message = format!("a KMS value is not available for `{}` yet", self.path);
+        self.error(Code::SecretNotHere, message)
+            .help("KMS values can stand in `environment` and in the `auth` of `dockercfg`")
     }
 
     /// What follows `aws:kms:`; `None` when the text does not begin so.

@@ -1,76 +1,201 @@
 //! The gate a new container has to pass.
 
-use super::super::model::HealthCheck;
+use super::super::model::{HealthCheck, PortMapping, Probe, Protocol};
 use super::super::problem::Code;
 use super::Checker;
+use super::field::Field;
 use super::ports::Ports;
 
 /// As long as Taupage waited.
 const DEFAULT_TIMEOUT_SECONDS: u32 = 60;
-/// A day.
-const MAX_TIMEOUT_SECONDS: u32 = 86_400;
+/// As often as Taupage asked.
+const DEFAULT_INTERVAL_SECONDS: u32 = 2;
+/// As long as Taupage waited for one answer.
+const DEFAULT_PROBE_TIMEOUT_SECONDS: u32 = 5;
 
-impl Checker<'_> {
+/// Keys that say nothing without a check.
+const TUNING: &[&str] = &[
+    "health_check_port",
+    "health_check_timeout_seconds",
+    "health_check_interval_seconds",
+    "health_check_probe_timeout_seconds",
+    "health_check_healthy_threshold",
+];
+
+/// How the application is asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Http,
+    Tcp,
+    Exec,
+}
+
+impl<'c> Checker<'c> {
     pub(super) fn health_check(&mut self, ports: &Ports) -> Option<HealthCheck> {
-        let port_field = self.field("health_check_port");
-        let port = port_field
-            .as_ref()
-            .map(|field| self.take(field.number(1, 65_535)));
-        let timeout_field = self.field("health_check_timeout_seconds");
-        let timeout = timeout_field
-            .as_ref()
-            .map(|field| self.take(field.number(1, MAX_TIMEOUT_SECONDS)));
-
-        let path = self.field("health_check_path").and_then(|field| {
-            let read = self.take(field.text())?;
-            Some((self.warned(read), field))
-        });
-        let Some((path, field)) = path.filter(|(path, _)| !path.is_empty()) else {
-            // An unreadable path is reported already.
-            if self.field("health_check_path").is_none() {
-                for field in port_field.iter().chain(&timeout_field) {
-                    let message = format!("`{}` has no effect without `health_check_path`", field.path);
-                    self.report(field.warning(Code::HealthCheck, message).at(field.key_place));
+        let number = |this: &mut Self, key: &str| {
+            let field = this.field(key)?;
+            this.read_number(&field)
+        };
+        let port = number(self, "health_check_port").and_then(|port| u16::try_from(port).ok());
+        let timeout = number(self, "health_check_timeout_seconds");
+        let interval = number(self, "health_check_interval_seconds");
+        let probe_timeout = number(self, "health_check_probe_timeout_seconds");
+        let threshold = number(self, "health_check_healthy_threshold");
+        let path = self.path();
+        let command = self
+            .field("health_check_command")
+            .and_then(|field| self.take(field.words()));
+        let kind = self.kind(path.is_some(), command.is_some())?;
+        let probe = match kind {
+            Kind::Http => {
+                let Some((path, field)) = path else {
+                    return self.incomplete("health_check_path");
+                };
+                Probe::Http {
+                    port: self.port(port, ports, &field)?,
+                    path,
                 }
             }
-            return None;
+            Kind::Tcp => {
+                let field = self.field("health_check_type")?;
+                let port = self.port(port, ports, &field)?;
+                Probe::Tcp {
+                    port: container_port(port, &ports.mappings),
+                }
+            }
+            Kind::Exec => {
+                let Some(command) = command.filter(|command| !command.is_empty()) else {
+                    return self.incomplete("health_check_command");
+                };
+                Probe::Exec { command }
+            }
         };
+        Some(HealthCheck {
+            probe,
+            timeout_seconds: timeout.unwrap_or(DEFAULT_TIMEOUT_SECONDS),
+            interval_seconds: interval.unwrap_or(DEFAULT_INTERVAL_SECONDS),
+            probe_timeout_seconds: probe_timeout.unwrap_or(DEFAULT_PROBE_TIMEOUT_SECONDS),
+            healthy_threshold: threshold.unwrap_or(1),
+        })
+    }
+
+    /// What is said, or what follows from the keys that are there.
+    fn kind(&mut self, has_path: bool, has_command: bool) -> Option<Kind> {
+        let said = match self.field("health_check_type") {
+            Some(field) => Some(match self.choice(&field)? {
+                "tcp" => Kind::Tcp,
+                "exec" => Kind::Exec,
+                _ => Kind::Http,
+            }),
+            None => None,
+        };
+        let kind = match (said, has_path, has_command) {
+            (Some(kind), _, _) => Some(kind),
+            (None, true, true) => {
+                let field = self.field("health_check_command")?;
+                let message =
+                    "`health_check_path` and `health_check_command` are two checks, and there is one";
+                self.report(
+                    field
+                        .error(Code::HealthCheck, message)
+                        .at(field.key_place)
+                        .help("keep one of them, or say which counts with `health_check_type`"),
+                );
+                return None;
+            }
+            (None, true, false) => Some(Kind::Http),
+            (None, false, true) => Some(Kind::Exec),
+            (None, false, false) => None,
+        };
+        let unused: &[&str] = match kind {
+            Some(Kind::Http) => &["health_check_command"],
+            Some(Kind::Tcp) => &["health_check_command", "health_check_path"],
+            Some(Kind::Exec) => &["health_check_path", "health_check_port"],
+            // An unreadable path is reported already.
+            None if self.is_there("health_check_path") || self.is_there("health_check_command") => &[],
+            None => TUNING,
+        };
+        for key in unused {
+            if let Some(field) = self.field(key) {
+                let message = match kind {
+                    None => {
+                        format!("`{key}` has no effect without `health_check_path` or `health_check_type`")
+                    }
+                    Some(_) => format!("`{key}` has no effect with this type of health check"),
+                };
+                self.report(field.warning(Code::HealthCheck, message).at(field.key_place));
+            }
+        }
+        kind
+    }
+
+    fn is_there(&self, key: &str) -> bool {
+        self.field(key)
+            .and_then(|field| field.scalar().map(|scalar| !scalar.text.is_empty()))
+            .unwrap_or_default()
+    }
+
+    fn path(&mut self) -> Option<(String, Field<'c>)> {
+        let field = self.field("health_check_path")?;
+        let path = self.text(&field)?;
+        if path.is_empty() {
+            return None;
+        }
+        let problem = |message| field.error(Code::HealthCheck, message);
         if !path.starts_with('/') {
-            let problem = field.error(Code::HealthCheck, "`health_check_path` has to begin with `/`");
+            let problem = problem("`health_check_path` has to begin with `/`");
             self.report(problem.help("put a `/` in front of it; host and port are not part of the path"));
             return None;
         }
         if path.contains(|c: char| c.is_whitespace() || c.is_control() || c == '#') {
-            self.report(field.error(Code::HealthCheck, "`health_check_path` has no blanks and no `#`"));
+            self.report(problem("`health_check_path` has no blanks and no `#`"));
             return None;
         }
-        let port = match port {
-            Some(port) => u16::try_from(port?).ok()?,
-            None => match ports.lowest_tcp {
-                Some(port) => port,
-                None => {
-                    if ports.complete {
-                        let message = "`health_check_path` is given, but there is no port to ask";
-                        let help = "write `health_check_port`; it defaults to the lowest TCP port of `ports` that is neither a range nor bound to an address";
-                        self.report(
-                            field
-                                .error(Code::HealthCheck, message)
-                                .at(field.key_place)
-                                .help(help),
-                        );
-                    }
-                    return None;
-                }
-            },
-        };
-        let timeout_seconds = match timeout {
-            Some(timeout) => timeout?,
-            None => DEFAULT_TIMEOUT_SECONDS,
-        };
-        Some(HealthCheck {
-            path,
-            port,
-            timeout_seconds,
-        })
+        Some((path, field))
     }
+
+    fn incomplete(&mut self, key: &str) -> Option<HealthCheck> {
+        // One that is there and wrong is reported already, and one that is a hole will be there.
+        let entry = self.entries.iter().find(|entry| entry.name == key);
+        if !entry.is_some_and(|entry| !Field::top(entry).is_null()) {
+            let field = self.field("health_check_type")?;
+            let message = format!("this type of health check needs `{key}`");
+            self.report(field.error(Code::HealthCheck, message));
+        }
+        None
+    }
+
+    /// The host's port that is asked about.
+    fn port(&mut self, port: Option<u16>, ports: &Ports, field: &Field<'_>) -> Option<u16> {
+        if self.field("health_check_port").is_some() {
+            return port;
+        }
+        // A hole will be a port.
+        if self
+            .entries
+            .iter()
+            .any(|entry| entry.name == "health_check_port" && Field::top(entry).is_broken())
+        {
+            return None;
+        }
+        if ports.lowest_tcp.is_none() && ports.complete {
+            let message = format!("`{}` is given, but there is no port to ask", field.path);
+            let help = "write `health_check_port`; it defaults to the lowest TCP port of `ports` that is neither a range nor bound to an address";
+            self.report(
+                field
+                    .error(Code::HealthCheck, message)
+                    .at(field.key_place)
+                    .help(help),
+            );
+        }
+        ports.lowest_tcp
+    }
+}
+
+/// A published port always takes a connection, so the container's own side is asked.
+fn container_port(port: u16, mappings: &[PortMapping]) -> u16 {
+    mappings
+        .iter()
+        .find(|mapping| mapping.host == port && mapping.protocol == Protocol::Tcp)
+        .map_or(port, |mapping| mapping.container)
 }

@@ -4,7 +4,7 @@ use super::super::image::ImageRef;
 use super::super::model::NotifyCfn;
 use super::super::problem::{Code, Problem};
 use super::Checker;
-use super::fates::unknown_inside;
+use super::fates::asks_for_nothing;
 use super::field::Field;
 
 impl Checker<'_> {
@@ -86,45 +86,36 @@ impl Checker<'_> {
 
     /// Read and checked even where the rest is wrong: somebody waits to be told.
     pub(super) fn notify_cfn(&mut self) -> Option<NotifyCfn> {
-        let field = self.field("notify_cfn")?;
-        let entries = self.take(field.entries())?;
-        let mut part = |name: &str| {
-            let help = "write `notify_cfn: {stack: my-stack, resource: AppServer}`";
-            let Some(entry) = entries.iter().find(|entry| entry.name == name) else {
-                let message = format!("`notify_cfn` has no `{name}`");
-                self.report(field.error(Code::Missing, message).help(help));
-                return None;
-            };
-            let child = field.child(entry);
-            if child.is_broken() {
-                return None;
-            }
-            let read = self.take(child.text())?;
-            let text = self.warned(read);
-            if text.is_empty() {
-                self.report(
-                    child
-                        .error(Code::BadValue, format!("`{}` is empty", child.path))
-                        .help(help),
-                );
-                return None;
-            }
-            Some(text)
-        };
-        let (stack, resource) = (part("stack"), part("resource"));
-        unknown_inside(&field, entries, &["stack", "resource"], self.problems);
-        let message =
-            "`notify_cfn` is not available yet: CloudFormation would wait for a signal nobody sends";
-        let help =
-            "leave it out, and the stack's CreationPolicy with it, until this version of monopod signals";
-        self.report(Problem {
-            place: Some(field.key_place),
-            ..field.error(Code::NotAvailable, message).help(help)
-        });
+        let field = self
+            .field("notify_cfn")
+            .filter(|field| !asks_for_nothing(field))?;
+        let section = self.section(field)?;
+        let stack = section.get("stack").and_then(|field| self.word(&field));
+        let resource = section.get("resource").and_then(|field| self.word(&field));
         Some(NotifyCfn {
             stack: stack?,
             resource: resource?,
         })
+    }
+
+    pub(super) fn mint_bucket(&mut self) -> Option<String> {
+        let field = self.field("mint_bucket")?;
+        self.word(&field)
+    }
+
+    pub(super) fn deployment_id(&mut self) -> Option<String> {
+        let field = self.field("deployment_id")?;
+        self.word(&field)
+    }
+
+    /// The image's policy may say so too; the stricter of the two counts.
+    pub(super) fn unknown_keys(&mut self) {
+        let Some(field) = self.field("unknown_keys") else {
+            return;
+        };
+        if self.choice(&field) == Some("deny") && self.deny_unknown.is_none() {
+            self.deny_unknown = Some(Some(field.node.place));
+        }
     }
 }
 

@@ -4,6 +4,9 @@
 //! read. Checking goes on after an error, so that all problems are known at once; a [`Config`] is built
 //! only if there was none. `null` means that a key is left out.
 //!
+//! Types, ranges and words come from [`super::contract`]; what it cannot say (grammars, keys that exclude each other)
+//! is here.
+//!
 //! It deliberately knows no facts of the machine and applies no defaults but the health check's.
 
 mod capabilities;
@@ -12,16 +15,27 @@ mod environment;
 mod fates;
 mod field;
 mod health;
+mod host;
 mod identity;
+mod logging;
+mod options;
+mod policy;
 mod ports;
+mod read;
 mod registries;
+mod storage;
 #[cfg(test)]
 mod tests;
+mod units;
+
+use std::time::Duration;
 
 use super::model::{Config, NotifyCfn};
-use super::problem::{Code, Problem, Severity};
+use super::policy::Policy;
+use super::problem::{Code, Place, Problem};
 use super::yaml::{Entry, Kind, Node};
 use field::Field;
+pub(super) use policy::read as read_policy;
 
 /// What checking gave.
 pub(super) struct Outcome {
@@ -29,12 +43,8 @@ pub(super) struct Outcome {
     pub(super) notify_cfn: Option<NotifyCfn>,
 }
 
-/// Checks the whole text's tree; `problems` may already hold those of reading it.
-pub(super) fn check(root: Option<Node>, problems: &mut Vec<Problem>) -> Outcome {
-    let nothing = Outcome {
-        config: None,
-        notify_cfn: None,
-    };
+/// The keys of a whole text; what is not a map is reported.
+pub(super) fn entries(root: Option<Node>) -> Result<Vec<Entry>, Option<Problem>> {
     let not_a_map = |what: &str| {
         Problem::error(
             Code::NotAMap,
@@ -42,55 +52,44 @@ pub(super) fn check(root: Option<Node>, problems: &mut Vec<Problem>) -> Outcome 
         )
         .help("write `application_id: my-app` and so on, one key a line")
     };
-    let entries = match root {
-        Some(Node {
-            kind: Kind::Map(entries),
-            ..
-        }) => entries,
-        Some(Node {
-            kind: Kind::Broken | Kind::Hole,
-            ..
-        }) => return nothing,
-        Some(Node {
-            kind: Kind::Seq(_),
-            place,
-            ..
-        }) => {
-            problems.push(not_a_map("a list").at(place));
-            return nothing;
-        }
-        Some(Node {
-            kind: Kind::Scalar(scalar),
-            place,
-            ..
-        }) if !scalar.text.is_empty() => {
-            problems.push(not_a_map("a single value").at(place));
-            return nothing;
-        }
-        Some(Node {
-            kind: Kind::Scalar(_),
-            ..
-        })
-        | None => {
-            problems.push(not_a_map("empty"));
-            return nothing;
-        }
+    let Some(Node { kind, place, .. }) = root else {
+        return Err(Some(not_a_map("empty")));
     };
-    Checker {
-        entries: &entries,
-        problems,
+    match kind {
+        Kind::Map(entries) => Ok(entries),
+        Kind::Broken | Kind::Hole => Err(None),
+        Kind::Seq(_) => Err(Some(not_a_map("a list").at(place))),
+        Kind::Scalar(scalar) if scalar.text.is_empty() => Err(Some(not_a_map("empty"))),
+        Kind::Scalar(_) => Err(Some(not_a_map("a single value").at(place))),
     }
-    .run()
+}
+
+/// Checks all keys against the contract and the policy.
+pub(super) fn check(entries: &[Entry], policy: Policy, problems: &mut Vec<Problem>) -> Outcome {
+    Checker::new(entries, policy, problems).run()
 }
 
 /// The top level and the problems found so far.
 struct Checker<'c> {
     entries: &'c [Entry],
+    policy: Policy,
+    /// Unknown keys are errors, and the place that says so, where it is not the keys' own text.
+    deny_unknown: Option<Option<Place>>,
     problems: &'c mut Vec<Problem>,
 }
 
 impl<'c> Checker<'c> {
+    fn new(entries: &'c [Entry], policy: Policy, problems: &'c mut Vec<Problem>) -> Self {
+        Self {
+            entries,
+            deny_unknown: policy.deny_unknown.map(Some),
+            policy,
+            problems,
+        }
+    }
+
     fn run(mut self) -> Outcome {
+        self.unknown_keys();
         self.fates();
         self.runtime();
         let application_id = self.application_id();
@@ -108,17 +107,31 @@ impl<'c> Checker<'c> {
         let read_only = self.flag("read_only");
         let hostname = self.hostname();
         let networking = self.networking();
-        let shm_size = self.shm_size();
+        let shm_size = self.size("shm_size");
         let restart = self.restart();
-        self.docker_daemon_access();
-        self.mounts();
-
-        let failed = self
-            .problems
-            .iter()
-            .any(|problem| problem.severity == Severity::Error);
+        let options = self.options();
+        let storage = self.storage();
+        let logging = self.logging();
+        let host = self.host();
+        let audit = self.audit();
+        let load_balancer = self.load_balancer();
+        let shutdown = self.shutdown();
+        let mint_bucket = self.mint_bucket();
+        let boot_timeout = self
+            .time("boot_timeout")
+            .map(|seconds| Duration::from_secs(u64::from(seconds)));
+        let deployment_id = self.deployment_id();
+        self.enforce(&policy::Asked {
+            source: source.as_ref(),
+            root: root == Some(true),
+            privileged: privileged == Some(true),
+            docker_daemon_access: options.docker_daemon_access == Some(true),
+            networking,
+            seccomp: options.seccomp.as_ref(),
+            capabilities_add: &capabilities_add,
+        });
         let config = match (application_id, application_version, source) {
-            (Some(application_id), Some(application_version), Some(source)) if !failed => Some(Config {
+            (Some(application_id), Some(application_version), Some(source)) => Some(Config {
                 application_id,
                 application_version,
                 source,
@@ -135,6 +148,18 @@ impl<'c> Checker<'c> {
                 shm_size,
                 restart,
                 health_check,
+                options,
+                storage,
+                logging,
+                host,
+                audit,
+                notify_cfn: notify_cfn.clone(),
+                load_balancer,
+                shutdown,
+                mint_bucket,
+                boot_timeout,
+                deployment_id,
+                origins: Vec::new(),
             }),
             _ => None,
         };

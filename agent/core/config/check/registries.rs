@@ -7,7 +7,6 @@ use super::super::model::RegistryAuth;
 use super::super::problem::{Code, Problem};
 use super::super::yaml::Entry;
 use super::Checker;
-use super::fates::unknown_inside;
 use super::field::Field;
 use crate::secret::{Secret, SecretSource};
 
@@ -56,22 +55,7 @@ impl Checker<'_> {
             );
             return None;
         };
-        let options = self.take(field.entries())?;
-        unknown_inside(&field, options, &["auth", "email"], self.problems);
-        let Some(auth) = options.iter().find(|option| option.name == "auth") else {
-            let problem = Problem::error(
-                Code::RegistryLogin,
-                format!("the login for `{registry}` has no `auth`"),
-            );
-            self.report(
-                at_key(&field, problem).help("`auth` is the base64 of user:password, best as `aws:kms:...`"),
-            );
-            return None;
-        };
-        let auth = field.child(auth);
-        if auth.is_broken() {
-            return None;
-        }
+        let auth = self.section(field)?.get("auth")?;
         let source = self.take(secret(&auth, &registry))?;
         Some(RegistryAuth {
             registry,

@@ -31,8 +31,7 @@ fn flat(text: &str) -> Vec<String> {
             Kind::Scalar(scalar) => scalar.python_str(),
             Kind::Seq(nodes) => format!("[{}]", nodes.iter().map(show).collect::<Vec<_>>().join(",")),
             Kind::Map(entries) => format!("{{{}}}", entries.iter().map(line).collect::<Vec<_>>().join(",")),
-            Kind::Broken => "?".into(),
-            Kind::Hole => "…".into(),
+            Kind::Broken | Kind::Hole => "?".into(),
         }
     }
     fn line(entry: &Entry) -> String {
@@ -45,7 +44,7 @@ fn flat(text: &str) -> Vec<String> {
 fn every_node_knows_its_place() {
     let (entries, problems) = tree("# x\na: 1\nb:\n  ü: [x, 'y']\n  c:\nd: |\n  text\n");
     assert!(problems.is_empty());
-    let place = |line, column| Place::new(line, column);
+    let place = Place::new;
     assert_eq!(entries[0].place, place(2, 1));
     assert_eq!(entries[0].value.place, place(2, 4));
     let Kind::Map(inner) = &entries[1].value.kind else {

@@ -4,11 +4,24 @@
 //! defaults. What the user left out stays `None` inside, so that [`Config::canonical`] speaks of
 //! intent only.
 
+mod container;
+mod health;
+mod host;
+mod logging;
+mod storage;
+
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::image::ImageRef;
 use serde::{Deserialize, Serialize};
+
+pub use container::{FileMount, Gpus, HostEntry, Options, Seccomp, Tmpfs, Ulimit};
+pub use health::{HealthCheck, Probe};
+pub use host::{Audit, Host, LoadBalancerCheck, Shutdown};
+pub use logging::{Destination, LineFormat, Logging, Logrotate, Rsyslog, S3, Sampling, Scalyr, Stream};
+pub use storage::{EbsVolume, Filesystem, Mount, Raid, RaidLevel, Storage};
 
 use crate::secret::{Ciphertext, SecretSource};
 
@@ -31,6 +44,31 @@ pub struct Config {
     pub(super) shm_size: Option<u64>,
     pub(super) restart: Option<RestartPolicy>,
     pub(super) health_check: Option<HealthCheck>,
+    pub(super) options: Options,
+    pub(super) storage: Storage,
+    pub(super) logging: Logging,
+    pub(super) host: Host,
+    pub(super) audit: Audit,
+    pub(super) notify_cfn: Option<NotifyCfn>,
+    pub(super) load_balancer: Option<LoadBalancerCheck>,
+    pub(super) shutdown: Option<Shutdown>,
+    pub(super) mint_bucket: Option<String>,
+    pub(super) boot_timeout: Option<Duration>,
+    pub(super) deployment_id: Option<String>,
+    pub(super) origins: Vec<Origin>,
+}
+
+/// Where a key's value came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Origin {
+    /// The key, with a dot for those inside a merged map.
+    pub key: String,
+    /// The text's name: `user data`, or a file's.
+    pub text: String,
+    /// The line in it, from 1.
+    pub line: usize,
+    /// Whether the machine's image brought it.
+    pub from_image: bool,
 }
 
 impl Config {
@@ -112,6 +150,66 @@ impl Config {
     /// The gate; no path means no check.
     pub fn health_check(&self) -> Option<HealthCheck> {
         self.health_check.clone()
+    }
+
+    /// How the container is started and stopped, and what it may use.
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Volumes and mounts.
+    pub fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    /// Where lines go.
+    pub fn logging(&self) -> &Logging {
+        &self.logging
+    }
+
+    /// Settings of the machine.
+    pub fn host(&self) -> &Host {
+        &self.host
+    }
+
+    /// Who is told what happened here.
+    pub fn audit(&self) -> &Audit {
+        &self.audit
+    }
+
+    /// The stack that waits for a signal.
+    pub fn notify_cfn(&self) -> Option<&NotifyCfn> {
+        self.notify_cfn.as_ref()
+    }
+
+    /// The load balancer that has to call the machine healthy.
+    pub fn load_balancer(&self) -> Option<&LoadBalancerCheck> {
+        self.load_balancer.as_ref()
+    }
+
+    /// Whether the machine goes with its container; it stays unless told.
+    pub fn shutdown(&self) -> Shutdown {
+        self.shutdown.unwrap_or_default()
+    }
+
+    /// Where the application's credentials lie.
+    pub fn mint_bucket(&self) -> Option<&str> {
+        self.mint_bucket.as_deref()
+    }
+
+    /// How long a boot may take.
+    pub fn boot_timeout(&self) -> Duration {
+        self.boot_timeout.unwrap_or(crate::budget::DEFAULT)
+    }
+
+    /// Where each key's value came from, in the order of the texts.
+    pub fn origins(&self) -> &[Origin] {
+        &self.origins
+    }
+
+    /// Names the deployment, as a label of the container.
+    pub fn deployment_id(&self) -> Option<&str> {
+        self.deployment_id.as_deref()
     }
 }
 
@@ -208,17 +306,6 @@ impl fmt::Display for RestartPolicy {
             Self::Never => "never",
         })
     }
-}
-
-/// The gate a new container has to pass.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HealthCheck {
-    /// Starts with `/`.
-    pub path: String,
-    /// On the host.
-    pub port: u16,
-    /// Until the gate gives up.
-    pub timeout_seconds: u32,
 }
 
 /// Who is told about the boot.

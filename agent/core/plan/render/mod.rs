@@ -4,11 +4,14 @@ use std::fmt::{self, Write as _};
 
 use serde_json::{Value, json};
 
-use super::container::{ContainerSpec, LOG_MAX_FILES, LOG_MAX_SIZE, MemoryLimit, NAME, OptOut};
+mod container;
+
+use super::container::{NAME, OptOut};
 use super::reconcile::Then;
-use super::{Gate, Plan, Step, StepId};
-use crate::config::{EnvValue, PortMapping, RestartPolicy};
+use super::{Plan, Step, StepId};
+use crate::config::{Problem, RestartPolicy, Storage};
 use crate::text;
+use container::env_text;
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,7 +78,13 @@ impl Plan {
         for step in self.steps(&Then::Create) {
             let after: Vec<&str> = step.id().after().iter().copied().map(StepId::name).collect();
             writeln!(out, "  {:<10} {}", step.id(), does(&step))?;
-            writeln!(out, "  {:<10}   after {}", "", after.join(", "))?;
+            let deadline = self.deadline(&step);
+            let within = if deadline < self.budget {
+                format!(", within {}", text::duration(deadline))
+            } else {
+                String::new()
+            };
+            writeln!(out, "  {:<10}   after {}{within}", "", after.join(", "))?;
         }
         writeln!(out, "\nContainer {NAME}")?;
         for (key, value) in self.container.rows() {
@@ -93,15 +102,45 @@ impl Plan {
         for OptOut { key, opens } in self.container.opt_outs() {
             writeln!(out, "  {key:<18} {opens}")?;
         }
-        if !self.warnings.is_empty() {
+        self.write_aws(out)?;
+        if !self.storage.is_empty() {
+            writeln!(out, "\nStorage")?;
+            for row in storage_rows(&self.storage) {
+                writeln!(out, "  {row}")?;
+            }
+        }
+        if !self.from_image.is_empty() {
+            writeln!(out, "\nSet by the machine's image")?;
+            for origin in &self.from_image {
+                writeln!(out, "  {:<18} {}:{}", origin.key, origin.text, origin.line)?;
+            }
+        }
+        write_problems(out, &self.warnings, "warning")?;
+        write_problems(
+            out,
+            &self.refused,
+            "reason why this version boots no machine with it",
+        )
+    }
+
+    fn write_aws(&self, out: &mut String) -> fmt::Result {
+        let calls = self.aws_calls();
+        if calls.is_empty() {
+            return writeln!(out, "\nAWS calls: none; the instance's role needs no permission");
+        }
+        writeln!(
+            out,
+            "\nAWS calls of a first boot (`--iam` prints the policy that allows them)"
+        )?;
+        for call in calls {
             writeln!(
                 out,
-                "\n{}; `monopod validate` shows them in place",
-                text::count(self.warnings.len() as u64, "warning")
+                "  {:<18} {} on {} to {}",
+                call.action,
+                times(call.times),
+                call.resource,
+                call.why
             )?;
-            for problem in &self.warnings {
-                writeln!(out, "  {} {}", problem.code, problem.message)?;
-            }
         }
         Ok(())
     }
@@ -111,7 +150,14 @@ impl Plan {
         let steps: Vec<Value> = self
             .steps(&Then::Create)
             .iter()
-            .map(|step| json!({ "id": step.id(), "after": step.id().after(), "does": does(step) }))
+            .map(|step| {
+                json!({
+                    "id": step.id(),
+                    "after": step.id().after(),
+                    "deadline_seconds": self.deadline(step).as_secs(),
+                    "does": does(step),
+                })
+            })
             .collect();
         let secrets: Vec<&Vec<String>> = self.secrets.iter().map(|one| &one.used_by).collect();
         json!({
@@ -125,111 +171,83 @@ impl Plan {
             "gate": self.gate,
             "restart": self.restart.to_string(),
             "opt_outs": self.container.opt_outs(),
-            "warnings": self.warnings.iter().map(|problem| json!({
-                "code": problem.code.to_string(),
-                "line": problem.place.as_ref().map(|place| place.line),
-                "column": problem.place.as_ref().map(|place| place.column),
-                "key": problem.key,
-                "message": problem.message,
-                "help": problem.help,
-            })).collect::<Vec<_>>(),
+            "aws_calls": self.aws_calls(),
+            "iam_policy": self.iam_policy(),
+            "storage": storage_rows(&self.storage),
+            "from_image": self.from_image,
+            "warnings": self.warnings.iter().map(problem_json).collect::<Vec<_>>(),
+            "refused": self.refused.iter().map(problem_json).collect::<Vec<_>>(),
         })
     }
 }
 
-impl ContainerSpec {
-    fn rows(&self) -> Vec<(&'static str, String)> {
-        let list = |names: &[String]| {
-            if names.is_empty() {
-                "none".to_owned()
-            } else {
-                names.join(", ")
+impl Plan {
+    /// How long a step may take: the gate has a time of its own, everything shares the boot budget.
+    fn deadline(&self, step: &Step) -> std::time::Duration {
+        match step {
+            Step::AwaitHealth(gate) => gate.timeout().min(self.budget),
+            Step::DecryptSecrets(_) | Step::ObtainImage(_) | Step::EnsureContainer(_) | Step::NotifyReady => {
+                self.budget
             }
-        };
-        let on = |yes: bool| if yes { "on" } else { "off" }.to_owned();
-        let mut rows = vec![
-            ("image", self.image.to_string()),
-            (
-                "user",
-                self.user.clone().unwrap_or_else(|| "the image's own".to_owned()),
-            ),
-            (
-                "capabilities",
-                format!(
-                    "dropped: {}; added: {}",
-                    list(&self.capabilities_drop),
-                    list(&self.capabilities_add)
-                ),
-            ),
-            ("no-new-privileges", on(self.no_new_privileges)),
-            ("privileged", on(self.privileged)),
-            (
-                "seccomp",
-                if self.privileged {
-                    "off"
-                } else {
-                    "the engine's default"
-                }
-                .to_owned(),
-            ),
-            (
-                "root file system",
-                if self.read_only {
-                    "read-only, tmpfs at /tmp"
-                } else {
-                    "writable"
-                }
-                .to_owned(),
-            ),
-            ("network", self.networking.to_string()),
-        ];
-        for port in &self.ports {
-            rows.push(("port", port_text(port)));
         }
-        if let Some(hostname) = &self.hostname {
-            rows.push(("hostname", hostname.clone()));
-        }
-        if let Some(size) = self.shm_size {
-            rows.push(("/dev/shm", text::bytes(size)));
-        }
-        rows.push(("memory", format!("{}, no swap", memory_text(self.memory))));
-        rows.push(("processes", format!("{} at most", self.pids_limit)));
-        rows.push((
-            "log files",
-            format!(
-                "json-file, blocking, {LOG_MAX_FILES} x {}",
-                text::bytes(LOG_MAX_SIZE)
-            ),
-        ));
-        rows
     }
+}
 
-    fn to_json(&self) -> Value {
-        let environment: serde_json::Map<String, Value> = self
-            .environment
-            .iter()
-            .map(|(name, value)| (name.clone(), env_text(value).into()))
-            .collect();
-        json!({
-            "name": NAME,
-            "image": self.image.to_string(),
-            "user": self.user,
-            "environment": environment,
-            "ports": self.ports.iter().map(port_text).collect::<Vec<_>>(),
-            "capabilities_drop": self.capabilities_drop,
-            "capabilities_add": self.capabilities_add,
-            "no_new_privileges": self.no_new_privileges,
-            "privileged": self.privileged,
-            "read_only": self.read_only,
-            "hostname": self.hostname,
-            "networking": self.networking.to_string(),
-            "shm_size_bytes": self.shm_size,
-            "memory": self.memory,
-            "pids_limit": self.pids_limit,
-            "log_max_size_bytes": LOG_MAX_SIZE,
-            "log_max_files": LOG_MAX_FILES,
-        })
+fn write_problems(out: &mut String, problems: &[Problem], what: &str) -> fmt::Result {
+    if problems.is_empty() {
+        return Ok(());
     }
+    let heading = match (problems.len(), what.split_once(' ')) {
+        (1, _) | (_, None) => text::count(problems.len() as u64, what),
+        (number, Some((noun, rest))) => format!("{} {rest}", text::count(number as u64, noun)),
+    };
+    writeln!(out, "\n{heading}; `monopod validate` shows where")?;
+    for problem in problems {
+        writeln!(out, "  {} {}", problem.code, problem.message)?;
+    }
+    Ok(())
+}
+
+fn problem_json(problem: &Problem) -> Value {
+    json!({
+        "code": problem.code.to_string(),
+        "line": problem.place.as_ref().map(|place| place.line),
+        "column": problem.place.as_ref().map(|place| place.column),
+        "key": problem.key,
+        "message": problem.message,
+        "help": problem.help,
+    })
+}
+
+fn times(number: usize) -> String {
+    match number {
+        1 => "once".to_owned(),
+        number => format!("{number} times"),
+    }
+}
+
+fn storage_rows(storage: &Storage) -> Vec<String> {
+    let ebs = storage
+        .ebs
+        .iter()
+        .map(|volume| format!("attach the volume named {} as {}", volume.name_tag, volume.device));
+    let raid = storage
+        .raid
+        .iter()
+        .map(|raid| format!("assemble {} from {}", raid.device, raid.members.join(", ")));
+    let mounts = storage.mounts.iter().map(|mount| {
+        let what = mount
+            .partition
+            .as_deref()
+            .unwrap_or("a directory of the machine's, or memory");
+        let erase = match mount.erase_on_boot {
+            Some(true) => ", formatted once for each instance and volume",
+            Some(false) => ", never formatted",
+            None => "",
+        };
+        format!("mount {what} at {}{erase}", mount.path)
+    });
+    ebs.chain(raid).chain(mounts).collect()
 }
 
 /// What only the engine can tell is left open in a plan.
@@ -244,35 +262,10 @@ fn does(step: &Step) -> String {
     }
 }
 
-fn memory_text(limit: MemoryLimit) -> &'static str {
-    match limit {
-        MemoryLimit::HostLessReserve => "the machine's, less the larger of 256 MiB and 10 %",
-    }
-}
-
-fn env_text(value: &EnvValue) -> String {
-    match value {
-        EnvValue::Plain(value) => value.clone(),
-        EnvValue::Kms(_) => "<kms>".to_owned(),
-    }
-}
-
-fn port_text(port: &PortMapping) -> String {
-    let host = port.host_ip.map_or_else(String::new, |ip| format!("{ip}:"));
-    format!("{host}{} -> {}/{}", port.host, port.container, port.protocol)
-}
-
 fn restart_text(policy: RestartPolicy) -> &'static str {
     match policy {
         RestartPolicy::Always => "started again, always",
         RestartPolicy::OnFailure => "started again unless it ended with 0",
         RestartPolicy::Never => "left as it is",
-    }
-}
-
-impl Gate {
-    /// Whether anything is asked over the network.
-    pub const fn is_http(&self) -> bool {
-        matches!(self, Self::Http { .. })
     }
 }

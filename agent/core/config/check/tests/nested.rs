@@ -1,0 +1,217 @@
+//! Maps inside keys, as Taupage's users have them.
+
+use super::{report, warned};
+use crate::config::{
+    Code, Destination, EbsVolume, Filesystem, LineFormat, Mount, Problem, RaidLevel, Severity, Storage,
+};
+use crate::secret::SecretSource;
+
+/// The storage of a file whose only fault is that this version refuses it.
+fn storage(lines: &str) -> (Storage, Vec<Problem>) {
+    let report = report(lines);
+    let config = report
+        .planned()
+        .unwrap_or_else(|| panic!("{lines}: {:?}", report.problems()));
+    assert!(report.config().is_none(), "{lines}");
+    let others = report
+        .problems()
+        .iter()
+        .filter(|problem| problem.code != Code::NotAvailable);
+    (config.storage().clone(), others.cloned().collect())
+}
+
+fn codes(lines: &str) -> Vec<Code> {
+    report(lines)
+        .problems()
+        .iter()
+        .map(|problem| problem.code)
+        .filter(|code| *code != Code::NotAvailable && *code != Code::NoEffectYet)
+        .collect()
+}
+
+#[test]
+fn volumes() {
+    let (storage, problems) = storage(
+        "volumes:\n  ebs: {/dev/xvdf: 'data-${local_ipv4}', /dev/sdg: b}\n  raid:\n    /dev/md/x: {level: 1, devices: \
+         [/dev/xvdf, /dev/xvdg]}\n    /dev/md/y: {level: '10', devices: [/dev/a, /dev/b]}",
+    );
+    assert!(problems.is_empty(), "{problems:?}");
+    assert_eq!(
+        storage.ebs[0],
+        EbsVolume {
+            device: "/dev/xvdf".into(),
+            name_tag: "data-${local_ipv4}".into()
+        }
+    );
+    assert_eq!(storage.ebs.len(), 2);
+    assert_eq!(storage.raid[0].level, RaidLevel::Raid1);
+    assert_eq!(storage.raid[1].level, RaidLevel::Raid10);
+    assert_eq!(storage.raid[0].members, ["/dev/xvdf", "/dev/xvdg"]);
+    for (bad, code) in [
+        ("volumes: {ebs: {sdf: x}}", Code::BadValue),
+        ("volumes: {ebs: [x]}", Code::WrongType),
+        ("volumes: {eb: {/dev/sdf: x}}", Code::UnknownKey),
+        (
+            "volumes: {raid: {/dev/md/x: {level: 6, devices: [/dev/a, /dev/b]}}}",
+            Code::BadValue,
+        ),
+        (
+            "volumes: {raid: {/dev/md/x: {level: 0, devices: [/dev/a]}}}",
+            Code::BadValue,
+        ),
+        (
+            "volumes: {raid: {/dev/md/x: {devices: [/dev/a, /dev/b]}}}",
+            Code::Missing,
+        ),
+    ] {
+        assert_eq!(codes(bad), [code], "{bad}");
+    }
+}
+
+#[test]
+fn the_layout_of_2015_is_ignored_and_said_so() {
+    let (config, problems) = warned("volumes:\n  /dev/sdf: {name: x}");
+    assert!(config.storage().is_empty());
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert_eq!(problems[0].code, Code::OldLayout);
+}
+
+#[test]
+fn mounts() {
+    let (storage, problems) = storage(
+        "mounts:\n  /data: {partition: /dev/xvdf, erase_on_boot: true, options: 'noatime, nodiratime'}\n  /tmp2: \
+         {filesystem: tmpfs, partition: none, erase_on_boot: false, options: size=32m}\n  /bind: {}\n  /x: \
+         {partition: /dev/md/x, filesystem: xfs}",
+    );
+    assert!(problems.is_empty(), "{problems:?}");
+    assert_eq!(
+        storage.mounts[0],
+        Mount {
+            path: "/data".into(),
+            partition: Some("/dev/xvdf".into()),
+            filesystem: Filesystem::Ext4,
+            erase_on_boot: Some(true),
+            options: Some("noatime, nodiratime".into()),
+        }
+    );
+    assert_eq!(
+        (storage.mounts[1].filesystem, &storage.mounts[1].partition),
+        (Filesystem::Tmpfs, &None)
+    );
+    assert_eq!(storage.mounts[2].partition, None);
+    for erase in ["'false'", "0", "1", "'true'", "[true]"] {
+        let lines = format!("mounts: {{/data: {{partition: /dev/xvdf, erase_on_boot: {erase}}}}}");
+        assert_eq!(codes(&lines), [Code::WrongType], "{lines}");
+    }
+    for (bad, code) in [
+        ("mounts: {data: {partition: /dev/xvdf}}", Code::BadValue),
+        ("mounts: {/data: {partition: xvdf}}", Code::BadValue),
+        ("mounts: {/data: {partition: none}}", Code::BadValue),
+        (
+            "mounts: {/data: {partition: /dev/xvdf, filesystem: tmpfs}}",
+            Code::BadValue,
+        ),
+        (
+            "mounts: {/data: {partition: /dev/xvdf, filesystem: btrfs}}",
+            Code::BadValue,
+        ),
+        ("mounts: {/data: {partiton: /dev/xvdf}}", Code::UnknownKey),
+        ("mounts: {/data: /dev/xvdf}", Code::WrongType),
+    ] {
+        assert_eq!(codes(bad), [code], "{bad}");
+    }
+}
+
+#[test]
+fn logging() {
+    let (config, problems) = warned(
+        "logging:\n  applog_destination: scalyr_s3\n  log_destination: none\n  s3_bucket: b\n  s3_timekey: 1m\n  \
+         rsyslog_port: '6514'\n  rsyslog_protocol: udp\n  applog_filter_exclude: ^DEBUG\n  scalyr_account_key: aws:kms:aGk=\n  \
+         use_scalyr_agent_all: true\n  scalyr_agent_applog_sampling: '[{match_expression: INFO, sampling_rate: 0.1}]'\n  \
+         fluentd_loglevel: error\nscalyr_region: us\ncloudwatch_logs: {/var/log/syslog: g}\n\
+         rsyslog_application_log_format: legacy\napplication_logrotate_size: 10M\ncustomlog_logrotate_rotate: 3\n\
+         logentries_account_key: ''\nrsyslog_max_message_size: 32k",
+    );
+    let errors = problems
+        .iter()
+        .filter(|problem| problem.severity == Severity::Error);
+    assert_eq!(errors.count(), 0);
+    assert_eq!(
+        problems
+            .iter()
+            .filter(|problem| problem.code == Code::Retired)
+            .count(),
+        1
+    );
+    let logging = config.logging();
+    assert_eq!(logging.applog.destination, Some(Destination::ScalyrS3));
+    assert_eq!(logging.destination, Some(Destination::None));
+    assert_eq!(logging.s3.timekey_seconds, Some(60));
+    assert_eq!(logging.rsyslog.port, Some(6514));
+    assert_eq!(logging.applog.sampling[0].keep_millionths, 100_000);
+    assert!(matches!(logging.scalyr.account_key, Some(SecretSource::Kms(_))));
+    assert_eq!(logging.scalyr.region.as_deref(), Some("us"));
+    assert_eq!(logging.application_log_format, Some(LineFormat::Legacy));
+    assert_eq!(logging.application_logrotate.size, Some(10 << 20));
+    assert_eq!(logging.customlog_logrotate.rotate, Some(3));
+    assert_eq!(logging.logentries_account_key, None);
+    assert_eq!(logging.max_message_size, Some(32 << 10));
+    for (bad, code) in [
+        ("logging: {applog_destination: s4}", Code::BadValue),
+        ("logging: {s3_buket: x}", Code::UnknownKey),
+        ("logging: {rsyslog_port: 0}", Code::BadValue),
+        ("logging: {s3_timekey: soon}", Code::BadValue),
+        ("logging: {scalyr_agent_applog_sampling: 'x: ['}", Code::BadValue),
+        (
+            "logging: {scalyr_agent_applog_sampling: [{match_expression: a, sampling_rate: 2}]}",
+            Code::BadValue,
+        ),
+        ("logging: []", Code::WrongType),
+        ("logging: x", Code::WrongType),
+        ("cloudwatch_logs: {syslog: g}", Code::BadValue),
+        ("application_logrotate_interval: dayly", Code::BadValue),
+    ] {
+        let found = codes(bad);
+        let wanted: &[Code] = if bad == "logging: []" {
+            &[Code::WrongType]
+        } else {
+            &[code]
+        };
+        assert_eq!(found, wanted, "{bad}");
+    }
+}
+
+#[test]
+fn host_and_audit() {
+    let (config, _) = warned(
+        "sysctl: {fs.file-max: 8192, net.ipv4.ip_local_port_range: 1024 65000}\n\
+         sysfs: {/sys/kernel/mm/transparent_hugepage/enabled: never}\nssh_ports: [22, 2222]\nssh_gateway_ports: yes\n\
+         etcd_discovery_domain: disable\nlocal_planb_tokeninfo: true\ntokeninfo_url: https://t.example.org/x\n\
+         instance_logs_url: https://l.example.org\nlogsink_username: u\nlogsink_password: p\n\
+         healthcheck: {type: elb, loadbalancer_name: lb}\nshutdown: on-exit",
+    );
+    let host = config.host();
+    assert_eq!(host.sysctl[0], ("fs.file-max".into(), "8192".into()));
+    assert_eq!(host.ssh_ports, [22, 2222]);
+    assert_eq!(host.ssh_gateway_ports.as_deref(), Some("yes"));
+    assert_eq!(host.etcd_discovery_domain.as_deref(), Some("disable"));
+    assert!(matches!(
+        config.audit().logsink_password,
+        Some(SecretSource::Literal(_))
+    ));
+    assert_eq!(config.load_balancer().unwrap().loadbalancer_name, "lb");
+    for (bad, code) in [
+        ("sysctl: {file-max: 1}", Code::BadValue),
+        ("sysctl: {../x.y: 1}", Code::BadValue),
+        ("sysctl: {fs.file-max: [1]}", Code::WrongType),
+        ("sysfs: {/sys/power/state: mem}", Code::BadValue),
+        ("ssh_ports: 22", Code::WrongType),
+        ("ssh_ports: [70000]", Code::BadValue),
+        ("tokeninfo_url: t.example.org", Code::BadValue),
+        ("healthcheck: {type: elb}", Code::Missing),
+        ("healthcheck: {type: alb, loadbalancer_name: x}", Code::BadValue),
+        ("healthcheck: elb", Code::WrongType),
+    ] {
+        assert_eq!(codes(bad), [code], "{bad}");
+    }
+}

@@ -1,0 +1,388 @@
+//! The contract: every key there is, once, as data.
+//!
+//! Design: a [`Key`] says what a value may be ([`Shape`]), what becomes of it ([`Fate`]), and what a person wants to
+//! know about it. Everything that has to agree reads this one table: the checks take types, limits and allowed words
+//! from it, and the JSON Schema, the reference and `monopod explain` are printed from it.
+//!
+//! Invariants: a name stands once in its map. Every shape has a check in [`super::check`]; what a shape cannot say (the
+//! grammar of an image reference) has a named [`Grammar`], which is both a pattern for the schema and a parser there.
+//!
+//! It deliberately holds no value of any user.
+
+mod application;
+mod container;
+mod gone;
+mod health;
+mod host;
+mod logging;
+mod policy;
+mod storage;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use policy::POLICY;
+
+/// What becomes of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It takes effect.
+    Read,
+    /// Checked and kept; has no effect in this version, which a warning says. What would have happened.
+    Later(&'static str),
+    /// Checked; the boot is refused while it cannot be carried out. What would be lost.
+    Refused(&'static str),
+    /// Its service is gone. What to use instead.
+    Retired(&'static str),
+}
+
+/// What a value may be.
+#[derive(Clone, Copy, Debug)]
+pub enum Shape {
+    /// True or false; a string that says so is taken with a warning.
+    Flag,
+    /// True or false; any string is an error, because guessing wrong is dangerous.
+    StrictFlag,
+    /// A string.
+    Text(Grammar),
+    /// A string that is never shown; `aws:kms:...` where the key takes effect.
+    Secret,
+    /// Anything single, printed as Python prints it; never shown.
+    Scalar,
+    /// A whole number.
+    Number {
+        /// The least allowed.
+        least: u32,
+        /// The most allowed.
+        most: u32,
+        /// What is counted.
+        unit: &'static str,
+    },
+    /// A number with a fraction.
+    Decimal {
+        /// The least allowed, in thousandths.
+        least_thousandths: u32,
+        /// The most allowed.
+        most: u32,
+        /// What is counted.
+        unit: &'static str,
+    },
+    /// Bytes: a number, or one with b, k, m or g.
+    Size {
+        /// The least allowed.
+        least: u64,
+    },
+    /// A time: seconds, or `90s`, `15m`, `1h30m`.
+    Time {
+        /// The least allowed, in seconds.
+        least: u32,
+        /// The most allowed, in seconds.
+        most: u32,
+    },
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// A list.
+    List(&'static Shape),
+    /// A list of strings, or one string that is split at blanks as a shell would.
+    Words,
+    /// A map whose keys the user chooses.
+    Map {
+        /// What a key is, in words.
+        key: &'static str,
+        /// What each value is.
+        value: &'static Shape,
+    },
+    /// A map with known keys.
+    Object(&'static [Key]),
+    /// One of several.
+    Either(&'static [Shape]),
+    /// Anything at all.
+    Anything,
+}
+
+/// What a string has to look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grammar {
+    /// Anything.
+    Any,
+    /// Anything, but not nothing.
+    NotEmpty,
+    /// `^[a-z][a-z0-9-]*[a-z0-9]$`
+    ApplicationId,
+    /// Letters, digits, dots, dashes, underscores.
+    ApplicationVersion,
+    /// An OCI image reference.
+    Image,
+    /// `80`, `53/udp`, `8000-8010`; an address in front of it on the host's side.
+    Port,
+    /// A capability without `CAP_`.
+    Capability,
+    /// A host name.
+    Hostname,
+    /// `999` or `999:999`.
+    User,
+    /// An absolute path.
+    Path,
+    /// Begins with `/`, without blanks and `#`.
+    UrlPath,
+    /// An IPv4 or IPv6 address.
+    Address,
+    /// `SIGTERM`, `TERM` or a number.
+    Signal,
+    /// Begins with `http://` or `https://`.
+    Url,
+    /// `default`, `unconfined` or an absolute path.
+    Seccomp,
+    /// A regular expression.
+    Regex,
+}
+
+/// One key of the contract.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Its name; a family of names ends in `*`.
+    pub name: &'static str,
+    /// What its value may be.
+    pub shape: Shape,
+    /// What becomes of it.
+    pub fate: Fate,
+    /// Whether it has to be there.
+    pub required: bool,
+    /// What holds when it is left out; empty where nothing does.
+    pub default: &'static str,
+    /// What it does, in one sentence or two.
+    pub summary: &'static str,
+    /// What Taupage did with it; empty for a key Taupage did not know.
+    pub taupage: &'static str,
+    /// What is different here, if anything.
+    pub ours: &'static str,
+    /// A piece of user data.
+    pub example: &'static str,
+}
+
+impl Key {
+    pub(crate) const fn new(name: &'static str, shape: Shape, fate: Fate, summary: &'static str) -> Self {
+        Self {
+            name,
+            shape,
+            fate,
+            required: false,
+            default: "",
+            summary,
+            taupage: "",
+            ours: "",
+            example: "",
+        }
+    }
+
+    pub(crate) const fn required(self) -> Self {
+        Self {
+            required: true,
+            ..self
+        }
+    }
+
+    pub(crate) const fn default(self, default: &'static str) -> Self {
+        Self { default, ..self }
+    }
+
+    pub(crate) const fn taupage(self, taupage: &'static str) -> Self {
+        Self { taupage, ..self }
+    }
+
+    pub(crate) const fn ours(self, ours: &'static str) -> Self {
+        Self { ours, ..self }
+    }
+
+    pub(crate) const fn example(self, example: &'static str) -> Self {
+        Self { example, ..self }
+    }
+
+    /// Whether this is the key, or a family it belongs to.
+    pub fn matches(&self, name: &str) -> bool {
+        match self.name.strip_suffix('*') {
+            Some(prefix) => name.len() > prefix.len() && name.starts_with(prefix),
+            None => self.name == name,
+        }
+    }
+}
+
+/// Keys that belong together.
+#[derive(Clone, Copy, Debug)]
+pub struct Group {
+    /// A heading.
+    pub title: &'static str,
+    /// In the order of the reference.
+    pub keys: &'static [Key],
+}
+
+/// All of them, in the order of the reference.
+pub const CONTRACT: &[Group] = &[
+    Group {
+        title: "The application",
+        keys: application::KEYS,
+    },
+    Group {
+        title: "The container",
+        keys: container::KEYS,
+    },
+    Group {
+        title: "Limits",
+        keys: container::LIMITS,
+    },
+    Group {
+        title: "Health and life",
+        keys: health::KEYS,
+    },
+    Group {
+        title: "Storage",
+        keys: storage::KEYS,
+    },
+    Group {
+        title: "Logs",
+        keys: logging::KEYS,
+    },
+    Group {
+        title: "The machine",
+        keys: host::KEYS,
+    },
+    Group {
+        title: "Audit",
+        keys: host::AUDIT,
+    },
+    Group {
+        title: "Gone",
+        keys: gone::KEYS,
+    },
+];
+
+/// Every key of the top level.
+pub fn keys() -> impl Iterator<Item = &'static Key> {
+    CONTRACT.iter().flat_map(|group| group.keys)
+}
+
+/// A key of the top level.
+pub fn top(name: &str) -> Option<&'static Key> {
+    keys().find(|key| key.matches(name))
+}
+
+/// A key by its dotted path; the names users choose (`mounts./data.filesystem`) are written `*`.
+pub fn find(path: &str) -> Option<&'static Key> {
+    let mut parts = path.split('.');
+    let mut key = top(parts.next()?)?;
+    let mut shape = &key.shape;
+    for part in parts {
+        while let Shape::List(item) = shape {
+            shape = item;
+        }
+        if let Shape::Either(shapes) = shape {
+            shape = shapes.iter().find(|shape| shape.is_map())?;
+        }
+        match shape {
+            // A name the user chose; one with dots takes all the rest.
+            Shape::Map { value, .. } => shape = value,
+            Shape::Object(keys) => {
+                key = keys.iter().find(|key| key.matches(part))?;
+                shape = &key.shape;
+            }
+            Shape::Scalar => {}
+            _ => return None,
+        }
+    }
+    Some(key)
+}
+
+impl Shape {
+    /// Whether keys stand below it.
+    pub const fn is_map(&self) -> bool {
+        matches!(self, Self::Map { .. } | Self::Object(_))
+    }
+
+    /// What a key below it holds.
+    pub(super) fn inside(&self, name: &str) -> &'static Shape {
+        match self {
+            Self::Map { value, .. } => value,
+            Self::Object(keys) => keys
+                .iter()
+                .find(|key| key.matches(name))
+                .map_or(&Shape::Anything, |key| &key.shape),
+            Self::Either(shapes) => shapes
+                .iter()
+                .find(|shape| shape.is_map())
+                .map_or(&Shape::Anything, |shape| shape.inside(name)),
+            _ => &Shape::Anything,
+        }
+    }
+
+    /// What an item of it is.
+    pub(super) fn item(&self) -> &'static Shape {
+        match self {
+            Self::List(item) => item,
+            Self::Either(shapes) => shapes
+                .iter()
+                .find(|shape| matches!(shape, Shape::List(_)))
+                .map_or(&Shape::Anything, Shape::item),
+            _ => &Shape::Anything,
+        }
+    }
+
+    /// The known keys below it.
+    pub(super) fn known(&self) -> &'static [Key] {
+        match self {
+            Self::Object(keys) => keys,
+            Self::Either(shapes) => shapes
+                .iter()
+                .map(Shape::known)
+                .find(|keys| !keys.is_empty())
+                .unwrap_or(&[]),
+            _ => &[],
+        }
+    }
+
+    /// The words it may be.
+    pub(super) fn words(&self) -> &'static [&'static str] {
+        match self {
+            Self::Choice(words) => words,
+            Self::Either(shapes) => shapes
+                .iter()
+                .map(Shape::words)
+                .find(|words| !words.is_empty())
+                .unwrap_or(&[]),
+            _ => &[],
+        }
+    }
+
+    /// The least and the most a number may be.
+    pub(super) fn range(&self) -> (u32, u32) {
+        match self {
+            Self::Number { least, most, .. } | Self::Time { least, most } => (*least, *most),
+            Self::Either(shapes) => shapes
+                .iter()
+                .find(|shape| matches!(shape, Shape::Number { .. }))
+                .map_or((0, u32::MAX), Shape::range),
+            _ => (0, u32::MAX),
+        }
+    }
+
+    /// Whether a value of it may be shown: nobody writes a secret here.
+    pub fn may_be_shown(&self) -> bool {
+        match self {
+            Self::Secret
+            | Self::Scalar
+            | Self::Anything
+            | Self::Words
+            // A single value where a list or a map belongs: who knows what it is.
+            | Self::List(_)
+            | Self::Map { .. }
+            | Self::Object(_) => false,
+            Self::Either(shapes) => shapes.iter().filter(|shape| !shape.is_map()).all(Self::may_be_shown),
+            Self::Flag
+            | Self::StrictFlag
+            | Self::Text(_)
+            | Self::Number { .. }
+            | Self::Decimal { .. }
+            | Self::Size { .. }
+            | Self::Time { .. }
+            | Self::Choice(_) => true,
+        }
+    }
+}

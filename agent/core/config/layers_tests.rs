@@ -1,0 +1,219 @@
+//! The image's files and the user data, together.
+
+use super::*;
+
+const USER: &str = "#taupage-ami-config\napplication_id: my-app\napplication_version: \"1\"\nsource: registry.example.org/a:1\n";
+
+fn with(user: &str, defaults: &[&str], policy: &str) -> Report {
+    let user = format!("{USER}{user}\n");
+    let names = ["defaults.yaml", "defaults.d/10-team.yaml"];
+    let image = ImageLayer {
+        defaults: names
+            .iter()
+            .zip(defaults)
+            .map(|(name, text)| Text {
+                name,
+                bytes: text.as_bytes(),
+            })
+            .collect(),
+        policy: (!policy.is_empty()).then_some(Text {
+            name: "policy.yaml",
+            bytes: policy.as_bytes(),
+        }),
+    };
+    read(
+        Text {
+            name: "user data",
+            bytes: user.as_bytes(),
+        },
+        &image,
+    )
+}
+
+fn config(user: &str, defaults: &[&str]) -> Config {
+    let report = with(user, defaults, "");
+    report
+        .config()
+        .cloned()
+        .unwrap_or_else(|| panic!("{}", report.render(Style::Plain)))
+}
+
+#[test]
+fn user_data_lies_on_the_images_defaults() {
+    let defaults = "hostname: image\nread_only: true\nports: {80: 80}\nenvironment: {A: image, B: image}\n";
+    let drop_in = "# more\nhostname: drop-in\nlogging: {s3_bucket: b}\n";
+    let config = config(
+        "ports: {90: 90}\nenvironment: {B: team, C: team}\nlogging: {s3_timekey: 1m}",
+        &[defaults, drop_in],
+    );
+    assert_eq!(config.hostname(), Some("drop-in"));
+    assert!(config.read_only());
+    assert_eq!(config.ports().len(), 1, "ports don't merge");
+    let variables: Vec<(&str, bool)> = config
+        .environment()
+        .iter()
+        .map(|(name, value)| (name.as_str(), *value == EnvValue::Plain("image".into())))
+        .collect();
+    assert_eq!(variables, [("A", true), ("B", false), ("C", false)]);
+    assert_eq!(config.logging().s3.bucket.as_deref(), Some("b"));
+    assert_eq!(config.logging().s3.timekey_seconds, Some(60));
+    let origin = |key: &str| {
+        let origin = config.origins().iter().find(|origin| origin.key == key).unwrap();
+        format!("{}:{}", origin.text, origin.line)
+    };
+    assert_eq!(origin("hostname"), "defaults.d/10-team.yaml:2");
+    assert_eq!(origin("read_only"), "defaults.yaml:2");
+    assert_eq!(origin("environment.A"), "defaults.yaml:4");
+    assert_eq!(origin("environment.B"), "user data:6");
+    assert_eq!(origin("source"), "user data:4");
+}
+
+#[test]
+fn null_on_top_is_empty_and_leaving_out_is_not() {
+    let defaults = "hostname: image\nenvironment: {A: image}\n";
+    assert_eq!(config("hostname:", &[defaults]).hostname(), None);
+    assert!(config("environment:", &[defaults]).environment().is_empty());
+    assert_eq!(config("", &[defaults]).hostname(), Some("image"));
+    let one = config("environment: {A: }", &[defaults]);
+    assert_eq!(one.environment()[0].1, EnvValue::Plain("None".into()));
+    assert_eq!(config("", &["", "# nothing\n"]).hostname(), None);
+}
+
+#[test]
+fn a_mistake_in_the_images_files_names_the_file() {
+    for (defaults, policy, place) in [
+        ("hostname: a_b", "", "defaults.yaml:1:11"),
+        ("a: 'x", "", "defaults.yaml:1"),
+        ("- a", "", "defaults.yaml:1:1"),
+        ("", "allow: {roots: false}", "policy.yaml:1:9"),
+        ("", "allow: {root: 'false'}", "policy.yaml:1:15"),
+        ("", "lock: [a]", "policy.yaml:1:1"),
+        ("", "unknown_keys: never", "policy.yaml:1:15"),
+        ("", "{", "policy.yaml:1:2"),
+    ] {
+        let report = with("", &[defaults], policy);
+        let shown = report.render(Style::Plain);
+        assert!(report.has_errors(), "{defaults}{policy}");
+        assert!(shown.contains(&format!("--> {place}")), "{shown}");
+    }
+}
+
+#[test]
+fn a_policy_refuses_and_names_its_rule() {
+    let digest = format!("source: registry.example.org/a@sha256:{}", "0".repeat(64));
+    for (user, policy, code) in [
+        ("root: true", "allow: {root: false}", Code::Forbidden),
+        ("root: true\nuser: 0", "allow: {root: false}", Code::Forbidden),
+        ("privileged: true", "allow:\n  privileged: false", Code::Forbidden),
+        (
+            "networking: host",
+            "allow: {host_networking: false}",
+            Code::Forbidden,
+        ),
+        (
+            "seccomp: unconfined",
+            "allow: {seccomp_unconfined: false}",
+            Code::Forbidden,
+        ),
+        (
+            "docker_daemon_access: true",
+            "allow: {docker_daemon_access: false}",
+            Code::Forbidden,
+        ),
+        (
+            "capabilities_add: [SYS_ADMIN]",
+            "allow: {capabilities: [NET_RAW]}",
+            Code::Forbidden,
+        ),
+        (
+            "",
+            "allow: {registries: ['*.example.com', other.example.org]}",
+            Code::Forbidden,
+        ),
+        ("", "allow: {undigested_tags: false}", Code::Forbidden),
+        ("hostname: x", "locked: [hostname]", Code::Locked),
+        ("hostname:", "locked: [hostname]", Code::Locked),
+        (
+            "logging: {s3_bucket: b}",
+            "locked: [logging.s3_bucket]",
+            Code::Locked,
+        ),
+        (
+            "environment: {A: x}",
+            "locked: [logging, environment.A]",
+            Code::Locked,
+        ),
+        ("my_key: 1", "unknown_keys: deny", Code::UnknownKey),
+        ("logging: {my_key: 1}", "unknown_keys: deny", Code::UnknownKey),
+    ] {
+        let report = with(user, &[], policy);
+        let errors: Vec<&Problem> = report
+            .problems()
+            .iter()
+            .filter(|problem| problem.severity == Severity::Error)
+            .collect();
+        assert_eq!(
+            errors.len(),
+            1,
+            "{user} {policy}: {}",
+            report.render(Style::Plain)
+        );
+        assert_eq!(errors[0].code, code, "{user} {policy}");
+        let rule = errors[0]
+            .related
+            .as_ref()
+            .unwrap_or_else(|| panic!("{user} {policy}"));
+        assert_eq!(report.text_name(rule.place), "policy.yaml");
+        assert!(
+            report.one_line(errors[0]).contains("policy.yaml:"),
+            "{}",
+            report.one_line(errors[0])
+        );
+    }
+    for (user, policy) in [
+        (
+            "root: true\nprivileged: true\nnetworking: host",
+            "allow: {root: true}",
+        ),
+        (
+            "docker_daemon_access: true",
+            "allow: {docker_daemon_access: true}",
+        ),
+        ("capabilities_add: [NET_RAW]", "allow: {capabilities: [NET_RAW]}"),
+        ("", "allow: {registries: ['*.example.org']}"),
+        (digest.as_str(), "allow: {undigested_tags: false}"),
+        (
+            "logging: {s3_timekey: 1m}",
+            "locked: [logging.s3_bucket, hostname, logging.s3_bucket.x]",
+        ),
+        ("", "# nothing yet\n"),
+    ] {
+        let report = with(user, &[], policy);
+        assert!(
+            !report.has_errors(),
+            "{user} {policy}: {}",
+            report.render(Style::Plain)
+        );
+    }
+}
+
+#[test]
+fn a_locked_key_is_the_images_own() {
+    let report = with("", &["hostname: image"], "locked: [hostname, logging]");
+    assert_eq!(report.config().unwrap().hostname(), Some("image"));
+    let report = with(
+        "environment: {B: x}",
+        &["environment: {A: image}"],
+        "locked: [environment.A]",
+    );
+    assert!(!report.has_errors(), "{}", report.render(Style::Plain));
+}
+
+#[test]
+fn user_data_can_be_stricter_than_the_image() {
+    let report = with("unknown_keys: deny\nmy_key: 1", &[], "unknown_keys: warn");
+    assert_eq!(report.problems()[0].code, Code::UnknownKey);
+    assert!(report.has_errors());
+    let report = with("unknown_keys: warn\nmy_key: 1", &[], "unknown_keys: deny");
+    assert!(report.has_errors());
+}

@@ -1,0 +1,60 @@
+//! The machine around the container, and whom it talks to.
+
+use crate::secret::SecretSource;
+
+/// Settings of the machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Host {
+    /// Kernel settings: name and value.
+    pub sysctl: Vec<(String, String)>,
+    /// Files below `/sys` and their values.
+    pub sysfs: Vec<(String, String)>,
+    /// Where sshd listens.
+    pub ssh_ports: Vec<u16>,
+    /// sshd's GatewayPorts.
+    pub ssh_gateway_ports: Option<String>,
+    /// Whether the cloud image's authorized_keys stay.
+    pub keep_instance_users: Option<bool>,
+    /// Memory and disk as CloudWatch metrics.
+    pub enhanced_cloudwatch_metrics: Option<bool>,
+    /// The X-Ray daemon.
+    pub xray_enabled: Option<bool>,
+    /// Where etcd is found.
+    pub etcd_discovery_domain: Option<String>,
+    /// For the container's TOKENINFO_URL.
+    pub tokeninfo_url: Option<String>,
+    /// A tokeninfo service on the machine.
+    pub local_planb_tokeninfo: Option<bool>,
+}
+
+/// Who is told what happened here.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Audit {
+    /// Where records go.
+    pub instance_logs_url: Option<String>,
+    /// Basic auth.
+    pub logsink_username: Option<String>,
+    /// Basic auth.
+    pub logsink_password: Option<SecretSource>,
+}
+
+/// The load balancer that has to call the machine healthy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadBalancerCheck {
+    /// A classic load balancer's name.
+    pub loadbalancer_name: String,
+}
+
+/// Whether the machine goes with its container.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shutdown {
+    /// It stays.
+    #[default]
+    Never,
+    /// Off when the container ends.
+    OnExit,
+    /// Off when the container ends with 0.
+    OnSuccess,
+}

@@ -1,0 +1,156 @@
+//! Where lines go.
+
+use crate::secret::SecretSource;
+
+/// Everything the user data says about logs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Logging {
+    /// Where streams go that have no destination of their own.
+    pub destination: Option<Destination>,
+    /// The container's output.
+    pub applog: Stream,
+    /// `/var/log/syslog`.
+    pub syslog: Stream,
+    /// `/var/log/auth.log`.
+    pub authlog: Stream,
+    /// `/var/log-custom`.
+    pub customlog: Stream,
+    /// CloudWatch Logs: file and group.
+    pub cloudwatch_logs: Vec<(String, String)>,
+    /// S3.
+    pub s3: S3,
+    /// Remote syslog.
+    pub rsyslog: Rsyslog,
+    /// Scalyr.
+    pub scalyr: Scalyr,
+    /// Logentries; `None` means off.
+    pub logentries_account_key: Option<SecretSource>,
+    /// How a line in application.log looks.
+    pub application_log_format: Option<LineFormat>,
+    /// Bytes of one line.
+    pub max_message_size: Option<u64>,
+    /// Account and region in front of each line.
+    pub aws_metadata: Option<bool>,
+    /// application.log.
+    pub application_logrotate: Logrotate,
+    /// `/var/log-custom/*.log`.
+    pub customlog_logrotate: Logrotate,
+}
+
+/// One stream's own settings.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stream {
+    /// Where it goes.
+    pub destination: Option<Destination>,
+    /// Matching lines are dropped.
+    pub filter_exclude: Option<String>,
+    /// Shipped by the Scalyr agent of the original.
+    pub use_scalyr_agent: Option<bool>,
+    /// Scalyr's sampling rules.
+    pub sampling: Vec<Sampling>,
+}
+
+/// Keep only a part of the lines that match.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sampling {
+    /// A regular expression.
+    pub match_expression: String,
+    /// Millionths of the lines that are kept.
+    pub keep_millionths: u32,
+}
+
+/// The kinds of places for lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// Objects in a bucket.
+    S3,
+    /// Remote syslog.
+    Rsyslog,
+    /// Scalyr.
+    Scalyr,
+    /// Both.
+    ScalyrS3,
+    /// Nowhere.
+    None,
+}
+
+/// Objects in a bucket.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct S3 {
+    /// Its name.
+    pub bucket: Option<String>,
+    /// Seconds an object covers.
+    pub timekey_seconds: Option<u32>,
+    /// The bucket's region.
+    pub region: Option<String>,
+    /// Lines as they are instead of JSON.
+    pub raw_log_format: Option<bool>,
+    /// A canned ACL.
+    pub acl: Option<String>,
+}
+
+/// Remote syslog.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rsyslog {
+    /// Its name or address.
+    pub host: Option<String>,
+    /// 514 unless told.
+    pub port: Option<u16>,
+    /// `tcp` unless told.
+    pub protocol: Option<String>,
+    /// `notice` unless told.
+    pub severity: Option<String>,
+    /// The tag.
+    pub program: Option<String>,
+    /// The host name in each line.
+    pub hostname: Option<String>,
+}
+
+/// Scalyr.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Scalyr {
+    /// `None` means off.
+    pub account_key: Option<SecretSource>,
+    /// `eu` or `us`.
+    pub region: Option<String>,
+    /// Parser of the container's output.
+    pub application_log_parser: Option<String>,
+    /// Parser of `/var/log-custom`.
+    pub custom_log_parser: Option<String>,
+    /// All streams by the Scalyr agent of the original.
+    pub use_agent_for_all: Option<bool>,
+}
+
+/// How a line in application.log looks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LineFormat {
+    /// The message alone.
+    Bare,
+    /// Timestamp, host, tag.
+    Legacy,
+    /// A template of rsyslog's.
+    Template(String),
+}
+
+/// When a file is rotated and how many are kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Logrotate {
+    /// Bytes.
+    pub size: Option<u64>,
+    /// `hourly`, `daily`, `weekly`, `monthly`, `yearly`.
+    pub interval: Option<String>,
+    /// Files kept.
+    pub rotate: Option<u32>,
+    /// Old files stay as they are.
+    pub disable_compress: Option<bool>,
+    /// The newest old file is compressed at once.
+    pub disable_delaycompress: Option<bool>,
+    /// Renamed instead of copied and truncated.
+    pub disable_copytruncate: Option<bool>,
+}

@@ -1,0 +1,36 @@
+//! The image's policy: what user data may ask for on machines made from it.
+//!
+//! A mistake in this file is an error, whatever it is: a rule that nobody enforces is worse than none.
+
+use super::problem::Place;
+
+/// The rules, each with its place, so that a refusal can name it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Policy {
+    /// Keys only the image may set, with dots for those inside a map.
+    pub(super) locked: Vec<Rule<String>>,
+    /// Unknown keys are errors.
+    pub(super) deny_unknown: Option<Place>,
+    /// `allow.root` and so on, where they are said.
+    pub(super) allow: Allow,
+}
+
+/// What a rule says and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Rule<T> {
+    pub(super) value: T,
+    pub(super) place: Place,
+}
+
+/// What may be asked for; `None` is the default of [`super::contract::POLICY`].
+#[derive(Clone, Debug, Default)]
+pub(super) struct Allow {
+    pub(super) root: Option<Rule<bool>>,
+    pub(super) privileged: Option<Rule<bool>>,
+    pub(super) docker_daemon_access: Option<Rule<bool>>,
+    pub(super) host_networking: Option<Rule<bool>>,
+    pub(super) seccomp_unconfined: Option<Rule<bool>>,
+    pub(super) undigested_tags: Option<Rule<bool>>,
+    pub(super) capabilities: Option<Rule<Vec<String>>>,
+    pub(super) registries: Option<Rule<Vec<String>>>,
+}

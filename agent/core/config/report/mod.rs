@@ -1,0 +1,257 @@
+//! What reading user data gave, and how it is shown: to people, to programs, to GitHub.
+//!
+//! Invariant: of a line only keys are shown, and values that the contract says are no secrets ([`lines`]).
+
+mod lines;
+mod render;
+mod spans;
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::model::{Config, NotifyCfn, Origin};
+use super::problem::{Code, Place, Problem, Severity};
+use super::yaml::{Entry, Kind, Node};
+use spans::Span;
+
+/// A text that was read, as its places count it.
+#[derive(Clone)]
+pub(super) struct Text {
+    pub(super) name: String,
+    pub(super) text: String,
+}
+
+/// A text may hold secrets.
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Text({}, {} bytes)", self.name, self.text.len())
+    }
+}
+
+/// Whether a terminal reads along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// No colours.
+    Plain,
+    /// Colours.
+    Coloured,
+}
+
+/// What reading user data gave.
+#[derive(Clone, Debug)]
+pub struct Report {
+    config: Option<Config>,
+    notify_cfn: Option<NotifyCfn>,
+    problems: Vec<Problem>,
+    texts: Vec<Text>,
+    spans: Vec<Span>,
+}
+
+impl Report {
+    pub(super) fn new(
+        config: Option<Config>,
+        notify_cfn: Option<NotifyCfn>,
+        problems: Vec<Problem>,
+        texts: Vec<Text>,
+        entries: &[Entry],
+        policy: Option<&Node>,
+    ) -> Self {
+        let spans = spans::of(entries, policy, &problems);
+        Self {
+            config,
+            notify_cfn,
+            problems,
+            texts,
+            spans,
+        }
+    }
+
+    /// The configuration, unless there is an error.
+    pub fn config(&self) -> Option<&Config> {
+        self.config.as_ref().filter(|_| !self.has_errors())
+    }
+
+    /// The configuration with its warnings, or every problem.
+    pub fn into_config(self) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
+        if self.has_errors() {
+            return Err(self.problems);
+        }
+        match self.config {
+            Some(config) => Ok((config, self.problems)),
+            None => Err(self.problems),
+        }
+    }
+
+    /// The configuration of a text in which nothing is wrong, even if this version refuses to boot with it.
+    pub fn planned(&self) -> Option<&Config> {
+        self.config.as_ref().filter(|_| {
+            self.problems
+                .iter()
+                .all(|problem| problem.severity != Severity::Error || problem.code == Code::NotAvailable)
+        })
+    }
+
+    /// Errors and warnings in the order of the texts.
+    pub fn problems(&self) -> &[Problem] {
+        &self.problems
+    }
+
+    /// How many of them there are.
+    pub fn count(&self, severity: Severity) -> u64 {
+        self.problems
+            .iter()
+            .filter(|problem| problem.severity == severity)
+            .count() as u64
+    }
+
+    /// Whether the text is refused.
+    pub fn has_errors(&self) -> bool {
+        self.count(Severity::Error) > 0
+    }
+
+    /// Whether anything is doubtful.
+    pub fn has_warnings(&self) -> bool {
+        self.count(Severity::Warning) > 0
+    }
+
+    /// Who wants to be told about the boot, as far as the text could be read, errors or not.
+    pub fn notify_cfn(&self) -> Option<&NotifyCfn> {
+        self.notify_cfn.as_ref()
+    }
+
+    /// What the text at a place is called.
+    pub fn text_name(&self, place: Place) -> &str {
+        self.texts
+            .get(usize::from(place.source))
+            .map_or("user data", |text| text.name.as_str())
+    }
+
+    /// The problems as people read them.
+    pub fn render(&self, style: Style) -> String {
+        render::all(self, style)
+    }
+
+    /// One problem in one line: `user data:7:1: MP0201 nobody knows ...; did you mean ...?`
+    pub fn one_line(&self, problem: &Problem) -> String {
+        let place = problem.place.map_or_else(String::new, |place| {
+            format!("{}:{place}: ", self.text_name(place))
+        });
+        let related = problem.related.as_ref().map_or_else(String::new, |related| {
+            format!(
+                " ({}: {}:{})",
+                related.label,
+                self.text_name(related.place),
+                related.place.line
+            )
+        });
+        let help = problem
+            .help
+            .as_deref()
+            .map_or_else(String::new, |help| format!("; {help}"));
+        format!("{place}{} {}{related}{help}", problem.code, problem.message)
+    }
+
+    /// The problems for programs.
+    pub fn to_json(&self) -> serde_json::Value {
+        let at = |place: Place| At {
+            file: self.text_name(place).to_owned(),
+            line: place.line,
+            column: place.column,
+        };
+        let problems: Vec<Shown<'_>> = self
+            .problems
+            .iter()
+            .map(|problem| Shown {
+                severity: problem.severity.to_string(),
+                code: problem.code.as_str(),
+                at: problem.place.map(at),
+                key: problem.key.as_deref(),
+                message: &problem.message,
+                help: problem.help.as_deref(),
+                suggestion: problem.suggestion(),
+                related: problem
+                    .related
+                    .as_ref()
+                    .map(|related| (at(related.place), related.label.as_str())),
+            })
+            .collect();
+        serde_json::json!({
+            "errors": self.count(Severity::Error),
+            "warnings": self.count(Severity::Warning),
+            "problems": problems,
+        })
+    }
+
+    /// The problems as GitHub's workflow commands, one a line, which it shows at the lines of a pull request.
+    pub fn to_github(&self) -> String {
+        let data = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+        let property = |text: &str| data(text).replace(':', "%3A").replace(',', "%2C");
+        self.problems
+            .iter()
+            .map(|problem| {
+                let place = problem.place.unwrap_or(Place::new(1, 1));
+                let help = problem
+                    .help
+                    .as_deref()
+                    .map_or_else(String::new, |help| format!("; {help}"));
+                format!(
+                    "::{} file={},line={},col={},title={}::{}\n",
+                    problem.severity,
+                    property(self.text_name(place)),
+                    place.line,
+                    place.column,
+                    problem.code,
+                    data(&format!("{}{help}", problem.message)),
+                )
+            })
+            .collect()
+    }
+}
+
+#[derive(Serialize)]
+struct At {
+    file: String,
+    line: usize,
+    column: usize,
+}
+
+#[derive(Serialize)]
+struct Shown<'p> {
+    severity: String,
+    code: &'static str,
+    #[serde(flatten)]
+    at: Option<At>,
+    key: Option<&'p str>,
+    message: &'p str,
+    help: Option<&'p str>,
+    suggestion: Option<&'p str>,
+    related: Option<(At, &'p str)>,
+}
+
+/// Where each key came from; the inner keys of merged maps too.
+pub(super) fn origins(entries: &[Entry], texts: &[Text]) -> Vec<Origin> {
+    let origin = |key: String, place: Place| Origin {
+        key,
+        text: texts
+            .get(usize::from(place.source))
+            .map(|text| text.name.clone())
+            .unwrap_or_default(),
+        line: place.line,
+        from_image: place.source > 0,
+    };
+    let mut all: Vec<(Place, Origin)> = Vec::new();
+    for entry in entries {
+        match &entry.value.kind {
+            Kind::Map(inner) if inner.iter().any(|one| one.place.source != entry.place.source) => {
+                for one in inner {
+                    let key = format!("{}.{}", entry.name, one.name);
+                    all.push((one.place, origin(key, one.place)));
+                }
+            }
+            _ => all.push((entry.place, origin(entry.name.clone(), entry.place))),
+        }
+    }
+    all.sort_by_key(|(place, _)| *place);
+    all.into_iter().map(|(_, origin)| origin).collect()
+}

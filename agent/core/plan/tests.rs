@@ -1,0 +1,141 @@
+use super::*;
+use crate::config::parse;
+
+fn plan(lines: &str) -> Plan {
+    let text = format!(
+        "#taupage-ami-config\napplication_id: my-app\napplication_version: \"1\"\nsource: registry.example.org/a:1\n{lines}\n"
+    );
+    let report = parse(text.as_bytes(), "user data");
+    let config = report
+        .planned()
+        .unwrap_or_else(|| panic!("{:?}", report.problems()));
+    Plan::new(config, report.problems().to_vec(), None)
+}
+
+fn paths(old: &str, new: &str) -> (bool, Vec<String>) {
+    let difference = Difference::new(&plan(old), &plan(new));
+    let paths = difference
+        .changes
+        .iter()
+        .map(|change| change.path.clone())
+        .collect();
+    (difference.replaces_container, paths)
+}
+
+#[test]
+fn no_difference_is_none_whatever_the_order() {
+    let old = "ports: {80: 80, 90: 90}\ncapabilities_add: [NET_RAW, CHOWN]\nenvironment: {A: x, B: y}";
+    let new = "environment: {B: y, A: x}\ncapabilities_add: [CHOWN, NET_RAW]\nports: {90: 90, 80: 80}\nread_only: false";
+    let difference = Difference::new(&plan(old), &plan(old));
+    assert!(difference.is_empty());
+    assert_eq!(difference.to_text(), "The two plans are the same.\n");
+    // Written out, `false` is another intent, though the container would be the same.
+    assert_eq!(paths(old, new), (true, vec![]));
+}
+
+#[test]
+fn a_difference_names_what_changes_and_whether_the_container_goes() {
+    assert_eq!(
+        paths("ports: {80: 80}", "ports: {80: 81}\nmemory: 64m"),
+        (
+            true,
+            vec![
+                "container.memory".to_owned(),
+                "container.memory.bytes".to_owned(),
+                "container.ports[80 -> 80/tcp]".to_owned(),
+                "container.ports[80 -> 81/tcp]".to_owned(),
+            ]
+        )
+    );
+    let (replaced, changed) = paths("restart: never", "restart: always\nboot_timeout: 5m");
+    assert!(!replaced);
+    assert_eq!(changed, ["boot_budget_seconds", "restart"]);
+    let text = Difference::new(&plan("restart: never"), &plan("restart: always")).to_text();
+    assert_eq!(
+        text,
+        "- restart: never\n+ restart: always\nThe container stays: nothing of this is part of it.\n"
+    );
+    let (replaced, changed) = paths("files: {/a: one}", "files: {/a: two}");
+    assert!(replaced);
+    assert_eq!(changed, ["container.files./a"]);
+    let (replaced, changed) = paths(
+        "environment: {A: 'aws:kms:aGk='}",
+        "environment: {A: 'aws:kms:aGV5'}",
+    );
+    assert!(replaced, "another ciphertext may be another secret");
+    assert_eq!(changed, ["container.environment.A"]);
+}
+
+#[test]
+fn the_least_policy_names_what_is_called() {
+    let none = plan("");
+    assert!(none.aws_calls().is_empty());
+    assert_eq!(none.iam_policy()["Statement"], serde_json::json!([]));
+    let mut some = plan("environment: {A: 'aws:kms:aGk=', B: 'aws:kms:aGV5', C: 'aws:kms:aGk='}");
+    let calls = some.aws_calls();
+    assert_eq!((calls.len(), calls[0].times), (1, 2), "each ciphertext once");
+    assert_eq!(calls[0].resource, "arn:aws:kms:*:*:key/*");
+    some.facts = Some(InstanceFacts {
+        instance_id: "i-1".into(),
+        region: "cn-north-1".into(),
+        availability_zone: "cn-north-1a".into(),
+        account_id: "123456789012".into(),
+        image_id: None,
+        instance_type: None,
+        local_ipv4: None,
+        public_ipv4: None,
+        pending_time: None,
+    });
+    assert_eq!(
+        some.iam_policy()["Statement"][0],
+        serde_json::json!({
+            "Effect": "Allow",
+            "Action": "kms:Decrypt",
+            "Resource": "arn:aws-cn:kms:cn-north-1:123456789012:key/*",
+        })
+    );
+}
+
+#[test]
+fn what_this_version_refuses_is_planned_and_said() {
+    let plan = plan("mounts: {/data: {partition: /dev/xvdf}}\nshutdown: on-exit");
+    assert_eq!((plan.warnings.len(), plan.refused.len()), (1, 1));
+    let text = plan.to_text();
+    assert!(text.contains("mount /dev/xvdf at /data"), "{text}");
+    assert!(
+        text.contains("1 reason why this version boots no machine with it"),
+        "{text}"
+    );
+}
+
+#[test]
+fn every_option_is_in_the_plan() {
+    let plan = plan(
+        "memory: 64m\ncpus: 0.5\nulimits: {nofile: 5}\nentrypoint: [/x]\ncommand: [y, 'z z']\ntmpfs: {/r: size=1m}\n\
+         stop_signal: INT\nstop_timeout: 3\nseccomp: /p.json\ndns: [10.0.0.2]\nextra_hosts: {db: 10.0.0.3}\n\
+         files: {/f: hunter2-hunter2}\nmount_certs: true\nmount_var_log: true\nmount_custom_log: true\ngpus: none\n\
+         log_budget: 30m\nread_only: true\nuser: '5:6'\nhealth_check_type: tcp\nhealth_check_port: 9",
+    );
+    let text = plan.to_text();
+    for row in [
+        "processors         0.5",
+        "ulimit             nofile=5:5",
+        "command            [\"y\",\"z z\"]",
+        "memory at /r (size=1m)",
+        "memory at /tmp",
+        "stopped by         SIGINT, killed 3 s later",
+        "seccomp            /p.json",
+        "name servers       10.0.0.2",
+        "host               db is 10.0.0.3",
+        "a file of 15 B at /f, read-only",
+        "/etc/ssl/certs of the machine at /etc/ssl/certs, read-only",
+        "/var/log-custom of the machine at /var/log, writable",
+        "graphics           none",
+        "3 x 10 MiB",
+        "user               5:6",
+        "port 9 of the container takes a connection",
+    ] {
+        assert!(text.contains(row), "{row}\n{text}");
+    }
+    assert!(!text.contains("hunter2") && !plan.to_json().to_string().contains("hunter2"));
+}

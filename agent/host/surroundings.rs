@@ -1,0 +1,251 @@
+//! What the machine adds to a container: its memory, directories, engine socket, graphics processors, and the
+//! system-call filter in a file of its image.
+//!
+//! These are the holes of a container's spec that are filled on the machine, when the container is made. Whatever is
+//! missing here ends the boot with the key that asks for it: the engine's own words come later and name no key.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, chown};
+use std::path::{Path, PathBuf};
+
+use monopod_core::config::{Gpus, Seccomp};
+use monopod_core::plan::container::{Bind, CUSTOM_LOG, ContainerSpec, ENGINE_SOCKET};
+
+use super::{Class, Classified, limits};
+
+/// The container's default user and its group, as owners of what it writes on the machine.
+const OWNER: u32 = 999;
+
+/// Something of the machine's that the user data asks for is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum SurroundingsError {
+    /// The filter's file could not be read.
+    #[error("cannot read the profile {path} of `seccomp`; put it into the machine's image")]
+    SeccompFile {
+        /// As the user data names it.
+        path: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The filter is none.
+    #[error("the profile {path} of `seccomp` is not JSON; take the engine's default.json to start from")]
+    SeccompText {
+        /// As the user data names it.
+        path: String,
+        /// Where it goes wrong.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// Nothing to mount.
+    #[error("cannot mount {path} for `{key}`; put it into the machine's image, or leave `{key}` out")]
+    Source {
+        /// The key.
+        key: &'static str,
+        /// On the machine.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The directory for the application's own logs could not be made.
+    #[error(
+        "cannot make {path} for `mount_custom_log`; install systemd/tmpfiles-monopod.conf as /usr/lib/tmpfiles.d/monopod.conf, and `systemd-tmpfiles --create` makes it now"
+    )]
+    CustomLog {
+        /// On the machine.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Classified for SurroundingsError {
+    fn class(&self) -> Class {
+        match self {
+            Self::SeccompFile { .. }
+            | Self::SeccompText { .. }
+            | Self::Source { .. }
+            | Self::CustomLog { .. } => Class::Permanent,
+        }
+    }
+}
+
+/// A spec's holes, filled.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// The machine's memory in bytes.
+    pub memory_total: u64,
+    /// The text of the filter's profile.
+    pub seccomp_profile: Option<String>,
+    /// Where the engine listens, and the socket's group.
+    pub engine_socket: PathBuf,
+    /// See above; asked for only where the socket is mounted.
+    pub engine_group: Option<u32>,
+    /// Whether the container gets graphics processors.
+    pub gpus: bool,
+}
+
+/// Looks at the machine for a container that is about to be made.
+pub fn observe(spec: &ContainerSpec, engine_socket: &Path) -> Result<Surroundings, SurroundingsError> {
+    ensure_binds(&spec.binds, engine_socket)?;
+    let engine_group = match spec.binds.iter().find(|bind| **bind == ENGINE_SOCKET) {
+        None => None,
+        Some(bind) => Some(
+            fs::metadata(engine_socket)
+                .map_err(missing(bind, engine_socket))?
+                .gid(),
+        ),
+    };
+    Ok(Surroundings {
+        memory_total: limits::memory_total(),
+        seccomp_profile: match &spec.seccomp {
+            Seccomp::Profile(path) => Some(profile(path)?),
+            Seccomp::Default | Seccomp::Unconfined => None,
+        },
+        engine_socket: engine_socket.to_owned(),
+        engine_group,
+        gpus: match spec.gpus {
+            Some(Gpus::All) => true,
+            Some(Gpus::None) => false,
+            None => has_gpus(),
+        },
+    })
+}
+
+/// What is mounted is there, for a start of a container that exists as well: the engine would end it with words that
+/// name no key.
+pub fn ensure_binds(binds: &[Bind], engine_socket: &Path) -> Result<(), SurroundingsError> {
+    for bind in binds {
+        if *bind == CUSTOM_LOG {
+            let path = Path::new(bind.source);
+            ensure_custom_log(path).map_err(|source| SurroundingsError::CustomLog {
+                path: path.to_owned(),
+                source,
+            })?;
+        }
+        let path = source(bind, engine_socket);
+        fs::metadata(path).map(drop).map_err(missing(bind, path))?;
+    }
+    Ok(())
+}
+
+/// Where a bind's source lies on this machine: the engine's socket is wherever the agent itself finds it.
+pub fn source<'a>(bind: &'a Bind, engine_socket: &'a Path) -> &'a Path {
+    if *bind == ENGINE_SOCKET {
+        engine_socket
+    } else {
+        Path::new(bind.source)
+    }
+}
+
+fn missing(bind: &Bind, path: &Path) -> impl FnOnce(io::Error) -> SurroundingsError {
+    let (key, path) = (bind.key, path.to_owned());
+    move |source| SurroundingsError::Source { key, path, source }
+}
+
+/// With its owner from the first moment: a directory that root owns could not be told from one made on purpose.
+fn ensure_custom_log(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        return Ok(());
+    }
+    let new = path.with_extension("new");
+    match DirBuilder::new().mode(0o755).create(&new) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    chown(&new, Some(OWNER), Some(OWNER))?;
+    fs::rename(&new, path)
+}
+
+fn profile(path: &str) -> Result<String, SurroundingsError> {
+    let text = fs::read_to_string(path).map_err(|source| SurroundingsError::SeccompFile {
+        path: path.to_owned(),
+        source,
+    })?;
+    match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&text) {
+        Ok(_) => Ok(text),
+        Err(source) => Err(SurroundingsError::SeccompText {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
+
+/// The unit's /dev is its own and has no graphics processor in it, so the driver is asked, too.
+fn has_gpus() -> bool {
+    ["/dev/nvidia0", "/proc/driver/nvidia/version"]
+        .iter()
+        .any(|path| Path::new(path).exists())
+}
+
+#[cfg(test)]
+mod tests {
+    use monopod_core::plan::container::ENGINE_SOCKET;
+
+    use super::*;
+    use crate::host::chain;
+
+    fn temporary(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("monopod-surroundings-{name}-{}", std::process::id()))
+    }
+
+    #[test]
+    fn a_missing_source_names_its_key() {
+        let bind = Bind {
+            key: "mount_certs",
+            source: "/nonexistent/certs",
+            target: "/etc/ssl/certs",
+            read_only: true,
+        };
+        let error = ensure_binds(&[bind], Path::new("/run/x.sock")).unwrap_err();
+        assert_eq!(error.class(), Class::Permanent);
+        assert_eq!(
+            chain(&error),
+            "cannot mount /nonexistent/certs for `mount_certs`; put it into the machine's image, or leave `mount_certs` out: No such file or directory (os error 2)"
+        );
+    }
+
+    #[test]
+    fn the_engine_socket_is_the_one_the_agent_talks_to() {
+        let socket = Path::new("/run/elsewhere.sock");
+        assert_eq!(source(&ENGINE_SOCKET, socket), socket);
+        assert_eq!(source(&CUSTOM_LOG, socket), Path::new("/var/log-custom"));
+        let error = ensure_binds(&[ENGINE_SOCKET], socket).unwrap_err();
+        assert!(error.to_string().contains("/run/elsewhere.sock"), "{error}");
+    }
+
+    #[test]
+    fn a_profile_is_read_as_it_is_or_named() {
+        let path = temporary("profile");
+        let text = "{\"defaultAction\":\n \"SCMP_ACT_ALLOW\"}";
+        fs::write(&path, text).unwrap();
+        assert_eq!(profile(path.to_str().unwrap()).unwrap(), text);
+        for wrong in ["[]", "", "{\"a\""] {
+            fs::write(&path, wrong).unwrap();
+            let error = profile(path.to_str().unwrap()).unwrap_err();
+            assert!(error.to_string().contains("is not JSON"), "{error}");
+            assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
+        }
+        fs::remove_file(&path).unwrap();
+        let error = profile(path.to_str().unwrap()).unwrap_err();
+        assert!(chain(&error).contains("No such file"), "{}", chain(&error));
+    }
+
+    #[test]
+    fn a_log_directory_is_made_once_and_then_left_alone() {
+        let path = temporary("log");
+        if let Err(error) = ensure_custom_log(&path) {
+            // Only root gives directories away.
+            assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
+            return;
+        }
+        assert_eq!(fs::metadata(&path).unwrap().uid(), OWNER);
+        chown(&path, Some(0), Some(0)).unwrap();
+        ensure_custom_log(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().uid(), 0, "somebody else's choice");
+        fs::remove_dir(&path).unwrap();
+    }
+}
