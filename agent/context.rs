@@ -22,6 +22,8 @@ pub struct Directories {
     pub runtime: PathBuf,
     /// The disk: cursors.
     pub state: PathBuf,
+    /// The image's own files: defaults and policy.
+    pub configuration: PathBuf,
 }
 
 /// Where facts and user data come from; `None` is the metadata service.

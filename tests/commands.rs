@@ -138,6 +138,33 @@ fn the_exit_code_tells_errors_from_warnings() {
 }
 
 #[test]
+fn a_template_has_a_verdict_for_each_user_data_and_one_for_all() {
+    for file in [
+        "cloudformation.yaml",
+        "cloudformation.json",
+        "terraform/user-data.tftpl",
+    ] {
+        let output = monopod(&["validate", "--strict", &format!("templates/{file}")]);
+        assert_eq!(output.status.code(), Some(0), "{file}: {}", stdout(&output));
+        assert_eq!(stdout(&output).lines().count(), 2, "{file}: {}", stdout(&output));
+    }
+    let text = std::fs::read_to_string(repository("config-samples/templates/cloudformation.yaml")).unwrap();
+    let output = validate(&text.replace("80: 8080", "80: 80800"), &[]);
+    assert_eq!(output.status.code(), Some(78));
+    let shown = stdout(&output);
+    let line = text.lines().position(|line| line.contains("80: 8080")).unwrap() + 1;
+    assert!(
+        shown.contains(&format!("--> standard input:{line}:19")),
+        "{shown}"
+    );
+    assert!(shown.contains("Resources.AppServerTemplate.Properties.LaunchTemplateData.UserData cannot be used: 1 error, 0 warnings"), "{shown}");
+    assert!(
+        shown.ends_with("standard input, a CloudFormation template, cannot be used: 1 error, 0 warnings\n"),
+        "{shown}"
+    );
+}
+
+#[test]
 fn a_missing_file_is_said() {
     let output = monopod(&["validate", "no-such-file.yaml"]);
     assert_eq!(output.status.code(), Some(78));

@@ -27,5 +27,6 @@ mod restarts;
 mod secrets;
 mod signals;
 mod structure;
+mod transport;
 mod units;
 mod user_data;

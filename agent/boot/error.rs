@@ -8,6 +8,7 @@ use crate::host::delivery::DeliveryError;
 use crate::host::docker::EngineError;
 use crate::host::files::{FileError, LockError};
 use crate::host::imds::ImdsError;
+use crate::host::include::FetchError;
 use crate::host::kms::KmsError;
 use crate::host::surroundings::SurroundingsError;
 use crate::host::{Class, Classified};
@@ -41,6 +42,9 @@ pub enum BootError {
         /// Every problem at its place.
         report: String,
     },
+    /// The text that the user data includes.
+    #[error(transparent)]
+    Include(FetchError),
     /// A facts file given on the command line.
     #[error("cannot read the facts in {path}: {what}")]
     FactsFile {
@@ -118,6 +122,7 @@ impl Classified for BootError {
             Self::Delivery(error) => error.class(),
             Self::Surroundings(error) => error.class(),
             Self::Kms { source, .. } => source.class(),
+            Self::Include(error) => error.class(),
             Self::Lock(_)
             | Self::File(_)
             | Self::StartOver(_)

@@ -98,7 +98,8 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<(Charge, Begin
         .filter(|_| first_boot)
         .map(|seconds| seconds * 1000);
 
-    let plan = steps::config::run(context, &identity).await?;
+    let left = time_left(budget::DEFAULT, first_start, launched);
+    let plan = steps::config::run(context, &identity, Instant::now() + left).await?;
     let left = time_left(plan.budget, first_start, launched);
     let budget_end = clock::now_millis() + u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
     context

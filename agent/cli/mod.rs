@@ -1,21 +1,24 @@
 //! Commands: the daemon (`run`) and the person's tool (`validate`, `plan`, `status`).
 //!
-//! Exit codes: 0 done; 1 warnings under `--strict`, or nothing to show; 2 wrong usage; 75 a transient
+//! Exit codes: 0 done; 1 warnings under `--strict`, a difference, or nothing to show; 2 wrong usage; 75 a transient
 //! failure that outlasted the boot budget; 78 something that must be changed first (sysexits(3)).
 
+mod plan;
+mod read;
 mod run;
-mod show;
+mod status;
+mod validate;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use tracing::Level;
 
 use crate::context::{Directories, LogTargets, Sources};
-use crate::host::limits;
+use crate::host::{image_layer, limits};
 use crate::report::SharedRedactor;
 use crate::report::output::Output;
 
@@ -32,7 +35,7 @@ struct Cli {
 
 const EXIT_CODES: &str = "Exit codes:
   0   done, or stopped as asked
-  1   validate --strict found warnings; status found nothing to show
+  1   validate --strict found warnings; plan --diff found differences; status found nothing to show
   2   wrong usage
   75  a transient failure outlasted the boot budget (systemd starts the agent again)
   78  something must be changed first: user data, permissions, the image";
@@ -49,9 +52,9 @@ enum Verbosity {
 enum Command {
     /// Boot this machine's container and look after it until stopped (the daemon)
     Run(RunArgs),
-    /// Check a user-data file; exits 0 when it can be used, 78 when not
+    /// Check user-data files and show every problem; exits 0 when they can be used, 78 when not
     Validate(ValidateArgs),
-    /// Print what `run` would do with a user-data file; touches nothing
+    /// Print what `run` would do with a user-data file, or compare two; touches nothing
     Plan(PlanArgs),
     /// Show what runs here, since when, and how the boot went
     Status(StatusArgs),
@@ -73,6 +76,8 @@ struct RunArgs {
         env = "RUNTIME_DIRECTORY"
     )]
     runtime_directory: PathBuf,
+    #[command(flatten)]
+    image: ImageArgs,
     /// Where cursors lie (disk)
     #[arg(
         long,
@@ -90,18 +95,45 @@ struct RunArgs {
 }
 
 #[derive(Debug, Args)]
+struct ImageArgs {
+    /// Where the machine image's own files lie: defaults.yaml, defaults.d/*.yaml, policy.yaml
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = image_layer::DIRECTORY,
+        env = "CONFIGURATION_DIRECTORY"
+    )]
+    configuration_directory: PathBuf,
+}
+
+#[derive(Debug, Args)]
 struct ValidateArgs {
-    /// The file; `-` is standard input
-    file: PathBuf,
+    /// The files; `-` is standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
     /// Exit 1 when there are warnings
     #[arg(long)]
     strict: bool,
+    /// How problems are written
+    #[arg(long, value_enum, default_value_t = validate::Format::Text)]
+    format: validate::Format,
+    #[command(flatten)]
+    image: ImageArgs,
 }
 
 #[derive(Debug, Args)]
 struct PlanArgs {
-    /// The file; `-` is standard input
-    file: PathBuf,
+    /// The file; `-` is standard input. With --diff the old and the new one
+    #[arg(required = true, num_args = 1..=2, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Compare the plans of two files; exits 1 when they differ
+    #[arg(long)]
+    diff: bool,
+    /// Print the least IAM policy that allows the plan's AWS calls
+    #[arg(long, conflicts_with_all = ["json", "diff"])]
+    iam: bool,
+    #[command(flatten)]
+    image: ImageArgs,
     /// Plan for the machine these facts (YAML or JSON) describe
     #[arg(long, value_name = "FILE")]
     facts: Option<PathBuf>,
@@ -146,6 +178,7 @@ pub fn main() -> ExitCode {
                 directories: Directories {
                     runtime: args.runtime_directory,
                     state: args.state_directory,
+                    configuration: args.image.configuration_directory,
                 },
                 sources: Sources {
                     facts: args.facts,
@@ -159,11 +192,46 @@ pub fn main() -> ExitCode {
                 output,
             })
         }
-        Command::Validate(args) => show::validate(&args.file, args.strict),
-        Command::Plan(args) => show::plan(&args.file, args.facts.as_deref(), args.json),
-        Command::Status(args) => show::status(&args.runtime_directory, args.json),
+        Command::Validate(args) => {
+            let image = &args.image.configuration_directory;
+            validate::validate(&args.files, image, args.strict, args.format)
+        }
+        Command::Plan(args) => plan(&args),
+        Command::Status(args) => status::status(&args.runtime_directory, args.json),
     };
     ExitCode::from(code)
+}
+
+fn plan(args: &PlanArgs) -> u8 {
+    let show = match (args.json, args.iam) {
+        (true, _) => plan::Show::Json,
+        (false, true) => plan::Show::Iam,
+        (false, false) => plan::Show::Text,
+    };
+    let (facts, image) = (
+        args.facts.as_deref(),
+        args.image.configuration_directory.as_path(),
+    );
+    match (args.diff, args.files.as_slice()) {
+        (true, [old, new]) => plan::diff(old, new, facts, image, show),
+        (false, [file]) => plan::plan(file, facts, image, show),
+        (diff, _) => {
+            let wanted = if diff {
+                "--diff compares two files"
+            } else {
+                "one file makes one plan; --diff compares two"
+            };
+            Cli::command()
+                .error(clap::error::ErrorKind::WrongNumberOfValues, wanted)
+                .exit()
+        }
+    }
+}
+
+fn pretty(value: &serde_json::Value) -> String {
+    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
+    text.push('\n');
+    text
 }
 
 /// A reader that went away (`| head`) is nobody's error.

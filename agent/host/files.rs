@@ -17,6 +17,17 @@ pub struct FileError {
     source: io::Error,
 }
 
+impl FileError {
+    /// What was tried, on what, and why it failed.
+    pub(super) fn new(verb: &'static str, path: &Path, source: io::Error) -> Self {
+        Self {
+            verb,
+            path: path.to_owned(),
+            source,
+        }
+    }
+}
+
 fn failed(verb: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileError {
     let path = path.to_owned();
     move |source| FileError { verb, path, source }
@@ -29,6 +40,15 @@ pub fn ensure_directory(path: &Path) -> Result<(), FileError> {
 
 /// Replaces a file by rename: a reader sees the old one or the new one. Readable by the owner's group.
 pub fn ensure_content(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    replace(path, content, 0o640)
+}
+
+/// The same, readable by the owner alone.
+pub fn ensure_private_content(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    replace(path, content, 0o600)
+}
+
+fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), FileError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     let temporary = PathBuf::from(name);
@@ -37,12 +57,23 @@ pub fn ensure_content(path: &Path, content: &[u8]) -> Result<(), FileError> {
             .write(true)
             .create(true)
             .truncate(true)
-            .mode(0o640)
+            .mode(mode)
             .open(&temporary)?;
         file.write_all(content)?;
         fs::rename(&temporary, path)
     };
     write().map_err(failed("write", path))
+}
+
+/// Removes every file of a directory but this one.
+pub fn ensure_only(directory: &Path, name: &str) -> Result<(), FileError> {
+    for entry in fs::read_dir(directory).map_err(failed("read", directory))? {
+        let path = entry.map_err(failed("read", directory))?.path();
+        if path.file_name().is_some_and(|one| one != name) {
+            fs::remove_file(&path).map_err(failed("remove", &path))?;
+        }
+    }
+    Ok(())
 }
 
 /// Reads a file; `None` if there is none.

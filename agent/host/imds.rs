@@ -146,6 +146,8 @@ impl Imds {
         // No proxy, no redirect: the service is on the link, whoever else answers is not it.
         let client = Client::builder()
             .no_proxy()
+            // Plain http: the certificates would only cost memory.
+            .tls_certs_only([])
             .redirect(reqwest::redirect::Policy::none())
             .timeout(REQUEST_TIMEOUT)
             .pool_max_idle_per_host(0)

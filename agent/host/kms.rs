@@ -1,23 +1,12 @@
 //! Decryption by AWS KMS through its SDK.
-//!
-//! The SDK's own retries are off: ours know the boot budget. Credentials are the SDK's business (on
-//! an instance, the instance profile's).
 
-use std::time::Duration;
-
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region};
 use aws_sdk_kms::Client;
 use aws_sdk_kms::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_kms::operation::decrypt::DecryptError;
 use aws_sdk_kms::primitives::Blob;
 use monopod_core::secret::{Ciphertext, Secret};
 
-use super::{Class, Classified};
-
-/// One call may take this long.
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+use super::{Class, Classified, aws};
 
 /// Why a value was not decrypted.
 #[derive(Debug, thiserror::Error)]
@@ -75,18 +64,8 @@ pub struct Kms {
 impl Kms {
     /// Loads credentials' sources and endpoints from the SDK's usual places; asks nobody yet.
     pub async fn new(region: &str) -> Self {
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(Duration::from_secs(3))
-            .operation_timeout(CALL_TIMEOUT)
-            .build();
-        let config = aws_config::defaults(BehaviorVersion::latest())
-            .region(Region::new(region.to_owned()))
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(timeouts)
-            .load()
-            .await;
         Self {
-            client: Client::new(&config),
+            client: Client::new(&aws::config(region).await),
             region: region.to_owned(),
         }
     }

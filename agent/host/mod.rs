@@ -3,11 +3,14 @@
 //! What is here acts and reports, it never decides: decisions are pure functions of `monopod-core`.
 //! Every error says whether trying again can help ([`Class`]), in an exhaustive match beside it.
 
+mod aws;
 pub mod clock;
 pub mod delivery;
 pub mod docker;
 pub mod files;
+pub mod image_layer;
 pub mod imds;
+pub mod include;
 pub mod kms;
 pub mod limits;
 pub mod probe;

@@ -39,6 +39,7 @@ impl Http {
     pub fn new(port: u16, path: &str, timeout: Duration) -> Result<Self, reqwest::Error> {
         let client = Client::builder()
             .no_proxy()
+            .tls_certs_only([])
             .redirect(reqwest::redirect::Policy::none())
             .pool_max_idle_per_host(0)
             .timeout(timeout)

@@ -8,76 +8,72 @@
 //!
 //! Time and memory are measured by the [`Guard`] that each reader runs in.
 
-use monopod_core::config::{Code, ImageLayer, Problem, Report, Severity, Style, Text, contract, parse, read};
+use monopod_core::config::contract::{self, Shape};
+use monopod_core::config::{Code, ImageLayer, Problem, Report, Severity, Style, Text, parse, read, template};
 use saphyr_parser::{Event, Parser, StrInput, Tag};
 
 /// A value that nobody may ever see.
 pub(crate) const CANARY: &str = "hunter2canary";
 
-/// A file that everything is well with.
-const GOOD: &[u8] = b"#taupage-ami-config\napplication_id: good\napplication_version: '1'\nsource: a/b:1\n";
-
-/// Something that reads what others wrote.
-struct Reader {
-    name: &'static str,
-    /// Which of the texts the input is, as places count them.
-    source: u16,
-    run: fn(&[u8]) -> Seen,
-}
-
-/// All of them. A new one is one line here.
-const READERS: &[Reader] = &[
-    Reader {
-        name: "user data",
-        source: 0,
-        run: |bytes| Seen::of(&parse(bytes, "fuzz")),
-    },
-    Reader {
-        name: "defaults",
-        source: 1,
-        run: |bytes| Seen::of(&read(GOOD_TEXT, &defaults(bytes))),
-    },
+/// Everything that reads user data. A new reader is one line here.
+const READERS: &[(&str, Reader)] = &[
+    ("user data", |bytes| {
+        let report = parse(bytes, "fuzz");
+        assert_eq!(
+            report.config().is_none(),
+            report.has_errors(),
+            "a configuration exists exactly if there is no error"
+        );
+        Seen::of([&report])
+    }),
+    ("layers", |bytes| {
+        let text = Text { name: "fuzz", bytes };
+        let image = ImageLayer {
+            defaults: vec![text],
+            policy: Some(text),
+        };
+        Seen::of([&read(text, &image)])
+    }),
+    (TEMPLATE, |bytes| {
+        let read = ["fuzz.yaml", "fuzz.tftpl"].map(|name| template::templates(bytes, name));
+        let own: Vec<Report> = read.iter().flatten().map(template::Template::own).collect();
+        let found = read.iter().flatten().flat_map(|template| &template.found);
+        Seen::of(own.iter().chain(found.map(|found| &found.report)))
+    }),
 ];
 
-const GOOD_TEXT: Text<'_> = Text {
-    name: "good",
-    bytes: GOOD,
-};
+/// Its user data is text inside a text, so the keys that decide what may be shown are not those of the text.
+const TEMPLATE: &str = "template";
 
-fn defaults(bytes: &[u8]) -> ImageLayer<'_> {
-    ImageLayer {
-        defaults: vec![Text { name: "fuzz", bytes }],
-        policy: Some(Text {
-            name: "policy",
-            bytes: b"locked: [hostname]\nallow: {root: false}\n",
-        }),
-    }
-}
+type Reader = fn(&[u8]) -> Seen;
 
 /// What a reader shows.
 struct Seen {
     problems: Vec<Problem>,
-    /// Lines of the texts along with the problems.
+    /// The problems with the lines they are about.
     rendered: String,
     /// The problems alone, for programs and for GitHub.
     listed: String,
 }
 
 impl Seen {
-    fn of(report: &Report) -> Self {
-        assert_eq!(
-            report.config().is_none(),
-            report.has_errors(),
-            "a configuration exists exactly if there is no error"
-        );
-        let lines = report.problems().iter().map(|problem| report.one_line(problem));
-        Self {
-            problems: report.problems().to_vec(),
-            rendered: report.render(Style::Plain),
-            listed: lines
-                .chain([report.to_json().to_string(), report.to_github()])
-                .collect(),
+    fn of<'r>(reports: impl IntoIterator<Item = &'r Report>) -> Self {
+        let mut seen = Self {
+            problems: Vec::new(),
+            rendered: String::new(),
+            listed: String::new(),
+        };
+        for report in reports {
+            seen.problems.extend_from_slice(report.problems());
+            seen.rendered.push_str(&report.render(Style::Plain));
+            for problem in report.problems() {
+                seen.listed.push_str(&report.one_line(problem));
+                seen.listed.push('\n');
+            }
+            seen.listed.push_str(&report.to_json().to_string());
+            seen.listed.push_str(&report.to_github());
         }
+        seen
     }
 }
 
@@ -95,48 +91,52 @@ pub(crate) fn check(bytes: &[u8], guard: Guard) {
 fn one(bytes: &[u8], guard: Guard) {
     let text = String::from_utf8_lossy(bytes);
     let lines = widths(&text);
-    for reader in READERS {
+    // Places in what was packed are those of the text inside, which is not at hand here.
+    let packed = !text
+        .trim_start()
+        .to_ascii_lowercase()
+        .starts_with("#taupage-ami-config");
+    for (reader, run) in READERS {
         let mut seen = None;
-        guard(&mut || seen = Some((reader.run)(bytes)));
+        guard(&mut || seen = Some(run(bytes)));
         let Some(seen) = seen else { continue };
         for problem in &seen.problems {
-            well_formed(reader, problem, &lines);
+            well_formed(reader, problem);
+            if !packed || *reader == TEMPLATE {
+                stands_inside(reader, problem, &lines);
+            }
         }
         shows_no_secret(reader, &seen, &text);
     }
 }
 
-fn well_formed(reader: &Reader, problem: &Problem, lines: &[usize]) {
-    let name = reader.name;
+fn well_formed(reader: &str, problem: &Problem) {
     assert!(
         Code::ALL.contains(&problem.code) && matches!(problem.severity, Severity::Error | Severity::Warning),
-        "{name}: {problem:?} has no code"
+        "{reader}: {problem:?} has no code"
     );
     assert!(
         !problem.message.is_empty() && problem.help.as_deref() != Some(""),
-        "{name}: {problem:?} says nothing"
+        "{reader}: {problem:?} says nothing"
     );
+}
+
+/// All texts of a reader are the input, so their places are alike.
+fn stands_inside(reader: &str, problem: &Problem, lines: &[usize]) {
     let related = problem.related.as_ref().map(|related| related.place);
-    // The other texts have places of their own.
-    for place in problem
-        .place
-        .into_iter()
-        .chain(related)
-        .filter(|place| place.source == reader.source)
-    {
+    for place in problem.place.into_iter().chain(related) {
         let width = place.line.checked_sub(1).and_then(|index| lines.get(index));
         assert!(
             width.is_some_and(|width| (1..=width + 1).contains(&place.column)),
-            "{name}: {problem:?} stands at {place} of {} lines, where the line has {width:?} characters",
+            "{reader}: {problem:?} stands at {place} of {} lines, where the line has {width:?} characters",
             lines.len()
         );
     }
 }
 
-fn shows_no_secret(reader: &Reader, seen: &Seen, text: &str) {
-    let name = reader.name;
+fn shows_no_secret(reader: &str, seen: &Seen, text: &str) {
     let odd = seen.rendered.lines().find(|line| line.contains(char::is_control));
-    assert!(odd.is_none(), "{name}: a control character is shown: {odd:?}");
+    assert!(odd.is_none(), "{reader}: a control character is shown: {odd:?}");
     let texts = seen.problems.iter().flat_map(|problem| {
         let texts = [
             Some(&problem.message),
@@ -155,11 +155,11 @@ fn shows_no_secret(reader: &Reader, seen: &Seen, text: &str) {
     let fate = Fate::of(text);
     assert!(
         fate.named || quoted.is_none(),
-        "{name}: a value is quoted: {quoted:?}"
+        "{reader}: a value is quoted: {quoted:?}"
     );
     assert!(
-        fate.named || fate.open || shown.is_none(),
-        "{name}: a secret is shown: {shown:?}"
+        fate.named || fate.open || reader == TEMPLATE || shown.is_none(),
+        "{reader}: a secret is shown: {shown:?}"
     );
 }
 
@@ -264,22 +264,18 @@ impl Fate {
 
 /// Whether the contract may allow a value below these keys to be shown.
 fn is_open(open: &[Frame]) -> bool {
-    const SECRET: &[&str] = &[
-        "environment",
-        "dockercfg",
-        "files",
-        "sysctl",
-        "sysfs",
-        "entrypoint",
-        "command",
-        "args",
-    ];
-    let path: Vec<&str> = open
+    // The policy's own keys; the rest of its values stand below `allow`.
+    const POLICY: &[&str] = &["locked", "allow"];
+    let mut path = open
         .iter()
         .filter_map(|frame| frame.key.as_deref())
-        .filter(|key| *key != "<<")
-        .collect();
-    let Some(top) = path.first() else { return false };
-    let is_secret = |key: &&str| key.ends_with("_password") || key.ends_with("account_key");
-    contract::top(top).is_some() && !SECRET.contains(top) && !path.iter().any(is_secret)
+        .filter(|key| *key != "<<");
+    let Some(top) = path.next() else { return false };
+    let shown = match contract::top(top).map(|key| key.shape) {
+        None => POLICY.contains(&top),
+        Some(Shape::Secret | Shape::Scalar | Shape::Words | Shape::Anything) => false,
+        Some(Shape::Map { value, .. }) => !matches!(value, Shape::Scalar | Shape::Secret),
+        Some(_) => true,
+    };
+    shown && !path.any(|key| key == "auth" || key.ends_with("_key"))
 }

@@ -165,6 +165,22 @@ impl Aws {
         )
     }
 
+    /// Puts an object into a bucket of this machine's own, and gives its `s3://` address. A fault's operation for it is
+    /// `GET /BUCKET/KEY`.
+    #[must_use]
+    pub fn put_object(&self, key: &str, bytes: impl AsRef<[u8]>) -> String {
+        let bucket = self.bucket();
+        let order = json!({"bucket": bucket, "key": key, "body": BASE64.encode(bytes)});
+        self.standin.call("POST", "/_test/object", &order);
+        format!("s3://{bucket}/{key}")
+    }
+
+    /// The name of this machine's bucket.
+    #[must_use]
+    pub fn bucket(&self) -> String {
+        self.access_key.to_ascii_lowercase()
+    }
+
     /// Replaces this machine's faults; the first that fits a call is used.
     pub fn faults(&self, faults: &[AwsFault]) {
         let faults: Vec<&Value> = faults.iter().map(|fault| &fault.order).collect();

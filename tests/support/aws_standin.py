@@ -4,6 +4,7 @@ Prints the port it listens on (loopback only). Everything a test sets or reads i
 client signs with, so tests that run at once don't see each other.
 
   POST /_test/encrypt  {"region": R, "plaintext": base64, "context": {}}     -> {"ciphertext": base64, "key_arn": ARN}
+  POST /_test/object   {"bucket": B, "key": K, "body": base64}               puts it into S3, the bucket too
   POST /_test/faults   {"access_key": K, "faults": [FAULT, ...]}             replaces the faults of K
   GET  /_test/journal?access_key=K                                           -> {"calls": [...], "max_concurrent": {OP: N}}
 
@@ -30,6 +31,7 @@ import moto.kms.models as kms
 from moto.core.exceptions import JsonRESTError
 from moto.kms.exceptions import InvalidCiphertextException
 from moto.kms.models import kms_backends
+from moto.s3.models import s3_backends
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
@@ -87,6 +89,18 @@ def encrypt(order):
         key.id, base64.b64decode(order["plaintext"]), order.get("context", {})
     )
     return {"ciphertext": base64.b64encode(blob).decode(), "key_arn": arn}
+
+
+# --- S3 -----------------------------------------------------------------------------------------------------------
+
+
+def put_object(order):
+    backend = s3_backends[ACCOUNT]["aws"]
+    with _key_lock:
+        if order["bucket"] not in backend.buckets:
+            backend.create_bucket(order["bucket"], "eu-central-1")
+    backend.put_object(order["bucket"], order["key"], base64.b64decode(order["body"]))
+    return {}
 
 
 # --- faults and journal -------------------------------------------------------------------------------------------
@@ -147,6 +161,10 @@ def injected_error(request, fault):
     content_type = request.headers.get("Content-Type", "")
     if "json" in content_type:
         return Response(json.dumps({"__type": code, "message": message}), status, content_type=content_type)
+    if request.headers.get("x-amz-content-sha256"):
+        # S3, which has a form of its own.
+        text = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+        return Response(text, status, content_type="application/xml")
     text = (
         f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
         "<RequestId>injected</RequestId></ErrorResponse>"
@@ -165,6 +183,8 @@ def control(request):
         return {}
     if request.path == "/_test/encrypt":
         return encrypt(order)
+    if request.path == "/_test/object":
+        return put_object(order)
     if request.path == "/_test/faults":
         chosen = account(order["access_key"])
         with chosen.lock:

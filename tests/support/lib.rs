@@ -44,6 +44,7 @@ mod engine;
 mod forward;
 mod gate;
 mod http;
+mod https;
 mod identity;
 mod images;
 mod imds;
@@ -65,6 +66,7 @@ pub use agent::{Agent, Line as OutputLine, Stream};
 pub use aws::{Aws, AwsCall, AwsFault};
 pub use forward::Line;
 pub use http::Response;
+pub use https::Https;
 pub use identity::Identity;
 pub use images::Image;
 pub use imds::{Imds, ImdsCall, Token};
@@ -81,6 +83,8 @@ pub const REGISTRY_PORT: u16 = 5000;
 pub const AWS_PORT: u16 = 4566;
 /// Where the metadata service listens inside a machine.
 pub const IMDS_PORT: u16 = 1338;
+/// Where an [`Https`] server listens inside a machine.
+pub const HTTPS_PORT: u16 = 8443;
 
 /// What all tests of a process share; each part is started when it is first needed.
 pub struct Rig {

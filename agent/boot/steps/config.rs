@@ -1,28 +1,43 @@
-//! User data to a plan: pure, and instant.
+//! User data to a plan: pure, and instant, once the texts are here.
 
-use monopod_core::config;
+use monopod_core::config::{self, Severity, Text};
 use monopod_core::event::Event;
 use monopod_core::plan::{Plan, StepId};
 use monopod_core::text;
 
+use tokio::time::Instant;
+
+use super::include::{self, UserData};
 use crate::boot::{BootError, timed};
 use crate::context::Context;
+use crate::host::image_layer::ImageFiles;
 use crate::host::imds::Identity;
 
-pub(in crate::boot) async fn run(context: &Context, identity: &Identity) -> Result<Plan, BootError> {
+pub(in crate::boot) async fn run(
+    context: &Context,
+    identity: &Identity,
+    deadline: Instant,
+) -> Result<Plan, BootError> {
     timed(context, StepId::Config, "check the user data".to_owned(), async {
-        let plan = plan(context, identity)?;
-        for problem in &plan.warnings {
-            context.reporter.tell(Event::Warning {
-                text: on_one_line(problem),
-            });
+        let image = ImageFiles::read(&context.directories.configuration)?;
+        let user_data = include::resolve(context, identity, deadline).await?;
+        let (plan, warnings) = plan(&user_data, &image, identity)?;
+        for text in warnings {
+            context.reporter.tell(Event::Warning { text });
         }
         let mut opened: Vec<&str> = plan.container.opt_outs().iter().map(|out| out.key).collect();
         // Two things that one key opens are two rows in the plan, and one word here.
         opened.sort_unstable();
         opened.dedup();
+        let from = user_data
+            .from
+            .map_or_else(String::new, |from| format!("{from}: "));
+        let layers = match image.names().as_slice() {
+            [] => String::new(),
+            names => format!(" over {}", names.join(", ")),
+        };
         let detail = format!(
-            "{}, {}; opened: {}",
+            "{from}{}{layers}, {}; opened: {}",
             plan.application,
             text::count(plan.warnings.len() as u64, "warning"),
             opened.join(", ")
@@ -32,37 +47,30 @@ pub(in crate::boot) async fn run(context: &Context, identity: &Identity) -> Resu
     .await
 }
 
-/// `user data:7:1: MP0201 nobody knows the key ...; did you mean ...?`
-fn on_one_line(problem: &config::Problem) -> String {
-    let place = problem
-        .place
-        .map_or_else(String::new, |place| format!("user data:{place}: "));
-    let help = problem
-        .help
-        .as_deref()
-        .map_or_else(String::new, |help| format!("; {help}"));
-    format!("{place}{} {}{help}", problem.code, problem.message)
-}
-
-fn plan(context: &Context, identity: &Identity) -> Result<Plan, BootError> {
-    let origin = context
-        .sources
-        .user_data
-        .as_ref()
-        .map_or_else(|| "user data".to_owned(), |path| path.display().to_string());
-    let bytes = identity.user_data.as_deref().ok_or(BootError::NoUserData)?;
-    match config::parse(bytes, &origin).into_config() {
-        Ok((config, warnings)) => Ok(Plan::new(&config, warnings, Some(&identity.facts))),
-        Err(problems) => {
-            let errors = problems
-                .iter()
-                .filter(|problem| problem.severity == config::Severity::Error)
-                .count();
-            Err(BootError::Config {
-                count: text::count(errors as u64, "error"),
-                report: config::render(&problems, &origin, bytes),
-                origin,
-            })
-        }
-    }
+/// The plan, and its warnings as lines.
+fn plan(
+    user_data: &UserData<'_>,
+    image: &ImageFiles,
+    identity: &Identity,
+) -> Result<(Plan, Vec<String>), BootError> {
+    let report = config::read(
+        Text {
+            name: &user_data.origin,
+            bytes: &user_data.bytes,
+        },
+        &image.layer(),
+    );
+    let Some(config) = report.config() else {
+        return Err(BootError::Config {
+            count: text::count(report.count(Severity::Error), "error"),
+            report: report.render(config::Style::Plain),
+            origin: user_data.origin.clone(),
+        });
+    };
+    // Room is what an included text has.
+    let matters =
+        |problem: &&config::Problem| user_data.from.is_none() || problem.code != config::Code::OverEc2Limit;
+    let warnings: Vec<config::Problem> = report.problems().iter().filter(matters).cloned().collect();
+    let lines = warnings.iter().map(|problem| report.one_line(problem)).collect();
+    Ok((Plan::new(config, warnings, Some(&identity.facts)), lines))
 }

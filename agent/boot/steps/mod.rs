@@ -6,6 +6,7 @@ pub(super) mod container;
 pub(super) mod engine;
 pub(super) mod facts;
 pub(super) mod image;
+mod include;
 pub(super) mod secrets;
 
 use std::time::Duration;

@@ -89,7 +89,7 @@ fn a_mistake_in_the_images_files_names_the_file() {
         ("", "allow: {root: 'false'}", "policy.yaml:1:15"),
         ("", "lock: [a]", "policy.yaml:1:1"),
         ("", "unknown_keys: never", "policy.yaml:1:15"),
-        ("", "{", "policy.yaml:1:2"),
+        ("", "{", "policy.yaml:1"),
     ] {
         let report = with("", &[defaults], policy);
         let shown = report.render(Style::Plain);

@@ -11,7 +11,7 @@
 //! `22:30` being 1350 in an environment value. What Taupage swallowed is reported.
 //!
 //! Invariants: a [`Config`] exists only if there is no error. No problem quotes a value, since any
-//! value may be a secret; [`render`] shows only the keys of the lines it points at.
+//! value may be a secret; [`Report`] shows of a line only keys and what the contract says is no secret.
 //! [`Config::canonical`] holds intent, no default and no secret.
 //!
 //! It deliberately reads no file, decrypts nothing, and knows nothing of the machine it is on.
@@ -30,11 +30,13 @@ mod nearest;
 mod policy;
 mod problem;
 mod report;
+pub mod template;
 #[cfg(test)]
 mod tests;
 mod yaml;
 
 pub use image::{ImageRef, ImageRefError};
+pub use intake::{Include, Location, NotTheText, included};
 pub use model::{
     Audit, Config, Destination, EbsVolume, EnvValue, FileMount, Filesystem, Gpus, HealthCheck, Host,
     HostEntry, LineFormat, LoadBalancerCheck, Logging, Logrotate, Mount, Networking, NotifyCfn, Options,
@@ -70,10 +72,25 @@ pub fn parse(bytes: &[u8], origin: &str) -> Report {
 
 /// Reads user data as a machine of this image does.
 pub fn read(user_data: Text<'_>, image: &ImageLayer<'_>) -> Report {
+    read_with(user_data, image, intake::Holes::Refused)
+}
+
+/// Reads user data that was put together from a template's pieces.
+fn parse_with_holes(text: &str, origin: &str) -> Report {
+    let text = Text {
+        name: origin,
+        bytes: text.as_bytes(),
+    };
+    read_with(text, &ImageLayer::default(), intake::Holes::Expected)
+}
+
+fn read_with(user_data: Text<'_>, image: &ImageLayer<'_>, holes: intake::Holes) -> Report {
     let mut reading = Reading::default();
-    let text = reading.user_data(user_data);
+    let text = reading.user_data(user_data, holes);
     let top = text.as_deref().and_then(|text| reading.map(text, 0));
-    reading.name(user_data.name, text);
+    // Places are those of the text as it was unpacked, even if it could not be read.
+    let shown = text.unwrap_or_else(|| intake::readable(user_data.bytes).into_owned());
+    reading.name(user_data.name, Some(shown));
     let mut layers: Vec<Vec<Entry>> = Vec::new();
     let mut source = 0;
     for defaults in &image.defaults {
@@ -109,17 +126,22 @@ pub fn read(user_data: Text<'_>, image: &ImageLayer<'_>) -> Report {
     reading.finish(Some(outcome), &entries)
 }
 
-/// Checks one text of user data whose header has been seen to, and whose places are its own.
-fn check_text(text: &str, mut problems: Vec<Problem>) -> Report {
-    let mut reading = Reading::default();
-    reading.problems.append(&mut problems);
-    let top = reading.map(text, 0);
-    reading.name("user data", Some(text.to_owned()));
-    let Some(top) = top else {
-        return reading.finish(None, &[]);
+/// Checks a tree that a template holds; `problems` are those of reading it.
+fn check_tree(root: yaml::Node, problems: Vec<Problem>) -> Report {
+    let mut reading = Reading {
+        problems,
+        ..Reading::default()
     };
-    let outcome = check::check(&top, policy::Policy::default(), &mut reading.problems);
-    reading.finish(Some(outcome), &top)
+    match check::entries(Some(root)) {
+        Ok(entries) => {
+            let outcome = check::check(&entries, policy::Policy::default(), &mut reading.problems);
+            reading.finish(Some(outcome), &entries)
+        }
+        Err(problem) => {
+            reading.problems.extend(problem);
+            reading.finish(None, &[])
+        }
+    }
 }
 
 fn is_comment(line: &str) -> bool {
@@ -136,9 +158,9 @@ struct Reading {
 }
 
 impl Reading {
-    fn user_data(&mut self, text: Text<'_>) -> Option<String> {
-        match intake::text(text.bytes, &mut self.problems) {
-            Ok(text) => Some(text.to_owned()),
+    fn user_data(&mut self, text: Text<'_>, holes: intake::Holes) -> Option<String> {
+        match intake::text(text.bytes, holes, &mut self.problems) {
+            Ok(text) => Some(text.into_owned()),
             Err(problem) => {
                 self.problems.push(problem);
                 None

@@ -52,9 +52,15 @@ codes! {
     TooLarge = "MP0002", "The user data is larger than monopod reads.";
     NotUtf8 = "MP0003", "The user data is not UTF-8 text.";
     Header = "MP0004", "The first line is not `#taupage-ami-config`.";
-    Encoded = "MP0005", "The user data is compressed, encoded or in parts, which is not available yet.";
+    Encoded = "MP0005", "The encoding of the user data cannot be read.";
     OverEc2Limit = "MP0006", "The user data is larger than EC2 carries.";
     Unprintable = "MP0007", "A control character stands in the text.";
+    Nesting = "MP0008", "The user data is packed too often.";
+    NoPart = "MP0009", "No part of the MIME message is ours.";
+    TwoParts = "MP0010", "More than one part of the MIME message is ours.";
+    PartIgnored = "MP0011", "A part of the MIME message was not read.";
+    IncludeForm = "MP0012", "The `#include` line cannot be used.";
+    Elsewhere = "MP0013", "The text is elsewhere, and only `monopod run` fetches it.";
     Syntax = "MP0101", "The text is not YAML.";
     Tab = "MP0102", "A tab is used as indentation.";
     NoBreakSpace = "MP0103", "A no-break space is used as indentation.";
@@ -95,6 +101,16 @@ codes! {
     Forbidden = "MP0401", "The policy of the machine's image does not allow it.";
     Locked = "MP0402", "The image's policy keeps this key to itself.";
     NotAllowed = "MP0403", "The image's policy would have to allow it, and does not.";
+    NoUserData = "MP0501", "The template carries no user data for monopod.";
+    TemplateShape = "MP0502", "A part of the template around the user data has a shape nobody can read.";
+    NotBase64 = "MP0503", "The template's user data is not Base64.";
+    NotInTemplate = "MP0504", "The user data comes whole from elsewhere, so it was not checked.";
+    LinesFilledIn = "MP0505", "Whole lines of the user data are filled in later, so not all could be checked.";
+    UnknownName = "MP0506", "The template refers to a name it does not define.";
+    SignalTimeout = "MP0507", "CloudFormation gives up on the signal before monopod's boot budget ends.";
+    Directive = "MP0508", "A template decides over whole lines, and has to be rendered first.";
+    TemplateTooLarge = "MP0509", "The template is larger than monopod reads.";
+    SecondHeader = "MP0510", "The header stands twice.";
 }
 
 impl fmt::Display for Code {

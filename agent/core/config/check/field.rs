@@ -182,7 +182,7 @@ impl<'n> Field<'n> {
             (Resolved::Bool(value), _) => return Ok((*value, None)),
             (Resolved::Str, "true" | "yes" | "on") => true,
             (Resolved::Str, "false" | "no" | "off") => false,
-            _ => return Err(self.no_flag("write it without quotes")),
+            _ => return Err(self.no_flag(&scalar.text)),
         };
         let message = format!(
             "`{}` is a string that says {value}, and is taken as that",
@@ -199,23 +199,24 @@ impl<'n> Field<'n> {
         match self.scalar().map(|scalar| &scalar.value) {
             Some(Resolved::Bool(value)) => Ok(*value),
             Some(Resolved::Str) => {
-                Err(self
-                    .no_flag("leave out the quotes; any string counted as true once, `\"false\"` included"))
+                let problem = self.no_flag(self.scalar().map_or("", |scalar| scalar.text.as_str()));
+                Err(match problem.help {
+                    Some(_) => problem,
+                    None => problem
+                        .help("leave out the quotes; any string counted as true once, `\"false\"` included"),
+                })
             }
             _ => Err(self.wrong_type("true or false")),
         }
     }
 
-    /// Something that is no boolean: a typo of one, or else what `help` says.
-    fn no_flag(&self, help: &str) -> Problem {
+    /// A word that is no boolean, and perhaps a slip of one.
+    fn no_flag(&self, text: &str) -> Problem {
+        const WORDS: &[&str] = &["true", "false", "yes", "no", "on", "off"];
         let problem = self.wrong_type("true or false");
-        let Some(text) = self.scalar().map(|scalar| scalar.text.as_str()) else {
-            return problem;
-        };
-        match nearest_of(text, ["true", "false"].into_iter()) {
-            // `"False"` is no typo: it is the quotes that are wrong.
-            Some(near) if !text.eq_ignore_ascii_case(near) => problem.help(format!("did you mean `{near}`?")),
-            _ => problem.help(help),
+        match nearest_of(text, WORDS.iter().copied()).filter(|near| *near != text) {
+            Some(near) => problem.help(format!("did you mean `{near}`?")),
+            None => problem,
         }
     }
 

@@ -143,27 +143,34 @@ impl<'c> Checker<'c> {
 
     /// Each key may stand in `logging` or at the top; the one in `logging` counts.
     fn scalyr(&mut self, section: Option<&Section<'c>>) -> Scalyr {
-        let find = |this: &Self, name: &str| {
-            section
-                .and_then(|section| section.get(name))
-                .or_else(|| this.field(name))
-        };
-        let field = find(self, "scalyr_account_key");
-        let account_key = field.and_then(|field| self.account_key(&field));
-        let field = find(self, "scalyr_region");
-        let region = field.and_then(|field| self.choice(&field)).map(str::to_owned);
-        let field = find(self, "scalyr_application_log_parser");
-        let application_log_parser = field.and_then(|field| self.word(&field));
-        let field = find(self, "scalyr_custom_log_parser");
-        let custom_log_parser = field.and_then(|field| self.word(&field));
+        let account_key = self.either(section, "scalyr_account_key", Self::account_key);
+        let region = self.either(section, "scalyr_region", Self::choice);
+        let application_log_parser = self.either(section, "scalyr_application_log_parser", Self::word);
+        let custom_log_parser = self.either(section, "scalyr_custom_log_parser", Self::word);
         let field = section.and_then(|section| section.get("use_scalyr_agent_all"));
         Scalyr {
             account_key,
-            region,
+            region: region.map(str::to_owned),
             application_log_parser,
             custom_log_parser,
             use_agent_for_all: field.and_then(|field| self.read_flag(&field)),
         }
+    }
+
+    /// Both are read, so that a mistake in either is seen.
+    fn either<T>(
+        &mut self,
+        section: Option<&Section<'c>>,
+        name: &str,
+        read: impl Fn(&mut Self, &Field<'_>) -> Option<T>,
+    ) -> Option<T> {
+        let (inner, outer) = (section.and_then(|section| section.get(name)), self.field(name));
+        if let (Some(_), Some(outer)) = (&inner, &outer) {
+            let message = format!("`{name}` stands in `logging` too, and that one counts");
+            self.report(outer.warning(Code::NoEffectHere, message).at(outer.key_place));
+        }
+        let outer = outer.and_then(|field| read(self, &field));
+        inner.and_then(|field| read(self, &field)).or(outer)
     }
 
     /// Empty means off.

@@ -70,6 +70,10 @@ impl Line {
         }
         let trimmed = text.trim_end().len();
         text.truncate(trimmed);
+        // A problem may stand in the blanks that are gone now.
+        for column in &mut columns {
+            *column = (*column).min(text.len());
+        }
         Self {
             text,
             columns,

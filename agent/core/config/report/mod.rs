@@ -42,13 +42,57 @@ pub enum Style {
 #[derive(Clone, Debug)]
 pub struct Report {
     config: Option<Config>,
-    notify_cfn: Option<NotifyCfn>,
-    problems: Vec<Problem>,
+    pub(super) notify_cfn: Option<NotifyCfn>,
+    pub(super) problems: Vec<Problem>,
     texts: Vec<Text>,
     spans: Vec<Span>,
 }
 
 impl Report {
+    /// Problems of one text, and nothing else.
+    pub(super) fn of(problems: Vec<Problem>, name: &str, text: &str) -> Self {
+        let mut report = Self::new(None, None, problems, Vec::new(), &[], None);
+        report.now_in(name, text);
+        report
+    }
+
+    /// The places are those of this text from now on.
+    pub(super) fn now_in(&mut self, name: &str, text: &str) {
+        self.texts = vec![Text {
+            name: name.to_owned(),
+            text: text.to_owned(),
+        }];
+    }
+
+    /// Moves the pieces of lines that are known; one that has no place there is forgotten.
+    pub(super) fn move_spans(&mut self, to: impl Fn(Place) -> Option<Place>) {
+        let moved = |span: &Span| {
+            let place = to(span.place)?;
+            let last = to(Place {
+                column: span.end.saturating_sub(1),
+                ..span.place
+            })?;
+            let straight = last.line == place.line
+                && last.column - place.column.min(last.column) + 1 == span.end - span.place.column;
+            straight.then(|| Span {
+                place,
+                end: last.column + 1,
+                ..span.clone()
+            })
+        };
+        self.spans = self.spans.iter().filter_map(moved).collect();
+    }
+
+    /// Takes over what another reading of the same text found.
+    pub(super) fn absorb(&mut self, other: Self) {
+        self.config = self.config.take().or(other.config);
+        for span in other.spans {
+            if !self.spans.contains(&span) {
+                self.spans.push(span);
+            }
+        }
+    }
+
     pub(super) fn new(
         config: Option<Config>,
         notify_cfn: Option<NotifyCfn>,

@@ -7,7 +7,6 @@ use saphyr_parser::ScanError;
 
 use super::super::problem::{Code, Place, Problem};
 use super::Entry;
-use super::load::MAX_DEPTH;
 
 /// A scanner's complaint, with the likely cause where the lines around it show one.
 pub(super) fn syntax(lines: &[&str], error: &ScanError, at: Place) -> Problem {
@@ -69,11 +68,7 @@ fn inside(lines: &[&str], at: Place) -> Place {
 }
 
 pub(super) fn too_deep(at: Place) -> Problem {
-    Problem::error(
-        Code::Limit,
-        format!("values are nested more than {MAX_DEPTH} deep"),
-    )
-    .at(at)
+    Problem::error(Code::Limit, "values are nested more deeply than monopod reads").at(at)
 }
 
 pub(super) fn template(at: Place) -> Problem {

@@ -15,20 +15,43 @@ use super::resolve::{self, Unreadable};
 use super::{Entry, HOLE, Kind, Node, Resolved, Scalar};
 use crate::text;
 
-/// Real files are four deep.
-pub(super) const MAX_DEPTH: usize = 32;
-/// Nodes after aliases are expanded; 64 KiB of text without aliases stay below.
-const MAX_NODES: usize = 70_000;
-/// Bytes of scalars after aliases are expanded.
-const MAX_BYTES: usize = 1 << 20;
+/// How much a text may hold, aliases expanded.
+struct Limits {
+    depth: usize,
+    nodes: usize,
+    /// Of all scalars.
+    bytes: usize,
+}
+
+/// Real files are four deep; 64 KiB without aliases stay below the nodes.
+const USER_DATA: Limits = Limits {
+    depth: 32,
+    nodes: 70_000,
+    bytes: 1 << 20,
+};
+/// Terraform nests a module in a module; CloudFormation takes a template of 1 MB.
+const TEMPLATE: Limits = Limits {
+    depth: 64,
+    nodes: 300_000,
+    bytes: 4 << 20,
+};
 
 /// What becomes of a template's own tags, such as `!Sub`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::config) enum Tags {
     /// They mean that a template was not expanded.
     Refuse,
-    /// This is the template.
+    /// This is the template, which may also be larger than user data.
     Keep,
+}
+
+impl Tags {
+    fn limits(self) -> &'static Limits {
+        match self {
+            Self::Refuse => &USER_DATA,
+            Self::Keep => &TEMPLATE,
+        }
+    }
 }
 
 /// Reads the one document of `text`, which is the `source`th text; `None` inside when there is nothing in it.
@@ -168,10 +191,11 @@ impl Loader<'_, '_> {
     fn spend(&mut self, size: Size, at: Place) -> Result<(), Problem> {
         self.size.nodes += size.nodes;
         self.size.bytes += size.bytes;
-        if self.stack.len() + size.depth > MAX_DEPTH {
+        let limits = self.tags.limits();
+        if self.stack.len() + size.depth > limits.depth {
             return Err(explain::too_deep(at));
         }
-        if self.size.nodes > MAX_NODES || self.size.bytes > MAX_BYTES {
+        if self.size.nodes > limits.nodes || self.size.bytes > limits.bytes {
             return Err(
                 Problem::error(Code::Limit, "the text expands to more than monopod reads")
                     .at(at)

@@ -31,7 +31,8 @@ fn flat(text: &str) -> Vec<String> {
             Kind::Scalar(scalar) => scalar.python_str(),
             Kind::Seq(nodes) => format!("[{}]", nodes.iter().map(show).collect::<Vec<_>>().join(",")),
             Kind::Map(entries) => format!("{{{}}}", entries.iter().map(line).collect::<Vec<_>>().join(",")),
-            Kind::Broken | Kind::Hole => "?".into(),
+            Kind::Broken => "?".into(),
+            Kind::Hole => "…".into(),
         }
     }
     fn line(entry: &Entry) -> String {

@@ -1,0 +1,116 @@
+//! What the machine's image says about every container on it: `/etc/monopod`.
+//!
+//! ```text
+//! defaults.yaml        values below the user data's
+//! defaults.d/*.yaml    more of them, in the order of their names
+//! policy.yaml          what user data may ask for
+//! ```
+//!
+//! Each may be missing. One that is there and cannot be read is an error: a policy that is passed over is worse than
+//! none.
+
+use std::path::{Path, PathBuf};
+
+use monopod_core::config::{ImageLayer, Text};
+
+use super::files::{self, FileError};
+
+/// Where they lie unless told.
+pub const DIRECTORY: &str = "/etc/monopod";
+
+/// The files as they were read.
+#[derive(Clone, Debug, Default)]
+pub struct ImageFiles {
+    defaults: Vec<(String, Vec<u8>)>,
+    policy: Option<(String, Vec<u8>)>,
+}
+
+impl ImageFiles {
+    /// Reads what is there.
+    pub fn read(directory: &Path) -> Result<Self, FileError> {
+        let mut paths = vec![directory.join("defaults.yaml")];
+        paths.extend(drop_ins(&directory.join("defaults.d"))?);
+        let mut defaults = Vec::new();
+        for path in paths {
+            if let Some(bytes) = files::read(&path)? {
+                defaults.push((path.display().to_string(), bytes));
+            }
+        }
+        let path = directory.join("policy.yaml");
+        let policy = files::read(&path)?.map(|bytes| (path.display().to_string(), bytes));
+        Ok(Self { defaults, policy })
+    }
+
+    /// As the configuration takes them.
+    pub fn layer(&self) -> ImageLayer<'_> {
+        fn text((name, bytes): &(String, Vec<u8>)) -> Text<'_> {
+            Text { name, bytes }
+        }
+        ImageLayer {
+            defaults: self.defaults.iter().map(text).collect(),
+            policy: self.policy.as_ref().map(text),
+        }
+    }
+
+    /// What was there.
+    pub fn names(&self) -> Vec<&str> {
+        let all = self.defaults.iter().chain(&self.policy);
+        all.map(|(name, _)| name.as_str()).collect()
+    }
+}
+
+/// In the order of their names; what does not end in `.yaml` (an editor's backup, a package's leftover) is none.
+fn drop_ins(directory: &Path) -> Result<Vec<PathBuf>, FileError> {
+    let error = |source| FileError::new("list", directory, source);
+    let entries = match std::fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(error(source)),
+    };
+    let mut paths = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(error)?.path();
+        if path.extension().is_some_and(|extension| extension == "yaml") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_is_read_in_order() {
+        let directory = std::env::temp_dir().join(format!("monopod-image-layer-{}", std::process::id()));
+        std::fs::create_dir_all(directory.join("defaults.d")).unwrap();
+        let none = ImageFiles::read(&directory).unwrap();
+        assert!(none.names().is_empty() && none.layer().policy.is_none());
+        for name in [
+            "defaults.d/20-b.yaml",
+            "defaults.d/10-a.yaml",
+            "defaults.d/10-a.yaml~",
+            "defaults.yaml",
+            "policy.yaml",
+        ] {
+            std::fs::write(directory.join(name), name).unwrap();
+        }
+        let all = ImageFiles::read(&directory).unwrap();
+        let names: Vec<&str> = all
+            .names()
+            .iter()
+            .map(|name| name.rsplit('/').next().unwrap())
+            .collect();
+        assert_eq!(names, ["defaults.yaml", "10-a.yaml", "20-b.yaml", "policy.yaml"]);
+        assert_eq!(all.layer().defaults[1].bytes, b"defaults.d/10-a.yaml");
+        std::fs::remove_file(directory.join("policy.yaml")).unwrap();
+        std::fs::create_dir(directory.join("policy.yaml")).unwrap();
+        assert!(
+            ImageFiles::read(&directory).is_err(),
+            "a policy that cannot be read is no missing policy"
+        );
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+}
