@@ -189,3 +189,192 @@ fn the_help_is_the_reference() {
     let output = monopod(&["--help"]);
     expect_file![repository("tests/golden/help.txt")].assert_eq(&stdout(&output));
 }
+
+/// A file of the test's own.
+fn file(name: &str, text: &str) -> own_files::File {
+    own_files::File::new(name, text)
+}
+
+/// Files of a test, gone with it.
+mod own_files {
+    use std::path::{Path, PathBuf};
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    pub(super) struct File(PathBuf);
+
+    impl File {
+        pub(super) fn new(name: &str, text: &str) -> Self {
+            static NEXT: AtomicU32 = AtomicU32::new(0);
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let folder =
+                std::env::temp_dir().join(format!("monopod-commands-{}-{number}", std::process::id()));
+            std::fs::create_dir_all(&folder).unwrap();
+            let path = folder.join(name);
+            std::fs::write(&path, text).unwrap();
+            Self(path)
+        }
+
+        pub(super) fn path(&self) -> &str {
+            self.0.to_str().unwrap()
+        }
+
+        pub(super) fn folder(&self) -> &Path {
+            self.0.parent().unwrap()
+        }
+    }
+
+    impl Drop for File {
+        fn drop(&mut self) {
+            drop(std::fs::remove_dir_all(self.folder()));
+        }
+    }
+}
+
+const START: &str = "#taupage-ami-config\napplication_id: my-app\napplication_version: \"1\"\nsource: registry.example.org/a:1\n";
+
+#[test]
+fn problems_for_programs_and_for_github() {
+    let bad = file(
+        "app.yaml",
+        &format!("{START}networking: brigde\nheath_check_path: /x\n"),
+    );
+    let output = monopod(&["validate", "--format", "json", bad.path()]);
+    assert_eq!(output.status.code(), Some(78));
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let report = &json["files"][0];
+    assert_eq!((&report["errors"], &report["warnings"]), (&1.into(), &1.into()));
+    let problem = &report["problems"][0];
+    for (key, value) in [
+        ("severity", serde_json::Value::from("error")),
+        ("code", "MP0303".into()),
+        ("file", bad.path().into()),
+        ("line", 5.into()),
+        ("column", 13.into()),
+        ("key", "networking".into()),
+        ("suggestion", "bridge".into()),
+    ] {
+        assert_eq!(problem[key], value, "{key}: {problem}");
+    }
+    let output = monopod(&["validate", "--format", "github", bad.path()]);
+    let lines = stdout(&output);
+    let wanted = format!(
+        "::error file={},line=5,col=13,title=MP0303::`networking` has to be `bridge`, `host` or `none`; did you mean `bridge`?\n",
+        bad.path()
+    );
+    assert!(
+        lines.starts_with(&wanted) && lines.contains("\n::warning file="),
+        "{lines}"
+    );
+}
+
+#[test]
+fn several_files_are_checked_and_the_worst_counts() {
+    let (good, bad) = (
+        file("good.yaml", START),
+        file("bad.yaml", "#taupage-ami-config\na: 1\n"),
+    );
+    let output = monopod(&["validate", good.path(), bad.path()]);
+    assert_eq!(output.status.code(), Some(78));
+    let text = stdout(&output);
+    assert!(
+        text.contains("good.yaml can be used") && text.contains("bad.yaml cannot be used"),
+        "{text}"
+    );
+    assert_eq!(
+        monopod(&["validate", good.path(), good.path()]).status.code(),
+        Some(0)
+    );
+    assert_eq!(
+        monopod(&["validate", good.path(), "/nonexistent"]).status.code(),
+        Some(78)
+    );
+}
+
+#[test]
+fn a_person_checks_against_the_image_s_own_files() {
+    let policy = file("policy.yaml", "allow: {root: false}\n");
+    let user_data = file("app.yaml", &format!("{START}root: true\n"));
+    let folder = policy.folder().to_str().unwrap().to_owned();
+    let output = monopod(&["validate", "--configuration-directory", &folder, user_data.path()]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(78));
+    assert!(
+        text.contains("policy.yaml:1:9") && text.contains("the rule `allow.root`"),
+        "{text}"
+    );
+    std::fs::write(policy.folder().join("policy.yaml"), "").unwrap();
+    std::fs::write(policy.folder().join("defaults.yaml"), "hostname: image\n").unwrap();
+    let output = monopod(&["plan", "--configuration-directory", &folder, user_data.path()]);
+    let text = stdout(&output);
+    assert!(
+        text.contains("Set by the machine's image") && text.contains("defaults.yaml:1"),
+        "{text}"
+    );
+}
+
+#[test]
+fn two_plans_are_compared() {
+    let (old, new) = (
+        file("old.yaml", &format!("{START}ports: {{80: 80}}\n")),
+        file(
+            "new.yaml",
+            &format!("{START}ports: {{80: 81}}\nrestart: always\n"),
+        ),
+    );
+    let output = monopod(&["plan", "--diff", old.path(), new.path()]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        stdout(&output),
+        "- container.ports[80 -> 80/tcp]: yes\n+ container.ports[80 -> 81/tcp]: yes\n- restart: on-failure\n+ restart: always\n\
+         The container is replaced: a machine started again with the new file removes the old one first.\n"
+    );
+    let output = monopod(&["plan", "--diff", "--json", old.path(), new.path()]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["replaces_container"], true);
+    assert_eq!(json["changes"].as_array().unwrap().len(), 3);
+    assert_eq!(
+        monopod(&["plan", "--diff", old.path(), old.path()]).status.code(),
+        Some(0)
+    );
+    assert_eq!(monopod(&["plan", "--diff", old.path()]).status.code(), Some(2));
+    assert_eq!(monopod(&["plan", old.path(), new.path()]).status.code(), Some(2));
+}
+
+#[test]
+fn the_least_policy_can_be_pasted() {
+    let output = monopod(&["plan", "--iam", "secrets.yaml"]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["Version"], "2012-10-17");
+    assert_eq!(json["Statement"][0]["Action"], "kms:Decrypt");
+    let output = monopod(&["plan", "--iam", "web.yaml"]);
+    let json: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["Statement"], serde_json::json!([]));
+}
+
+#[test]
+fn what_is_known_is_explained() {
+    let output = monopod(&["explain", "memory"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(stdout(&output).contains("512m"), "{}", stdout(&output));
+    assert!(stdout(&monopod(&["explain", "MP0310"])).contains("SNAPSHOT"));
+    let all = stdout(&monopod(&["explain"]));
+    assert!(
+        all.contains("capabilities_add") && all.contains("MP0101"),
+        "{all}"
+    );
+    let output = monopod(&["explain", "memry"]);
+    assert_eq!(output.status.code(), Some(2));
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("memory"), "{error}");
+}
+
+#[test]
+fn the_schemas_are_the_committed_ones() {
+    for (args, committed) in [
+        (&["schema"][..], "config-samples/schema.json"),
+        (&["schema", "--policy"][..], "config-samples/policy.schema.json"),
+    ] {
+        let wanted = std::fs::read_to_string(repository(committed)).unwrap();
+        assert_eq!(stdout(&monopod(args)), wanted, "{committed}: run `make golden`");
+    }
+}

@@ -23,6 +23,7 @@ mod files;
 mod health;
 mod image;
 mod invariant;
+mod layers;
 mod logs;
 mod metadata;
 mod options;

@@ -37,6 +37,8 @@ pub struct Dirs {
     pub state: PathBuf,
     /// `LOGS_DIRECTORY`: kept.
     pub logs: PathBuf,
+    /// `CONFIGURATION_DIRECTORY`: what the machine's image brings, empty at first.
+    pub configuration: PathBuf,
     /// The engine's socket.
     pub docker: PathBuf,
     /// The engine's data, where containers' log files are.
@@ -186,6 +188,7 @@ impl Machine {
             .env("RUNTIME_DIRECTORY", &self.dirs.runtime)
             .env("STATE_DIRECTORY", &self.dirs.state)
             .env("LOGS_DIRECTORY", &self.dirs.logs)
+            .env("CONFIGURATION_DIRECTORY", &self.dirs.configuration)
             .env("NOTIFY_SOCKET", &self.dirs.notify)
             .current_dir("/");
         command
@@ -384,13 +387,14 @@ fn lay_out(slot: &Slot, lease: u64) -> Dirs {
         runtime: base.join("run"),
         state: base.join("state"),
         logs: base.join("logs"),
+        configuration: base.join("etc"),
         docker: slot.engine.socket(),
         engine_data: slot.engine.data().to_owned(),
         syslog: base.join("log.sock"),
         notify: base.join("notify.sock"),
         base,
     };
-    for dir in [&dirs.runtime, &dirs.state, &dirs.logs] {
+    for dir in [&dirs.runtime, &dirs.state, &dirs.logs, &dirs.configuration] {
         make_dir(dir);
     }
     dirs

@@ -32,6 +32,7 @@ mod tests {
             ("volume", "volumes"),
             ("notify_cf", "notify_cfn"),
             ("image", "source"),
+            ("mem_limit", "memory"),
         ] {
             assert_eq!(nearest(typo), Some(key), "{typo}");
         }

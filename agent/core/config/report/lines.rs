@@ -91,6 +91,10 @@ impl Line {
         }
         let trimmed = text.trim_end().len();
         text.truncate(trimmed);
+        // A problem may stand in the blanks that are gone now.
+        for column in &mut columns {
+            *column = (*column).min(text.len());
+        }
         if !hidden && line.chars().nth(cut + LONGEST_LINE).is_some() {
             text.push('…');
         }
