@@ -304,7 +304,7 @@ pub(super) const LESSONS: &[Lesson] = &[
     ),
     lines(
         Code::MutableImage,
-        "Two machines of one group would run different programs, and a reboot could change the version. Name a tag that is never pushed twice, best with its digest.",
+        "`latest`, a missing tag and SNAPSHOT tags are pushed again and again: two machines of one group would run different programs. Name a tag that is never pushed twice, best with its digest.",
         "source: registry.example.org/team/my-app:latest",
         "source: registry.example.org/team/my-app:1.0",
     ),

@@ -176,7 +176,10 @@ impl Key {
     /// Whether this is the key, or a family it belongs to.
     pub fn matches(&self, name: &str) -> bool {
         match self.name.strip_suffix('*') {
-            Some(prefix) => name.len() > prefix.len() && name.starts_with(prefix),
+            // Of a plain word only: what follows the beginning of a family may be anything else.
+            Some(prefix) => name.strip_prefix(prefix).is_some_and(|rest| {
+                !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+            }),
             None => self.name == name,
         }
     }

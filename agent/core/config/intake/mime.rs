@@ -343,11 +343,27 @@ impl ContentType {
             .is_some_and(|kind| kind.starts_with("multipart/"))
     }
 
-    /// For people: only what is certainly a type.
+    /// For people: only types that cloud-init knows, since a mangled message may have anything here.
     fn shown(&self) -> String {
-        self.kind
-            .clone()
-            .unwrap_or_else(|| "of an unknown type".to_owned())
+        const KNOWN: &[&str] = &[
+            "text/cloud-boothook",
+            "text/cloud-config",
+            "text/cloud-config-archive",
+            "text/cloud-config-jsonp",
+            "text/jinja2",
+            "text/part-handler",
+            "text/plain",
+            "text/x-include-once-url",
+            "text/x-include-url",
+            "text/x-shellscript",
+            "text/x-shellscript-per-boot",
+            "text/x-shellscript-per-instance",
+            "text/x-shellscript-per-once",
+        ];
+        KNOWN
+            .iter()
+            .find(|known| self.kind.as_deref() == Some(**known))
+            .map_or_else(|| "of another type".to_owned(), |known| (*known).to_owned())
     }
 }
 

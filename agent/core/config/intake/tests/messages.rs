@@ -45,7 +45,7 @@ fn a_type_that_is_none_is_not_repeated() {
     assert!(
         problems[0]
             .message
-            .contains("part 2 of the MIME message (of an unknown type)"),
+            .contains("part 2 of the MIME message (of another type)"),
         "{problems:?}"
     );
 }
