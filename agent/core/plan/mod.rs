@@ -32,6 +32,9 @@ use container::ContainerSpec;
 pub use diff::{Change, Difference};
 use reconcile::Then;
 
+/// Characters of a value that a text for people shows when it has to be escaped.
+const VALUE_WIDTH: usize = 100;
+
 /// Who the container is: goes with every line and every report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Application {
@@ -107,7 +110,7 @@ impl fmt::Display for Gate {
             Probe::Exec { .. } => f.write_str("the health check's command ends with 0 in the container")?,
         }
         if self.healthy_threshold > 1 {
-            write!(f, " {} times in a row", self.healthy_threshold)?;
+            write!(f, ", {} times in a row", self.healthy_threshold)?;
         }
         write!(
             f,
