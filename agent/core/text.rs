@@ -62,6 +62,17 @@ pub fn printable(value: &str) -> String {
         .collect()
 }
 
+/// A value as one line of at most about `limit` characters: as it is, or as a JSON string where it would break the line
+/// or the terminal.
+pub fn one_line(value: &str, limit: usize) -> String {
+    if value.chars().any(char::is_control) {
+        // JSON leaves DEL and the C1 controls as they are.
+        printable(&shortened(&serde_json::Value::from(value).to_string(), limit))
+    } else {
+        value.to_owned()
+    }
+}
+
 /// The first twelve digits of a container id, a digest or a hash: what `docker ps` shows.
 pub fn short_id(id: &str) -> &str {
     let id = id.strip_prefix("sha256:").unwrap_or(id);

@@ -87,6 +87,7 @@ fn a_mistake_in_the_images_files_names_the_file() {
         ("- a", "", "defaults.yaml:1:1"),
         ("", "allow: {roots: false}", "policy.yaml:1:9"),
         ("", "allow: {root: 'false'}", "policy.yaml:1:15"),
+        ("", "allow: {capabilities: [NET_RAWW]}", "policy.yaml:1:24"),
         ("", "lock: [a]", "policy.yaml:1:1"),
         ("", "unknown_keys: never", "policy.yaml:1:15"),
         ("", "{", "policy.yaml:1"),
@@ -99,6 +100,7 @@ fn a_mistake_in_the_images_files_names_the_file() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn a_policy_refuses_and_names_its_rule() {
     let digest = format!("source: registry.example.org/a@sha256:{}", "0".repeat(64));
     for (user, policy, code) in [

@@ -166,7 +166,7 @@ pub struct Problem {
     /// What is wrong, in one sentence without the value.
     pub message: String,
     /// Another place that has to do with it, and what it has to do with it.
-    pub related: Option<Related>,
+    pub related: Option<Box<Related>>,
     /// What to do about it.
     pub help: Option<String>,
 }
@@ -222,10 +222,10 @@ impl Problem {
 
     /// Adds another place.
     pub(super) fn because(mut self, label: impl Into<String>, place: Place) -> Self {
-        self.related = Some(Related {
+        self.related = Some(Box::new(Related {
             place,
             label: label.into(),
-        });
+        }));
         self
     }
 

@@ -270,7 +270,7 @@ impl ContainerSpec {
             (
                 !self.capabilities_add.is_empty(),
                 "capabilities_add",
-                "these capabilities",
+                "capabilities beyond those it has by default",
             ),
             (
                 !self.no_new_privileges,

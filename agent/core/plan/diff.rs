@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Plan;
+use super::{Plan, VALUE_WIDTH};
+use crate::text;
 
 /// What is different.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -73,7 +74,7 @@ impl Difference {
             for (sign, value) in [('-', old), ('+', new)] {
                 if let Some(value) = value {
                     // Writing to a String cannot fail.
-                    let _ok = writeln!(out, "{sign} {path}: {value}").is_ok();
+                    let _ok = writeln!(out, "{sign} {path}: {}", text::one_line(value, VALUE_WIDTH)).is_ok();
                 }
             }
         }

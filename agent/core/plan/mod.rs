@@ -27,10 +27,14 @@ use crate::config::{
 };
 use crate::facts::InstanceFacts;
 use crate::secret::Ciphertext;
+use crate::text;
 pub use aws::AwsCall;
 use container::ContainerSpec;
 pub use diff::{Change, Difference};
 use reconcile::Then;
+
+/// Characters of a value that a text for people shows when it has to be escaped.
+const VALUE_WIDTH: usize = 100;
 
 /// Who the container is: goes with every line and every report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -107,12 +111,13 @@ impl fmt::Display for Gate {
             Probe::Exec { .. } => f.write_str("the health check's command ends with 0 in the container")?,
         }
         if self.healthy_threshold > 1 {
-            write!(f, " {} times in a row", self.healthy_threshold)?;
+            write!(f, ", {} times in a row", self.healthy_threshold)?;
         }
         write!(
             f,
-            ", every {} s, for {} s at most",
-            self.interval_seconds, self.timeout_seconds
+            ", every {} s, for {} at most",
+            self.interval_seconds,
+            text::duration(self.timeout())
         )
     }
 }

@@ -101,9 +101,72 @@ fn what_this_version_refuses_is_planned_and_said() {
     let plan = plan("mounts: {/data: {partition: /dev/xvdf}}\nshutdown: on-exit");
     assert_eq!((plan.warnings.len(), plan.refused.len()), (1, 1));
     let text = plan.to_text();
-    assert!(text.contains("mount /dev/xvdf at /data"), "{text}");
+    assert!(
+        text.contains(
+            "mount /dev/xvdf at /data as ext4, formatted if it is blank or its volume's tag says so"
+        ),
+        "{text}"
+    );
     assert!(
         text.contains("1 reason why this version boots no machine with it"),
+        "{text}"
+    );
+}
+
+#[test]
+fn storage_says_what_is_made_and_what_is_erased() {
+    let plan = plan(
+        "volumes: {raid: {/dev/md/x: {level: 10, devices: [/dev/xvdb, /dev/xvdc]}}}\n\
+         mounts:\n  /a: {partition: /dev/md/x, filesystem: xfs, options: noatime, erase_on_boot: false}\n\
+         \x20 /b: {partition: /dev/xvdd, erase_on_boot: true}\n  /c: {partition: none, filesystem: tmpfs}\n  /d: {}",
+    );
+    assert!(
+        plan.to_text().contains(
+            "\nStorage\n  assemble /dev/md/x as RAID 10 from /dev/xvdb, /dev/xvdc\n\
+             \x20 mount /dev/md/x at /a as xfs (noatime), never formatted\n\
+             \x20 mount /dev/xvdd at /b as ext4, formatted once for each instance and volume\n\
+             \x20 mount memory at /c\n  mount a directory of the machine at /d\n"
+        ),
+        "{}",
+        plan.to_text()
+    );
+}
+
+#[test]
+fn no_value_breaks_the_layout() {
+    let lines = format!(
+        "environment:\n  PEM: |\n    begin\n    {}\n  ESCAPES: \"\\e[2J\\x9b\"\n  PLAIN: a \\n \"b\"",
+        "x".repeat(200)
+    );
+    let shown = plan(&lines).to_text();
+    let row = |name: &str| shown.lines().find(|line| line.contains(name)).unwrap().to_owned();
+    assert!(row("PEM=").starts_with("  PEM=\"begin\\nxxx"), "{shown}");
+    assert!(
+        row("PEM=").ends_with("xx…") && row("PEM=").chars().count() < 120,
+        "{shown}"
+    );
+    assert_eq!(row("ESCAPES="), "  ESCAPES=\"\\u001b[2J·\"");
+    assert_eq!(row("PLAIN="), "  PLAIN=a \\n \"b\"");
+    let difference = Difference::new(&plan(""), &plan(&lines)).to_text();
+    assert_eq!(difference.lines().count(), 4, "{difference}");
+}
+
+#[test]
+fn a_pinned_image_needs_no_resolving_and_a_login_is_named() {
+    let at = |source: &str| {
+        plan(&format!(
+            "source: {source}\ndockercfg: {{registry.example.org: {{auth: dTpw}}}}"
+        ))
+    };
+    let tag = at("registry.example.org/b:2").to_text();
+    assert!(
+        tag.contains("resolve registry.example.org/b:2 to a digest and pull it unless it is there, with the login for registry.example.org\n"),
+        "{tag}"
+    );
+    let pinned = format!("other.example.org/b@sha256:{}", "a".repeat(64));
+    let text = at(&pinned).to_text();
+    assert!(
+        text.contains(&format!("image      pull {pinned} unless it is there\n")),
         "{text}"
     );
 }

@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use monopod_core::config::{
-    Config, EnvValue, Networking, Probe, Problem, RestartPolicy, Severity, Style, parse,
+    Config, EnvValue, Filesystem, Gpus, ImageLayer, Networking, Probe, Problem, RaidLevel, Report,
+    RestartPolicy, Severity, Style, Text, parse, read,
 };
 
 fn folder() -> PathBuf {
@@ -49,12 +50,25 @@ fn no_sample_is_left_out_here() {
         .collect();
     let tested = [
         "batch.yaml",
+        "ecr.yaml",
+        "gpu.yaml",
         "hardened.yaml",
+        "migrate-from-taupage.yaml",
+        "postgres-ebs.yaml",
+        "raid-instance-store.yaml",
         "secrets.yaml",
         "taupage-legacy.yaml",
         "web.yaml",
+        "worker.yaml",
     ];
     assert_eq!(names.into_iter().collect::<Vec<_>>(), tested);
+    let readme = std::fs::read_to_string(folder().join("README.md")).unwrap();
+    for name in tested {
+        assert!(
+            readme.contains(&format!("[{name}]({name})")),
+            "README.md has no line for {name}"
+        );
+    }
 }
 
 #[test]
@@ -66,14 +80,63 @@ fn web() {
         path: "/health".to_owned(),
     };
     assert_eq!((check.probe, check.timeout_seconds), (probe, 120));
+    assert_eq!((check.interval_seconds, check.healthy_threshold), (5, 3));
+    let options = config.options();
+    assert_eq!(
+        (options.memory, options.stop_timeout),
+        (Some(1536 << 20), Some(30))
+    );
+    assert!(config.read_only() && config.restart() == RestartPolicy::Always);
     assert_eq!(config.application_version(), "1.10");
     assert_eq!(plain(&config, "FEATURE_SEARCH"), Some("true"));
     assert_eq!(plain(&config, "HTTP_THREADS"), Some("16"));
 }
 
+/// What the warnings are about.
+fn keys(problems: &[Problem]) -> Vec<&str> {
+    problems
+        .iter()
+        .filter_map(|problem| problem.key.as_deref())
+        .collect()
+}
+
+/// The plan's config, of a file that this version boots no machine with, and why it does not.
+fn refused(name: &str) -> (Config, Vec<String>) {
+    let bytes = std::fs::read(folder().join(name)).unwrap();
+    let report = parse(&bytes, name);
+    let errors = report
+        .problems()
+        .iter()
+        .filter(|problem| problem.severity == Severity::Error);
+    let why = errors
+        .map(|problem| format!("{} {}", problem.code, problem.key.as_deref().unwrap_or_default()))
+        .collect();
+    (report.planned().unwrap().clone(), why)
+}
+
+#[test]
+fn worker() {
+    let config = clean("worker.yaml");
+    let check = config.health_check().unwrap();
+    let command = vec!["/app/worker".to_owned(), "ping".to_owned()];
+    assert_eq!(check.probe, Probe::Exec { command });
+    assert!(config.ports().is_empty() && config.restart() == RestartPolicy::Always);
+    assert!(plain(&config, "QUEUE_PASSWORD").is_none());
+    let options = config.options();
+    assert_eq!(
+        options.command.as_ref().unwrap(),
+        &["consume", "--queue", "orders"]
+    );
+    assert_eq!(
+        (options.nano_cpus, options.log_budget, options.stop_timeout),
+        (Some(1_500_000_000), Some(512 << 20), Some(60))
+    );
+}
+
 #[test]
 fn batch() {
-    let config = clean("batch.yaml");
+    let (config, problems) = sample("batch.yaml");
+    assert_eq!(keys(&problems), ["shutdown"], "as its comment says");
     assert_eq!(
         (config.restart(), config.health_check()),
         (RestartPolicy::OnFailure, None)
@@ -83,6 +146,55 @@ fn batch() {
     assert_eq!(
         plain(&config, "REPORT_TITLE"),
         Some("Sales of the day, by country")
+    );
+    assert_eq!(
+        config.options().files.first().unwrap().path,
+        "/etc/report/mail.ini"
+    );
+}
+
+#[test]
+fn postgres_on_ebs() {
+    let (config, why) = refused("postgres-ebs.yaml");
+    assert_eq!(why, ["MP0203 volumes", "MP0203 mounts"]);
+    let storage = config.storage();
+    assert_eq!(storage.ebs.first().unwrap().name_tag, "orders-db-data");
+    let mount = storage.mounts.first().unwrap();
+    assert_eq!((mount.path.as_str(), mount.erase_on_boot), ("/data", Some(false)));
+    assert!(plain(&config, "PGDATA").unwrap().starts_with("/data/"));
+    assert_eq!(config.health_check().unwrap().probe, Probe::Tcp { port: 5432 });
+    assert_eq!(config.options().stop_signal.as_deref(), Some("SIGINT"));
+    assert_eq!(config.shm_size(), Some(1 << 30));
+}
+
+#[test]
+fn raid_on_instance_store() {
+    let (config, why) = refused("raid-instance-store.yaml");
+    assert_eq!(why, ["MP0203 volumes", "MP0203 mounts"]);
+    let storage = config.storage();
+    let raid = storage.raid.first().unwrap();
+    assert_eq!((raid.level, raid.members.len()), (RaidLevel::Raid0, 2));
+    let mount = storage.mounts.first().unwrap();
+    assert_eq!(
+        (mount.partition.as_ref(), mount.filesystem, mount.erase_on_boot),
+        (Some(&raid.device), Filesystem::Xfs, None)
+    );
+}
+
+#[test]
+fn gpu() {
+    let config = clean("gpu.yaml");
+    assert_eq!(config.options().gpus, Some(Gpus::All));
+    assert_eq!(config.shm_size(), Some(4 << 30));
+}
+
+#[test]
+fn ecr() {
+    let config = clean("ecr.yaml");
+    assert!(config.source().registry().ends_with(".amazonaws.com"));
+    assert!(
+        config.source().digest().is_some() && config.registry_auths().is_empty(),
+        "with a digest, an image that is on the machine needs neither registry nor login"
     );
 }
 
@@ -114,6 +226,26 @@ fn hardened() {
 }
 
 #[test]
+fn migrate_from_taupage() {
+    let (config, problems) = sample("migrate-from-taupage.yaml");
+    assert_eq!(plain(&config, "DEBUG"), Some("False"));
+    assert_eq!(config.registry_auths().len(), 1);
+    assert_eq!(
+        keys(&problems),
+        [
+            "healthcheck",
+            "scalyr_account_key",
+            "logging",
+            "logging.fluentd_enabled",
+            "application_logrotate_size",
+            "sysctl",
+            "ssh_ports",
+            "newrelic_account_key",
+        ]
+    );
+}
+
+#[test]
 fn taupage_legacy() {
     let (config, problems) = sample("taupage-legacy.yaml");
     assert_eq!(plain(&config, "CUTOFF"), Some("1350"));
@@ -128,18 +260,15 @@ fn taupage_legacy() {
             .iter()
             .all(|problem| problem.severity == Severity::Warning && problem.place.is_some())
     );
-    let keys: Vec<&str> = problems
-        .iter()
-        .filter_map(|problem| problem.key.as_deref())
-        .collect();
     assert_eq!(
-        keys,
+        keys(&problems),
         [
             "application_version",
             "runtime",
             "read_only",
             "capabilities_add",
             "environment.APPLICATION_ID",
+            "xray_enabled",
             "rsyslog_aws_metadata",
             "scalyr_account_key",
             "newrelic_account_key",
@@ -148,4 +277,83 @@ fn taupage_legacy() {
             "team_dashboard",
         ]
     );
+}
+
+/// Reads `user_data` on a machine whose image has the files of `image/`.
+fn on_the_image(user_data: &str) -> Report {
+    let file = |name: &str| std::fs::read(folder().join("image").join(name)).unwrap();
+    let (defaults, drop_in, policy) = (
+        file("defaults.yaml"),
+        file("defaults.d/10-logging.yaml"),
+        file("policy.yaml"),
+    );
+    let text = |name, bytes| Text { name, bytes };
+    let image = ImageLayer {
+        defaults: vec![
+            text("defaults.yaml", &defaults),
+            text("10-logging.yaml", &drop_in),
+        ],
+        policy: Some(text("policy.yaml", &policy)),
+    };
+    read(text("user data", user_data.as_bytes()), &image)
+}
+
+#[test]
+fn an_image_to_start_from() {
+    let web = std::fs::read_to_string(folder().join("web.yaml")).unwrap();
+    let report = on_the_image(&web);
+    assert!(!report.has_errors(), "{}", report.render(Style::Plain));
+    let config = report.planned().unwrap();
+    assert_eq!(plain(config, "NO_PROXY"), Some("169.254.169.254,.example.org"));
+    assert_eq!(plain(config, "LOG_LEVEL"), Some("info"), "the user data's counts");
+    assert_eq!(config.options().mount_certs, Some(true));
+
+    for (line, code) in [
+        ("root: true", "MP0401"),
+        ("networking: host", "MP0401"),
+        ("capabilities_add: [SYS_ADMIN]", "MP0401"),
+        ("tokeninfo_url: https://example.org", "MP0402"),
+        ("logging: {s3_bucket: mine}", "MP0402"),
+        ("docker_daemon_access: true", "MP0401"),
+        ("prots: {80: 80}", "MP0201"),
+        ("source: registry.example.net/shop/frontend:1.10", "MP0401"),
+    ] {
+        let report = on_the_image(&format!("{web}{line}\n"));
+        let errors: Vec<String> = report
+            .problems()
+            .iter()
+            .filter(|problem| problem.severity == Severity::Error)
+            .map(|problem| problem.code.to_string())
+            .collect();
+        assert_eq!(errors, [code], "{line}");
+    }
+    assert!(!on_the_image(&format!("{web}capabilities_add: [NET_BIND_SERVICE]\n")).has_errors());
+}
+
+/// The third line says the mistake in words, and one at least is found; what is found is in the golden files.
+#[test]
+fn every_mistake_is_one() {
+    let mut number = 0;
+    for entry in std::fs::read_dir(folder().join("invalid")).unwrap() {
+        let path = entry.unwrap().path();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.lines().take(3).collect();
+        let [header, schema, mistake] = lines.as_slice() else {
+            panic!("{}: too short", path.display());
+        };
+        assert!(header.starts_with('#'), "{}", path.display());
+        assert!(
+            ["# schema: rejects", "# schema: cannot tell"].contains(schema),
+            "{}: {schema}",
+            path.display()
+        );
+        assert!(mistake.starts_with("# "), "{}: {mistake}", path.display());
+        assert!(
+            !parse(text.as_bytes(), "user data").problems().is_empty(),
+            "{}",
+            path.display()
+        );
+        number += 1;
+    }
+    assert!(number >= 30, "{number}");
 }

@@ -24,7 +24,7 @@ impl Checker<'_> {
         names
     }
 
-    fn capability(&mut self, item: &Field<'_>) -> Option<String> {
+    pub(super) fn capability(&mut self, item: &Field<'_>) -> Option<String> {
         let Some(scalar) = item.scalar().filter(|scalar| scalar.value == Resolved::Str) else {
             let message = format!(
                 "`{}` holds {}, not the name of a capability",

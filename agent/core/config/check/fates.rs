@@ -69,7 +69,7 @@ fn not_available(field: &Field<'_>, why: &str) -> Problem {
     Problem::error(Code::NotAvailable, format!("`{}` is not available yet: {why}", field.path))
         .at(field.key_place)
         .key(field.path.clone())
-        .help("stay on the image you have until this version of monopod does it, or remove the key if you don't need it")
+        .help("stay on the image you have until a later version of monopod does it, or remove the key if you don't need it")
 }
 
 /// Null, false, an empty list or map: leaving the key without effect is what was asked for.

@@ -157,7 +157,7 @@ impl<'c> Checker<'c> {
     fn incomplete(&mut self, key: &str) -> Option<HealthCheck> {
         // One that is there and wrong is reported already, and one that is a hole will be there.
         let entry = self.entries.iter().find(|entry| entry.name == key);
-        if !entry.is_some_and(|entry| !Field::top(entry).is_null()) {
+        if entry.is_none_or(|entry| Field::top(entry).is_null()) {
             let field = self.field("health_check_type")?;
             let message = format!("this type of health check needs `{key}`");
             self.report(field.error(Code::HealthCheck, message));

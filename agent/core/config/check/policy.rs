@@ -49,7 +49,7 @@ impl<'c> Checker<'c> {
                 host_networking: self.rule(&section, "host_networking"),
                 seccomp_unconfined: self.rule(&section, "seccomp_unconfined"),
                 undigested_tags: self.rule(&section, "undigested_tags"),
-                capabilities: self.names(&section, "capabilities"),
+                capabilities: self.capability_names(&section),
                 registries: self.names(&section, "registries"),
             };
         }
@@ -60,6 +60,17 @@ impl<'c> Checker<'c> {
     fn rule(&mut self, section: &Section<'c>, name: &str) -> Option<Rule<bool>> {
         let field = section.get(name)?;
         let value = self.take(field.strict_flag())?;
+        Some(Rule {
+            value,
+            place: field.key_place,
+        })
+    }
+
+    /// A name that no kernel has would allow nothing in silence.
+    fn capability_names(&mut self, section: &Section<'c>) -> Option<Rule<Vec<String>>> {
+        let field = section.get("capabilities")?;
+        let items = self.list(&field);
+        let value = items.iter().filter_map(|item| self.capability(item)).collect();
         Some(Rule {
             value,
             place: field.key_place,
@@ -116,15 +127,14 @@ impl<'c> Checker<'c> {
             self.enforce_image(image, &allow);
         }
         if let Some(rule) = &allow.capabilities
-            && let Some(name) = asked
+            && asked
                 .capabilities_add
                 .iter()
-                .find(|name| !rule.value.contains(name))
+                .any(|name| !rule.value.contains(name))
         {
-            let problem = Problem::error(
-                Code::Forbidden,
-                format!("`capabilities_add` holds {name}, which the image's policy does not allow"),
-            );
+            let message = "`capabilities_add` holds one that the image's policy does not allow";
+            let problem = Problem::error(Code::Forbidden, message)
+                .help(format!("the policy allows {}", listed(&rule.value)));
             self.refuse("capabilities_add", problem, "allow.capabilities", rule.place);
         }
     }
@@ -203,16 +213,10 @@ impl<'c> Checker<'c> {
                 .iter()
                 .any(|pattern| registry_matches(pattern, image.registry()))
         {
-            let message = format!(
-                "`source` names the registry {}, which the image's policy does not allow",
-                image.registry()
-            );
-            self.refuse(
-                "source",
-                Problem::error(Code::Forbidden, message),
-                "allow.registries",
-                rule.place,
-            );
+            let message = "`source` names a registry that the image's policy does not allow";
+            let problem = Problem::error(Code::Forbidden, message)
+                .help(format!("the policy allows {}", listed(&rule.value)));
+            self.refuse("source", problem, "allow.registries", rule.place);
         }
         if let Some(Rule { value: false, place }) = allow.undigested_tags
             && image.digest().is_none()
@@ -245,6 +249,15 @@ impl<'c> Checker<'c> {
             Some(_) => problem,
             None => problem.help("change the user data, or use an image whose policy allows it"),
         });
+    }
+}
+
+/// What a rule allows, for people.
+fn listed(names: &[String]) -> String {
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
     }
 }
 

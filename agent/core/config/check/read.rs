@@ -152,7 +152,12 @@ impl Checker<'_> {
             None
         };
         if let Some(wanted) = wrong {
-            self.report(problem(format!("`{key}` needs {wanted}")));
+            let problem = problem(format!("`{key}` needs {wanted}"));
+            self.report(if path.starts_with('/') {
+                problem
+            } else {
+                problem.help("begin it with `/`")
+            });
         }
         wrong.is_none()
     }

@@ -13,7 +13,7 @@ use annotate_snippets::{Annotation, AnnotationKind, Level, Origin, Renderer, Sni
 
 use super::lines::Line;
 use super::{Report, Style};
-use crate::config::problem::{Place, Severity};
+use crate::config::problem::{Place, Problem, Severity};
 use crate::text;
 
 /// Renders problems in their order, each followed by an empty line.
@@ -22,88 +22,100 @@ pub(super) fn all(report: &Report, style: Style) -> String {
         Style::Plain => Renderer::plain(),
         Style::Coloured => Renderer::styled(),
     };
-    let named: Vec<&str> = report
+    let source = Source {
+        report,
+        named: report
+            .problems
+            .iter()
+            .filter_map(|problem| problem.key.as_deref())
+            .collect(),
+        lines: report
+            .texts
+            .iter()
+            .map(|text| text::lines(&text.text).collect())
+            .collect(),
+    };
+    report
         .problems
         .iter()
-        .filter_map(|problem| problem.key.as_deref())
-        .collect();
-    // A text of 16 KiB can have thousands of problems: each looks up its line and its pieces, never all of them.
-    let lines: Vec<Vec<&str>> = report
-        .texts
-        .iter()
-        .map(|text| text::lines(&text.text).collect())
-        .collect();
-    let mut out = String::new();
-    for problem in &report.problems {
-        let line = |place: Place| {
-            let line = lines
-                .get(usize::from(place.source))?
-                .get(place.line.checked_sub(1)?)?;
-            let of_line = (place.source, place.line);
-            let first = report
-                .spans
-                .partition_point(|span| (span.place.source, span.place.line) < of_line);
-            let spans = report.spans.iter().skip(first);
-            let spans = spans.take_while(|span| (span.place.source, span.place.line) == of_line);
-            Some(Line::new(line, place.column, spans, &named))
-        };
-        let message = printable(&problem.message);
-        let level = match problem.severity {
-            Severity::Error => Level::ERROR,
-            Severity::Warning => Level::WARNING,
-        };
-        let mut group = level
-            .primary_title(&message)
-            .id(problem.code.as_str())
-            .elements(None::<Snippet<'_, Annotation<'_>>>);
-        let primary = problem.place.map(|place| (place, line(place)));
-        let related = problem
-            .related
-            .as_ref()
-            .map(|related| (related, line(related.place)));
-        let mut columns = Vec::new();
-        match &primary {
-            Some((place, Some(shown))) => {
-                columns.push((*place, shown.column(place.column)));
-                group = group.element(snippet(report, shown, *place, AnnotationKind::Primary, None));
-            }
-            Some((place, None)) => {
-                group = group.element(
-                    Origin::path(report.text_name(*place))
-                        .line(place.line)
-                        .char_column(place.column),
-                );
-            }
-            None => {
-                if let Some(text) = report.texts.first() {
-                    group = group.element(Origin::path(text.name.as_str()));
-                }
-            }
-        }
-        if let Some((related, Some(shown))) = &related {
-            columns.push((related.place, shown.column(related.place.column)));
-            group = group.element(snippet(
-                report,
-                shown,
-                related.place,
-                AnnotationKind::Context,
-                Some(&related.label),
-            ));
-        }
-        let help = problem.help.as_deref().map(printable);
-        if let Some(help) = &help {
-            group = group.element(Level::HELP.message(help.as_str()));
-        }
-        let mut text = renderer.render(&[group]);
-        for (place, shown) in columns {
-            // The renderer counts in the line as it is shown; people look in the line as it is.
-            let at = |column: usize| format!("{}:{}:{column}", report.text_name(place), place.line);
-            text = text.replacen(&at(shown), &at(place.column), 1);
-        }
-        out.push_str(&text);
-        out.push_str("\n\n");
+        .map(|problem| one(&source, problem, &renderer))
+        .collect()
+}
+
+/// The texts, cut into lines once: a text of 16 KiB can have thousands of problems.
+struct Source<'r> {
+    report: &'r Report,
+    named: Vec<&'r str>,
+    lines: Vec<Vec<&'r str>>,
+}
+
+impl Source<'_> {
+    /// What may be seen of the line at a place.
+    fn line(&self, place: Place) -> Option<Line> {
+        let line = self
+            .lines
+            .get(usize::from(place.source))?
+            .get(place.line.checked_sub(1)?)?;
+        let of_line = (place.source, place.line);
+        let spans = &self.report.spans;
+        let first = spans.partition_point(|span| (span.place.source, span.place.line) < of_line);
+        let spans = spans
+            .iter()
+            .skip(first)
+            .take_while(|span| (span.place.source, span.place.line) == of_line);
+        Some(Line::new(line, place.column, spans, &self.named))
     }
-    out
+}
+
+fn one(source: &Source<'_>, problem: &Problem, renderer: &Renderer) -> String {
+    let report = source.report;
+    let message = printable(&problem.message);
+    let level = match problem.severity {
+        Severity::Error => Level::ERROR,
+        Severity::Warning => Level::WARNING,
+    };
+    let mut group = level
+        .primary_title(&message)
+        .id(problem.code.as_str())
+        .elements(None::<Snippet<'_, Annotation<'_>>>);
+    let primary = problem.place.map(|place| (place, source.line(place)));
+    let related = problem
+        .related
+        .as_ref()
+        .map(|related| (related, source.line(related.place)));
+    let mut columns = Vec::new();
+    match &primary {
+        Some((place, Some(shown))) => {
+            columns.push((*place, shown.column(place.column)));
+            group = group.element(snippet(report, shown, *place, AnnotationKind::Primary, None));
+        }
+        Some((place, None)) => {
+            let origin = Origin::path(report.text_name(*place)).line(place.line);
+            group = group.element(origin.char_column(place.column));
+        }
+        None => {
+            if let Some(text) = report.texts.first() {
+                group = group.element(Origin::path(text.name.as_str()));
+            }
+        }
+    }
+    if let Some((related, Some(shown))) = &related {
+        columns.push((related.place, shown.column(related.place.column)));
+        let kind = AnnotationKind::Context;
+        group = group.element(snippet(report, shown, related.place, kind, Some(&related.label)));
+    }
+    let help = problem.help.as_deref().map(printable);
+    if let Some(help) = &help {
+        group = group.element(Level::HELP.message(help.as_str()));
+    }
+    let mut text = renderer.render(&[group]);
+    for (place, shown) in columns {
+        // The renderer counts in the line as it is shown; people look in the line as it is.
+        let at = |column: usize| format!("{}:{}:{column}", report.text_name(place), place.line);
+        text = text.replacen(&at(shown), &at(place.column), 1);
+    }
+    text.push_str("\n\n");
+    text
 }
 
 fn snippet<'l>(

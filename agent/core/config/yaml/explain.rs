@@ -51,7 +51,7 @@ pub(super) fn syntax(lines: &[&str], error: &ScanError, at: Place) -> Problem {
     if is_last {
         problem.help("the text may be cut off: close what is open above")
     } else {
-        problem
+        problem.help("look at the lines above too: a quote or a bracket that is not closed, an indentation that is off")
     }
 }
 

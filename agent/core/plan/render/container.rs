@@ -63,6 +63,11 @@ impl ContainerSpec {
         if let Some(size) = self.shm_size {
             rows.push(("/dev/shm", text::bytes(size)));
         }
+        self.limit_rows(&mut rows);
+        rows
+    }
+
+    fn limit_rows(&self, rows: &mut Vec<(&'static str, String)>) {
         rows.push(("memory", format!("{}, no swap", memory_text(self.memory))));
         if let Some(nano) = self.nano_cpus {
             rows.push(("processors", decimal(nano)));
@@ -97,7 +102,6 @@ impl ContainerSpec {
                 text::bytes(self.log_max_size())
             ),
         ));
-        rows
     }
 
     fn mount_rows(&self, rows: &mut Vec<(&'static str, String)>) {

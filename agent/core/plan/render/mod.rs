@@ -8,8 +8,8 @@ mod container;
 
 use super::container::{NAME, OptOut};
 use super::reconcile::Then;
-use super::{Plan, Step, StepId};
-use crate::config::{Problem, RestartPolicy, Storage};
+use super::{Plan, Step, StepId, VALUE_WIDTH};
+use crate::config::{Filesystem, Mount, Problem, RaidLevel, RestartPolicy, Storage};
 use crate::text;
 use container::env_text;
 
@@ -29,6 +29,9 @@ impl fmt::Display for Step {
                     text::count(uses.len() as u64, "value"),
                     names.join(", ")
                 )
+            }
+            Self::ObtainImage(image) if image.digest().is_some() => {
+                write!(f, "pull {image} unless it is there")
             }
             Self::ObtainImage(image) => {
                 write!(f, "resolve {image} to a digest and pull it unless it is there")
@@ -77,18 +80,12 @@ impl Plan {
         )?;
         for step in self.steps(&Then::Create) {
             let after: Vec<&str> = step.id().after().iter().copied().map(StepId::name).collect();
-            writeln!(out, "  {:<10} {}", step.id(), does(&step))?;
-            let deadline = self.deadline(&step);
-            let within = if deadline < self.budget {
-                format!(", within {}", text::duration(deadline))
-            } else {
-                String::new()
-            };
-            writeln!(out, "  {:<10}   after {}{within}", "", after.join(", "))?;
+            writeln!(out, "  {:<10} {}", step.id(), self.does(&step))?;
+            writeln!(out, "  {:<10}   after {}", "", after.join(", "))?;
         }
         writeln!(out, "\nContainer {NAME}")?;
         for (key, value) in self.container.rows() {
-            writeln!(out, "  {key:<18} {value}")?;
+            writeln!(out, "  {key:<18} {}", text::printable(&value))?;
         }
         writeln!(out, "  {:<18} {}", "when it ends", restart_text(self.restart))?;
         writeln!(
@@ -96,7 +93,7 @@ impl Plan {
             "\nEnvironment (written by the engine to its config.v2.json, mode 0600, values included)"
         )?;
         for (name, value) in &self.container.environment {
-            writeln!(out, "  {name}={}", env_text(value))?;
+            writeln!(out, "  {name}={}", text::one_line(&env_text(value), VALUE_WIDTH))?;
         }
         writeln!(out, "\nOpened by this configuration or not shut in this version")?;
         for OptOut { key, opens } in self.container.opt_outs() {
@@ -106,13 +103,15 @@ impl Plan {
         if !self.storage.is_empty() {
             writeln!(out, "\nStorage")?;
             for row in storage_rows(&self.storage) {
-                writeln!(out, "  {row}")?;
+                writeln!(out, "  {}", text::printable(&row))?;
             }
         }
         if !self.from_image.is_empty() {
             writeln!(out, "\nSet by the machine's image")?;
+            let width = self.from_image.iter().map(|origin| origin.key.len()).max();
+            let width = width.unwrap_or_default().max(18);
             for origin in &self.from_image {
-                writeln!(out, "  {:<18} {}:{}", origin.key, origin.text, origin.line)?;
+                writeln!(out, "  {:<width$} {}:{}", origin.key, origin.text, origin.line)?;
             }
         }
         write_problems(out, &self.warnings, "warning")?;
@@ -155,7 +154,7 @@ impl Plan {
                     "id": step.id(),
                     "after": step.id().after(),
                     "deadline_seconds": self.deadline(step).as_secs(),
-                    "does": does(step),
+                    "does": self.does(step),
                 })
             })
             .collect();
@@ -189,6 +188,19 @@ impl Plan {
             Step::DecryptSecrets(_) | Step::ObtainImage(_) | Step::EnsureContainer(_) | Step::NotifyReady => {
                 self.budget
             }
+        }
+    }
+
+    /// What only the engine can tell is left open in a plan.
+    fn does(&self, step: &Step) -> String {
+        match (step, &self.registry_auth) {
+            (Step::EnsureContainer(_), _) => {
+                format!(
+                    "adopt {NAME} if it is the right one; else remove what is there, {step}: exactly one container"
+                )
+            }
+            (Step::ObtainImage(_), Some(auth)) => format!("{step}, with the login for {}", auth.registry),
+            (step, _) => step.to_string(),
         }
     }
 }
@@ -231,34 +243,48 @@ fn storage_rows(storage: &Storage) -> Vec<String> {
         .ebs
         .iter()
         .map(|volume| format!("attach the volume named {} as {}", volume.name_tag, volume.device));
-    let raid = storage
-        .raid
-        .iter()
-        .map(|raid| format!("assemble {} from {}", raid.device, raid.members.join(", ")));
-    let mounts = storage.mounts.iter().map(|mount| {
-        let what = mount
-            .partition
-            .as_deref()
-            .unwrap_or("a directory of the machine's, or memory");
-        let erase = match mount.erase_on_boot {
-            Some(true) => ", formatted once for each instance and volume",
-            Some(false) => ", never formatted",
-            None => "",
+    let raid = storage.raid.iter().map(|raid| {
+        let level = match raid.level {
+            RaidLevel::Raid0 => 0,
+            RaidLevel::Raid1 => 1,
+            RaidLevel::Raid5 => 5,
+            RaidLevel::Raid10 => 10,
         };
-        format!("mount {what} at {}{erase}", mount.path)
+        format!(
+            "assemble {} as RAID {level} from {}",
+            raid.device,
+            raid.members.join(", ")
+        )
     });
-    ebs.chain(raid).chain(mounts).collect()
+    ebs.chain(raid)
+        .chain(storage.mounts.iter().map(mount_row))
+        .collect()
 }
 
-/// What only the engine can tell is left open in a plan.
-fn does(step: &Step) -> String {
-    match step {
-        Step::EnsureContainer(_) => {
-            format!(
-                "adopt {NAME} if it is the right one; else remove what is there, {step}: exactly one container"
-            )
+fn mount_row(mount: &Mount) -> String {
+    let filesystem = match mount.filesystem {
+        Filesystem::Ext4 => "ext4",
+        Filesystem::Ext3 => "ext3",
+        Filesystem::Ext2 => "ext2",
+        Filesystem::Xfs => "xfs",
+        Filesystem::Tmpfs => "memory",
+    };
+    let options = mount
+        .options
+        .as_ref()
+        .map_or_else(String::new, |options| format!(" ({options})"));
+    let path = &mount.path;
+    match (&mount.partition, mount.filesystem) {
+        (Some(device), _) => {
+            let erase = match mount.erase_on_boot {
+                Some(true) => "formatted once for each instance and volume",
+                Some(false) => "never formatted",
+                None => "formatted if it is blank or its volume's tag says so",
+            };
+            format!("mount {device} at {path} as {filesystem}{options}, {erase}")
         }
-        step => step.to_string(),
+        (None, Filesystem::Tmpfs) => format!("mount memory at {path}{options}"),
+        (None, _) => format!("mount a directory of the machine at {path}{options}"),
     }
 }
 

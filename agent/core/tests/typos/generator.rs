@@ -142,7 +142,7 @@ pub(crate) fn typos(files: &[String], sites: &[Site], count: usize, random: &mut
         let slip = Slip::ALL[turn % Slip::ALL.len()];
         let kind = turn / Slip::ALL.len();
         // Keys are what is written most, so every other turn is theirs.
-        let sites = if kind % 2 == 0 {
+        let sites = if kind.is_multiple_of(2) {
             &kinds[0]
         } else {
             &kinds[kind / 2 % kinds.len()]
@@ -217,7 +217,7 @@ fn mistyped(site: &Site, slip: Slip, random: &mut Random) -> Option<String> {
         }
     };
     // What is left of one letter can mean anything, and a blank at an end is no part of the word.
-    let is_typo = typed.len() > 1 && typed.trim() == typed && !site.words.iter().any(|word| same(&word));
+    let is_typo = typed.len() > 1 && typed.trim() == typed && !site.words.iter().any(same);
     is_typo.then_some(typed)
 }
 
