@@ -7,7 +7,7 @@ use super::super::problem::{Place, Problem};
 use super::super::yaml::{Entry, Kind, Node};
 
 /// A longer value says nothing more in a report.
-const LONGEST: usize = 100;
+const LONGEST: usize = 200;
 
 /// A key or a value in one line of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
