@@ -219,18 +219,20 @@ impl Reading {
     fn finish(mut self, outcome: Option<check::Outcome>, entries: &[Entry]) -> Report {
         // What concerns the whole text comes first, the rest in the order of the texts.
         self.problems.sort_by_key(|problem| problem.place);
-        let (mut config, notify_cfn) =
-            outcome.map_or((None, None), |outcome| (outcome.config, outcome.notify_cfn));
+        let outcome = outcome.unwrap_or_default();
+        let mut config = outcome.config;
         if let Some(config) = &mut config {
             config.origins = report::origins(entries, &self.texts);
         }
-        Report::new(
+        let mut report = Report::new(
             config,
-            notify_cfn,
             self.problems,
             self.texts,
             entries,
             self.policy_tree.as_ref(),
-        )
+        );
+        report.notify_cfn = outcome.notify_cfn;
+        report.boot_timeout = outcome.boot_timeout;
+        report
     }
 }

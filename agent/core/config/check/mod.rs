@@ -38,9 +38,11 @@ use field::Field;
 pub(super) use policy::read as read_policy;
 
 /// What checking gave.
+#[derive(Default)]
 pub(super) struct Outcome {
     pub(super) config: Option<Config>,
     pub(super) notify_cfn: Option<NotifyCfn>,
+    pub(super) boot_timeout: Option<Duration>,
 }
 
 /// The keys of a whole text; what is not a map is reported.
@@ -163,7 +165,11 @@ impl<'c> Checker<'c> {
             }),
             _ => None,
         };
-        Outcome { config, notify_cfn }
+        Outcome {
+            config,
+            notify_cfn,
+            boot_timeout,
+        }
     }
 
     /// The key's value, unless it is missing, null, or already reported as unreadable.

@@ -7,6 +7,7 @@ mod render;
 mod spans;
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -43,6 +44,7 @@ pub enum Style {
 pub struct Report {
     config: Option<Config>,
     pub(super) notify_cfn: Option<NotifyCfn>,
+    pub(super) boot_timeout: Option<Duration>,
     pub(super) problems: Vec<Problem>,
     texts: Vec<Text>,
     spans: Vec<Span>,
@@ -51,7 +53,7 @@ pub struct Report {
 impl Report {
     /// Problems of one text, and nothing else.
     pub(super) fn of(problems: Vec<Problem>, name: &str, text: &str) -> Self {
-        let mut report = Self::new(None, None, problems, Vec::new(), &[], None);
+        let mut report = Self::new(None, problems, Vec::new(), &[], None);
         report.now_in(name, text);
         report
     }
@@ -97,7 +99,6 @@ impl Report {
 
     pub(super) fn new(
         config: Option<Config>,
-        notify_cfn: Option<NotifyCfn>,
         problems: Vec<Problem>,
         texts: Vec<Text>,
         entries: &[Entry],
@@ -106,7 +107,8 @@ impl Report {
         let spans = spans::of(entries, policy, &problems);
         Self {
             config,
-            notify_cfn,
+            notify_cfn: None,
+            boot_timeout: None,
             problems,
             texts,
             spans,
@@ -164,6 +166,11 @@ impl Report {
     /// Who wants to be told about the boot, as far as the text could be read, errors or not.
     pub fn notify_cfn(&self) -> Option<&NotifyCfn> {
         self.notify_cfn.as_ref()
+    }
+
+    /// How long the boot may take, as far as the text could be read.
+    pub fn boot_timeout(&self) -> Duration {
+        self.boot_timeout.unwrap_or(crate::budget::DEFAULT)
     }
 
     /// What the text at a place is called.

@@ -91,7 +91,7 @@ pub(super) fn check(root: &Node, template: &mut Template) {
             None => (signal::senza(""), component.place),
         };
         let key = format!("SenzaComponents.{}.AutoScaling.SuccessRequires", component.name);
-        template.add(signal::senza_group(timeout, place, &key));
+        template.add(signal::senza_group(report.boot_timeout(), timeout, place, &key));
         template.found.push(Found { path, report });
     }
     // Its groups may all be of images that bring their own configuration.

@@ -18,6 +18,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// Warns about every group that gives up before the machines with this user data do; `signalled` are the launch
 /// templates, launch configurations and instances whose user data asks for a signal.
 pub(super) fn check(resources: &[Resource<'_>], signalled: &[&str], template: &mut Template) {
+    let budgets = template.found.iter().map(|found| found.report.boot_timeout());
+    let budget = budgets.max().unwrap_or(budget::DEFAULT);
     for resource in resources {
         let own = signalled.contains(&resource.name);
         let group = resource.kind == "AWS::AutoScaling::AutoScalingGroup"
@@ -35,7 +37,7 @@ pub(super) fn check(resources: &[Resource<'_>], signalled: &[&str], template: &m
         let path = format!("Resources.{}.CreationPolicy.ResourceSignal", resource.name);
         template.add(
             timeout
-                .and_then(|timeout| too_short(budget::DEFAULT, timeout))
+                .and_then(|timeout| too_short(budget, timeout))
                 .map(|problem| with_default(problem, child(policy, "Timeout").is_none()))
                 .map(|problem| problem.at(place).key(format!("{path}.Timeout"))),
         );
@@ -63,7 +65,7 @@ pub(super) fn too_short(budget: Duration, timeout: Duration) -> Option<Problem> 
         text::duration(timeout),
         text::duration(budget)
     );
-    let minutes = budget.as_secs() / 60 + 5;
+    let minutes = budget.as_secs().div_ceil(60) + 5;
     Some(Problem::warning(Code::SignalTimeout, message).help(format!(
         "give the signal {minutes} minutes (PT{minutes}M, in Senza `SuccessRequires: 1 within {minutes}m`)"
     )))
@@ -150,8 +152,13 @@ pub(super) fn senza(requires: &str) -> Option<Duration> {
 }
 
 /// The warning for a Senza group, at the place that says how long it waits.
-pub(super) fn senza_group(timeout: Option<Duration>, place: Place, key: &str) -> Option<Problem> {
-    too_short(budget::DEFAULT, timeout?).map(|problem| problem.at(place).key(key))
+pub(super) fn senza_group(
+    budget: Duration,
+    timeout: Option<Duration>,
+    place: Place,
+    key: &str,
+) -> Option<Problem> {
+    too_short(budget, timeout?).map(|problem| problem.at(place).key(key))
 }
 
 #[cfg(test)]

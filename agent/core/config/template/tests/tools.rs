@@ -34,6 +34,13 @@ fn a_stack_that_gives_up_early_is_warned_about() {
         let text = policy("\"PT15M\"");
         assert_eq!(only(&text), (Code::SignalTimeout, place_of(&text, "\"PT15M\"")));
         clean(&policy("\"PT16M\""));
+        // A machine that gives up earlier leaves time for the signal.
+        let quick =
+            policy("\"PT8M\"").replace("notify_cfn: {", "boot_timeout: 5m\n            notify_cfn: {");
+        if sample == YAML {
+            clean(&quick);
+            assert_eq!(only(&quick.replace("5m", "8m")).0, Code::SignalTimeout);
+        }
         clean(&policy("{\"Ref\": \"Version\"}"));
         let text = signalling(sample, "{\"ResourceSignal\": {\"Count\": 1}}");
         let template = read(&text);
