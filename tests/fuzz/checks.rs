@@ -138,7 +138,7 @@ fn shows_no_secret(reader: &str, seen: &Seen, text: &str) {
         .chain(seen.rendered.lines())
         .find(|shown| shown.contains(CANARY));
     assert!(
-        shown.is_none() || canary_may_be_shown(text),
+        shown.is_none() || canary_may_be_shown(text) || stands_in_the_open(text),
         "{reader}: a value is shown: {shown:?}"
     );
 }
@@ -181,6 +181,22 @@ fn is_secret(key: &str) -> bool {
         Some(Shape::Map { value, .. }) => matches!(value, Shape::Scalar | Shape::Secret),
         Some(_) => false,
     }
+}
+
+/// Whether a line gives the canary to a key whose values may be shown: a template has its user data in a scalar, whose
+/// keys no parser of the template sees.
+fn stands_in_the_open(text: &str) -> bool {
+    text.split(['\n', '\r'])
+        .filter(|line| line.contains(CANARY))
+        .any(|line| {
+            line.split(&[' ', '\t', '"', '\'', '{', ',', '-', '\\', 'n'][..])
+                .chain([line.trim_start_matches([' ', '\t', '"', '\'', '{', ',', '-'])])
+                .filter_map(|word| {
+                    word.split_once(':')
+                        .map(|(key, _)| key.trim_end_matches(['"', '\'']))
+                })
+                .any(|key| contract::top(key).is_some() && !is_secret(key))
+        })
 }
 
 /// Whether the canary, as the text reads, is part of a key or a tag, which may be named, or of a value that the
