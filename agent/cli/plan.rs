@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use monopod_core::config::Severity;
+use monopod_core::config::{Severity, template};
 use monopod_core::facts::InstanceFacts;
 use monopod_core::plan::{Difference, Plan};
 use monopod_core::text;
@@ -78,6 +78,14 @@ fn surroundings(facts: Option<&Path>, image: &Path) -> Option<(Option<InstanceFa
 
 fn make(path: &Path, facts: Option<&InstanceFacts>, image: &ImageFiles) -> Option<Plan> {
     let text = read::named(path)?;
+    if let Some(template) = template::templates(&text.bytes, &text.name) {
+        tracing::error!(
+            "{} is a {}, which has no plan: plan the user data that comes out of it, or check it with `monopod validate`",
+            text.name,
+            template.kind
+        );
+        return None;
+    }
     let report = read::report(&text, image);
     match report.planned() {
         Some(config) => Some(Plan::new(config, report.problems().to_vec(), facts)),

@@ -4,6 +4,7 @@ use std::io::{IsTerminal as _, Read as _};
 use std::path::Path;
 
 use monopod_core::config::{self, Report, Style, Text};
+use monopod_core::text;
 
 use crate::host::image_layer::ImageFiles;
 use crate::host::{chain, files};
@@ -31,7 +32,8 @@ pub(super) fn named(path: &Path) -> Option<Named> {
     }
     match files::read(path) {
         Ok(Some(bytes)) => Some(Named {
-            name: path.display().to_string(),
+            // A terminal would obey what a file's name may hold.
+            name: text::printable(&path.display().to_string()),
             bytes,
         }),
         Ok(None) => {

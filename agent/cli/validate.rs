@@ -71,6 +71,13 @@ fn reports(text: &Named, image: &ImageFiles) -> (Vec<(Option<String>, Report)>, 
     match template::templates(&text.bytes, &text.name) {
         None => (vec![(None, read::report(text, image))], None),
         Some(template) => {
+            if !image.names().is_empty() {
+                tracing::warn!(
+                    "{}: defaults and policy ({}) are not held against user data inside a template; check what comes out of it",
+                    text.name,
+                    image.names().join(", ")
+                );
+            }
             let own = template.own();
             let kind = template.kind;
             let mut all: Vec<(Option<String>, Report)> = template

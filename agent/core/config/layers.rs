@@ -12,6 +12,13 @@ const MERGED: &[&str] = &["environment", "logging"];
 /// Puts `upper` over `lower`.
 pub(super) fn over(lower: Vec<Entry>, upper: Vec<Entry>) -> Vec<Entry> {
     let mut all = lower;
+    // Two names for one thing.
+    if upper
+        .iter()
+        .any(|entry| matches!(entry.name.as_str(), "command" | "args"))
+    {
+        all.retain(|entry| !matches!(entry.name.as_str(), "command" | "args"));
+    }
     for entry in upper {
         let Some(below) = all.iter_mut().find(|below| below.name == entry.name) else {
             all.push(entry);

@@ -88,6 +88,12 @@ fn a_mistake_in_the_images_files_names_the_file() {
         ("", "allow: {roots: false}", "policy.yaml:1:9"),
         ("", "allow: {root: 'false'}", "policy.yaml:1:15"),
         ("", "allow: {capabilities: [NET_RAWW]}", "policy.yaml:1:24"),
+        ("", "allow: {capabilities: }", "policy.yaml:1:9"),
+        ("", "locked:\n", "policy.yaml:1:1"),
+        ("", "locked: [enviroment]", "policy.yaml:1:10"),
+        ("", "locked: [logging.s3_buket]", "policy.yaml:1:10"),
+        ("", "locked: [source.x]", "policy.yaml:1:10"),
+        ("", "locked: [hostname]\nlocked: []", "policy.yaml:2:1"),
         ("", "lock: [a]", "policy.yaml:1:1"),
         ("", "unknown_keys: never", "policy.yaml:1:15"),
         ("", "{", "policy.yaml:1"),
@@ -145,6 +151,28 @@ fn a_policy_refuses_and_names_its_rule() {
             "locked: [logging, environment.A]",
             Code::Locked,
         ),
+        ("args: [x]", "locked: [command]", Code::Locked),
+        ("command: [x]", "locked: [args]", Code::Locked),
+        (
+            "environment: {my.key: x}",
+            "locked: [environment.my.key]",
+            Code::Locked,
+        ),
+        (
+            "files: {/etc/ca.pem: x}",
+            "locked: [files./etc/ca.pem]",
+            Code::Locked,
+        ),
+        (
+            "seccomp: /var/log-custom/x.json",
+            "allow: {seccomp_unconfined: false}",
+            Code::Forbidden,
+        ),
+        (
+            "capabilities_add: [ALL]",
+            "allow: {capabilities: [CAP_NET_RAW]}",
+            Code::Forbidden,
+        ),
         ("my_key: 1", "unknown_keys: deny", Code::UnknownKey),
         ("logging: {my_key: 1}", "unknown_keys: deny", Code::UnknownKey),
     ] {
@@ -183,10 +211,18 @@ fn a_policy_refuses_and_names_its_rule() {
         ),
         ("capabilities_add: [NET_RAW]", "allow: {capabilities: [NET_RAW]}"),
         ("", "allow: {registries: ['*.example.org']}"),
+        (
+            "seccomp: /etc/monopod/seccomp/x.json",
+            "allow: {seccomp_unconfined: false}",
+        ),
+        (
+            "capabilities_add: [net_raw]",
+            "allow: {capabilities: [CAP_NET_RAW]}",
+        ),
         (digest.as_str(), "allow: {undigested_tags: false}"),
         (
             "logging: {s3_timekey: 1m}",
-            "locked: [logging.s3_bucket, hostname, logging.s3_bucket.x]",
+            "locked: [logging.s3_bucket, hostname]",
         ),
         ("", "# nothing yet\n"),
     ] {
@@ -218,4 +254,37 @@ fn user_data_can_be_stricter_than_the_image() {
     assert!(report.has_errors());
     let report = with("unknown_keys: warn\nmy_key: 1", &[], "unknown_keys: deny");
     assert!(report.has_errors());
+}
+
+#[test]
+fn what_is_locked_cannot_be_taken_away_either() {
+    for (image, locked, user) in [
+        ("environment: {A: image}", "environment.A", "environment:"),
+        ("logging: {s3_bucket: b}", "logging.s3_bucket", "logging: null"),
+        (
+            "sysctl: {vm.swappiness: 1}",
+            "sysctl.vm.swappiness",
+            "sysctl: {fs.file-max: 1}",
+        ),
+        ("files: {/a: x}", "files./a", "files: {/b: y}"),
+    ] {
+        let policy = format!("locked: [{locked}]");
+        let report = with(user, &[image], &policy);
+        let codes: Vec<Code> = report.problems().iter().map(|problem| problem.code).collect();
+        assert!(codes.contains(&Code::Locked), "{user}: {codes:?}");
+        assert!(!with("", &[image], &policy).has_errors(), "{image}");
+        let other = format!("{user}\n{}", "hostname: x");
+        assert!(
+            !with(&other, &[], &policy)
+                .problems()
+                .iter()
+                .any(|problem| problem.code == Code::Locked)
+        );
+    }
+}
+
+#[test]
+fn a_command_replaces_the_image_s_arguments() {
+    let one = config("command: [mine]", &["args: [image]"]);
+    assert_eq!(one.options().command.as_deref(), Some(&["mine".to_owned()][..]));
 }

@@ -114,6 +114,7 @@ fn read_with(user_data: Text<'_>, image: &ImageLayer<'_>, holes: intake::Holes) 
         }
         reading.name(file.name, text);
     }
+    check::note_image(&mut policy, &layers);
     let Some(top) = top else {
         return reading.finish(None, &[]);
     };
@@ -204,6 +205,13 @@ impl Reading {
     fn policy(&mut self, text: &str, source: u16) -> policy::Policy {
         match yaml::load(text, source, yaml::Tags::Refuse, &mut self.problems) {
             Ok(Some(root)) => {
+                // The last of two equal rules would count, and nobody knows which one was meant.
+                for problem in self.problems.iter_mut().filter(|problem| {
+                    problem.code == Code::DuplicateKey
+                        && problem.place.is_some_and(|place| place.source == source)
+                }) {
+                    problem.severity = Severity::Error;
+                }
                 let policy = check::read_policy(&root, &mut self.problems);
                 self.policy_tree = Some(root);
                 policy

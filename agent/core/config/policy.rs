@@ -8,11 +8,20 @@ use super::problem::Place;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Policy {
     /// Keys only the image may set, with dots for those inside a map.
-    pub(super) locked: Vec<Rule<String>>,
+    pub(super) locked: Vec<Locked>,
     /// Unknown keys are errors.
     pub(super) deny_unknown: Option<Place>,
     /// `allow.root` and so on, where they are said.
     pub(super) allow: Allow,
+}
+
+/// A key that only the image may set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Locked {
+    pub(super) value: String,
+    pub(super) place: Place,
+    /// Whether the image has a value for it, which user data could take away.
+    pub(super) in_image: bool,
 }
 
 /// What a rule says and where it stands.

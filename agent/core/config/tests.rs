@@ -115,6 +115,12 @@ fn no_secret_is_in_any_output() {
         format!("logsink_password: [{secret}]"),
         format!("logging: {{scalyr_account_key: [{secret}]}}"),
         format!("a: *{secret}"),
+        format!("environment: {{PW: &a {secret}}}\nrestart: *a"),
+        format!("scalyr_account_key: &a {secret}\nnetworking: *a"),
+        format!("environment: &e\n  hostname: {secret}_\n<<: *e"),
+        format!("dockercfg: {{\"https://user:{secret}@registry.example.org\": {{auth: YTpi}}}}"),
+        format!("dockercfg: {{\"https://user:{secret}@registry.example.org\": 1}}"),
+        format!("environment: {{\"PASSWORD={secret}\": x}}"),
     ] {
         let text = format!("#taupage-ami-config\napplication_id: my-app\n{broken}\n");
         let report = parse(text.as_bytes(), "user data");

@@ -258,6 +258,18 @@ impl ContainerSpec {
                 "the engine's socket: root on the machine by another name",
             ),
             (
+                !self.is_root()
+                    && !self.privileged
+                    && !self.capabilities_drop.iter().any(|name| name == "ALL"),
+                "root",
+                "Docker's default capabilities, though not for this user",
+            ),
+            (
+                matches!(self.seccomp, Seccomp::Profile(_)) && !self.privileged,
+                "seccomp",
+                "the system calls of a profile of the machine's",
+            ),
+            (
                 self.seccomp == Seccomp::Unconfined && !self.privileged,
                 "seccomp",
                 "every system call",
@@ -281,6 +293,11 @@ impl ContainerSpec {
                 self.binds.iter().any(|bind| bind.key == "mount_var_log"),
                 "mount_var_log",
                 "the machine's logs, what others wrote there included",
+            ),
+            (
+                self.binds.contains(&CUSTOM_LOG),
+                "mount_custom_log",
+                "a directory of the machine's can be written",
             ),
             (
                 !self.read_only,

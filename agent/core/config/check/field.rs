@@ -2,6 +2,8 @@
 //!
 //! No message here quotes the value.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -45,10 +47,11 @@ impl<'n> Field<'n> {
     }
 
     pub(super) fn child(&self, entry: &'n Entry) -> Self {
+        let name = shown_name(&entry.name);
         let path = if self.path.is_empty() {
-            entry.name.clone()
+            name.into_owned()
         } else {
-            format!("{}.{}", self.path, entry.name)
+            format!("{}.{name}", self.path)
         };
         Self {
             path,
@@ -433,6 +436,21 @@ impl<'n> Field<'n> {
     fn bad_ciphertext(&self, what: &str) -> Problem {
         self.error(Code::BadCiphertext, format!("`{}`: {what}", self.path))
             .help("paste the CiphertextBlob of `aws kms encrypt` whole, with its `=` at the end")
+    }
+}
+
+/// A key as it may be named: without a login in front of a host, and without a value behind an equals sign.
+fn shown_name(name: &str) -> Cow<'_, str> {
+    let name = name.split_once('=').map_or(Cow::Borrowed(name), |(before, _)| {
+        if before.is_empty() {
+            Cow::Borrowed(name)
+        } else {
+            Cow::Owned(format!("{before}=…"))
+        }
+    });
+    match name.rsplit_once('@') {
+        Some((_, host)) => Cow::Owned(format!("…@{host}")),
+        None => name,
     }
 }
 

@@ -59,8 +59,13 @@ impl<'c> Checker<'c> {
             Kind::Tcp => {
                 let field = self.field("health_check_type")?;
                 let port = self.port(port, ports, &field)?;
+                let networking = self.field("networking").and_then(|field| field.choice().ok());
                 Probe::Tcp {
-                    port: container_port(port, &ports.mappings),
+                    port: match networking {
+                        // There is one network, and the app listens where it listens.
+                        Some(("host", _)) => port,
+                        _ => container_port(port, &ports.mappings),
+                    },
                 }
             }
             Kind::Exec => {
@@ -70,13 +75,51 @@ impl<'c> Checker<'c> {
                 Probe::Exec { command }
             }
         };
-        Some(HealthCheck {
+        let check = HealthCheck {
             probe,
             timeout_seconds: timeout.unwrap_or(DEFAULT_TIMEOUT_SECONDS),
             interval_seconds: interval.unwrap_or(DEFAULT_INTERVAL_SECONDS),
             probe_timeout_seconds: probe_timeout.unwrap_or(DEFAULT_PROBE_TIMEOUT_SECONDS),
             healthy_threshold: threshold.unwrap_or(1),
-        })
+        };
+        self.can_pass(&check);
+        Some(check)
+    }
+
+    /// A check that nobody can pass would end every boot.
+    fn can_pass(&mut self, check: &HealthCheck) {
+        let least = u64::from(check.healthy_threshold - 1) * u64::from(check.interval_seconds);
+        if least >= u64::from(check.timeout_seconds) {
+            let key = ["health_check_healthy_threshold", "health_check_interval_seconds"];
+            if let Some(field) = key.iter().find_map(|key| self.field(key)) {
+                let message = format!(
+                    "{} good answers every {} s take {least} s at least, and the check has {} s",
+                    check.healthy_threshold, check.interval_seconds, check.timeout_seconds
+                );
+                let problem = field.error(Code::HealthCheck, message).at(field.key_place);
+                self.report(problem.help("raise `health_check_timeout_seconds`, or lower the other two"));
+            }
+        }
+        let budget = self.field("boot_timeout").and_then(|field| field.time().ok());
+        let budget = budget.map_or(crate::budget::DEFAULT.as_secs(), u64::from);
+        if u64::from(check.timeout_seconds) > budget
+            && let Some(field) = self.field("health_check_timeout_seconds")
+        {
+            let message = format!("the whole boot has {budget} s, so the health check never gets so long");
+            let problem = field.warning(Code::HealthCheck, message);
+            self.report(problem.help("raise `boot_timeout`"));
+        }
+        let networking = self.field("networking").and_then(|field| field.choice().ok());
+        if matches!(networking, Some(("none", _)))
+            && !matches!(check.probe, Probe::Exec { .. })
+            && let Some(field) = ["health_check_type", "health_check_path"]
+                .iter()
+                .find_map(|key| self.field(key))
+        {
+            let message = "a container without a network cannot be asked over one";
+            let problem = field.error(Code::HealthCheck, message).at(field.key_place);
+            self.report(problem.help("write `health_check_command: [...]`, which runs inside the container"));
+        }
     }
 
     /// What is said, or what follows from the keys that are there.

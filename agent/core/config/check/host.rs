@@ -3,7 +3,7 @@
 use super::super::contract::SYSFS;
 use super::super::model::{Audit, Host, LoadBalancerCheck, Shutdown};
 use super::super::problem::Code;
-use super::super::yaml::Resolved;
+use super::super::yaml::{Resolved, Scalar};
 use super::Checker;
 use super::field::Field;
 
@@ -72,7 +72,7 @@ impl<'c> Checker<'c> {
         };
         let mut all = Vec::new();
         for (name, value, child) in self.settings(&field) {
-            let is_name = name.contains('.')
+            let is_name = name.contains(['.', '/'])
                 && name
                     .bytes()
                     .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-' | b'/'))
@@ -97,7 +97,8 @@ impl<'c> Checker<'c> {
             if name == SYSFS {
                 all.push((name, value));
             } else {
-                let problem = child.error(Code::BadValue, "this path below /sys may not be written");
+                // Taupage wrote the others all the same, and nothing is written by this version.
+                let problem = child.warning(Code::BadValue, "this path below /sys may not be written");
                 self.report(problem.at(child.key_place).help(format!("only {SYSFS} may")));
             }
         }
@@ -109,7 +110,17 @@ impl<'c> Checker<'c> {
             return Vec::new();
         };
         let mut ports = Vec::new();
-        for item in self.list(&field) {
+        let items = if field.scalar().is_some() {
+            let problem = field.warning(
+                Code::Coerced,
+                "`ssh_ports` is a single port, and is taken as a list of one",
+            );
+            self.report(problem.help("write `ssh_ports: [22]`"));
+            vec![field.item(field.node)]
+        } else {
+            self.list(&field)
+        };
+        for item in items {
             ports.extend(self.read_number(&item).and_then(|port| u16::try_from(port).ok()));
         }
         ports
@@ -137,11 +148,11 @@ impl<'c> Checker<'c> {
     pub(super) fn shutdown(&mut self) -> Option<Shutdown> {
         let field = self.field("shutdown")?;
         // `off` is a boolean in YAML; whoever wrote it did not want the machine powered off.
-        if let Some(Resolved::Bool(false)) = field.scalar().map(|scalar| &scalar.value) {
-            let problem = field.warning(
-                Code::Coerced,
-                "`shutdown` reads as false in YAML, and is taken as `never`",
-            );
+        let off = |scalar: &Scalar| {
+            scalar.value == Resolved::Bool(false) || matches!(scalar.text.as_str(), "off" | "no")
+        };
+        if field.scalar().is_some_and(off) {
+            let problem = field.warning(Code::Coerced, "`shutdown` says no, and is taken as `never`");
             self.report(problem.help("write `shutdown: never`"));
             return Some(Shutdown::Never);
         }

@@ -72,8 +72,10 @@ impl Checker<'_> {
         };
         let refused = match (image.tag(), image.digest()) {
             (None, None) => Some("`source` has neither tag nor digest, which means `latest`"),
-            (Some("latest"), _) => Some("`source` has the tag `latest`"),
-            (Some(tag), _) if tag.contains("SNAPSHOT") => Some("`source` has a SNAPSHOT tag"),
+            // What is pinned cannot change, whatever its tag is called.
+            (_, Some(_)) => None,
+            (Some("latest"), None) => Some("`source` has the tag `latest`"),
+            (Some(tag), None) if tag.contains("SNAPSHOT") => Some("`source` has a SNAPSHOT tag"),
             _ => None,
         };
         if let Some(message) = refused {

@@ -35,7 +35,7 @@ use super::policy::Policy;
 use super::problem::{Code, Place, Problem};
 use super::yaml::{Entry, Kind, Node};
 use field::Field;
-pub(super) use policy::read as read_policy;
+pub(super) use policy::{note_image, read as read_policy};
 
 /// What checking gave.
 #[derive(Default)]

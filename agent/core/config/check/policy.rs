@@ -1,11 +1,12 @@
 //! The image's policy: read, and held against what the user data asks for.
 
-use super::super::contract::{POLICY, Shape};
+use super::super::contract::{self, POLICY, Shape};
 use super::super::image::ImageRef;
+use super::super::keys;
 use super::super::model::{Networking, Seccomp};
-use super::super::policy::{Allow, Policy, Rule};
+use super::super::policy::{Allow, Locked, Policy, Rule};
 use super::super::problem::{Code, Place, Problem};
-use super::super::yaml::Node;
+use super::super::yaml::{Entry, Kind, Node};
 use super::Checker;
 use super::field::Field;
 use super::read::Section;
@@ -13,6 +14,8 @@ use super::read::Section;
 const SHAPE: Shape = Shape::Object(POLICY);
 /// Where the image's files lie, for the helps.
 const FILE: &str = "/etc/monopod/policy.yaml";
+/// Profiles that whoever wrote the policy put there.
+const PROFILES: &str = "/etc/monopod/seccomp/";
 
 /// Reads a policy file's tree.
 pub(in crate::config) fn read(root: &Node, problems: &mut Vec<Problem>) -> Policy {
@@ -24,14 +27,18 @@ pub(in crate::config) fn read(root: &Node, problems: &mut Vec<Problem>) -> Polic
 
 impl<'c> Checker<'c> {
     fn policy_file(&mut self, root: Field<'c>) -> Option<Policy> {
+        self.nothing_is_empty(&root);
         let section = self.section(root)?;
         let mut policy = Policy::default();
         if let Some(field) = section.get("locked") {
             for item in self.list(&field) {
-                if let Some(value) = self.word(&item) {
-                    policy.locked.push(Rule {
+                if let Some(value) = self.word(&item)
+                    && self.is_key(&value, &item)
+                {
+                    policy.locked.push(Locked {
                         value,
                         place: item.node.place,
+                        in_image: false,
                     });
                 }
             }
@@ -40,6 +47,9 @@ impl<'c> Checker<'c> {
             && self.choice(&field) == Some("deny")
         {
             policy.deny_unknown = Some(field.key_place);
+        }
+        if let Some(field) = section.get("allow") {
+            self.nothing_is_empty(&field);
         }
         if let Some(section) = section.get("allow").and_then(|field| self.section(field)) {
             policy.allow = Allow {
@@ -54,6 +64,58 @@ impl<'c> Checker<'c> {
             };
         }
         Some(policy)
+    }
+
+    /// A lock on a key that nobody knows keeps nothing.
+    fn is_key(&mut self, path: &str, item: &Field<'_>) -> bool {
+        let (top, inner) = split(path);
+        let wrong = |message: &str, near: Option<&str>| {
+            let problem = item.error(Code::BadValue, message);
+            match near {
+                Some(near) => problem.help(format!("did you mean `{near}`?")),
+                None => problem.help("write the name of a key, as `monopod explain` lists them"),
+            }
+        };
+        let Some(key) = contract::top(top) else {
+            self.report(wrong(
+                "`locked` names a key that nobody knows",
+                keys::nearest(top),
+            ));
+            return false;
+        };
+        let known = key.shape.known();
+        let unknown = inner
+            .map(|inner| split(inner).0)
+            .filter(|inner| !known.iter().any(|key| key.matches(inner)));
+        match (unknown, known.is_empty(), key.shape.is_map()) {
+            (None, ..) | (Some(_), true, true) => true,
+            (Some(inner), ..) => {
+                let names = known
+                    .iter()
+                    .map(|key| key.name)
+                    .filter(|name| !name.ends_with('*'));
+                self.report(wrong(
+                    "`locked` names an inner key that nobody knows",
+                    keys::nearest_of(inner, names),
+                ));
+                false
+            }
+        }
+    }
+
+    /// A rule that says nothing would allow what its writer meant to forbid.
+    fn nothing_is_empty(&mut self, field: &Field<'c>) {
+        for entry in field.entries().unwrap_or_default() {
+            let child = field.child(entry);
+            if child.is_null() {
+                let problem = child.error(Code::Missing, format!("`{}` is empty", child.path));
+                self.report(
+                    problem
+                        .at(child.key_place)
+                        .help("write a value, or leave the rule out; `[]` allows none"),
+                );
+            }
+        }
     }
 
     /// A string is as dangerous here as in the user data.
@@ -110,7 +172,12 @@ impl<'c> Checker<'c> {
                 "host_networking",
             ),
             (
-                asked.seccomp == Some(&Seccomp::Unconfined),
+                match asked.seccomp {
+                    Some(Seccomp::Unconfined) => true,
+                    // Whoever writes user data could have written any other file, one that allows everything among them.
+                    Some(Seccomp::Profile(path)) => !path.starts_with(PROFILES),
+                    Some(Seccomp::Default) | None => false,
+                },
                 "seccomp",
                 &allow.seccomp_unconfined,
                 "seccomp_unconfined",
@@ -141,47 +208,36 @@ impl<'c> Checker<'c> {
 
     fn enforce_locks(&mut self) {
         for rule in self.policy.locked.clone() {
-            let mut parts = rule.value.split('.');
-            let Some(entry) = parts
-                .next()
-                .and_then(|name| self.entries.iter().find(|entry| entry.name == name))
-            else {
-                continue;
-            };
-            let mut field = Field::top(entry);
-            let mut place = entry.place;
-            let mut found = true;
-            for part in parts {
-                let below = field
-                    .entries()
-                    .unwrap_or_default()
-                    .iter()
-                    .find(|entry| entry.name == part);
-                match below {
-                    Some(entry) => {
-                        place = entry.place;
-                        field = field.child(entry);
-                    }
-                    None => found = false,
+            for path in spellings(&rule.value) {
+                let (top, inner) = split(&path);
+                let Some(entry) = self.entries.iter().find(|entry| entry.name == top) else {
+                    continue;
+                };
+                let touched = entry.place.source == 0;
+                let place = match inner {
+                    None if touched => Some(entry.place),
+                    None => None,
+                    Some(inner) => match find(&entry.value, inner) {
+                        Some(found) if found.place.source == 0 => Some(found.place),
+                        Some(_) => None,
+                        // Taken away by a null, or by a map in the place of the image's.
+                        None if touched && rule.in_image => Some(entry.place),
+                        None => None,
+                    },
+                };
+                if let Some(place) = place {
+                    let problem = Problem::error(
+                        Code::Locked,
+                        format!(
+                            "`{}` is set by the machine's image, and user data may not change it",
+                            rule.value
+                        ),
+                    )
+                    .at(place)
+                    .key(path.clone())
+                    .because("locked here", rule.place);
+                    self.report(problem.help("remove it, or use an image that leaves the key to you"));
                 }
-            }
-            // A merged map stands in the user data and may hold only the image's keys below.
-            let from_user = place.source == 0
-                || (field
-                    .entries()
-                    .is_ok_and(|all| all.iter().any(|one| one.place.source == 0)));
-            if found && from_user {
-                let problem = Problem::error(
-                    Code::Locked,
-                    format!(
-                        "`{}` is set by the machine's image, and user data may not change it",
-                        rule.value
-                    ),
-                )
-                .at(place)
-                .key(rule.value.clone())
-                .because("locked here", rule.place);
-                self.report(problem.help("remove it, or use an image that leaves the key to you"));
             }
         }
     }
@@ -249,6 +305,47 @@ impl<'c> Checker<'c> {
             Some(_) => problem,
             None => problem.help("change the user data, or use an image whose policy allows it"),
         });
+    }
+}
+
+/// Two names for one thing are locked together.
+fn spellings(path: &str) -> Vec<String> {
+    match path {
+        "command" | "args" => vec!["command".to_owned(), "args".to_owned()],
+        path => vec![path.to_owned()],
+    }
+}
+
+/// The key of the top level, and what is behind the first dot: names that users choose have dots of their own.
+fn split(path: &str) -> (&str, Option<&str>) {
+    path.split_once('.')
+        .map_or((path, None), |(top, inner)| (top, Some(inner)))
+}
+
+fn find<'n>(node: &'n Node, path: &str) -> Option<&'n Entry> {
+    let Kind::Map(entries) = &node.kind else {
+        return None;
+    };
+    if let Some(entry) = entries.iter().find(|entry| entry.name == path) {
+        return Some(entry);
+    }
+    entries.iter().find_map(|entry| {
+        let rest = path.strip_prefix(entry.name.as_str())?.strip_prefix('.')?;
+        find(&entry.value, rest)
+    })
+}
+
+/// Which of the locked keys the image has a value for.
+pub(in crate::config) fn note_image(policy: &mut Policy, layers: &[Vec<Entry>]) {
+    for rule in &mut policy.locked {
+        let (top, inner) = split(&rule.value);
+        let has = |entries: &Vec<Entry>| {
+            entries
+                .iter()
+                .find(|entry| entry.name == top)
+                .is_some_and(|entry| inner.is_none_or(|inner| find(&entry.value, inner).is_some()))
+        };
+        rule.in_image = layers.iter().any(has);
     }
 }
 

@@ -133,7 +133,7 @@ impl Checker<'_> {
             .collect()
     }
 
-    /// A path that begins at the root.
+    /// A path that begins at the root and is written in one way only, so that two of them can be compared.
     pub(super) fn absolute(
         &mut self,
         path: &str,
@@ -142,22 +142,21 @@ impl Checker<'_> {
     ) -> bool {
         let wrong = if !path.starts_with('/') {
             Some("an absolute path")
-        } else if path.split('/').any(|part| part == "..") {
-            Some("a path without `..`")
-        } else if path.contains(['\0', '\n']) {
-            Some("a path of one line")
-        } else if path.trim_end_matches('/').is_empty() {
+        } else if path == "/" {
             Some("a path below `/`")
+        } else if path.split('/').any(|part| part == ".." || part == ".") {
+            Some("a path without `.` and `..`")
+        } else if path.contains("//") || path.ends_with('/') {
+            Some("a path with single slashes and none at its end")
+        } else if path.contains(|c: char| c.is_control()) {
+            Some("a path without control characters")
         } else {
             None
         };
         if let Some(wanted) = wrong {
-            let problem = problem(format!("`{key}` needs {wanted}"));
-            self.report(if path.starts_with('/') {
-                problem
-            } else {
-                problem.help("begin it with `/`")
-            });
+            self.report(
+                problem(format!("`{key}` needs {wanted}")).help(format!("write it like `/var/lib/{key}`")),
+            );
         }
         wrong.is_none()
     }

@@ -3,8 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::super::image::ImageRef;
 use super::super::model::RegistryAuth;
-use super::super::problem::{Code, Problem};
+use super::super::problem::{Code, Problem, Severity};
 use super::super::yaml::Entry;
 use super::Checker;
 use super::field::Field;
@@ -41,6 +42,12 @@ impl Checker<'_> {
         auths
     }
 
+    fn registry_of_source(&self) -> Option<String> {
+        let field = self.field("source")?;
+        let image = ImageRef::parse(&field.scalar()?.text).ok()?;
+        Some(image.registry().to_owned())
+    }
+
     fn registry_auth(&mut self, dockercfg: &Field<'_>, entry: &Entry) -> Option<RegistryAuth> {
         let field = dockercfg.child(entry);
         if entry.name == "auths" {
@@ -55,8 +62,17 @@ impl Checker<'_> {
             );
             return None;
         };
-        let auth = self.section(field)?.get("auth")?;
-        let source = self.take(secret(&auth, &registry))?;
+        let ours = self.registry_of_source().is_none_or(|source| source == registry);
+        let before = self.problems.len();
+        let auth = self.section(field).and_then(|section| section.get("auth"));
+        let source = auth.and_then(|auth| self.take(secret(&auth, &registry)));
+        if !ours {
+            // Taupage passed it on unread, and nobody asks this registry.
+            for problem in self.problems.iter_mut().skip(before) {
+                problem.severity = Severity::Warning;
+            }
+        }
+        let source = source?;
         Some(RegistryAuth {
             registry,
             auth: source,

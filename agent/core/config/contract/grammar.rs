@@ -78,7 +78,7 @@ pub enum Grammar {
 const V4: &str =
     "(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\\.){3}(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])";
 /// One part of a path that is not `..`, and the slashes before it.
-const PART: &str = "/+(?:[^/.\\n][^/\\n]*|\\.(?:[^/.\\n][^/\\n]*)?|\\.\\.[^/\\n]+)";
+const PART: &str = r"/(?:[^/.\x00-\x1f\x7f-\x9f]|\.[^/.\x00-\x1f\x7f-\x9f]|\.\.[^/\x00-\x1f\x7f-\x9f])[^/\x00-\x1f\x7f-\x9f]*";
 const LABEL: &str = "[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?";
 
 impl Grammar {
@@ -98,7 +98,7 @@ impl Grammar {
             Self::CapabilityName => CAPABILITIES.join("|"),
             Self::Hostname => format!("(?:{LABEL}(?:\\.{LABEL})*)?"),
             Self::User => "[0-9]{1,10}(?::[0-9]{1,10})?".to_owned(),
-            Self::Path => format!("(?:{PART})+/*"),
+            Self::Path => format!("(?:{PART})+"),
             Self::UrlPath => "(?:/[^\\s#\\u0000-\\u001f\\u007f-\\u009f]*)?".to_owned(),
             Self::Address => format!("{V4}|{}", v6()),
             Self::HostAddress => host_address(),
@@ -114,11 +114,11 @@ impl Grammar {
                 )
             }
             Self::Url => "\\s*|https?://[^/\\s][^\\s]*".to_owned(),
-            Self::Seccomp => format!("default|unconfined|(?:{PART})+/*"),
+            Self::Seccomp => format!("default|unconfined|(?:{PART})+"),
             Self::Limit => "(?:-1|[0-9]+)(?::(?:-1|[0-9]+))?".to_owned(),
             Self::LimitName => ULIMITS.join("|"),
             Self::MountOptions => "[^\\s]*".to_owned(),
-            Self::Tmpfs => format!("(?:{})+/*(?::[^\\s]*)?", PART.replace("\\n]", "\\n:]")),
+            Self::Tmpfs => format!("(?:{})+(?::[^\\s]*)?", PART.replace("\\x9f]", "\\x9f:]")),
             Self::Device => "/dev/.+".to_owned(),
             Self::Partition => "\\s*|none|/dev/.*".to_owned(),
             Self::Variable => "[^=\\u0000]+".to_owned(),

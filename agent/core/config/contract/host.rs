@@ -6,6 +6,12 @@ use super::{Grammar, Key};
 
 const NOT_SENT: &str = "no audit record leaves the machine";
 
+const PORT: super::Shape = Number {
+    least: 1,
+    most: 65_535,
+    unit: "",
+};
+
 pub(super) const KEYS: &[Key] = &[
     Key::new(
         "sysctl",
@@ -34,11 +40,7 @@ pub(super) const KEYS: &[Key] = &[
     .example("sysfs:\n  /sys/kernel/mm/transparent_hugepage/enabled: never"),
     Key::new(
         "ssh_ports",
-        List(&Number {
-            least: 1,
-            most: 65_535,
-            unit: "",
-        }),
+        Either(&[List(&PORT), PORT]),
         Later("sshd listens where the image says"),
         "The ports sshd listens on.",
     )

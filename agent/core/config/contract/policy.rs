@@ -9,7 +9,7 @@ const ALLOW: &[Key] = &[
         "root",
         StrictFlag,
         Read,
-        "Whether user data may say `root: true`.",
+        "Whether user data, and the image's own defaults, may say `root: true`.",
     )
     .default("true")
     .example("root: false"),
@@ -17,7 +17,7 @@ const ALLOW: &[Key] = &[
         "privileged",
         StrictFlag,
         Read,
-        "Whether user data may say `privileged: true`.",
+        "Whether user data, and the image's own defaults, may say `privileged: true`.",
     )
     .default("true")
     .example("privileged: false"),
@@ -25,7 +25,7 @@ const ALLOW: &[Key] = &[
         "docker_daemon_access",
         StrictFlag,
         Read,
-        "Whether user data may say `docker_daemon_access: true`.",
+        "Whether user data, and the image's own defaults, may say `docker_daemon_access: true`.",
     )
     .default("false")
     .example("docker_daemon_access: true"),
@@ -33,7 +33,7 @@ const ALLOW: &[Key] = &[
         "host_networking",
         StrictFlag,
         Read,
-        "Whether user data may say `networking: host`.",
+        "Whether user data, and the image's own defaults, may say `networking: host`.",
     )
     .default("true")
     .example("host_networking: false"),
@@ -41,7 +41,7 @@ const ALLOW: &[Key] = &[
         "seccomp_unconfined",
         StrictFlag,
         Read,
-        "Whether user data may say `seccomp: unconfined`.",
+        "Whether user data, and the image's own defaults, may say `seccomp: unconfined`. Where they may not, a profile has to lie below /etc/monopod/seccomp.",
     )
     .default("true")
     .example("seccomp_unconfined: false"),

@@ -35,12 +35,23 @@ pub(super) fn all(report: &Report, style: Style) -> String {
             .map(|text| text::lines(&text.text).collect())
             .collect(),
     };
-    report
+    let mut out: String = report
         .problems
         .iter()
+        .take(MOST)
         .map(|problem| one(&source, problem, &renderer))
-        .collect()
+        .collect();
+    if let Some(more) = report.problems.len().checked_sub(MOST).filter(|more| *more > 0) {
+        out.push_str(&format!(
+            "{} more: put these right first\n\n",
+            text::count(more as u64, "problem")
+        ));
+    }
+    out
 }
+
+/// Nobody reads more, and a text of 16 KiB can have thousands.
+const MOST: usize = 200;
 
 /// The texts, cut into lines once: a text of 16 KiB can have thousands of problems.
 struct Source<'r> {

@@ -56,7 +56,35 @@ pub(super) fn of(entries: &[Entry], policy: Option<&Node>, problems: &[Problem])
     }
     walk.spans.sort_by_key(|span| span.place);
     walk.spans.dedup();
-    walk.spans
+    hide_what_is_a_secret_elsewhere(walk.spans)
+}
+
+/// An alias stands for what may be a secret where it was written: hidden in one place is hidden in all.
+fn hide_what_is_a_secret_elsewhere(spans: Vec<Span>) -> Vec<Span> {
+    let hidden: Vec<(Place, usize)> = spans
+        .iter()
+        .filter(|span| !span.shown)
+        .map(|span| (span.place, span.end))
+        .collect();
+    let overlaps = |span: &Span| {
+        let first = hidden.partition_point(|(place, _)| *place < span.place);
+        let before = hidden.get(..first).and_then(<[_]>::last);
+        let covers = |(place, end): &(Place, usize)| {
+            (place.source, place.line) == (span.place.source, span.place.line)
+                && place.column < span.end
+                && span.place.column < *end
+        };
+        before.is_some_and(covers) || hidden.get(first).is_some_and(covers)
+    };
+    let mut all: Vec<Span> = spans
+        .iter()
+        .map(|span| Span {
+            shown: span.shown && !overlaps(span),
+            ..span.clone()
+        })
+        .collect();
+    all.dedup();
+    all
 }
 
 struct Walk<'p> {
@@ -74,7 +102,7 @@ impl Walk<'_> {
                 format!("{path}.{}", entry.name)
             };
             let key = known(&entry.name);
-            let shown = key.is_some() || self.named.contains(path.as_str());
+            let shown = key.is_some() || (self.named.contains(path.as_str()) && is_harmless(&entry.name));
             self.add(entry.place, entry.end, shown);
             self.node(
                 &entry.value,
@@ -95,7 +123,7 @@ impl Walk<'_> {
                         // Where values are no secrets, names are none: `/data`, `8080`.
                         let shown =
                             inside.may_be_shown() || inside.is_map() || self.named.contains(path.as_str());
-                        self.add(entry.place, entry.end, shown);
+                        self.add(entry.place, entry.end, shown && is_harmless(&entry.name));
                         self.node(&entry.value, &path, inside);
                     }
                 } else {

@@ -142,7 +142,8 @@ pub(super) fn conditions(argument: Argument<'_>, found: &mut Vec<String>) {
         {
             found.push(name.to_owned());
         }
-        return inner(call.argument, found);
+        // The argument may be a function itself, such as `Fn::Base64: !If`.
+        return conditions(call.argument, found);
     }
     inner(argument, found);
 }

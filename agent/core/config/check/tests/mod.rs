@@ -536,7 +536,7 @@ fn registry_logins() {
         assert!(!format!("{problem:?}").contains("hunter2"), "{problem:?}");
     }
     assert_eq!(
-        code("dockercfg: {a.example: {auth: aws:kms:x}}"),
+        code("dockercfg: {registry.example.org: {auth: aws:kms:x}}"),
         Code::BadCiphertext
     );
     assert_eq!(

@@ -205,7 +205,7 @@ fn host_and_audit() {
         ("sysctl: {../x.y: 1}", Code::BadValue),
         ("sysctl: {fs.file-max: [1]}", Code::WrongType),
         ("sysfs: {/sys/power/state: mem}", Code::BadValue),
-        ("ssh_ports: 22", Code::WrongType),
+        ("ssh_ports: 22", Code::Coerced),
         ("ssh_ports: [70000]", Code::BadValue),
         ("tokeninfo_url: t.example.org", Code::BadValue),
         ("healthcheck: {type: elb}", Code::Missing),

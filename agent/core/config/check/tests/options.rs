@@ -138,6 +138,14 @@ fn names_files_and_memory() {
         "tmpfs: {/a/../b: ''}",
         "tmpfs: {/a: 'size=1m, mode=1'}",
         "tmpfs: [/a, /a]",
+        "tmpfs: [/a/]",
+        "tmpfs: [/a//b]",
+        "tmpfs: [/proc]",
+        "files: {/proc/x: y}",
+        "files: {/a: x}\ntmpfs: [/a]",
+        "files: {/etc/ssl/certs/my.pem: x}\nmount_certs: true",
+        "files: {/var/run/docker.sock: x}\ntmpfs: [/var/run/docker.sock]",
+        "files: {/./a: x}",
         "dns: [ns.example.org]",
         "extra_hosts: {db: db.example.org}",
         "extra_hosts: [db]",
@@ -192,6 +200,23 @@ fn ways_to_ask_for_health() {
         Code::HealthCheck
     );
     assert_eq!(error("health_check_type: htp").suggestion(), Some("http"));
+    let slow = "health_check_path: /\nports: {80: 80}\nhealth_check_healthy_threshold: 10\nhealth_check_interval_seconds: 10";
+    assert_eq!(code(slow), Code::HealthCheck, "90 s never fit into 60");
+    clean(&format!("{slow}\nhealth_check_timeout_seconds: 120"));
+    assert_eq!(
+        warning("health_check_path: /\nports: {80: 80}\nhealth_check_timeout_seconds: 1000")
+            .1
+            .code,
+        Code::HealthCheck
+    );
+    assert_eq!(
+        code("health_check_path: /\nports: {80: 80}\nnetworking: none"),
+        Code::HealthCheck
+    );
+    assert_eq!(
+        probe("health_check_type: tcp\nports: {5432: 15432}\nnetworking: host"),
+        Probe::Tcp { port: 5432 }
+    );
     assert_eq!(
         warning("health_check_type: tcp\nports: {80: 80}\nhealth_check_path: /")
             .1

@@ -105,7 +105,8 @@ fn map_of(keys: &[&'static Key], unknown: Unknown) -> Map<String, Value> {
 
 /// One key: what it takes, and what a person wants to read while writing it.
 fn property(key: &'static Key, unknown: Unknown) -> Value {
-    let nulls = if key.required {
+    // A rule of a policy that says nothing is an error.
+    let nulls = if key.required || unknown == Unknown::Refused {
         Nulls::Refused
     } else {
         Nulls::Taken
@@ -193,7 +194,7 @@ fn default(key: &Key) -> Option<Value> {
         Shape::Size { .. } | Shape::Time { .. } => text
             .starts_with(|c: char| c.is_ascii_digit())
             .then(|| text.into()),
-        Shape::List(_) => serde_json::from_str(text).ok(),
+        Shape::List(_) | Shape::Either(&[Shape::List(_), ..]) => serde_json::from_str(text).ok(),
         Shape::Text(Grammar::Seccomp | Grammar::NotEmpty)
             if text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-') =>
         {
