@@ -1,9 +1,10 @@
 //! What has to hold whatever the user data is: shared by the fuzzer and by the ordinary test of its seeds.
 //!
 //! Nothing panics; every problem has a place inside the text; what is shown contains no control character and no
-//! value. A [`CANARY`] stands for the secret: seeds carry it, and every text is read a second time with the canary
-//! as the value of one of its lines. Keys may be named, so the events of the YAML parser decide whether the
-//! canary became a key or a tag before a leak is called one.
+//! secret. A [`CANARY`] stands for the secret: seeds carry it, and every text is read a second time with the canary
+//! as the value of one of its lines. Messages never quote a value, and a line that is shown along with them has only
+//! such values as the contract allows. Keys may be named. So [`Fate`] asks the YAML parser what the canary became in
+//! this text before anything is called a leak.
 //!
 //! Time and memory are measured by the [`Guard`] that each reader runs in.
 
@@ -16,7 +17,7 @@ pub(crate) const CANARY: &str = "hunter2canary";
 
 /// Everything that reads user data. A new reader is one line here.
 const READERS: &[(&str, Reader)] = &[
-    ("parse", |bytes| {
+    ("user data", |bytes| {
         let report = parse(bytes, "fuzz");
         assert_eq!(
             report.config().is_none(),
@@ -33,7 +34,7 @@ const READERS: &[(&str, Reader)] = &[
         };
         Seen::of([&read(text, &image)])
     }),
-    ("template", |bytes| {
+    (TEMPLATE, |bytes| {
         let read = ["fuzz.yaml", "fuzz.tftpl"].map(|name| template::templates(bytes, name));
         let own: Vec<Report> = read.iter().flatten().map(template::Template::own).collect();
         let found = read.iter().flatten().flat_map(|template| &template.found);
@@ -41,29 +42,46 @@ const READERS: &[(&str, Reader)] = &[
     }),
 ];
 
+/// Its user data is text inside a text, so the keys that decide what may be shown are not those of the text.
+const TEMPLATE: &str = "template";
+
 type Reader = fn(&[u8]) -> Seen;
 
-/// What a reader shows to people.
+/// What a reader shows: of each output only what is wrong with it, since nobody holds all of them at a time.
+#[derive(Default)]
 struct Seen {
     problems: Vec<Problem>,
-    rendered: String,
+    /// A line with the canary where problems are shown with the lines they are about.
+    shown: Option<String>,
+    /// The same where problems are listed alone: in words, for programs, for GitHub.
+    quoted: Option<String>,
+    /// A line with a control character in it.
+    odd: Option<String>,
 }
 
 impl Seen {
     fn of<'r>(reports: impl IntoIterator<Item = &'r Report>) -> Self {
-        let mut seen = Self {
-            problems: Vec::new(),
-            rendered: String::new(),
-        };
+        let mut seen = Self::default();
+        let line =
+            |text: &str, wrong: fn(&str) -> bool| text.lines().find(|line| wrong(line)).map(str::to_owned);
+        let has_canary = |line: &str| line.contains(CANARY);
         for report in reports {
             seen.problems.extend_from_slice(report.problems());
-            seen.rendered.push_str(&report.render(Style::Plain));
-            let lines: Vec<String> = report
-                .problems()
-                .iter()
-                .map(|problem| report.one_line(problem))
-                .collect();
-            seen.rendered.push_str(&lines.join("\n"));
+            let rendered = report.render(Style::Plain);
+            seen.shown = seen.shown.or_else(|| line(&rendered, has_canary));
+            seen.odd = seen
+                .odd
+                .or_else(|| line(&rendered, |line| line.contains(char::is_control)));
+            drop(rendered);
+            for problem in report.problems() {
+                seen.quoted = seen
+                    .quoted
+                    .or_else(|| line(&report.one_line(problem), has_canary));
+            }
+            seen.quoted = seen
+                .quoted
+                .or_else(|| line(&report.to_json().to_string(), has_canary));
+            seen.quoted = seen.quoted.or_else(|| line(&report.to_github(), has_canary));
         }
         seen
     }
@@ -83,23 +101,38 @@ pub(crate) fn check(bytes: &[u8], guard: Guard) {
 fn one(bytes: &[u8], guard: Guard) {
     let text = String::from_utf8_lossy(bytes);
     let lines = widths(&text);
+    let packed = is_packed(bytes, &text);
+    let ours = text
+        .trim_start()
+        .to_ascii_lowercase()
+        .starts_with("#taupage-ami-config");
     for (reader, run) in READERS {
         let mut seen = None;
         guard(&mut || seen = Some(run(bytes)));
         let Some(seen) = seen else { continue };
-        // Places in what was packed are those of the text inside, which is not at hand here.
-        let packed = !text
-            .trim_start()
-            .to_ascii_lowercase()
-            .starts_with("#taupage-ami-config");
-        for problem in seen.problems.iter().filter(|_| !packed) {
-            well_formed(reader, problem, &lines);
+        for problem in &seen.problems {
+            well_formed(reader, problem);
         }
-        shows_no_secret(reader, &seen, &text);
+        // Of what was packed, the text inside is not at hand here: neither its lines nor its keys.
+        if ours || (*reader == TEMPLATE && !packed) {
+            for problem in &seen.problems {
+                stands_inside(reader, problem, &lines);
+            }
+            shows_no_secret(reader, &seen, &text);
+        }
     }
 }
 
-fn well_formed(reader: &str, problem: &Problem, lines: &[usize]) {
+/// Whether a reader may find another text in this one: gzip, a mail, base64.
+fn is_packed(bytes: &[u8], text: &str) -> bool {
+    let lower = text.to_ascii_lowercase();
+    bytes.starts_with(&[0x1f, 0x8b])
+        || lower.contains("content-type:")
+        || lower.contains("mime-version:")
+        || !text.contains(':')
+}
+
+fn well_formed(reader: &str, problem: &Problem) {
     assert!(
         Code::ALL.contains(&problem.code) && matches!(problem.severity, Severity::Error | Severity::Warning),
         "{reader}: {problem:?} has no code"
@@ -108,38 +141,37 @@ fn well_formed(reader: &str, problem: &Problem, lines: &[usize]) {
         !problem.message.is_empty() && problem.help.as_deref() != Some(""),
         "{reader}: {problem:?} says nothing"
     );
-    // Other texts than the input have places of their own.
-    let Some(place) = problem.place.filter(|place| place.source == 0) else {
-        return;
-    };
-    let width = place.line.checked_sub(1).and_then(|index| lines.get(index));
-    assert!(
-        width.is_some_and(|width| (1..=width + 1).contains(&place.column)),
-        "{reader}: {problem:?} stands at {place} of {} lines, where the line has {width:?} characters",
-        lines.len()
-    );
+}
+
+/// All texts of a reader are the input, so their places are alike.
+fn stands_inside(reader: &str, problem: &Problem, lines: &[usize]) {
+    let related = problem.related.as_ref().map(|related| related.place);
+    for place in problem.place.into_iter().chain(related) {
+        let width = place.line.checked_sub(1).and_then(|index| lines.get(index));
+        assert!(
+            width.is_some_and(|width| (1..=width + 1).contains(&place.column)),
+            "{reader}: {problem:?} stands at {place} of {} lines, where the line has {width:?} characters",
+            lines.len()
+        );
+    }
 }
 
 fn shows_no_secret(reader: &str, seen: &Seen, text: &str) {
+    let Seen {
+        odd, shown, quoted, ..
+    } = seen;
+    assert!(odd.is_none(), "{reader}: a control character is shown: {odd:?}");
+    if quoted.is_none() && shown.is_none() {
+        return;
+    }
+    let fate = Fate::of(text);
     assert!(
-        !seen.rendered.contains(|c: char| c.is_control() && c != '\n'),
-        "{reader}: a control character is shown: {:?}",
-        seen.rendered
+        fate.named || quoted.is_none(),
+        "{reader}: a value is quoted: {quoted:?}"
     );
-    let texts = seen.problems.iter().flat_map(|problem| {
-        let texts = [
-            Some(&problem.message),
-            problem.help.as_ref(),
-            problem.key.as_ref(),
-        ];
-        texts.into_iter().flatten().map(String::as_str)
-    });
-    let shown = texts
-        .chain(seen.rendered.lines())
-        .find(|shown| shown.contains(CANARY));
     assert!(
-        shown.is_none() || canary_may_be_shown(text) || stands_in_the_open(text),
-        "{reader}: a value is shown: {shown:?}"
+        fate.named || fate.open || shown.is_none() || (reader == TEMPLATE && stands_in_the_open(text)),
+        "{reader}: a secret is shown: {shown:?}"
     );
 }
 
@@ -174,73 +206,107 @@ fn planted(bytes: &[u8]) -> Option<String> {
     Some(format!("{}{CANARY}{}", text.get(..start)?, text.get(end..)?))
 }
 
-/// Whether all values of a key of the top level are hidden.
-fn is_secret(key: &str) -> bool {
-    match contract::top(key).map(|key| key.shape) {
-        None | Some(Shape::Secret | Shape::Scalar | Shape::Words | Shape::Anything) => true,
-        Some(Shape::Map { value, .. }) => matches!(value, Shape::Scalar | Shape::Secret),
-        Some(_) => false,
+/// What the canary is in a text.
+#[derive(Default)]
+struct Fate {
+    /// Part of a key or a tag, which may be named.
+    named: bool,
+    /// A value that may be shown in its line.
+    open: bool,
+}
+
+/// A collection that the parser is inside of: a list has no keys.
+struct Frame {
+    is_map: bool,
+    key: Option<String>,
+}
+
+impl Fate {
+    fn of(text: &str) -> Self {
+        let mut fate = Self::default();
+        let mut open: Vec<Frame> = Vec::new();
+        for event in Parser::new(StrInput::new(text)) {
+            let Ok((event, _)) = event else {
+                // Nothing is known of a text that is no YAML, so nothing of it may be shown.
+                fate.open = false;
+                break;
+            };
+            let is_key = open
+                .last()
+                .is_some_and(|frame| frame.is_map && frame.key.is_none());
+            let tagged = |tag: Option<&Tag>| {
+                tag.is_some_and(|tag| tag.suffix.contains(CANARY) || tag.handle.contains(CANARY))
+            };
+            let mut whole = None;
+            match &event {
+                Event::Scalar(text, _, _, tag) => {
+                    let has = text.contains(CANARY);
+                    fate.named |= (is_key && has) || tagged(tag.as_deref());
+                    fate.open |= !is_key && has && is_open(&open);
+                    whole = Some(text.to_string());
+                }
+                // Used a second time it is what its author made of it there.
+                Event::Alias(_) => {
+                    fate.named |= is_key;
+                    fate.open = true;
+                    whole = Some(String::new());
+                }
+                Event::SequenceStart(_, tag) | Event::MappingStart(_, tag) => {
+                    fate.named |= tagged(tag.as_deref());
+                    let is_map = matches!(event, Event::MappingStart(..));
+                    open.push(Frame { is_map, key: None });
+                }
+                Event::SequenceEnd | Event::MappingEnd => {
+                    open.pop();
+                    whole = Some(String::new());
+                }
+                _ => {}
+            }
+            if let (Some(name), Some(frame)) = (whole, open.last_mut()) {
+                frame.key = if frame.is_map && frame.key.is_none() {
+                    Some(name)
+                } else {
+                    None
+                };
+            }
+        }
+        fate
     }
 }
 
 /// Whether a line gives the canary to a key whose values may be shown: a template has its user data in a scalar, whose
-/// keys no parser of the template sees.
+/// keys no parser of the template sees. A line without any key may belong to such a one.
 fn stands_in_the_open(text: &str) -> bool {
     text.split(['\n', '\r'])
         .filter(|line| line.contains(CANARY))
         .any(|line| {
-            line.split(&[' ', '\t', '"', '\'', '{', ',', '-', '\\', 'n'][..])
+            let mut keys = line
+                .split(&[' ', '\t', '"', '\'', '{', ',', '-', '\\', 'n'][..])
                 .chain([line.trim_start_matches([' ', '\t', '"', '\'', '{', ',', '-'])])
-                .filter_map(|word| {
-                    word.split_once(':')
-                        .map(|(key, _)| key.trim_end_matches(['"', '\'']))
-                })
-                .any(|key| contract::top(key).is_some() && !is_secret(key))
+                .filter_map(|word| word.split_once(':'))
+                .map(|(key, _)| key.trim_end_matches(['"', '\'']))
+                .peekable();
+            keys.peek().is_none() || keys.any(is_shown)
         })
 }
 
-/// Whether the canary, as the text reads, is part of a key or a tag, which may be named, or of a value that the
-/// contract says is no secret.
-fn canary_may_be_shown(text: &str) -> bool {
-    // One flag for each open collection: `None` for a list, else whether a key comes next.
-    let mut open: Vec<Option<bool>> = Vec::new();
-    let mut top = String::new();
-    let tagged =
-        |tag: Option<&Tag>| tag.is_some_and(|tag| tag.suffix.contains(CANARY) || tag.handle.contains(CANARY));
-    for event in Parser::new(StrInput::new(text)) {
-        let Ok((event, _)) = event else {
-            return false;
-        };
-        let key = open.last() == Some(&Some(true));
-        if let (Event::Scalar(text, ..), [Some(true)]) = (&event, open.as_slice()) {
-            top = text.to_string();
-        }
-        let named = match &event {
-            Event::Scalar(text, _, _, tag) => {
-                ((key || !is_secret(&top)) && text.contains(CANARY)) || tagged(tag.as_deref())
-            }
-            // A value that is used as a key again: it was named by the text's author.
-            Event::Alias(_) => key,
-            Event::SequenceStart(_, tag) | Event::MappingStart(_, tag) => tagged(tag.as_deref()),
-            _ => false,
-        };
-        if named {
-            return true;
-        }
-        if matches!(event, Event::SequenceEnd | Event::MappingEnd) {
-            open.pop();
-        }
-        let begins = matches!(event, Event::SequenceStart(..) | Event::MappingStart(..));
-        let whole = matches!(
-            event,
-            Event::Scalar(..) | Event::Alias(_) | Event::SequenceEnd | Event::MappingEnd
-        );
-        if whole && let Some(Some(key)) = open.last_mut() {
-            *key = !*key;
-        }
-        if begins {
-            open.push(matches!(event, Event::MappingStart(..)).then_some(true));
-        }
+/// Whether values below a key of the top level may be shown.
+fn is_shown(top: &str) -> bool {
+    // The policy's own keys; the rest of its values stand below `allow`.
+    const POLICY: &[&str] = &["locked", "allow"];
+    match contract::top(top).map(|key| key.shape) {
+        None => POLICY.contains(&top),
+        Some(Shape::Secret | Shape::Scalar | Shape::Words | Shape::Anything) => false,
+        Some(Shape::Map { value, .. }) => !matches!(value, Shape::Scalar | Shape::Secret),
+        Some(_) => true,
     }
-    false
+}
+
+/// Whether the contract may allow a value below these keys to be shown.
+fn is_open(open: &[Frame]) -> bool {
+    let mut path = open
+        .iter()
+        .filter_map(|frame| frame.key.as_deref())
+        .filter(|key| *key != "<<");
+    path.next().is_some_and(is_shown) && !path.any(|key| key == "auth" || key.ends_with("_key"))
 }

@@ -5,6 +5,11 @@
 
 use std::fmt;
 
+use crate::text;
+
+/// More characters nobody reads; our own sentences are far shorter.
+const LONGEST: usize = 500;
+
 /// Whether a problem stops the boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
@@ -227,6 +232,19 @@ impl Problem {
             label: label.into(),
         }));
         self
+    }
+
+    /// Cuts names that fill pages: a text of 16 KiB can name a key of 8 KiB a thousand times.
+    pub(super) fn shorten(&mut self) {
+        let texts = [
+            Some(&mut self.message),
+            self.help.as_mut(),
+            self.key.as_mut(),
+            self.related.as_mut().map(|related| &mut related.label),
+        ];
+        for text in texts.into_iter().flatten().filter(|text| text.len() > LONGEST) {
+            *text = text::shortened(text, LONGEST);
+        }
     }
 
     /// Adds what to do.

@@ -179,6 +179,15 @@ fn only_a_template_has_holes() {
 }
 
 #[test]
+fn a_key_that_fills_pages_is_cut() {
+    let text = format!("#taupage-ami-config\n\"{}\": 1\n", "k".repeat(1000));
+    let report = parse(text.as_bytes(), "user data");
+    let problem = report.problems().last().unwrap();
+    assert!(problem.message.ends_with("kkk…"), "{}", problem.message);
+    assert_eq!(problem.message.chars().count(), 501);
+}
+
+#[test]
 fn sixteen_kib_of_garbage_and_a_cut_at_every_byte() {
     for cut in 0..FULL.len() {
         let text = FULL.as_bytes().get(..cut).unwrap();

@@ -99,11 +99,12 @@ impl Report {
 
     pub(super) fn new(
         config: Option<Config>,
-        problems: Vec<Problem>,
+        mut problems: Vec<Problem>,
         texts: Vec<Text>,
         entries: &[Entry],
         policy: Option<&Node>,
     ) -> Self {
+        problems.iter_mut().for_each(Problem::shorten);
         let spans = spans::of(entries, policy, &problems);
         Self {
             config,
