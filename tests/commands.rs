@@ -379,6 +379,37 @@ fn a_person_checks_against_the_image_s_own_files() {
 }
 
 #[test]
+fn the_image_s_policy_is_held_against_templates_too() {
+    let policy = file("policy.yaml", "allow: {root: false}\nlocked: [hostname]\n");
+    std::fs::write(
+        policy.folder().join("defaults.yaml"),
+        "hostname: image\nlogging: {s3_bucket: b}\n",
+    )
+    .unwrap();
+    let folder = policy.folder().to_str().unwrap().to_owned();
+    let lines = START.replace('\n', "\n          ");
+    let template = file(
+        "stack.yaml",
+        &format!(
+            "Resources:\n  App:\n    Type: AWS::EC2::Instance\n    Properties:\n      UserData:\n        Fn::Base64: |\n          {lines}root: true\n          hostname: mine\n"
+        ),
+    );
+    let output = monopod(&["validate", "--configuration-directory", &folder, template.path()]);
+    let text = stdout(&output);
+    assert_eq!(output.status.code(), Some(78));
+    for wanted in [
+        "stack.yaml:11:17",
+        "stack.yaml:12:11",
+        "policy.yaml:1:9",
+        "policy.yaml:2:10",
+        "defaults.yaml:2:1",
+        "root: true",
+    ] {
+        assert!(text.contains(wanted), "{wanted} is missing in {text}");
+    }
+}
+
+#[test]
 fn two_plans_are_compared() {
     let (old, new) = (
         file("old.yaml", &format!("{START}ports: {{80: 80}}\n")),
@@ -404,6 +435,13 @@ fn two_plans_are_compared() {
     );
     assert_eq!(monopod(&["plan", "--diff", old.path()]).status.code(), Some(2));
     assert_eq!(monopod(&["plan", old.path(), new.path()]).status.code(), Some(2));
+    let output = monopod(&["plan", "templates/cloudformation.yaml"]);
+    assert_eq!(output.status.code(), Some(78));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        said.contains("is a CloudFormation template, which has no plan"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -68,16 +68,9 @@ pub(super) fn validate(paths: &[PathBuf], image: &Path, strict: bool, format: Fo
 
 /// Each user data in the file with its path, a template's own problems last; what kind of template it is, if it is one.
 fn reports(text: &Named, image: &ImageFiles) -> (Vec<(Option<String>, Report)>, Option<&'static str>) {
-    match template::templates(&text.bytes, &text.name) {
+    match template::templates_on(&text.bytes, &text.name, &image.layer()) {
         None => (vec![(None, read::report(text, image))], None),
         Some(template) => {
-            if !image.names().is_empty() {
-                tracing::warn!(
-                    "{}: defaults and policy ({}) are not held against user data inside a template; check what comes out of it",
-                    text.name,
-                    image.names().join(", ")
-                );
-            }
             let own = template.own();
             let kind = template.kind;
             let mut all: Vec<(Option<String>, Report)> = template

@@ -75,13 +75,20 @@ pub fn read(user_data: Text<'_>, image: &ImageLayer<'_>) -> Report {
     read_with(user_data, image, intake::Holes::Refused)
 }
 
+/// A template's name, and the image of the machines it is for.
+#[derive(Clone, Copy)]
+struct On<'a> {
+    origin: &'a str,
+    image: &'a ImageLayer<'a>,
+}
+
 /// Reads user data that was put together from a template's pieces.
-fn parse_with_holes(text: &str, origin: &str) -> Report {
+fn parse_with_holes(text: &str, on: On<'_>) -> Report {
     let text = Text {
-        name: origin,
+        name: on.origin,
         bytes: text.as_bytes(),
     };
-    read_with(text, &ImageLayer::default(), intake::Holes::Expected)
+    read_with(text, on.image, intake::Holes::Expected)
 }
 
 fn read_with(user_data: Text<'_>, image: &ImageLayer<'_>, holes: intake::Holes) -> Report {
@@ -91,58 +98,24 @@ fn read_with(user_data: Text<'_>, image: &ImageLayer<'_>, holes: intake::Holes) 
     // Places are those of the text as it was unpacked, even if it could not be read.
     let shown = text.unwrap_or_else(|| intake::readable(user_data.bytes).into_owned());
     reading.name(user_data.name, Some(shown));
-    let mut layers: Vec<Vec<Entry>> = Vec::new();
-    let mut source = 0;
-    for defaults in &image.defaults {
-        source += 1;
-        let text = reading.file(*defaults, source);
-        // A drop-in with nothing but comments is as good as none.
-        let empty = text.as_deref().is_none_or(|text| text.lines().all(is_comment));
-        layers.extend(
-            text.as_deref()
-                .filter(|_| !empty)
-                .and_then(|text| reading.map(text, source)),
-        );
-        reading.name(defaults.name, text);
-    }
-    let mut policy = policy::Policy::default();
-    if let Some(file) = image.policy {
-        source += 1;
-        let text = reading.file(file, source);
-        if let Some(text) = text.as_deref().filter(|text| !text.lines().all(is_comment)) {
-            policy = reading.policy(text, source);
-        }
-        reading.name(file.name, text);
-    }
-    check::note_image(&mut policy, &layers);
-    let Some(top) = top else {
-        return reading.finish(None, &[]);
-    };
-    let entries = layers
-        .into_iter()
-        .chain([top])
-        .reduce(layers::over)
-        .unwrap_or_default();
-    let outcome = check::check(&entries, policy, &mut reading.problems);
-    reading.finish(Some(outcome), &entries)
+    reading.check(top, image)
 }
 
 /// Checks a tree that a template holds; `problems` are those of reading it.
-fn check_tree(root: yaml::Node, problems: Vec<Problem>) -> Report {
+fn check_tree(root: yaml::Node, problems: Vec<Problem>, on: On<'_>) -> Report {
     let mut reading = Reading {
         problems,
         ..Reading::default()
     };
-    match check::entries(Some(root)) {
-        Ok(entries) => {
-            let outcome = check::check(&entries, policy::Policy::default(), &mut reading.problems);
-            reading.finish(Some(outcome), &entries)
-        }
+    reading.name(on.origin, None);
+    let top = match check::entries(Some(root)) {
+        Ok(entries) => Some(entries),
         Err(problem) => {
             reading.problems.extend(problem);
-            reading.finish(None, &[])
+            None
         }
-    }
+    };
+    reading.check(top, on.image)
 }
 
 fn is_comment(line: &str) -> bool {
@@ -167,6 +140,40 @@ impl Reading {
                 None
             }
         }
+    }
+
+    /// Checks the user data's keys over the image's, under its policy.
+    fn check(mut self, top: Option<Vec<Entry>>, image: &ImageLayer<'_>) -> Report {
+        let mut layers: Vec<Vec<Entry>> = Vec::new();
+        let mut source = 0;
+        for defaults in &image.defaults {
+            source += 1;
+            let text = self.file(*defaults, source);
+            // A drop-in with nothing but comments is as good as none.
+            let text_with_keys = text.as_deref().filter(|text| !text.lines().all(is_comment));
+            layers.extend(text_with_keys.and_then(|text| self.map(text, source)));
+            self.name(defaults.name, text);
+        }
+        let mut policy = policy::Policy::default();
+        if let Some(file) = image.policy {
+            source += 1;
+            let text = self.file(file, source);
+            if let Some(text) = text.as_deref().filter(|text| !text.lines().all(is_comment)) {
+                policy = self.policy(text, source);
+            }
+            self.name(file.name, text);
+        }
+        check::note_image(&mut policy, &layers);
+        let Some(top) = top else {
+            return self.finish(None, &[]);
+        };
+        let entries = layers
+            .into_iter()
+            .chain([top])
+            .reduce(layers::over)
+            .unwrap_or_default();
+        let outcome = check::check(&entries, policy, &mut self.problems);
+        self.finish(Some(outcome), &entries)
     }
 
     /// A file of the image's: plain text.

@@ -58,17 +58,24 @@ impl Report {
         report
     }
 
-    /// The places are those of this text from now on.
+    /// The places in the user data are those of this text from now on.
     pub(super) fn now_in(&mut self, name: &str, text: &str) {
-        self.texts = vec![Text {
+        let text = Text {
             name: name.to_owned(),
             text: text.to_owned(),
-        }];
+        };
+        match self.texts.first_mut() {
+            Some(first) => *first = text,
+            None => self.texts.push(text),
+        }
     }
 
     /// Moves the pieces of lines that are known; one that has no place there is forgotten.
     pub(super) fn move_spans(&mut self, to: impl Fn(Place) -> Option<Place>) {
         let moved = |span: &Span| {
+            if span.place.source > 0 {
+                return Some(span.clone());
+            }
             let place = to(span.place)?;
             let last = to(Place {
                 column: span.end.saturating_sub(1),

@@ -3,9 +3,9 @@
 //! Looked for where AWS takes it: launch templates, launch configurations and instances. A script or a
 //! cloud-config beside ours is another machine's business and passed over.
 
-use super::super::Report;
 use super::super::problem::{Code, Problem};
 use super::super::yaml::{Entry, Kind, Node};
+use super::super::{On, Report};
 use super::intrinsic::{Argument, Choice, Eval, Names, conditions};
 use super::source::Source;
 use super::text::{self, Text};
@@ -46,7 +46,7 @@ pub(super) fn entries(node: Option<&Node>) -> &[Entry] {
 }
 
 /// Checks every user data of the template.
-pub(super) fn check(root: &Node, source: &Source, origin: &str, template: &mut Template) {
+pub(super) fn check(root: &Node, source: &Source, on: On<'_>, template: &mut Template) {
     let names = names(root);
     let resources = resources(root);
     let mut signalled = Vec::new();
@@ -65,7 +65,7 @@ pub(super) fn check(root: &Node, source: &Source, origin: &str, template: &mut T
                 path: &path,
                 source,
                 names: &names,
-                origin,
+                on,
                 template,
                 notifies: false,
             };
@@ -116,7 +116,7 @@ struct Value<'t> {
     path: &'t str,
     source: &'t Source,
     names: &'t Names,
-    origin: &'t str,
+    on: On<'t>,
     template: &'t mut Template,
     /// Whether the stack is told about the boot.
     notifies: bool,
@@ -215,7 +215,7 @@ impl Value<'_> {
                 if text::is_foreign(&String::from_utf8_lossy(&bytes)) {
                     return Said::Foreign;
                 }
-                let report = text::check_opaque(&bytes, place, self.origin);
+                let report = text::check_opaque(&bytes, place, self.on);
                 self.notifies |= report.notify_cfn.is_some();
                 return Said::Ours(Box::new(report));
             }
@@ -227,6 +227,6 @@ impl Value<'_> {
             );
         }
         self.notifies |= text.has_key("notify_cfn");
-        Said::Ours(Box::new(text.check(self.origin)))
+        Said::Ours(Box::new(text.check(self.on)))
     }
 }

@@ -25,9 +25,9 @@ mod terraform;
 mod tests;
 mod text;
 
-use super::Report;
 use super::problem::{Code, Problem, Severity};
 use super::yaml::{self, Kind, Node, Tags};
+use super::{ImageLayer, On, Report};
 use source::Source;
 
 /// CloudFormation takes 1 MB.
@@ -122,13 +122,19 @@ impl Template {
 /// Reads a template; `None` when the bytes are none, so that they are read as user data. `origin` is the file's
 /// name, which tells a file for Terraform's `templatefile` from user data.
 pub fn templates(bytes: &[u8], origin: &str) -> Option<Template> {
+    templates_on(bytes, origin, &ImageLayer::default())
+}
+
+/// The same, for machines of an image with defaults and a policy.
+pub fn templates_on(bytes: &[u8], origin: &str, image: &ImageLayer<'_>) -> Option<Template> {
+    let on = On { origin, image };
     let text = std::str::from_utf8(bytes).ok()?;
     if terraform::is_template_file(text, origin) {
         return Some(checked("Terraform template file", origin, text, |template| {
             if too_large(text, template) {
                 return;
             }
-            terraform::check_file(text, origin, template);
+            terraform::check_file(text, on, template);
         }));
     }
     let likely = likely(text)?;
@@ -163,12 +169,12 @@ pub fn templates(bytes: &[u8], origin: &str) -> Option<Template> {
     Some(checked(kind, origin, text, |template| {
         template.add(unreadable.into_iter().chain(problems.into_iter().filter(is_ours)));
         if kind == SENZA {
-            senza::check(&root, template);
+            senza::check(&root, on, template);
         }
         if kind == SENZA || kind == CLOUDFORMATION {
-            cloudformation::check(&root, &source, origin, template);
+            cloudformation::check(&root, &source, on, template);
         } else {
-            terraform::check(&root, &source, origin, template);
+            terraform::check(&root, &source, on, template);
         }
     }))
 }

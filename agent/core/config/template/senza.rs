@@ -7,7 +7,7 @@
 
 use super::super::problem::{Code, Place, Problem};
 use super::super::yaml::{Entry, HOLE, HOLE_END, Kind, Node, Resolved, Scalar};
-use super::super::{Report, check_tree};
+use super::super::{On, Report, check_tree};
 use super::cloudformation::{entries, is_template};
 use super::intrinsic::Argument;
 use super::{Found, Template, child, signal};
@@ -54,7 +54,7 @@ pub(super) fn with_holes(text: &str) -> (String, Vec<Problem>) {
 }
 
 /// Checks every Taupage group of the definition.
-pub(super) fn check(root: &Node, template: &mut Template) {
+pub(super) fn check(root: &Node, on: On<'_>, template: &mut Template) {
     let Some(components) = child(root, "SenzaComponents") else {
         return;
     };
@@ -83,7 +83,7 @@ pub(super) fn check(root: &Node, template: &mut Template) {
             .key(path)]);
             continue;
         };
-        let report = check_config(config, component, &path, template);
+        let report = check_config(config, component, &path, on, template);
         let requires =
             child(&component.value, "AutoScaling").and_then(|scaling| child(scaling, "SuccessRequires"));
         let (timeout, place) = match requires {
@@ -98,7 +98,7 @@ pub(super) fn check(root: &Node, template: &mut Template) {
     template.foreign |= others && !is_template(root);
 }
 
-fn check_config(config: &Node, group: &Entry, path: &str, template: &mut Template) -> Report {
+fn check_config(config: &Node, group: &Entry, path: &str, on: On<'_>, template: &mut Template) -> Report {
     let mut config = config.clone();
     let mut tags = Vec::new();
     make_holes(&mut config, &mut tags);
@@ -119,7 +119,7 @@ fn check_config(config: &Node, group: &Entry, path: &str, template: &mut Templat
         key: short_key(&problem, path),
         ..problem
     });
-    let mut report = check_tree(config, inside.collect());
+    let mut report = check_tree(config, inside.collect(), on);
     for problem in &mut report.problems {
         problem.place.get_or_insert(place);
         if missing

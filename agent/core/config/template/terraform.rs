@@ -3,6 +3,7 @@
 //! In JSON, user data stands in the attributes of the resources, as text or as Base64. In a template file `${...}`
 //! becomes a hole; `%{...}` decides over whole lines, and only Terraform knows which: that is an error.
 
+use super::super::On;
 use super::super::problem::{Code, Place, Problem};
 use super::super::yaml::{Kind, Node};
 use super::intrinsic::Argument;
@@ -24,7 +25,7 @@ pub(super) fn kind(root: &Node) -> Option<&'static str> {
 }
 
 /// Checks the user data of every resource.
-pub(super) fn check(root: &Node, source: &Source, origin: &str, template: &mut Template) {
+pub(super) fn check(root: &Node, source: &Source, on: On<'_>, template: &mut Template) {
     let values = child(root, "planned_values").or_else(|| child(root, "values"));
     let mut modules: Vec<&Node> = values
         .and_then(|values| child(values, "root_module"))
@@ -32,13 +33,13 @@ pub(super) fn check(root: &Node, source: &Source, origin: &str, template: &mut T
         .collect();
     while let Some(module) = modules.pop() {
         for resource in items(child(module, "resources")) {
-            resource_data(root, resource, source, origin, template);
+            resource_data(root, resource, source, on, template);
         }
         modules.extend(items(child(module, "child_modules")).iter().rev());
     }
 }
 
-fn resource_data(root: &Node, resource: &Node, source: &Source, origin: &str, template: &mut Template) {
+fn resource_data(root: &Node, resource: &Node, source: &Source, on: On<'_>, template: &mut Template) {
     let kind = child(resource, "type").and_then(|kind| Argument::of(kind).word());
     if !kind.is_some_and(|kind| RESOURCES.contains(&kind)) {
         return;
@@ -68,14 +69,14 @@ fn resource_data(root: &Node, resource: &Node, source: &Source, origin: &str, te
         }
         let report = match text::decode(text) {
             Some(bytes) if text::is_foreign(&String::from_utf8_lossy(&bytes)) => None,
-            Some(bytes) => Some(text::check_opaque(&bytes, value.place, origin)),
+            Some(bytes) => Some(text::check_opaque(&bytes, value.place, on)),
             None if text::is_foreign(text) => None,
             None => {
                 let mut data = Text::new(value.place);
                 if let Kind::Scalar(scalar) = &value.kind {
                     data.extend(&source.characters(value, scalar));
                 }
-                Some(data.check(origin))
+                Some(data.check(on))
             }
         };
         match report {
@@ -126,7 +127,7 @@ pub(super) fn is_template_file(text: &str, origin: &str) -> bool {
 }
 
 /// Checks a file for `templatefile`.
-pub(super) fn check_file(text: &str, origin: &str, template: &mut Template) {
+pub(super) fn check_file(text: &str, on: On<'_>, template: &mut Template) {
     let refused: Vec<Problem> = directives(text)
         .map(|place| {
             Problem::error(Code::Directive, "`%{` decides over whole lines, which only Terraform can do")
@@ -142,7 +143,7 @@ pub(super) fn check_file(text: &str, origin: &str, template: &mut Template) {
     expand(&all, &mut data);
     template.found.push(Found {
         path: "templatefile".to_owned(),
-        report: data.check(origin),
+        report: data.check(on),
     });
 }
 

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::super::problem::{Code, Place, Problem};
 use super::super::yaml::{HOLE, HOLE_END};
-use super::super::{Report, parse, parse_with_holes};
+use super::super::{On, Report, parse_with_holes, read};
 use super::source::Placed;
 
 const HEADER: &str = "#taupage-ami-config";
@@ -141,12 +141,12 @@ impl Text {
     }
 
     /// Reads the text; every place in the report is one of the template.
-    pub(super) fn check(&self, origin: &str) -> Report {
+    pub(super) fn check(&self, on: On<'_>) -> Report {
         let (text, mut lone) = self.with_header();
-        let mut report = parse_with_holes(&text, origin);
+        let mut report = parse_with_holes(&text, on);
         if report.problems.iter().any(|problem| problem.code == Code::Syntax) {
             let (without, lines) = without_lone_holes(&text);
-            let again = parse_with_holes(&without, origin);
+            let again = parse_with_holes(&without, on);
             if !lines.is_empty() && !again.problems.iter().any(|problem| problem.code == Code::Syntax) {
                 report = again;
                 lone.extend(lines);
@@ -187,11 +187,21 @@ impl Text {
     }
 
     fn relocate(&self, report: &mut Report) {
+        // What stands in the image's files stays there.
+        let moved = |place: Place| {
+            if place.source == 0 {
+                self.origin(place)
+            } else {
+                place
+            }
+        };
         for problem in &mut report.problems {
-            self.rename_lines(problem);
-            problem.place = Some(problem.place.map_or(self.whole, |place| self.origin(place)));
+            if problem.place.is_none_or(|place| place.source == 0) {
+                self.rename_lines(problem);
+            }
+            problem.place = Some(problem.place.map_or(self.whole, moved));
             if let Some(related) = &mut problem.related {
-                related.place = self.origin(related.place);
+                related.place = moved(related.place);
             }
         }
         report.problems.sort_by_key(|problem| problem.place);
@@ -252,9 +262,14 @@ impl Text {
 }
 
 /// User data of which the template shows nothing but its Base64.
-pub(super) fn check_opaque(bytes: &[u8], place: Place, origin: &str) -> Report {
-    let mut report = parse(bytes, origin);
-    for problem in &mut report.problems {
+pub(super) fn check_opaque(bytes: &[u8], place: Place, on: On<'_>) -> Report {
+    let text = super::super::Text {
+        name: on.origin,
+        bytes,
+    };
+    let mut report = read(text, on.image);
+    let user_datas = |problem: &&mut Problem| problem.place.is_none_or(|place| place.source == 0);
+    for problem in report.problems.iter_mut().filter(user_datas) {
         if let Some(inside) = problem.place {
             problem.message = format!(
                 "{} (line {} of the decoded user data)",
