@@ -20,6 +20,7 @@ const WARNINGS: &[&str] = &[
     "key-typo-in-a-map.yaml",
     "key-typo.yaml",
     "volumes-of-2015.yaml",
+    "sysfs-path.yaml",
 ];
 
 /// The YAML files of a folder, by name.
