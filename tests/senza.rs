@@ -174,10 +174,13 @@ fn what_senza_renders_is_valid_is_planned_and_boots() {
     let stack = Rendered::new(str::to_owned);
     let (code, said) = stack.monopod(&["validate", "--strict", "user-data.yaml"]);
     assert_eq!(code, Some(0), "{said}\n{}", stack.user_data);
+    let (code, said) = stack.monopod(&["validate", "template.json"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("UserData can be used: 0 errors"), "{said}");
     let (code, plan) = stack.monopod(&["plan", "user-data.yaml"]);
     assert_eq!(code, Some(0), "{plan}");
     assert!(
-        plan.contains("DATABASE_PASSWORD=<kms>") && plan.contains("9100 -> 9100/udp"),
+        plan.contains("DATABASE_PASSWORD=<kms ") && plan.contains("9100 -> 9100/udp"),
         "{plan}"
     );
 
