@@ -271,6 +271,38 @@ fn an_included_text_comes_over_https() {
 }
 
 #[test]
+fn a_redirect_tells_nobody_an_address() {
+    let machine = Machine::acquire();
+    let server = Https::start(&machine);
+    let text = large(&machine);
+    let url = server.put("app.yaml", text.as_bytes());
+    let signature = format!("?X-Amz-Signature={CANARY}-signature");
+    let start = |name: &str, to: &str| {
+        let from = server.put(&format!("{name}.redirect"), format!("{to}{signature}").as_bytes());
+        let from = from.replace(".redirect", "");
+        include(&machine, &format!("{from}{signature}"), &hash(&text));
+        let mut command = machine.monopod(binary(), &["run", "--syslog-socket", "none"]);
+        command.env("SSL_CERT_FILE", server.authority());
+        machine.spawn_command(command)
+    };
+    for (name, to, why) in [
+        ("plain", "http://127.0.0.1/x", "it leads somewhere else"),
+        ("round", "https://127.0.0.1:8443/round", "it leads somewhere else"),
+    ] {
+        let agent = start(name, to);
+        assert_eq!(agent.wait_exit(BOOT), 78, "{}", agent.output());
+        assert!(error_line(&agent).contains(why), "{}", agent.output());
+        let told = everything_told(&machine, &agent);
+        assert!(!told.contains(&format!("{CANARY}-signature")), "{told}");
+    }
+    // The server refuses a referer, which would be the address with its signature.
+    let agent = start("moved", &url);
+    wait_ready(&machine, &agent);
+    let told = everything_told(&machine, &agent);
+    assert!(!told.contains(&format!("{CANARY}-signature")), "{told}");
+}
+
+#[test]
 fn an_include_without_a_pin_or_of_an_include_is_final() {
     let machine = Machine::acquire();
     machine.set_user_data("#include\nhttps://127.0.0.1:8443/app.yaml\n");
