@@ -271,6 +271,28 @@ fn an_included_text_comes_over_https() {
 }
 
 #[test]
+fn a_text_that_is_not_included_any_more_is_forgotten() {
+    let machine = Machine::acquire();
+    let text = large(&machine);
+    include(
+        &machine,
+        &machine.aws().put_object("app.yaml", &text),
+        &hash(&text),
+    );
+    run_until_ready(&machine).kill9();
+    let kept = || {
+        fs::read_dir(machine.dirs().state.join("include"))
+            .unwrap()
+            .count()
+    };
+    assert_eq!(kept(), 1);
+    UserData::new(&machine, "sleeper").serve(&machine);
+    machine.reboot();
+    let _agent = run_until_ready(&machine);
+    assert_eq!(kept(), 0);
+}
+
+#[test]
 fn a_redirect_tells_nobody_an_address() {
     let machine = Machine::acquire();
     let server = Https::start(&machine);
