@@ -135,17 +135,23 @@ fn they_are_repaired_before_a_restart() {
 }
 
 #[test]
-fn an_agent_that_finds_them_gone_reads_the_user_data_again() {
+fn an_agent_that_finds_them_gone_reads_the_user_data_for_the_next_start() {
     let machine = Machine::acquire();
     with_files(&machine, CANARY).serve(&machine);
     run_until_ready(&machine).kill9();
     let before = container_id(&machine);
     fs::remove_dir_all(machine.dirs().runtime.join("files")).unwrap();
+    machine.imds().down();
     let agent = run_until_ready(&machine);
-    assert_eq!(container_id(&machine), before, "it runs on");
-    directory(&machine);
+    agent.wait_for_line("the container's files are gone", SOON);
+    agent.wait_for_line("known since an earlier start", SOON);
+    assert_eq!(cat(&machine, "/opt/second"), CANARY, "it has them open");
+    machine.imds().up();
     machine.docker_ok(&["kill", CONTAINER]);
-    agent.wait_for_line("the container was started again", BOOT);
+    agent.wait_for_line("reading the user data", SOON);
+    wait_until(BOOT, || machine.inspect(CONTAINER).filter(is_running)).expect("it runs again");
+    assert_eq!(container_id(&machine), before);
+    directory(&machine);
     assert_eq!(cat(&machine, "/opt/second"), CANARY);
 }
 

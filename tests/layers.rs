@@ -78,6 +78,21 @@ fn the_policy_s_refusal_names_rule_and_file_and_nothing_is_touched() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_ends_the_boot_for_good() {
+    let machine = Machine::acquire();
+    fs::create_dir_all(machine.dirs().configuration.join("policy.yaml")).unwrap();
+    UserData::new(&machine, "sleeper").serve(&machine);
+    let (code, agent) = run_to_end(&machine);
+    let error = error_line(&agent);
+    assert_eq!(code, 78, "{error}");
+    assert!(
+        error.contains("policy.yaml") && error.contains("mend it"),
+        "{error}"
+    );
+    assert!(machine.containers().is_empty());
+}
+
+#[test]
 fn a_policy_that_cannot_be_read_is_no_missing_policy() {
     for text in ["allow: {roots: false}", "allow: [", "unknown_keys: 7"] {
         let machine = Machine::acquire();

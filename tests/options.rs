@@ -205,12 +205,38 @@ fn a_profile_that_is_missing_or_broken_is_named() {
         error.contains("broken.json") && error.contains("not JSON"),
         "{error}"
     );
-    // JSON, and no profile: the engine says it at the start.
-    std::fs::write(&broken, "{\"defaultAction\": 7}").unwrap();
+    // JSON, and no filter: the engine would take it and filter nothing.
+    std::fs::write(&broken, "{}").unwrap();
+    let (code, agent) = run_to_end(&machine);
+    let error = error_line(&agent);
+    assert_eq!(code, 78, "{error}");
+    assert!(error.contains("has no `defaultAction`"), "{error}");
+    assert!(machine.containers().is_empty());
+    // What else is wrong with it the engine says at the start.
+    std::fs::write(
+        &broken,
+        "{\"defaultAction\": \"SCMP_ACT_ALLOW\", \"syscalls\": 7}",
+    )
+    .unwrap();
     let (code, agent) = run_to_end(&machine);
     let error = error_line(&agent);
     assert_eq!(code, 78, "{error}");
     assert!(error.contains("the profile that `seccomp` names"), "{error}");
+}
+
+/// What can't replace the container that runs does not cost it.
+#[test]
+fn a_container_outlives_a_successor_that_can_t_be_made() {
+    let machine = Machine::acquire();
+    serve(&machine, "sleeper", &[]);
+    run_until_ready(&machine).kill9();
+    let before = container_id(&machine);
+    std::fs::remove_file(machine.dirs().runtime.join("hint.json")).unwrap();
+    serve(&machine, "sleeper", &["seccomp: /nonexistent/profile.json"]);
+    let (code, agent) = run_to_end(&machine);
+    assert_eq!(code, 78, "{}", agent.output());
+    assert_eq!(container_id(&machine), before);
+    assert!(is_running(&the_container(&machine)), "{}", agent.output());
 }
 
 #[test]

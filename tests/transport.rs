@@ -271,6 +271,60 @@ fn an_included_text_comes_over_https() {
 }
 
 #[test]
+fn a_text_that_is_not_included_any_more_is_forgotten() {
+    let machine = Machine::acquire();
+    let text = large(&machine);
+    include(
+        &machine,
+        &machine.aws().put_object("app.yaml", &text),
+        &hash(&text),
+    );
+    run_until_ready(&machine).kill9();
+    let kept = || {
+        fs::read_dir(machine.dirs().state.join("include"))
+            .unwrap()
+            .count()
+    };
+    assert_eq!(kept(), 1);
+    UserData::new(&machine, "sleeper").serve(&machine);
+    machine.reboot();
+    let _agent = run_until_ready(&machine);
+    assert_eq!(kept(), 0);
+}
+
+#[test]
+fn a_redirect_tells_nobody_an_address() {
+    let machine = Machine::acquire();
+    let server = Https::start(&machine);
+    let text = large(&machine);
+    let url = server.put("app.yaml", text.as_bytes());
+    let signature = format!("?X-Amz-Signature={CANARY}-signature");
+    let start = |name: &str, to: &str| {
+        let from = server.put(&format!("{name}.redirect"), format!("{to}{signature}").as_bytes());
+        let from = from.replace(".redirect", "");
+        include(&machine, &format!("{from}{signature}"), &hash(&text));
+        let mut command = machine.monopod(binary(), &["run", "--syslog-socket", "none"]);
+        command.env("SSL_CERT_FILE", server.authority());
+        machine.spawn_command(command)
+    };
+    for (name, to, why) in [
+        ("plain", "http://127.0.0.1/x", "it leads somewhere else"),
+        ("round", "https://127.0.0.1:8443/round", "it leads somewhere else"),
+    ] {
+        let agent = start(name, to);
+        assert_eq!(agent.wait_exit(BOOT), 78, "{}", agent.output());
+        assert!(error_line(&agent).contains(why), "{}", agent.output());
+        let told = everything_told(&machine, &agent);
+        assert!(!told.contains(&format!("{CANARY}-signature")), "{told}");
+    }
+    // The server refuses a referer, which would be the address with its signature.
+    let agent = start("moved", &url);
+    wait_ready(&machine, &agent);
+    let told = everything_told(&machine, &agent);
+    assert!(!told.contains(&format!("{CANARY}-signature")), "{told}");
+}
+
+#[test]
 fn an_include_without_a_pin_or_of_an_include_is_final() {
     let machine = Machine::acquire();
     machine.set_user_data("#include\nhttps://127.0.0.1:8443/app.yaml\n");

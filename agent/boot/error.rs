@@ -27,6 +27,9 @@ pub enum BootError {
     /// A file of ours.
     #[error(transparent)]
     File(#[from] FileError),
+    /// A file of the machine's image that is there and can't be read: nobody changes it while the machine runs.
+    #[error("what the machine's image says about containers can't be read; mend it there, or take it out")]
+    ImageFiles(#[source] FileError),
     /// The instance was launched without any.
     #[error(
         "this instance has no user data: put a file beginning with #taupage-ami-config into its launch template (config-samples/ has some to start from)"
@@ -129,6 +132,7 @@ impl Classified for BootError {
             | Self::Vanished { .. }
             | Self::BudgetSpent { .. } => Class::Transient,
             Self::NoUserData
+            | Self::ImageFiles(_)
             | Self::NoUserDataFile { .. }
             | Self::Config { .. }
             | Self::FactsFile { .. }
@@ -156,6 +160,9 @@ mod tests {
     #[test]
     fn bad_config_is_final_and_a_spent_budget_is_not() {
         assert_eq!(BootError::NoUserData.exit_code(), 78);
+        let directory = std::path::Path::new("/proc/self");
+        let unreadable = crate::host::files::read(directory).unwrap_err();
+        assert_eq!(BootError::ImageFiles(unreadable).exit_code(), 78);
         let spent = BootError::BudgetSpent {
             step: StepId::Image,
             last: "refused".into(),

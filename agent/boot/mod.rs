@@ -166,15 +166,14 @@ async fn take_over(
     let Some(mut charge) = hint.and_then(|hint| hint.charge.clone()) else {
         return Ok(None);
     };
-    // Without its files it could not be started again; the user data has them.
-    if !charge.files.recall() {
-        return Ok(None);
-    }
+    let files_are_known = charge.files.recall();
     let Ok(reconciliation) = reconcile::reconcile_known(&charge.spec, &charge.container_id, observed) else {
         return Ok(None);
     };
     let begin = match &reconciliation.then {
         Then::Create => return Ok(None),
+        // It can't be started without its files; the user data has them.
+        Then::Resume { .. } if !files_are_known => return Ok(None),
         Then::Adopt { id, .. } if *id == charge.container_id => Begin::Running,
         Then::Resume { id, .. } if *id == charge.container_id => Begin::Ended,
         // Ours by its label, but not the one of the hint: look at everything.
@@ -184,6 +183,12 @@ async fn take_over(
         .reporter
         .identify(Some(&charge.application), Some(&charge.facts));
     tell_left_alone(context, &reconciliation);
+    if !files_are_known {
+        let text = "the container's files are gone from the runtime directory: it keeps those it has open, and its next start needs the user data again";
+        context.reporter.tell(Event::Warning {
+            text: text.to_owned(),
+        });
+    }
     context.ensure_shipping(Some(&charge.application)).await;
     for (step, why) in [
         (StepId::Facts, "known since an earlier start in this boot"),

@@ -125,9 +125,14 @@ impl Delivery {
         }
     }
 
+    /// Whether every content is known, so that the files can be made again.
+    pub fn is_known(&self) -> bool {
+        self.contents.len() == self.count
+    }
+
     /// Every file is there, whole, and readable by the application; those of other specs are gone.
     pub fn ensure(&self) -> Result<(), DeliveryError> {
-        self.ensure_others_gone()?;
+        self.ensure_others_gone();
         if self.contents.is_empty() {
             return Ok(());
         }
@@ -143,6 +148,14 @@ impl Delivery {
         Ok(())
     }
 
+    /// The directory they will lie in is as it has to be, before anything else is touched for them.
+    pub fn ensure_layout(&self) -> Result<(), DeliveryError> {
+        if self.count == 0 {
+            return Ok(());
+        }
+        ensure_layout(&self.root)
+    }
+
     fn directory(&self) -> PathBuf {
         self.root.join(&self.name)
     }
@@ -151,21 +164,35 @@ impl Delivery {
         self.directory().join(number.to_string())
     }
 
-    /// Only one container is ours, so whatever lies here beside its files is left over.
-    fn ensure_others_gone(&self) -> Result<(), DeliveryError> {
+    /// Only one container is ours, so whatever lies here beside its files is left over. What can't be removed is in
+    /// nobody's way.
+    fn ensure_others_gone(&self) {
+        let kept = |error: io::Error, path: &Path| {
+            tracing::warn!(
+                "{} is left over and was not removed, ignoring: {error}",
+                path.display()
+            );
+        };
         let entries = match fs::read_dir(&self.root) {
             Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(failed("list", &self.root)(error)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Err(error) => return kept(error, &self.root),
         };
-        for entry in entries {
-            let entry = entry.map_err(failed("list", &self.root))?;
-            if self.contents.is_empty() || entry.file_name() != self.name.as_str() {
-                let path = entry.path();
-                fs::remove_dir_all(&path).map_err(failed("remove", &path))?;
+        for entry in entries.flatten() {
+            if self.count > 0 && entry.file_name() == self.name.as_str() {
+                continue;
+            }
+            let path = entry.path();
+            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let removed = if is_directory {
+                fs::remove_dir_all(&path)
+            } else {
+                fs::remove_file(&path)
+            };
+            if let Err(error) = removed {
+                kept(error, &path);
             }
         }
-        Ok(())
     }
 }
 
@@ -347,6 +374,32 @@ mod tests {
         assert_eq!(inode(&first), before);
         place.delivery("none", &[]).ensure().unwrap();
         assert!(!delivery.directory().exists());
+    }
+
+    #[test]
+    fn a_stray_file_is_removed_and_nothing_left_over_is_an_error() {
+        let place = Place::new("stray");
+        let none = place.delivery("none", &[]);
+        fs::create_dir_all(place.0.join(FILES).join("old")).unwrap();
+        fs::write(place.0.join(FILES).join("stray"), "x").unwrap();
+        none.ensure().unwrap();
+        assert_eq!(fs::read_dir(place.0.join(FILES)).unwrap().count(), 0);
+        fs::remove_dir(place.0.join(FILES)).unwrap();
+        // It can't even be listed.
+        fs::write(place.0.join(FILES), "x").unwrap();
+        none.ensure().unwrap();
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_removed() {
+        let place = Place::new("unknown");
+        let text = serde_json::to_string(&place.delivery("s", &[("/a", "one"), ("/b", "two")])).unwrap();
+        let unknown: Delivery = serde_json::from_str(&text).unwrap();
+        assert!(!unknown.is_known() && place.delivery("s", &[]).is_known());
+        fs::create_dir_all(unknown.directory()).unwrap();
+        fs::write(unknown.source(1), "two").unwrap();
+        unknown.ensure().unwrap();
+        assert!(unknown.source(1).exists(), "a container may have it mounted");
     }
 
     #[test]

@@ -4,18 +4,24 @@
 //! These are the holes of a container's spec that are filled on the machine, when the container is made. Whatever is
 //! missing here ends the boot with the key that asks for it: the engine's own words come later and name no key.
 
-use std::fs::{self, DirBuilder};
-use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, chown};
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use monopod_core::config::{Gpus, Seccomp};
 use monopod_core::plan::container::{Bind, CUSTOM_LOG, ContainerSpec, ENGINE_SOCKET};
 
+use nix::fcntl::OFlag;
+use serde_json::Value;
+
 use super::{Class, Classified, limits};
 
 /// The container's default user and its group, as owners of what it writes on the machine.
 const OWNER: u32 = 999;
+
+/// The engine's own profile has 14 KiB.
+const LARGEST_PROFILE: u64 = 1 << 20;
 
 /// Something of the machine's that the user data asks for is not there.
 #[derive(Debug, thiserror::Error)]
@@ -29,14 +35,37 @@ pub enum SurroundingsError {
         #[source]
         source: io::Error,
     },
-    /// The filter is none.
-    #[error("the profile {path} of `seccomp` is not JSON; take the engine's default.json to start from")]
+    /// The filter is no JSON object.
+    #[error(
+        "the profile {path} of `seccomp` is not JSON with an object in it; take the engine's default.json to start from"
+    )]
     SeccompText {
         /// As the user data names it.
         path: String,
         /// Where it goes wrong.
         #[source]
         source: serde_json::Error,
+    },
+    /// The filter would not filter, or is no file to read to its end.
+    #[error(
+        "the profile {path} of `seccomp` is not taken: {what}; take the engine's default.json to start from"
+    )]
+    SeccompProfile {
+        /// As the user data names it.
+        path: String,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// The engine's socket is away: an engine that is restarted just now makes it again.
+    #[error("cannot mount the engine's socket {path} for `{key}`")]
+    EngineSocket {
+        /// The key.
+        key: &'static str,
+        /// Where the agent finds it.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
     },
     /// Nothing to mount.
     #[error("cannot mount {path} for `{key}`; put it into the machine's image, or leave `{key}` out")]
@@ -65,8 +94,10 @@ pub enum SurroundingsError {
 impl Classified for SurroundingsError {
     fn class(&self) -> Class {
         match self {
+            Self::EngineSocket { .. } => Class::Transient,
             Self::SeccompFile { .. }
             | Self::SeccompText { .. }
+            | Self::SeccompProfile { .. }
             | Self::Source { .. }
             | Self::CustomLog { .. } => Class::Permanent,
         }
@@ -143,7 +174,14 @@ pub fn source<'a>(bind: &'a Bind, engine_socket: &'a Path) -> &'a Path {
 
 fn missing(bind: &Bind, path: &Path) -> impl FnOnce(io::Error) -> SurroundingsError {
     let (key, path) = (bind.key, path.to_owned());
-    move |source| SurroundingsError::Source { key, path, source }
+    let is_engine = *bind == ENGINE_SOCKET;
+    move |source| {
+        if is_engine {
+            SurroundingsError::EngineSocket { key, path, source }
+        } else {
+            SurroundingsError::Source { key, path, source }
+        }
+    }
 }
 
 /// With its owner from the first moment: a directory that root owns could not be told from one made on purpose.
@@ -161,16 +199,42 @@ fn ensure_custom_log(path: &Path) -> io::Result<()> {
 }
 
 fn profile(path: &str) -> Result<String, SurroundingsError> {
-    let text = fs::read_to_string(path).map_err(|source| SurroundingsError::SeccompFile {
+    let unread = |source| SurroundingsError::SeccompFile {
         path: path.to_owned(),
         source,
-    })?;
-    match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&text) {
-        Ok(_) => Ok(text),
-        Err(source) => Err(SurroundingsError::SeccompText {
+    };
+    let refused = |what| {
+        Err(SurroundingsError::SeccompProfile {
+            path: path.to_owned(),
+            what,
+        })
+    };
+    // Before it is opened: a pipe would never end, and some devices act as soon as they are opened.
+    if !fs::metadata(path).map_err(unread)?.is_file() {
+        return refused("it is no regular file");
+    }
+    let mut text = String::new();
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(OFlag::O_NONBLOCK.bits())
+        .open(path)
+        .and_then(|file| file.take(LARGEST_PROFILE + 1).read_to_string(&mut text))
+        .map_err(unread)?;
+    if text.len() as u64 > LARGEST_PROFILE {
+        return refused("it is over 1 MiB");
+    }
+    let profile = serde_json::from_str::<serde_json::Map<String, Value>>(&text).map_err(|source| {
+        SurroundingsError::SeccompText {
             path: path.to_owned(),
             source,
-        }),
+        }
+    })?;
+    match profile.get("defaultAction") {
+        Some(Value::String(action)) if !action.is_empty() => Ok(text),
+        Some(Value::String(_)) | None => {
+            refused("it has no `defaultAction`, and the engine would run the container without any filter")
+        }
+        Some(_) => refused("its `defaultAction` is no string"),
     }
 }
 
@@ -215,6 +279,11 @@ mod tests {
         assert_eq!(source(&CUSTOM_LOG, socket), Path::new("/var/log-custom"));
         let error = ensure_binds(&[ENGINE_SOCKET], socket).unwrap_err();
         assert!(error.to_string().contains("/run/elsewhere.sock"), "{error}");
+        assert_eq!(
+            error.class(),
+            Class::Transient,
+            "the engine may be restarted just now"
+        );
     }
 
     #[test]
@@ -229,9 +298,38 @@ mod tests {
             assert!(error.to_string().contains("is not JSON"), "{error}");
             assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
         }
+        for (wrong, what) in [
+            ("{}", "has no `defaultAction`"),
+            ("{\"defaultAction\": \"\"}", "has no `defaultAction`"),
+            ("{\"defaultAction\": 7}", "is no string"),
+        ] {
+            fs::write(&path, wrong).unwrap();
+            let error = profile(path.to_str().unwrap()).unwrap_err();
+            assert_eq!(error.class(), Class::Permanent);
+            assert!(error.to_string().contains(what), "{wrong}: {error}");
+        }
+        let padding = usize::try_from(LARGEST_PROFILE).unwrap() - text.len();
+        let fits = format!("{text}{}", " ".repeat(padding));
+        fs::write(&path, &fits).unwrap();
+        assert_eq!(profile(path.to_str().unwrap()).unwrap(), fits);
+        fs::write(&path, format!("{fits} ")).unwrap();
+        let error = profile(path.to_str().unwrap()).unwrap_err();
+        assert!(error.to_string().contains("over 1 MiB"), "{error}");
         fs::remove_file(&path).unwrap();
         let error = profile(path.to_str().unwrap()).unwrap_err();
         assert!(chain(&error).contains("No such file"), "{}", chain(&error));
+    }
+
+    #[test]
+    fn a_profile_that_never_ends_is_not_read() {
+        // Where nobody writes into it, an open for reading would not come back.
+        let pipe = temporary("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        for path in [pipe.to_str().unwrap(), "/dev/zero", "/"] {
+            let error = profile(path).unwrap_err();
+            assert!(error.to_string().contains("no regular file"), "{path}: {error}");
+        }
+        fs::remove_file(&pipe).unwrap();
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use monopod_core::budget;
 use monopod_core::event::Event;
-use monopod_core::plan::StepId;
+use monopod_core::plan::{Gate, StepId};
 use monopod_core::supervise::State;
 use monopod_core::text;
 use tokio::time::{Instant, MissedTickBehavior};
@@ -43,12 +44,7 @@ pub(super) async fn run(context: &Context, charge: &Charge) -> Verdict {
         Ok(question) => question,
         Err(why) => return Verdict::Hopeless(why),
     };
-    let interval = if charge.gate.asks() {
-        charge.gate.interval()
-    } else {
-        SETTLED / 6
-    };
-    let mut ticks = tokio::time::interval(interval);
+    let mut ticks = tokio::time::interval(interval(&charge.gate));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told = Instant::now();
     let mut last = "nothing was asked yet".to_owned();
@@ -91,7 +87,7 @@ pub(super) async fn run(context: &Context, charge: &Charge) -> Verdict {
 }
 
 /// The gate's own time, longer where the image's HEALTHCHECK says that it needs longer, never beyond the boot budget,
-/// and long enough for one probe.
+/// and long enough for as many good answers as it needs.
 async fn deadline(context: &Context, charge: &Charge, begun: Instant) -> Instant {
     let now = clock::now_millis();
     let at = |millis: u64| begun + Duration::from_millis(millis.saturating_sub(now));
@@ -102,7 +98,20 @@ async fn deadline(context: &Context, charge: &Charge, begun: Instant) -> Instant
     let latest = at(charge.budget_end);
     at(charge.gate_deadline)
         .max((begun + own).min(latest))
-        .max(begun + charge.gate.probe_timeout())
+        .max(begun + least(&charge.gate))
+}
+
+fn interval(gate: &Gate) -> Duration {
+    if gate.asks() { gate.interval() } else { SETTLED / 6 }
+}
+
+/// What an agent that was started when the gate's time was up gives it: enough to pass, where every answer is good. No
+/// key may stretch that beyond what any start of the agent gets.
+fn least(gate: &Gate) -> Duration {
+    interval(gate)
+        .saturating_mul(gate.healthy_threshold.saturating_sub(1))
+        .saturating_add(gate.probe_timeout())
+        .min(budget::LEAST)
 }
 
 fn in_a_row(detail: String, good: u32) -> String {
@@ -155,4 +164,36 @@ pub(super) async fn reason(context: &Context, charge: &Charge, verdict: &Verdict
         "{what}; container {}: {now} ({state}); the container is kept, look with `docker logs` and check the health_check_* keys; {said}",
         text::short_id(&charge.container_id)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use monopod_core::config::Probe;
+
+    use super::*;
+
+    #[test]
+    fn a_late_gate_can_still_be_passed_and_ends() {
+        let gate = |threshold, interval, probe| Gate {
+            probe: Probe::Exec {
+                command: vec!["/check".to_owned()],
+            },
+            timeout_seconds: 60,
+            interval_seconds: interval,
+            probe_timeout_seconds: probe,
+            healthy_threshold: threshold,
+        };
+        for ((threshold, interval, probe), seconds) in [
+            ((1, 10, 5), 5),
+            ((5, 10, 5), 45),
+            ((0, 10, 5), 5),
+            ((10, 3600, 5), 120),
+            ((1, 10, 3600), 120),
+            ((u32::MAX, u32::MAX, u32::MAX), 120),
+        ] {
+            let least = least(&gate(threshold, interval, probe));
+            assert_eq!(least.as_secs(), seconds, "{threshold} {interval} {probe}");
+        }
+        assert_eq!(least(&Gate::RUNNING), Duration::from_secs(5));
+    }
 }

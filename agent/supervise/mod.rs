@@ -62,7 +62,7 @@ pub enum Begin {
 pub enum End {
     /// The agent was asked to stop.
     Stopped,
-    /// The container is gone: boot again.
+    /// The container is gone, or what it takes to start it: boot again.
     Vanished,
 }
 
@@ -90,6 +90,10 @@ pub async fn supervise(context: &Context, charge: &Charge, begin: Begin, stop: &
                 let outcome = match outcome {
                     Doing::Watched(Seen::Vanished) | Doing::Started(Start::Vanished) => {
                         context.reporter.tell(Event::Warning { text: "the container was removed by somebody else".to_owned() });
+                        return End::Vanished;
+                    }
+                    Doing::Started(Start::FilesGone) => {
+                        context.reporter.tell(Event::Warning { text: "the container's files are needed to start it again; reading the user data".to_owned() });
                         return End::Vanished;
                     }
                     outcome => outcome,
@@ -153,7 +157,9 @@ impl<'a> Supervision<'a> {
                 reporter.tell(Event::ContainerEnded { exit: exit.clone() });
                 Input::Exited { exit, cause }
             }
-            Doing::Watched(Seen::Vanished) | Doing::Started(Start::Vanished) => return None,
+            Doing::Watched(Seen::Vanished) | Doing::Started(Start::Vanished | Start::FilesGone) => {
+                return None;
+            }
             Doing::Started(Start::Done) => Input::Started,
             Doing::Started(Start::Refused(error)) => {
                 reporter.tell(Event::Warning {

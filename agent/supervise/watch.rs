@@ -81,11 +81,16 @@ pub(super) enum Start {
     Refused(String),
     /// The engine knows it no more.
     Vanished,
+    /// Its files are gone, and only the user data has them.
+    FilesGone,
 }
 
 /// Starts it, waiting for an engine that is away.
 pub(super) async fn start(context: &Context, charge: &Charge) -> Start {
     let id = charge.container_id.as_str();
+    if !charge.files.is_known() {
+        return Start::FilesGone;
+    }
     // Somebody may have tidied up the runtime directory since the last start.
     if let Err(error) = charge.files.ensure() {
         return Start::Refused(chain(&error));

@@ -2,7 +2,8 @@
 
   https_server.py FOLDER PORT
 
-Writes the authority's certificate to FOLDER/ca.pem, then listens on 127.0.0.1 and serves FOLDER/files.
+Writes the authority's certificate to FOLDER/ca.pem, then listens on 127.0.0.1 and serves FOLDER/files. A file
+NAME.redirect holds the address that whoever asks for NAME is sent to. Who says where he comes from is refused.
 """
 import datetime
 import functools
@@ -35,6 +36,21 @@ def certificate(name, key, issuer, issuer_key, authority):
     return builder.sign(issuer_key, hashes.SHA256())
 
 
+class Handler(http.server.SimpleHTTPRequestHandler):
+    def do_GET(self):
+        path = Path(self.translate_path(self.path))
+        redirect = path.with_name(path.name + ".redirect")
+        if "Referer" in self.headers:
+            self.send_error(400, "Referer")
+        elif redirect.exists():
+            self.send_response(302)
+            self.send_header("Location", redirect.read_text())
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        else:
+            super().do_GET()
+
+
 def main(folder, port):
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca = certificate("rig authority", ca_key, "rig authority", ca_key, True)
@@ -48,7 +64,7 @@ def main(folder, port):
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(both)
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=folder / "files")
+    handler = functools.partial(Handler, directory=folder / "files")
     server = http.server.ThreadingHTTPServer(("127.0.0.1", port), handler)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     print("listening", flush=True)

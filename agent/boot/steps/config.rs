@@ -19,7 +19,7 @@ pub(in crate::boot) async fn run(
     deadline: Instant,
 ) -> Result<Plan, BootError> {
     timed(context, StepId::Config, "check the user data".to_owned(), async {
-        let image = ImageFiles::read(&context.directories.configuration)?;
+        let image = ImageFiles::read(&context.directories.configuration).map_err(BootError::ImageFiles)?;
         let user_data = include::resolve(context, identity, deadline).await?;
         let (plan, warnings) = plan(&user_data, &image, identity)?;
         for text in warnings {

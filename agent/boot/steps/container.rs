@@ -15,8 +15,9 @@ use super::until_it_works;
 use crate::boot::hint::Charge;
 use crate::boot::{BootError, timed};
 use crate::context::Context;
-use crate::host::delivery::Delivery;
+use crate::host::delivery::{Delivery, DeliveryError};
 use crate::host::docker::{self, ContainerStatus, EngineError, Labels};
+use crate::host::surroundings::{Surroundings, SurroundingsError};
 use crate::host::{Class, Classified, chain, clock, limits, surroundings};
 use crate::supervise::Begin;
 
@@ -42,17 +43,49 @@ pub(in crate::boot) async fn run(
 ) -> Result<Made, BootError> {
     let does = Step::EnsureContainer(reconciliation.then.clone()).to_string();
     timed(context, StepId::Container, does, async {
-        ensure_removed(context, &reconciliation.remove, deadline).await?;
+        let remove = &reconciliation.remove;
         match &reconciliation.then {
-            Then::Adopt { id, digest } => adopt(context, plan, id, digest, deadline).await,
-            Then::Resume { id, digest } => resume(context, plan, id, digest, deadline).await,
+            Then::Adopt { id, digest } => {
+                ensure_removed(context, remove, deadline).await?;
+                adopt(context, plan, id, digest, deadline).await
+            }
+            Then::Resume { id, digest } => {
+                ensure_removed(context, remove, deadline).await?;
+                resume(context, plan, id, digest, deadline).await
+            }
             Then::Create => {
                 let pinned = pinned.ok_or(BootError::NothingToRun)?;
-                make(context, plan, &decrypted.unwrap_or_default(), pinned, deadline).await
+                // First of all: what can't be made must not cost the container that runs.
+                let (spec, files) = identity(context, plan, &pinned.digest);
+                let machine = observe(
+                    context,
+                    || surroundings::observe(&plan.container, context.engine.socket()),
+                    deadline,
+                )
+                .await?;
+                on_the_tmpfs(context, || files.ensure_layout(), deadline).await?;
+                ensure_removed(context, remove, deadline).await?;
+                let new = New {
+                    decrypted: decrypted.unwrap_or_default(),
+                    pinned,
+                    spec,
+                    files,
+                    machine,
+                };
+                make(context, plan, new, deadline).await
             }
         }
     })
     .await
+}
+
+/// What a new container is made from.
+struct New {
+    decrypted: Decrypted,
+    pinned: Pinned,
+    spec: SpecHash,
+    files: Delivery,
+    machine: Surroundings,
 }
 
 /// What it is recognised by, and its files.
@@ -101,8 +134,13 @@ async fn resume(
         .started_at
         .is_some_and(|at| at > limits::machine_start(clock::now_millis()));
     let (spec, files) = identity(context, plan, digest);
-    surroundings::ensure_binds(&plan.container.binds, context.engine.socket())?;
-    deliver(context, &files, deadline).await?;
+    observe(
+        context,
+        || surroundings::ensure_binds(&plan.container.binds, context.engine.socket()),
+        deadline,
+    )
+    .await?;
+    on_the_tmpfs(context, || files.ensure(), deadline).await?;
     let begin = if in_this_boot {
         Begin::Ended
     } else {
@@ -127,30 +165,36 @@ async fn resume(
 async fn make(
     context: &Context,
     plan: &Plan,
-    decrypted: &Decrypted,
-    pinned: Pinned,
+    new: New,
     deadline: Instant,
 ) -> Result<(Made, String), BootError> {
     let image = plan.container.image.to_string();
-    let (spec, files) = identity(context, plan, &pinned.digest);
-    deliver(context, &files, deadline).await?;
-    let id = create(context, plan, decrypted, &pinned, (&spec, &files), deadline).await?;
+    on_the_tmpfs(context, || new.files.ensure(), deadline).await?;
+    let id = create(context, plan, &new, deadline).await?;
     let begin = start(context, &id).await?;
-    follow(context, &id, &image, &pinned.digest, false, deadline).await?;
-    let short = text::short_id(&id);
-    let detail = match &begin {
-        Begin::Running => format!("{short} runs"),
-        Begin::Ended => format!("{short} ended"),
-        Begin::NotStarted { .. } => format!("{short} made, its start will be tried again"),
-    };
+    follow(context, &id, &image, &new.pinned.digest, false, deadline).await?;
+    let detail = made_text(text::short_id(&id), &begin, new.machine.gpus);
     let made = Made {
         id,
-        digest: pinned.digest,
-        spec,
+        digest: new.pinned.digest,
+        spec: new.spec,
         begin,
-        files,
+        files: new.files,
     };
     Ok((made, detail))
+}
+
+fn made_text(short: &str, begin: &Begin, gpus: bool) -> String {
+    let with = if gpus {
+        " with the machine's graphics processors"
+    } else {
+        ""
+    };
+    match begin {
+        Begin::Running => format!("{short} runs{with}"),
+        Begin::Ended => format!("{short} ended"),
+        Begin::NotStarted { .. } => format!("{short} made{with}, its start will be tried again"),
+    }
 }
 
 /// For an agent that was restarted: the container is there, only its surroundings are seen to.
@@ -232,18 +276,10 @@ async fn persistently<T>(
     })
 }
 
-async fn create(
-    context: &Context,
-    plan: &Plan,
-    decrypted: &Decrypted,
-    pinned: &Pinned,
-    (spec, files): (&SpecHash, &Delivery),
-    deadline: Instant,
-) -> Result<String, BootError> {
-    let machine = surroundings::observe(&plan.container, context.engine.socket())?;
+async fn create(context: &Context, plan: &Plan, new: &New, deadline: Instant) -> Result<String, BootError> {
     let labels = Labels {
-        spec: spec.clone(),
-        digest: pinned.digest.clone(),
+        spec: new.spec.clone(),
+        digest: new.pinned.digest.clone(),
         secrets: plan
             .container
             .secrets()
@@ -254,16 +290,17 @@ async fn create(
     };
     let value = |source: &EnvValue| match source {
         EnvValue::Plain(value) => Some(value.clone()),
-        EnvValue::Kms(ciphertext) => decrypted
+        EnvValue::Kms(ciphertext) => new
+            .decrypted
             .value(ciphertext)
             .map(|secret| secret.expose().to_owned()),
     };
     let made = docker::Made {
         spec: &plan.container,
-        pinned: &pinned.reference,
+        pinned: &new.pinned.reference,
         labels: &labels,
-        machine: &machine,
-        files,
+        machine: &new.machine,
+        files: &new.files,
     };
     persistently(context, deadline, async || {
         context.engine.create(made, value).await
@@ -271,17 +308,38 @@ async fn create(
     .await
 }
 
-/// Puts its files where the container will look for them.
-async fn deliver(context: &Context, files: &Delivery, deadline: Instant) -> Result<(), BootError> {
+/// Sees to the files where the container will look for them.
+async fn on_the_tmpfs(
+    context: &Context,
+    seen_to: impl Fn() -> Result<(), DeliveryError>,
+    deadline: Instant,
+) -> Result<(), BootError> {
     until_it_works(
         context,
         StepId::Container,
         retry::LOCAL,
         Some(deadline),
-        async || files.ensure(),
+        async || seen_to(),
     )
     .await
     .map_err(|gave_up| gave_up.into_boot_error(StepId::Container, BootError::Delivery))
+}
+
+/// Looks at the machine, and again while the engine makes its socket anew.
+async fn observe<T>(
+    context: &Context,
+    look: impl Fn() -> Result<T, SurroundingsError>,
+    deadline: Instant,
+) -> Result<T, BootError> {
+    until_it_works(
+        context,
+        StepId::Container,
+        retry::LOCAL,
+        Some(deadline),
+        async || look(),
+    )
+    .await
+    .map_err(|gave_up| gave_up.into_boot_error(StepId::Container, BootError::Surroundings))
 }
 
 /// A start that may work later is the supervisor's business; one that never can ends the boot.
@@ -321,3 +379,6 @@ async fn follow(
     }));
     Ok(status)
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,15 +36,25 @@ pub(super) async fn resolve<'a>(
         .as_ref()
         .map_or_else(|| "user data".to_owned(), |path| path.display().to_string());
     let bytes = identity.user_data.as_deref().ok_or(BootError::NoUserData)?;
+    let cache = Cache::new(&context.directories.state);
+    let included = included(bytes);
+    if included.is_none() {
+        // What was included once may have been meant for nobody to keep.
+        if let Err(error) = cache.ensure_empty() {
+            warn(
+                context,
+                &format!("a text that is not needed any more stays: {}", chain(&error)),
+            );
+        }
+    }
     // A line in another form is explained by the check, with everything else that is wrong.
-    let Some(Ok(include)) = included(bytes) else {
+    let Some(Ok(include)) = included else {
         return Ok(UserData {
             bytes: Cow::Borrowed(bytes),
             origin,
             from: None,
         });
     };
-    let cache = Cache::new(&context.directories.state);
     let place = include.location.to_string();
     let kept = cache.get(&include).unwrap_or_else(|error| {
         warn(context, &format!("{}; fetching the text again", chain(&error)));

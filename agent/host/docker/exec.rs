@@ -70,7 +70,7 @@ impl Engine {
         if let StartExecResults::Attached { mut output, .. } = started {
             let reading = async {
                 while let Some(Ok(chunk)) = output.next().await {
-                    kept.push(&String::from_utf8_lossy(&chunk.into_bytes()));
+                    kept.push(&chunk.into_bytes());
                 }
             };
             // What it started may hold its output open after its end, so the engine is asked in any case.
@@ -81,7 +81,7 @@ impl Engine {
         loop {
             let state = self.ask_exec(id, &exec).await?;
             if let (Some(false), Some(code)) = (state.running, state.exit_code) {
-                let output = kept.text;
+                let output = kept.text();
                 return Ok(Ran::Ended { code, output });
             }
             if Instant::now() >= deadline {
@@ -124,39 +124,46 @@ fn is_of(state: &ExecInspectResponse, command: &[String]) -> bool {
     process.entrypoint.iter().chain(arguments).eq(command)
 }
 
-/// The end of an output in whole lines; a command that never stops writing must not take our memory.
+/// The end of an output in whole lines; a command that never stops writing must not take our memory. Bytes until it is
+/// whole: a frame may end within a character, and a secret with half a character in it would not be found.
 #[derive(Default)]
 struct Tail {
-    text: String,
+    bytes: Vec<u8>,
     /// In a line that is too long to be kept.
     skips: bool,
 }
 
 impl Tail {
-    fn push(&mut self, more: &str) {
-        let more = match more.split_once('\n') {
-            Some((_, rest)) if self.skips => rest,
-            None if self.skips => return,
-            _ => more,
-        };
+    fn push(&mut self, more: &[u8]) {
+        let mut more = more;
+        if self.skips {
+            let mut parts = more.splitn(2, |byte| *byte == b'\n').skip(1);
+            let Some(rest) = parts.next() else { return };
+            more = rest;
+        }
         self.skips = false;
-        self.text.push_str(more);
-        let Some(surplus) = self.text.len().checked_sub(KEPT).filter(|surplus| *surplus > 0) else {
+        self.bytes.extend_from_slice(more);
+        let Some(surplus) = self.bytes.len().checked_sub(KEPT).filter(|surplus| *surplus > 0) else {
             return;
         };
         let line_end = self
-            .text
-            .bytes()
+            .bytes
+            .iter()
             .enumerate()
             .skip(surplus - 1)
-            .find(|(_, byte)| *byte == b'\n');
+            .find(|(_, byte)| **byte == b'\n')
+            .map(|(at, _)| at);
         match line_end {
-            Some((at, _)) => drop(self.text.drain(..=at)),
+            Some(at) => drop(self.bytes.drain(..=at)),
             None => {
-                self.text.clear();
+                self.bytes.clear();
                 self.skips = true;
             }
         }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
     }
 }
 
@@ -170,23 +177,33 @@ mod tests {
     fn the_end_of_the_output_is_kept_in_whole_lines() {
         let mut tail = Tail::default();
         for number in 0..KEPT {
-            tail.push(&format!("line {number} ä\n"));
+            tail.push(format!("line {number} ä\n").as_bytes());
         }
-        tail.push("the end");
-        assert!(tail.text.len() <= KEPT, "{}", tail.text.len());
-        assert!(tail.text.starts_with("line ") && tail.text.ends_with("ä\nthe end"));
+        tail.push(b"the end");
+        let text = tail.text();
+        assert!(text.len() <= KEPT, "{}", text.len());
+        assert!(text.starts_with("line ") && text.ends_with("ä\nthe end"));
+    }
+
+    #[test]
+    fn a_character_that_two_frames_share_stays_whole() {
+        let mut tail = Tail::default();
+        for byte in "the password is schlüssel\n".as_bytes() {
+            tail.push(&[*byte]);
+        }
+        assert_eq!(tail.text(), "the password is schlüssel\n");
     }
 
     #[test]
     fn a_line_that_is_too_long_is_left_out_as_a_whole() {
         let mut tail = Tail::default();
-        tail.push("before\n");
+        tail.push(b"before\n");
         for _ in 0..3 {
-            tail.push(&"x".repeat(KEPT / 2 + 1));
+            tail.push("x".repeat(KEPT / 2 + 1).as_bytes());
         }
-        assert_eq!(tail.text, "");
-        tail.push("xx\nafter");
-        assert_eq!(tail.text, "after");
+        assert_eq!(tail.text(), "");
+        tail.push(b"xx\nafter");
+        assert_eq!(tail.text(), "after");
     }
 
     #[test]

@@ -31,6 +31,14 @@ impl Cache {
         Ok(bytes.filter(|bytes| include.verify(bytes).is_ok()))
     }
 
+    /// Forgets them all: nothing is included any more.
+    pub fn ensure_empty(&self) -> Result<(), FileError> {
+        if self.directory.is_dir() {
+            files::ensure_only(&self.directory, "")?;
+        }
+        Ok(())
+    }
+
     /// Keeps it, and forgets the others: after a change of the user data nobody asks for them.
     pub fn put(&self, include: &Include, bytes: &[u8]) -> Result<(), FileError> {
         files::ensure_directory(&self.directory)?;
@@ -91,6 +99,7 @@ mod tests {
         let state = std::env::temp_dir().join(format!("monopod-include-{}", std::process::id()));
         let (cache, hello) = (Cache::new(&state), include(HELLO));
         assert!(cache.get(&hello).unwrap().is_none(), "there is no directory");
+        cache.ensure_empty().unwrap();
         cache.put(&include(&"0".repeat(64)), b"another").unwrap();
         cache.put(&hello, b"hello\n").unwrap();
         assert_eq!(cache.get(&hello).unwrap().unwrap(), b"hello\n");
@@ -99,6 +108,8 @@ mod tests {
         assert_eq!(fs::read_dir(state.join("include")).unwrap().count(), 1);
         fs::write(&path, "hell").unwrap();
         assert!(cache.get(&hello).unwrap().is_none(), "it is torn");
+        cache.ensure_empty().unwrap();
+        assert_eq!(fs::read_dir(state.join("include")).unwrap().count(), 0);
         fs::remove_dir_all(state).unwrap();
     }
 

@@ -1,10 +1,12 @@
 //! One file over https, with the system's certificates (or those `SSL_CERT_FILE` names).
 
+use std::error::Error;
+
 use reqwest::StatusCode;
 use reqwest::redirect::Policy;
 
 use super::{Body, FetchError, PATIENCE};
-use crate::host::{aws, chain};
+use crate::host::aws;
 
 /// A release page sends people on once or twice.
 const REDIRECTS: usize = 5;
@@ -15,6 +17,8 @@ pub(super) async fn get(url: &str, place: &str) -> Result<Vec<u8>, FetchError> {
     let client = reqwest::Client::builder()
         .https_only(true)
         .redirect(Policy::limited(REDIRECTS))
+        // It would tell the next server this address, with the signature that may be in it.
+        .referer(false)
         .connect_timeout(aws::CONNECT_TIMEOUT)
         .timeout(PATIENCE)
         .user_agent(concat!("monopod/", env!("CARGO_PKG_VERSION")))
@@ -53,27 +57,45 @@ fn is_busy(status: StatusCode) -> bool {
         )
 }
 
-/// The crate's own text would repeat the address, with the signature that may be in it.
+/// The crate's own texts would repeat the address, and the one that the server sent us on to, each with the signature
+/// that may be in it.
 fn classify(error: reqwest::Error, place: &str) -> FetchError {
     let source = error.without_url();
+    let text = nameless(&source);
     let place = place.to_owned();
     let advice = if source.is_builder() {
         "; is the address right, and is the package ca-certificates installed?"
     } else if source.is_redirect() {
         "; it leads somewhere else: name that address"
-    } else if is_distrusted(&chain(&source)) {
+    } else if is_distrusted(&text) {
         "; add its authority to the machine's certificates, or name them in SSL_CERT_FILE"
     } else {
         return FetchError::Unreachable {
             place,
-            source: source.into(),
+            source: text.into(),
         };
     };
     FetchError::Unusable {
         place,
         advice,
-        source,
+        why: text,
     }
+}
+
+/// The chain of causes, without those that name an address.
+fn nameless(error: &reqwest::Error) -> String {
+    let mut texts = Vec::new();
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        let names = error
+            .downcast_ref::<reqwest::Error>()
+            .is_some_and(|error| error.url().is_some());
+        if !names {
+            texts.push(error.to_string());
+        }
+        cause = error.source();
+    }
+    texts.join(": ")
 }
 
 /// A certificate that is bad now and will be later. One that is not valid at this time may be good as soon
@@ -88,6 +110,7 @@ fn is_distrusted(chain: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::chain;
 
     #[test]
     fn a_certificate_that_is_early_or_late_may_be_the_clocks_fault() {

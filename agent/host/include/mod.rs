@@ -58,15 +58,14 @@ pub enum FetchError {
         advice: String,
     },
     /// It cannot even be asked for.
-    #[error("the text of the user data cannot be fetched from {place}{advice}")]
+    #[error("the text of the user data cannot be fetched from {place}{advice}: {why}")]
     Unusable {
         /// What was asked for.
         place: String,
         /// What to do, with its semicolon.
         advice: &'static str,
-        /// Why.
-        #[source]
-        source: reqwest::Error,
+        /// Why, with no address in it.
+        why: String,
     },
     /// No user data is of that size.
     #[error(
