@@ -90,23 +90,17 @@ fn a_port_on_the_machine_s_own_network() {
 }
 
 #[test]
-fn without_a_network_no_port_can_be_asked_and_nobody_waits_for_it() {
+fn a_check_over_no_network_is_refused_before_anything_is_touched() {
     let machine = Machine::acquire();
-    let begun = Instant::now();
-    let (_agent, error) = failed(
-        &machine,
-        &[
-            "networking: none",
-            "health_check_type: tcp",
-            "health_check_port: 8080",
-            "health_check_timeout_seconds: 600",
-        ],
-    );
-    assert!(
-        error.contains("can't become healthy") && error.contains("networking: none"),
-        "{error}"
-    );
-    assert!(begun.elapsed() < BOOT);
+    UserData::new(&machine, "sleeper")
+        .line("networking: none")
+        .line("health_check_type: tcp")
+        .line("health_check_port: 8080")
+        .serve(&machine);
+    let (code, agent) = run_to_end(&machine);
+    assert_eq!(code, 78, "{}", agent.output());
+    assert!(error_line(&agent).contains("MP0315"), "{}", error_line(&agent));
+    assert!(machine.containers().is_empty());
 }
 
 #[test]
