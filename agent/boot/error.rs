@@ -3,13 +3,14 @@
 use monopod_core::plan::StepId;
 use monopod_core::plan::container::NAME;
 use monopod_core::plan::reconcile::NameTaken;
+use monopod_core::secret::NotInThere;
 
 use crate::host::delivery::DeliveryError;
 use crate::host::docker::EngineError;
 use crate::host::files::{FileError, LockError};
 use crate::host::imds::ImdsError;
 use crate::host::include::FetchError;
-use crate::host::kms::KmsError;
+use crate::host::secrets::StoreError;
 use crate::host::surroundings::SurroundingsError;
 use crate::host::{Class, Classified};
 
@@ -68,14 +69,23 @@ pub enum BootError {
     /// Something of the machine's.
     #[error(transparent)]
     Surroundings(#[from] SurroundingsError),
-    /// KMS.
-    #[error("cannot decrypt the value of {used_by}")]
-    Kms {
+    /// A secret could not be had.
+    #[error("cannot get the value of {used_by}")]
+    Secret {
         /// `environment.DB_PASSWORD`.
         used_by: String,
         /// Why.
         #[source]
-        source: KmsError,
+        source: StoreError,
+    },
+    /// A secret has not what a reference picks out of it.
+    #[error("cannot get the value of {used_by}; mend `?key=` in the user data, or the secret")]
+    NotInSecret {
+        /// `environment.DB_PASSWORD`.
+        used_by: String,
+        /// Why.
+        #[source]
+        source: NotInThere,
     },
     /// The decrypted registry credentials are none.
     #[error(
@@ -124,7 +134,7 @@ impl Classified for BootError {
             Self::Engine(error) => error.class(),
             Self::Delivery(error) => error.class(),
             Self::Surroundings(error) => error.class(),
-            Self::Kms { source, .. } => source.class(),
+            Self::Secret { source, .. } => source.class(),
             Self::Include(error) => error.class(),
             Self::Lock(_)
             | Self::File(_)
@@ -137,6 +147,7 @@ impl Classified for BootError {
             | Self::Config { .. }
             | Self::FactsFile { .. }
             | Self::Credentials { .. }
+            | Self::NotInSecret { .. }
             | Self::NameTaken(_)
             | Self::NothingToRun => Class::Permanent,
         }

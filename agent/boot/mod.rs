@@ -40,7 +40,7 @@ use hint::{Charge, Hint};
 use steps::container::Made;
 pub(crate) use steps::facts::facts_file;
 use steps::image::Pinned;
-use steps::secrets::Decrypted;
+use steps::secrets::Fetched;
 
 /// Why there is a boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -209,13 +209,13 @@ async fn take_over(
 /// What steps hand to each other.
 #[derive(Default)]
 struct Filled {
-    decrypted: Option<Decrypted>,
+    fetched: Option<Fetched>,
     pinned: Option<Pinned>,
     made: Option<Made>,
 }
 
 enum Outcome {
-    Secrets(Decrypted),
+    Secrets(Fetched),
     Image(Pinned),
     Container(Box<Made>),
 }
@@ -238,7 +238,7 @@ async fn execute(
             done.insert(step);
         }
     }
-    let secrets = steps::secrets::Decryptor::new(context, plan, deadline);
+    let secrets = steps::secrets::Fetcher::new(context, plan, deadline);
     let mut filled = Filled::default();
     let mut running: FuturesUnordered<LocalBoxFuture<'_, Result<Outcome, BootError>>> =
         FuturesUnordered::new();
@@ -249,7 +249,7 @@ async fn execute(
         waiting = later;
         for step in ready {
             running.push(match step {
-                Step::DecryptSecrets(uses) => {
+                Step::FetchSecrets(uses) => {
                     let secrets = &secrets;
                     Box::pin(async move { secrets.run(&uses).await.map(Outcome::Secrets) })
                 }
@@ -262,10 +262,10 @@ async fn execute(
                     })
                 }
                 Step::EnsureContainer(_) => {
-                    let (decrypted, pinned) = (filled.decrypted.take(), filled.pinned.take());
+                    let (fetched, pinned) = (filled.fetched.take(), filled.pinned.take());
                     Box::pin(async move {
                         let made =
-                            steps::container::run(context, plan, reconciliation, decrypted, pinned, deadline)
+                            steps::container::run(context, plan, reconciliation, fetched, pinned, deadline)
                                 .await?;
                         Ok(Outcome::Container(Box::new(made)))
                     })
@@ -276,8 +276,8 @@ async fn execute(
         match running.next().await {
             None => break,
             Some(Err(error)) => return Err(error),
-            Some(Ok(Outcome::Secrets(decrypted))) => {
-                filled.decrypted = Some(decrypted);
+            Some(Ok(Outcome::Secrets(fetched))) => {
+                filled.fetched = Some(fetched);
                 done.insert(StepId::Secrets);
             }
             Some(Ok(Outcome::Image(pinned))) => {

@@ -23,7 +23,7 @@ use std::os::unix::fs::{
 };
 use std::path::{Path, PathBuf};
 
-use monopod_core::config::FileMount;
+use monopod_core::config::{EnvValue, FileMount};
 use monopod_core::plan::reconcile::SpecHash;
 use monopod_core::secret::Secret;
 use serde::{Deserialize, Serialize};
@@ -99,7 +99,10 @@ impl Delivery {
             count: files.len(),
             contents: by_path(files)
                 .into_iter()
-                .map(|file| Secret::new(file.content.clone()))
+                .filter_map(|file| match &file.content {
+                    EnvValue::Plain(text) => Some(Secret::new(text.clone())),
+                    EnvValue::Secret(_) => None,
+                })
                 .collect(),
         }
     }
@@ -318,7 +321,7 @@ mod tests {
             .iter()
             .map(|(path, content)| FileMount {
                 path: (*path).to_owned(),
-                content: (*content).to_owned(),
+                content: EnvValue::Plain((*content).to_owned()),
             })
             .collect()
     }

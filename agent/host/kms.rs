@@ -1,5 +1,7 @@
 //! Decryption by AWS KMS through its SDK.
 
+use std::collections::BTreeMap;
+
 use aws_sdk_kms::Client;
 use aws_sdk_kms::error::{ProvideErrorMetadata as _, SdkError};
 use aws_sdk_kms::operation::decrypt::DecryptError;
@@ -71,9 +73,18 @@ impl Kms {
     }
 
     /// One call.
-    pub async fn decrypt(&self, ciphertext: &Ciphertext) -> Result<Secret, KmsError> {
-        let blob = Blob::new(ciphertext.as_bytes());
-        let output = match self.client.decrypt().ciphertext_blob(blob).send().await {
+    pub async fn decrypt(
+        &self,
+        ciphertext: &Ciphertext,
+        context: &BTreeMap<String, String>,
+    ) -> Result<Secret, KmsError> {
+        let context = (!context.is_empty()).then(|| context.clone().into_iter().collect());
+        let call = self
+            .client
+            .decrypt()
+            .ciphertext_blob(Blob::new(ciphertext.as_bytes()))
+            .set_encryption_context(context);
+        let output = match call.send().await {
             Ok(output) => output,
             Err(error) => return Err(self.classify(error)),
         };
@@ -159,7 +170,7 @@ fn advice(code: &str) -> &'static str {
     match code {
         "AccessDeniedException" => "; grant the instance profile's role kms:Decrypt on the key",
         "InvalidCiphertextException" => {
-            "; encrypt the value again, in this region and account, and put it in whole"
+            "; encrypt the value again, in this region and account, and put it in whole; with an encryption context, name the same one"
         }
         "IncorrectKeyException" | "NotFoundException" => {
             "; it was encrypted with a key of another region or account"

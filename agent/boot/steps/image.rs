@@ -13,7 +13,7 @@ use monopod_core::secret::{Secret, SecretSource};
 use monopod_core::{retry, text};
 use tokio::time::Instant;
 
-use super::secrets::Decryptor;
+use super::secrets::Fetcher;
 use super::until_it_works;
 use crate::boot::{BootError, timed};
 use crate::context::Context;
@@ -36,7 +36,7 @@ pub(in crate::boot) async fn run(
     plan: &Plan,
     image: &ImageRef,
     resolved: Option<String>,
-    secrets: &Decryptor<'_>,
+    secrets: &Fetcher<'_>,
     deadline: Instant,
 ) -> Result<Pinned, BootError> {
     let does = Step::ObtainImage(image.clone()).to_string();
@@ -96,14 +96,14 @@ async fn stalled_past(deadline: Instant, progress: &RefCell<Progress<'_>>) {
 async fn credentials(
     context: &Context,
     plan: &Plan,
-    secrets: &Decryptor<'_>,
+    secrets: &Fetcher<'_>,
 ) -> Result<Option<Credentials>, BootError> {
     let Some(auth) = &plan.registry_auth else {
         return Ok(None);
     };
     let encoded = match &auth.auth {
         SecretSource::Literal(secret) => secret.clone(),
-        SecretSource::Kms(ciphertext) => secrets.value(ciphertext).await?,
+        SecretSource::Stored(reference) => secrets.value(reference).await?,
     };
     let unusable = || BootError::Credentials {
         registry: auth.registry.clone(),

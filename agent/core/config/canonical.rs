@@ -7,8 +7,6 @@
 
 use std::collections::BTreeMap;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::model::{Config, EnvValue, Gpus, Options, PortMapping};
@@ -45,6 +43,18 @@ impl Config {
         put(
             "tokeninfo_url",
             self.host.tokeninfo_url.as_deref().map(Value::from),
+        );
+        put("mint_bucket", self.mint_bucket.as_deref().map(Value::from));
+        put(
+            "secrets",
+            (!self.secrets.is_empty()).then(|| {
+                let secrets: BTreeMap<&str, String> = self
+                    .secrets
+                    .iter()
+                    .map(|(name, reference)| (name.as_str(), reference.canonical()))
+                    .collect();
+                json!(secrets)
+            }),
         );
         options(&self.options, &mut put);
         keys.into_iter()
@@ -119,10 +129,10 @@ fn options(options: &Options, put: &mut impl FnMut(&'static str, Option<Value>))
     put(
         "files",
         (!options.files.is_empty()).then(|| {
-            let files: BTreeMap<&str, &str> = options
+            let files: BTreeMap<&str, Value> = options
                 .files
                 .iter()
-                .map(|file| (file.path.as_str(), file.content.as_str()))
+                .map(|file| (file.path.as_str(), value(&file.content)))
                 .collect();
             json!(files)
         }),
@@ -139,22 +149,23 @@ fn ports(ports: &[PortMapping]) -> Value {
     ports.iter().map(text).collect()
 }
 
-/// A plain value is a string and a KMS value a map, so that neither can pass for the other.
 fn environment(variables: &[(String, EnvValue)]) -> Value {
     let variables: BTreeMap<&str, Value> = variables
         .iter()
-        .map(|(name, value)| match value {
-            EnvValue::Plain(text) => (name.as_str(), json!(text)),
-            EnvValue::Kms(ciphertext) => (
-                name.as_str(),
-                json!({"kms": STANDARD.encode(ciphertext.as_bytes())}),
-            ),
-        })
+        .map(|(name, one)| (name.as_str(), value(one)))
         .collect();
     variables
         .into_iter()
         .map(|(name, value)| (name.to_owned(), value))
         .collect()
+}
+
+/// A plain value is a string and a reference a map, so that neither can pass for the other.
+fn value(value: &EnvValue) -> Value {
+    match value {
+        EnvValue::Plain(text) => json!(text),
+        EnvValue::Secret(reference) => json!({"secret": reference.canonical()}),
+    }
 }
 
 fn sorted(names: &[String]) -> Value {

@@ -87,7 +87,7 @@ codes! {
     BadValue = "MP0303", "The value cannot be used.";
     Coerced = "MP0304", "The value was written as another type, and taken.";
     BadCiphertext = "MP0305", "What follows `aws:kms:` is not base64.";
-    SecretNotHere = "MP0306", "A KMS value is not available for this key yet.";
+    SecretNotHere = "MP0306", "A secret cannot stand here, where it would be seen.";
     EnvironmentName = "MP0307", "The name of an environment variable cannot be used.";
     EnvironmentOverridden = "MP0308", "The environment variable is always set by monopod.";
     ImageReference = "MP0309", "The image reference cannot be read.";
@@ -103,6 +103,7 @@ codes! {
     NothingSaid = "MP0319", "The value is empty, which is as if the key were left out.";
     OldLayout = "MP0320", "The key is laid out as it was in 2015, which has no effect.";
     NoEffectHere = "MP0321", "The key has no effect beside another one.";
+    SecretReference = "MP0330", "A reference to a secret cannot be read.";
     Forbidden = "MP0401", "The policy of the machine's image does not allow it.";
     Locked = "MP0402", "The image's policy keeps this key to itself.";
     NotAllowed = "MP0403", "The image's policy would have to allow it, and does not.";

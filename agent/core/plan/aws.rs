@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Plan;
+use crate::secret::Source;
 
 /// One kind of call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -24,23 +25,66 @@ pub struct AwsCall {
 impl Plan {
     /// Every AWS call a first boot makes. A reboot that finds its container makes none.
     pub fn aws_calls(&self) -> Vec<AwsCall> {
-        let mut calls = Vec::new();
-        if !self.secrets.is_empty() {
-            let used: Vec<&str> = self
-                .secrets
-                .iter()
-                .flat_map(|one| &one.used_by)
-                .map(String::as_str)
-                .collect();
+        let mut calls: Vec<AwsCall> = Vec::new();
+        for one in &self.secrets {
+            let (action, resource, verb) = self.access(&one.source);
+            match calls
+                .iter_mut()
+                .find(|call| (call.action, &call.resource) == (action, &resource))
+            {
+                Some(call) => {
+                    call.times += 1;
+                    call.why.push_str(", ");
+                    call.why.push_str(&one.used_by());
+                }
+                None => calls.push(AwsCall {
+                    action,
+                    resource,
+                    times: 1,
+                    why: format!("{verb} {}", one.used_by()),
+                }),
+            }
+        }
+        if let Some(bucket) = &self.container.mint_bucket {
+            let partition = self.partition();
             calls.push(AwsCall {
-                action: "kms:Decrypt",
-                // A ciphertext names its key to KMS only, so this is as narrow as the user data tells.
-                resource: format!("{}:key/*", self.arn("kms")),
-                times: self.secrets.len(),
-                why: format!("decrypt {}", used.join(", ")),
+                action: "s3:GetObject",
+                resource: format!("arn:{partition}:s3:::{bucket}/{}/*", self.application.id),
+                times: 2,
+                why: "fetch the application's credentials, then every two minutes".to_owned(),
             });
         }
         calls
+    }
+
+    /// What has to be allowed on what, and what it does.
+    fn access(&self, source: &Source) -> (&'static str, String, &'static str) {
+        match source {
+            // A ciphertext names its key to KMS only, so this is as narrow as the user data tells.
+            Source::Kms { .. } => ("kms:Decrypt", format!("{}:key/*", self.arn("kms")), "decrypt"),
+            // The version or label behind the colon is no part of what is allowed.
+            Source::Parameter { name } if name.starts_with("arn:") => {
+                let bare: Vec<&str> = name.split(':').take(6).collect();
+                ("ssm:GetParameter", bare.join(":"), "fetch")
+            }
+            Source::Parameter { name } => {
+                let name = name.split(':').next().unwrap_or_default().trim_start_matches('/');
+                (
+                    "ssm:GetParameter",
+                    format!("{}:parameter/{name}", self.arn("ssm")),
+                    "fetch",
+                )
+            }
+            Source::SecretsManager { id, .. } if id.starts_with("arn:") => {
+                ("secretsmanager:GetSecretValue", id.clone(), "fetch")
+            }
+            Source::SecretsManager { id, .. } => (
+                "secretsmanager:GetSecretValue",
+                // Six random characters end every secret's ARN.
+                format!("{}:secret:{id}-??????", self.arn("secretsmanager")),
+                "fetch",
+            ),
+        }
     }
 
     /// The policy to attach to the instance's role, ready to paste; no statement when no call is made.
@@ -59,11 +103,15 @@ impl Plan {
             .facts
             .as_ref()
             .map_or(("*", "*"), |facts| (&facts.region, &facts.account_id));
-        let partition = match region {
+        let partition = self.partition();
+        format!("arn:{partition}:{service}:{region}:{account}")
+    }
+
+    fn partition(&self) -> &'static str {
+        match self.facts.as_ref().map_or("*", |facts| facts.region.as_str()) {
             china if china.starts_with("cn-") => "aws-cn",
             gov if gov.starts_with("us-gov-") => "aws-us-gov",
             _ => "aws",
-        };
-        format!("arn:{partition}:{service}:{region}:{account}")
+        }
     }
 }

@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use crate::config::{
     Config, EnvValue, FileMount, Gpus, HostEntry, ImageRef, Networking, PortMapping, Seccomp, Tmpfs, Ulimit,
 };
+use crate::secret::SecretRef;
 
 /// The name users of Taupage know it by.
 pub const NAME: &str = "taupageapp";
@@ -24,6 +25,11 @@ pub const PIDS_LIMIT: i64 = 4096;
 pub const LOG_MAX_FILES: u32 = 3;
 /// Bytes of all of them unless `log_budget` says otherwise.
 pub const LOG_BUDGET: u64 = 192 << 20;
+
+/// Where the container finds `secrets`.
+pub const SECRETS: &str = "/run/secrets";
+/// Where it finds the credentials of `mint_bucket`.
+pub const CREDENTIALS: &str = "/meta/credentials";
 
 /// Seconds between the stop signal and SIGKILL unless `stop_timeout` says otherwise; the engine's own default.
 pub const STOP_TIMEOUT: u32 = 10;
@@ -81,6 +87,10 @@ pub struct ContainerSpec {
     pub extra_hosts: Vec<HostEntry>,
     /// Files of the user data, mounted read-only.
     pub files: Vec<FileMount>,
+    /// Secrets as files below [`SECRETS`], by their names.
+    pub secret_files: Vec<(String, SecretRef)>,
+    /// The bucket of the credentials below [`CREDENTIALS`].
+    pub mint_bucket: Option<String>,
     /// Directories and sockets of the machine.
     pub binds: Vec<Bind>,
     /// Graphics processors: those there are when `None`.
@@ -175,6 +185,7 @@ impl ContainerSpec {
         let ours = [
             ("APPLICATION_ID", config.application_id()),
             ("APPLICATION_VERSION", config.application_version()),
+            ("CREDENTIALS_DIR", CREDENTIALS),
         ];
         environment.extend(ours.map(|(name, value)| (name.to_owned(), EnvValue::Plain(value.to_owned()))));
         if let Some(url) = config.host().tokeninfo_url.as_deref()
@@ -220,6 +231,8 @@ impl ContainerSpec {
             dns: options.dns.clone(),
             extra_hosts: options.extra_hosts.clone(),
             files: options.files.clone(),
+            secret_files: config.secrets().to_vec(),
+            mint_bucket: config.mint_bucket().map(str::to_owned),
             binds: binds(config),
             gpus: options.gpus,
             log_budget: options.log_budget.unwrap_or(LOG_BUDGET),
@@ -317,10 +330,18 @@ impl ContainerSpec {
             .collect()
     }
 
-    /// Variables whose values have to be decrypted.
-    pub fn secrets(&self) -> impl Iterator<Item = (&str, &crate::secret::Ciphertext)> {
+    /// Variables whose values have to be fetched.
+    pub fn secrets(&self) -> impl Iterator<Item = (&str, &SecretRef)> {
         self.environment.iter().filter_map(|(name, value)| match value {
-            EnvValue::Kms(ciphertext) => Some((name.as_str(), ciphertext)),
+            EnvValue::Secret(reference) => Some((name.as_str(), reference)),
+            EnvValue::Plain(_) => None,
+        })
+    }
+
+    /// Files whose text has to be fetched, by their paths in the container.
+    pub fn fetched_files(&self) -> impl Iterator<Item = (&str, &SecretRef)> {
+        self.files.iter().filter_map(|file| match &file.content {
+            EnvValue::Secret(reference) => Some((file.path.as_str(), reference)),
             EnvValue::Plain(_) => None,
         })
     }
@@ -356,7 +377,7 @@ fn binds(config: &Config) -> Vec<Bind> {
 }
 
 fn is_ours(name: &str) -> bool {
-    matches!(name, "APPLICATION_ID" | "APPLICATION_VERSION")
+    matches!(name, "APPLICATION_ID" | "APPLICATION_VERSION" | "CREDENTIALS_DIR")
 }
 
 #[cfg(test)]

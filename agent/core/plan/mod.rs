@@ -26,7 +26,7 @@ use crate::config::{
     Config, HealthCheck, ImageRef, Origin, Probe, Problem, RegistryAuth, RestartPolicy, Severity, Storage,
 };
 use crate::facts::InstanceFacts;
-use crate::secret::Ciphertext;
+use crate::secret::{SecretRef, SecretSource, Source};
 use crate::text;
 pub use aws::AwsCall;
 use container::ContainerSpec;
@@ -122,13 +122,21 @@ impl fmt::Display for Gate {
     }
 }
 
-/// One ciphertext and everything that uses it.
+/// One source of secrets and everything that uses it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecretUse {
-    /// What KMS gets.
-    pub ciphertext: Ciphertext,
-    /// `environment.DB_PASSWORD`, `dockercfg.registry.example.org`.
-    pub used_by: Vec<String>,
+    /// What is asked for, once.
+    pub source: Source,
+    /// `environment.DB_PASSWORD`, `dockercfg.registry.example.org`, and what each picks out of it.
+    pub uses: Vec<(String, SecretRef)>,
+}
+
+impl SecretUse {
+    /// `environment.DB_PASSWORD, secrets.db`.
+    pub fn used_by(&self) -> String {
+        let names: Vec<&str> = self.uses.iter().map(|(name, _)| name.as_str()).collect();
+        names.join(", ")
+    }
 }
 
 /// Names a step in the timeline.
@@ -141,7 +149,7 @@ pub enum StepId {
     Facts,
     /// Read and check the user data.
     Config,
-    /// Decrypt.
+    /// Decrypt and fetch.
     Secrets,
     /// Resolve and pull.
     Image,
@@ -204,8 +212,8 @@ impl fmt::Display for StepId {
 /// One step with everything it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Decrypt these, each once, at most four at a time.
-    DecryptSecrets(Vec<SecretUse>),
+    /// Fetch these, each once, at most four at a time.
+    FetchSecrets(Vec<SecretUse>),
     /// Resolve the reference to a digest, pull it unless it is there.
     ObtainImage(ImageRef),
     /// End with this container running, alone.
@@ -220,7 +228,7 @@ impl Step {
     /// Its place in the timeline.
     pub const fn id(&self) -> StepId {
         match self {
-            Self::DecryptSecrets(_) => StepId::Secrets,
+            Self::FetchSecrets(_) => StepId::Secrets,
             Self::ObtainImage(_) => StepId::Image,
             Self::EnsureContainer(_) => StepId::Container,
             Self::AwaitHealth(_) => StepId::Health,
@@ -238,7 +246,7 @@ pub struct Plan {
     pub facts: Option<InstanceFacts>,
     /// What the engine is asked for.
     pub container: ContainerSpec,
-    /// What has to be decrypted, each ciphertext once.
+    /// What has to be fetched, each source once.
     pub secrets: Vec<SecretUse>,
     /// Credentials for the registry of the image, and for no other.
     pub registry_auth: Option<RegistryAuth>,
@@ -303,7 +311,7 @@ impl Plan {
         if *then == Then::Create {
             // The pull first: it takes longest, and the engine works on it while we set up the rest.
             steps.push(Step::ObtainImage(self.container.image.clone()));
-            steps.push(Step::DecryptSecrets(self.secrets.clone()));
+            steps.push(Step::FetchSecrets(self.secrets.clone()));
         }
         steps.push(Step::EnsureContainer(then.clone()));
         steps.push(Step::AwaitHealth(self.gate.clone()));
@@ -323,26 +331,33 @@ fn gate(check: Option<HealthCheck>) -> Gate {
 }
 
 fn secret_uses(container: &ContainerSpec, auth: Option<&RegistryAuth>) -> Vec<SecretUse> {
-    let mut uses: Vec<SecretUse> = Vec::new();
-    let mut add =
-        |ciphertext: &Ciphertext, by: String| match uses.iter_mut().find(|one| one.ciphertext == *ciphertext)
-        {
-            Some(one) => one.used_by.push(by),
-            None => uses.push(SecretUse {
-                ciphertext: ciphertext.clone(),
-                used_by: vec![by],
+    let mut all: Vec<SecretUse> = Vec::new();
+    let mut add = |reference: &SecretRef, by: String| {
+        let used = (by, reference.clone());
+        match all.iter_mut().find(|one| one.source == reference.source) {
+            Some(one) => one.uses.push(used),
+            None => all.push(SecretUse {
+                source: reference.source.clone(),
+                uses: vec![used],
             }),
-        };
+        }
+    };
     // The registry's password first: the pull waits for it.
     if let Some(RegistryAuth {
         registry,
-        auth: crate::secret::SecretSource::Kms(ciphertext),
+        auth: SecretSource::Stored(reference),
     }) = auth
     {
-        add(ciphertext, format!("dockercfg.{registry}"));
+        add(reference, format!("dockercfg.{registry}"));
     }
-    for (name, ciphertext) in container.secrets() {
-        add(ciphertext, format!("environment.{name}"));
+    for (name, reference) in container.secrets() {
+        add(reference, format!("environment.{name}"));
     }
-    uses
+    for (path, reference) in container.fetched_files() {
+        add(reference, format!("files.{path}"));
+    }
+    for (name, reference) in &container.secret_files {
+        add(reference, format!("secrets.{name}"));
+    }
+    all
 }

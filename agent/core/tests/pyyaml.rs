@@ -120,7 +120,7 @@ fn ours(text: &str) -> Option<String> {
             .1
         {
             EnvValue::Plain(text) => text.clone(),
-            EnvValue::Kms(_) => unreachable!("no text here begins with aws:kms:"),
+            EnvValue::Secret(_) => unreachable!("no text here begins with aws:kms:"),
         }
     })
 }

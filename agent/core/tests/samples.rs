@@ -37,7 +37,7 @@ fn plain<'c>(config: &'c Config, name: &str) -> Option<&'c str> {
         .1
     {
         EnvValue::Plain(text) => Some(text),
-        EnvValue::Kms(_) => None,
+        EnvValue::Secret(_) => None,
     }
 }
 
@@ -204,7 +204,7 @@ fn secrets() {
     let encrypted = config
         .environment()
         .iter()
-        .filter(|(_, value)| matches!(value, EnvValue::Kms(_)))
+        .filter(|(_, value)| matches!(value, EnvValue::Secret(_)))
         .count();
     assert_eq!((encrypted, config.registry_auths().len()), (2, 1));
     assert_eq!(

@@ -10,7 +10,7 @@ use monopod_core::{retry, text};
 use tokio::time::Instant;
 
 use super::image::Pinned;
-use super::secrets::Decrypted;
+use super::secrets::Fetched;
 use super::until_it_works;
 use crate::boot::hint::Charge;
 use crate::boot::{BootError, timed};
@@ -37,7 +37,7 @@ pub(in crate::boot) async fn run(
     context: &Context,
     plan: &Plan,
     reconciliation: &Reconciliation,
-    decrypted: Option<Decrypted>,
+    fetched: Option<Fetched>,
     pinned: Option<Pinned>,
     deadline: Instant,
 ) -> Result<Made, BootError> {
@@ -66,7 +66,7 @@ pub(in crate::boot) async fn run(
                 on_the_tmpfs(context, || files.ensure_layout(), deadline).await?;
                 ensure_removed(context, remove, deadline).await?;
                 let new = New {
-                    decrypted: decrypted.unwrap_or_default(),
+                    fetched: fetched.unwrap_or_default(),
                     pinned,
                     spec,
                     files,
@@ -81,7 +81,7 @@ pub(in crate::boot) async fn run(
 
 /// What a new container is made from.
 struct New {
-    decrypted: Decrypted,
+    fetched: Fetched,
     pinned: Pinned,
     spec: SpecHash,
     files: Delivery,
@@ -290,9 +290,9 @@ async fn create(context: &Context, plan: &Plan, new: &New, deadline: Instant) ->
     };
     let value = |source: &EnvValue| match source {
         EnvValue::Plain(value) => Some(value.clone()),
-        EnvValue::Kms(ciphertext) => new
-            .decrypted
-            .value(ciphertext)
+        EnvValue::Secret(reference) => new
+            .fetched
+            .value(reference)
             .map(|secret| secret.expose().to_owned()),
     };
     let made = docker::Made {

@@ -90,10 +90,11 @@ impl Checker<'_> {
         };
         let text = scalar.python_str();
         if scalar.value == Resolved::Str
-            && let Some(ciphertext) = field.ciphertext(&text)
+            && let Some(reference) = field.reference(&text)
         {
-            return self.take(ciphertext).map(EnvValue::Kms);
+            return self.take_reference(reference).map(EnvValue::Secret);
         }
+        self.problems.extend(field.nearly_a_reference(&text));
         if text.contains('\0') {
             let message = format!(
                 "`{}` holds a NUL character, which no environment can carry",

@@ -4,18 +4,15 @@
 
 use std::borrow::Cow;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::super::contract::{self, Shape};
 use super::super::keys::nearest_of;
 use super::super::problem::{Code, Place, Problem};
 use super::super::yaml::{Entry, Kind, Node, Resolved, Scalar};
 use super::units;
-use crate::secret::{Ciphertext, Secret, SecretSource};
+use crate::secret::{NotAReference, Secret, SecretRef, SecretSource};
 
-/// What stands before a KMS ciphertext.
-pub(super) const KMS_PREFIX: &str = "aws:kms:";
+/// What stands between `aws:` and the next colon of a reference.
+const STORES: &[&str] = &["kms", "ssm", "secretsmanager"];
 
 /// A value, where its key stands, the key's dotted path, and what the contract says it may be.
 #[derive(Clone, Debug)]
@@ -148,14 +145,14 @@ impl<'n> Field<'n> {
         }
     }
 
-    /// A word: a string, or another scalar by the text it was written as, with a warning. No KMS value.
+    /// A word: a string, or another scalar by the text it was written as, with a warning. No secret.
     pub(super) fn text(&self) -> Result<(String, Option<Problem>), Problem> {
         let scalar = self.scalar().filter(|scalar| scalar.value != Resolved::Null);
         let Some(scalar) = scalar else {
             return Err(self.wrong_type("a string"));
         };
-        if scalar.text.starts_with(KMS_PREFIX) {
-            return Err(self.kms_not_here());
+        if SecretRef::parse(&scalar.text).is_some() {
+            return Err(self.no_secret_here());
         }
         let as_meant = match &scalar.value {
             Resolved::Str => true,
@@ -370,17 +367,17 @@ impl<'n> Field<'n> {
         let Some(scalar) = self.scalar().filter(|scalar| scalar.value != Resolved::Null) else {
             return Err(self.wrong_type("a string"));
         };
-        match self.ciphertext(&scalar.text) {
-            Some(ciphertext) => ciphertext.map(SecretSource::Kms),
+        match self.reference(&scalar.text) {
+            Some(reference) => reference.map(SecretSource::Stored),
             None => Ok(SecretSource::Literal(Secret::new(scalar.text.clone()))),
         }
     }
 
     /// A list of strings, or one string that is split as a shell would.
     pub(super) fn words(&self) -> Result<Vec<String>, Problem> {
-        let refuse_kms = |text: &str, field: &Field<'_>| {
-            if text.starts_with(KMS_PREFIX) {
-                Err(field.kms_not_here())
+        let refuse = |text: &str, field: &Field<'_>| {
+            if SecretRef::parse(text).is_some() {
+                Err(field.no_secret_here())
             } else if text.contains('\0') {
                 Err(field.error(Code::BadValue, format!("`{}` holds a NUL character", self.path)))
             } else {
@@ -397,7 +394,7 @@ impl<'n> Field<'n> {
                         format!("`{}` holds {}, not a string", item.path, item.what()),
                     ));
                 };
-                refuse_kms(&scalar.text, &item)?;
+                refuse(&scalar.text, &item)?;
                 words.push(scalar.text.clone());
             }
             return Ok(words);
@@ -407,7 +404,7 @@ impl<'n> Field<'n> {
                 .wrong_type("a list of strings")
                 .help(format!("write `{}: [PROGRAM, ARGUMENT]`", self.path)));
         };
-        refuse_kms(&scalar.text, self)?;
+        refuse(&scalar.text, self)?;
         units::shell_words(&scalar.text).ok_or_else(|| {
             self.error(
                 Code::BadValue,
@@ -417,25 +414,45 @@ impl<'n> Field<'n> {
         })
     }
 
-    fn kms_not_here(&self) -> Problem {
-        let message = format!("a KMS value is not available for `{}` yet", self.path);
-        self.error(Code::SecretNotHere, message)
-            .help("KMS values can stand in `environment` and in the `auth` of `dockercfg`")
+    /// It would be seen: in labels, in `docker inspect`, in the arguments that `ps` shows.
+    fn no_secret_here(&self) -> Problem {
+        let message = format!("`{}` is no place for a secret: it would be seen there", self.path);
+        self.error(Code::SecretNotHere, message).help(
+            "let the application read it from a file of `secrets` or `files`, or from a variable of `environment`",
+        )
     }
 
-    /// What follows `aws:kms:`; `None` when the text does not begin so.
-    pub(super) fn ciphertext(&self, text: &str) -> Option<Result<Ciphertext, Problem>> {
-        let encoded: String = text.strip_prefix(KMS_PREFIX)?.split_ascii_whitespace().collect();
-        Some(match STANDARD.decode(encoded) {
-            Ok(blob) if !blob.is_empty() => Ok(Ciphertext::new(blob)),
-            Ok(_) => Err(self.bad_ciphertext("nothing follows `aws:kms:`")),
-            Err(_) => Err(self.bad_ciphertext("what follows `aws:kms:` is not base64")),
-        })
+    /// A reference to a secret; `None` when the text does not begin like one.
+    pub(super) fn reference(&self, text: &str) -> Option<Result<SecretRef, Problem>> {
+        Some(SecretRef::parse(text)?.map_err(|error| {
+            let problem = |code| self.error(code, format!("`{}`: {error}", self.path));
+            match error {
+                NotAReference::NoCiphertext | NotAReference::Ciphertext => problem(Code::BadCiphertext).help(
+                    "paste what `monopod encrypt` prints, or the CiphertextBlob of `aws kms encrypt`, whole, with its `=` at the end",
+                ),
+                NotAReference::ParameterName => {
+                    problem(Code::SecretReference).help("write it like `aws:ssm:/my-app/db-password`")
+                }
+                NotAReference::SecretName
+                | NotAReference::Query
+                | NotAReference::Option(_)
+                | NotAReference::Twice
+                | NotAReference::StageAndVersion => problem(Code::SecretReference)
+                    .help("write it like `aws:secretsmanager:my-app/db?key=password&stage=AWSCURRENT`"),
+            }
+        }))
     }
 
-    fn bad_ciphertext(&self, what: &str) -> Problem {
-        self.error(Code::BadCiphertext, format!("`{}`: {what}", self.path))
-            .help("paste the CiphertextBlob of `aws kms encrypt` whole, with its `=` at the end")
+    /// A text that was perhaps meant as a reference: the application would get it as it stands.
+    pub(super) fn nearly_a_reference(&self, text: &str) -> Option<Problem> {
+        let (store, _) = text.strip_prefix("aws:")?.split_once(':')?;
+        let near = nearest_of(store, STORES.iter().copied())?;
+        let message = format!(
+            "`{}` begins almost like a reference to a secret; it is taken as it stands",
+            self.path
+        );
+        let problem = self.warning(Code::SecretReference, message);
+        Some(problem.help(format!("did you mean `aws:{near}:`?")))
     }
 }
 

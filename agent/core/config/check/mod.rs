@@ -23,11 +23,13 @@ mod policy;
 mod ports;
 mod read;
 mod registries;
+mod secrets;
 mod storage;
 #[cfg(test)]
 mod tests;
 mod units;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::model::{Config, NotifyCfn};
@@ -77,6 +79,8 @@ struct Checker<'c> {
     policy: Policy,
     /// Unknown keys are errors, and the place that says so, where it is not the keys' own text.
     deny_unknown: Option<Option<Place>>,
+    /// For KMS values that name none of their own.
+    encryption_context: BTreeMap<String, String>,
     problems: &'c mut Vec<Problem>,
 }
 
@@ -86,6 +90,7 @@ impl<'c> Checker<'c> {
             entries,
             deny_unknown: policy.deny_unknown.map(Some),
             policy,
+            encryption_context: BTreeMap::new(),
             problems,
         }
     }
@@ -94,6 +99,7 @@ impl<'c> Checker<'c> {
         self.unknown_keys();
         self.fates();
         self.runtime();
+        self.read_encryption_context();
         let application_id = self.application_id();
         let application_version = self.application_version();
         let source = self.source();
@@ -119,6 +125,9 @@ impl<'c> Checker<'c> {
         let load_balancer = self.load_balancer();
         let shutdown = self.shutdown();
         let mint_bucket = self.mint_bucket();
+        let secrets = self.secrets();
+        let refresh = self.refresh();
+        let keep_secrets = self.flag("keep_secrets");
         let boot_timeout = self
             .time("boot_timeout")
             .map(|seconds| Duration::from_secs(u64::from(seconds)));
@@ -159,6 +168,9 @@ impl<'c> Checker<'c> {
                 load_balancer,
                 shutdown,
                 mint_bucket,
+                secrets,
+                refresh,
+                keep_secrets,
                 boot_timeout,
                 deployment_id,
                 origins: Vec::new(),

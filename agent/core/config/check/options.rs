@@ -3,14 +3,18 @@
 use std::net::IpAddr;
 
 use super::super::contract::{SIGNALS, ULIMITS};
-use super::super::model::{FileMount, Gpus, HostEntry, Options, Seccomp, Tmpfs, Ulimit};
+use super::super::model::{EnvValue, FileMount, Gpus, HostEntry, Options, Seccomp, Tmpfs, Ulimit};
 use super::super::problem::{Code, Problem};
 use super::super::yaml::{Kind, Resolved};
 use super::Checker;
-use super::field::{Field, KMS_PREFIX, is_digits};
+use super::field::{Field, is_digits};
+use crate::plan::container::{CREDENTIALS, SECRETS};
 
 /// All of a container's files together; user data is small.
 const MAX_FILES: usize = 64;
+
+/// What is mounted read-only, so that nothing can be mounted below it.
+const READ_ONLY: &[&str] = &["mount_certs", "secrets", "mint_bucket"];
 
 /// The kernel's own file systems, which the engine lets nobody hide.
 const KERNEL: &[&str] = &["/proc", "/sys"];
@@ -38,6 +42,10 @@ impl<'c> Checker<'c> {
         .filter(|(asked, ..)| *asked == Some(true))
         .map(|(_, key, target)| (key, target))
         .collect();
+        let secret_directories = [("secrets", SECRETS), ("mint_bucket", CREDENTIALS)]
+            .into_iter()
+            .filter(|(key, _)| self.field(key).is_some());
+        taken.extend(secret_directories);
         let tmpfs = options.tmpfs.iter().map(|one| ("tmpfs", one.path.as_str()));
         let files = options.files.iter().map(|one| ("files", one.path.as_str()));
         for (key, target) in tmpfs.chain(files) {
@@ -51,8 +59,11 @@ impl<'c> Checker<'c> {
                 Some(format!("`{key}` and `{other}` are mounted at one place"))
             } else if let Some(kernel) = kernel {
                 Some(format!("nothing can be mounted at {kernel} or below"))
-            } else if key == "files" && options.mount_certs == Some(true) && below("/etc/ssl/certs") {
-                Some("a file cannot be put into `mount_certs`, which is read-only".to_owned())
+            } else if let Some((other, _)) = taken
+                .iter()
+                .find(|(other, whole)| key == "files" && READ_ONLY.contains(other) && below(whole))
+            {
+                Some(format!("a file cannot be put into `{other}`, which is read-only"))
             } else {
                 None
             };
@@ -283,7 +294,11 @@ impl<'c> Checker<'c> {
 
     fn stop_signal(&mut self) -> Option<String> {
         let field = self.field("stop_signal")?;
-        let text = self.text(&field)?;
+        self.read_signal(&field)
+    }
+
+    pub(super) fn read_signal(&mut self, field: &Field<'_>) -> Option<String> {
+        let text = self.text(field)?;
         let upper = text.to_ascii_uppercase();
         let name = upper.strip_prefix("SIG").unwrap_or(&upper);
         if SIGNALS.contains(&name) {
@@ -294,12 +309,12 @@ impl<'c> Checker<'c> {
         }
         let problem = field.error(
             Code::BadValue,
-            "`stop_signal` has to be the name or number of a signal",
+            format!("`{}` has to be the name or number of a signal", field.path),
         );
         self.report(
             match super::super::keys::nearest_of(name, SIGNALS.iter().copied()) {
                 Some(near) => problem.help(format!("did you mean `SIG{near}`?")),
-                None => problem.help("write `stop_signal: SIGINT`"),
+                None => problem.help("write one like `SIGINT`"),
             },
         );
         None
@@ -408,19 +423,20 @@ impl<'c> Checker<'c> {
                 self.report(problem.help("write `/etc/my-app.conf: |` and the text below it, indented"));
                 continue;
             };
-            if scalar.value == Resolved::Str && scalar.text.starts_with(KMS_PREFIX) {
-                let problem = child.error(
-                    Code::SecretNotHere,
-                    format!("a KMS value is not available for `{}` yet", child.path),
-                );
-                self.report(
-                    problem.help("KMS values can stand in `environment` and in the `auth` of `dockercfg`"),
-                );
-                continue;
-            }
+            let text = scalar.python_str();
+            let content = match child.reference(&text).filter(|_| scalar.value == Resolved::Str) {
+                Some(reference) => match self.take_reference(reference) {
+                    Some(reference) => EnvValue::Secret(reference),
+                    None => continue,
+                },
+                None => {
+                    self.problems.extend(child.nearly_a_reference(&text));
+                    EnvValue::Plain(text)
+                }
+            };
             all.push(FileMount {
                 path: entry.name.clone(),
-                content: scalar.python_str(),
+                content,
             });
         }
         if all.len() > MAX_FILES {

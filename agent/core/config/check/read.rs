@@ -111,7 +111,7 @@ impl Checker<'_> {
     }
 
     pub(super) fn read_secret(&mut self, field: &Field<'_>) -> Option<SecretSource> {
-        self.take(field.secret())
+        self.take_secret(field.secret())
     }
 
     /// Every entry of a map whose keys the user chose, null values left out.

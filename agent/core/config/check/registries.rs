@@ -65,7 +65,7 @@ impl Checker<'_> {
         let ours = self.registry_of_source().is_none_or(|source| source == registry);
         let before = self.problems.len();
         let auth = self.section(field).and_then(|section| section.get("auth"));
-        let source = auth.and_then(|auth| self.take(secret(&auth, &registry)));
+        let source = auth.and_then(|auth| self.take_secret(secret(&auth, &registry)));
         if !ours {
             // Taupage passed it on unread, and nobody asks this registry.
             for problem in self.problems.iter_mut().skip(before) {
@@ -90,8 +90,8 @@ fn secret(field: &Field<'_>, registry: &str) -> Result<SecretSource, Problem> {
             .help("make it with: printf '%s' 'user:password' | base64 -w0")
     };
     let scalar = field.scalar().ok_or_else(refused)?;
-    if let Some(ciphertext) = field.ciphertext(&scalar.text) {
-        return ciphertext.map(SecretSource::Kms);
+    if let Some(reference) = field.reference(&scalar.text) {
+        return reference.map(SecretSource::Stored);
     }
     let encoded: String = scalar.text.split_ascii_whitespace().collect();
     let decoded = STANDARD.decode(&encoded).map_err(|_| refused())?;

@@ -65,7 +65,7 @@ pub(super) const KEYS: &[Key] = &[
         .taupage("The same; the merged file was mounted into the container, passwords included.")
         .ours("Passwords stay out of the container and off the disk, and may be `aws:kms:` values.")
         .example("dockercfg:\n  https://registry.example.org:\n    auth: aws:kms:AQICAHhFeGFtcGxl"),
-    Key::new("environment", Map { key: "the variable's name", names: Grammar::Variable, value: &Shape::Scalar }, Read, "Environment variables of the container. A value `aws:kms:<base64>` is decrypted at boot.")
+    Key::new("environment", Map { key: "the variable's name", names: Grammar::Variable, value: &Shape::Scalar }, Read, "Environment variables of the container. A value `aws:kms:<base64>` is decrypted at boot; `aws:ssm:<name>` and `aws:secretsmanager:<name>` are fetched.")
         .taupage("The same; a YAML true reached the container as `True`, null as `None`, 1.50 as `1.5`, as Python prints them.")
         .ours("The same spelling, because images rely on it: quote a value to have it as it stands. APPLICATION_ID, APPLICATION_VERSION and CREDENTIALS_DIR belong to monopod: a value for them here has no effect.")
         .example("environment:\n  DB_HOST: db.example.org\n  DB_PASSWORD: aws:kms:AQICAHhFeGFtcGxl"),
@@ -76,10 +76,6 @@ pub(super) const KEYS: &[Key] = &[
         .taupage("Sent nothing when a step before the container failed, and sent again at every reboot.")
         .ours("Not sent by this version, so a file that asks for it is refused.")
         .example("notify_cfn:\n  stack: my-stack\n  resource: AppServer"),
-    Key::new("mint_bucket", Text(Grammar::NotEmpty), Refused("an app booted without its credentials cannot work"), "The S3 bucket with the application's own OAuth credentials, which are kept fresh below CREDENTIALS_DIR.")
-        .taupage("Copied to /meta/credentials every two minutes; a failure at boot was ignored.")
-        .ours("Not available in this version, so a file that asks for it is refused.")
-        .example("mint_bucket: my-mint-bucket"),
     Key::new("unknown_keys", Shape::Choice(&["warn", "deny"]), Read, "What an unknown key is: a warning, or an error. The image's policy can only make it stricter.")
         .default("warn")
         .ours("New; Taupage ignored unknown keys in silence.")

@@ -67,6 +67,8 @@ pub enum Grammar {
     Partition,
     /// The name of an environment variable.
     Variable,
+    /// The name of a secret's file.
+    SecretName,
     /// A registry's address.
     Registry,
     /// A kernel setting such as `fs.file-max`.
@@ -122,6 +124,7 @@ impl Grammar {
             Self::Device => "/dev/.+".to_owned(),
             Self::Partition => "\\s*|none|/dev/.*".to_owned(),
             Self::Variable => "[^=\\u0000]+".to_owned(),
+            Self::SecretName => "[A-Za-z0-9_][A-Za-z0-9._-]{0,254}".to_owned(),
             Self::Registry => "(?:https?://)?[A-Za-z0-9.:\\[\\]-]+(?:/.*)?".to_owned(),
             Self::Setting => "[A-Za-z0-9_-][A-Za-z0-9_/-]*(?:(?:\\.[A-Za-z0-9_/-]+)+\\.?|\\.)".to_owned(),
             Self::SysfsPath => SYSFS.to_owned(),
@@ -179,6 +182,7 @@ impl Grammar {
             Self::Device => "a device below /dev",
             Self::Partition => "a device below /dev, or `none`",
             Self::Variable => "not empty, without `=`",
+            Self::SecretName => "letters, digits, dots, dashes and underscores, none of . and - in front",
             Self::Registry => "a host with its port, `https://` before it or not",
             Self::Setting => "a name with a dot, such as fs.file-max",
             Self::SysfsPath => "only /sys/kernel/mm/transparent_hugepage/enabled",

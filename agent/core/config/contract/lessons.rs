@@ -239,7 +239,7 @@ pub(super) const LESSONS: &[Lesson] = &[
     lines(
         Code::NotAvailable,
         "Booting without it would lose data or hang a stack, so the machine refuses to boot. Stay on the image you have, or remove the key if you do not need it.",
-        "mint_bucket: my-mint-bucket",
+        "notify_cfn:\n  stack: my-stack\n  resource: AppServer",
         "",
     ),
     lines(
@@ -280,9 +280,15 @@ pub(super) const LESSONS: &[Lesson] = &[
     ),
     lines(
         Code::SecretNotHere,
-        "Values are decrypted for `environment` and for the `auth` of `dockercfg`; elsewhere the ciphertext itself would be used.",
+        "Host names, arguments and labels are seen by everybody on the machine. Secrets go into `secrets`, `files`, `environment` and logins.",
         "hostname: aws:kms:AQICAHhFeGFtcGxl",
         "hostname: web",
+    ),
+    lines(
+        Code::SecretReference,
+        "The service would refuse it after the machine has booted, or the application would get the reference instead of the secret.",
+        "secrets:\n  db: aws:ssm:/my app/db",
+        "secrets:\n  db: aws:ssm:/my-app/db",
     ),
     lines(
         Code::EnvironmentName,

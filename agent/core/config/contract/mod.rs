@@ -22,6 +22,7 @@ mod names;
 mod policy;
 pub mod reference;
 pub mod schema;
+mod secrets;
 mod storage;
 #[cfg(test)]
 mod tests;
@@ -55,8 +56,10 @@ pub enum Shape {
     StrictFlag,
     /// A string.
     Text(Grammar),
-    /// A string that is never shown; `aws:kms:...` where the key takes effect.
+    /// A string that is never shown; a reference where the key takes effect.
     Secret,
+    /// A reference to a secret; never shown, since a text in clear may stand there by mistake.
+    Reference,
     /// Anything single, printed as Python prints it; never shown.
     Scalar,
     /// A whole number.
@@ -213,6 +216,10 @@ pub const CONTRACT: &[Group] = &[
         keys: health::KEYS,
     },
     Group {
+        title: "Secrets",
+        keys: secrets::KEYS,
+    },
+    Group {
         title: "Storage",
         keys: storage::KEYS,
     },
@@ -330,6 +337,7 @@ impl Shape {
     pub fn may_be_shown(&self) -> bool {
         match self {
             Self::Secret
+            | Self::Reference
             | Self::Scalar
             | Self::Anything
             | Self::Words

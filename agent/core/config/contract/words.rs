@@ -13,7 +13,13 @@ impl Shape {
             Self::StrictFlag => "true or false; a string is an error".to_owned(),
             Self::Text(Grammar::Any | Grammar::NotEmpty) => "text".to_owned(),
             Self::Text(grammar) => format!("text: {}", grammar.words()),
-            Self::Secret => "a secret, which is never shown: text, or `aws:kms:` and a ciphertext".to_owned(),
+            Self::Secret => {
+                "a secret, which is never shown: text, or a reference such as `aws:kms:` and a ciphertext"
+                    .to_owned()
+            }
+            Self::Reference => {
+                "a reference: `aws:kms:<base64>`, `aws:ssm:<name>` or `aws:secretsmanager:<name>`".to_owned()
+            }
             Self::Scalar => "a single value".to_owned(),
             Self::Number { least, most, unit } => {
                 with_unit(format!("a whole number from {least} to {most}"), unit)

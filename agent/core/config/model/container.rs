@@ -5,6 +5,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
+use super::EnvValue;
+
 /// The options that docker run and compose know under the same names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -106,14 +108,14 @@ pub struct HostEntry {
 pub struct FileMount {
     /// Where the container finds it; absolute.
     pub path: String,
-    /// As the user wrote it.
-    pub content: String,
+    /// As the user wrote it, or fetched at boot.
+    pub content: EnvValue,
 }
 
 /// The content may hold anything.
 impl fmt::Debug for FileMount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "FileMount({}, {} bytes)", self.path, self.content.len())
+        write!(f, "FileMount({})", self.path)
     }
 }
 

@@ -8,6 +8,7 @@ mod container;
 mod health;
 mod host;
 mod logging;
+mod secrets;
 mod storage;
 
 use std::fmt;
@@ -21,9 +22,10 @@ pub use container::{FileMount, Gpus, HostEntry, Options, Seccomp, Tmpfs, Ulimit}
 pub use health::{HealthCheck, Probe};
 pub use host::{Audit, Host, LoadBalancerCheck, Shutdown};
 pub use logging::{Destination, LineFormat, Logging, Logrotate, Rsyslog, S3, Sampling, Scalyr, Stream};
+pub use secrets::{OnChange, Refresh};
 pub use storage::{EbsVolume, Filesystem, Mount, Raid, RaidLevel, Storage};
 
-use crate::secret::{Ciphertext, SecretSource};
+use crate::secret::{SecretRef, SecretSource};
 
 /// One container, as its user wants it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +55,9 @@ pub struct Config {
     pub(super) load_balancer: Option<LoadBalancerCheck>,
     pub(super) shutdown: Option<Shutdown>,
     pub(super) mint_bucket: Option<String>,
+    pub(super) secrets: Vec<(String, SecretRef)>,
+    pub(super) refresh: Option<Refresh>,
+    pub(super) keep_secrets: Option<bool>,
     pub(super) boot_timeout: Option<Duration>,
     pub(super) deployment_id: Option<String>,
     pub(super) origins: Vec<Origin>,
@@ -197,6 +202,21 @@ impl Config {
         self.mint_bucket.as_deref()
     }
 
+    /// Secrets delivered as files, by the files' names, in file order.
+    pub fn secrets(&self) -> &[(String, SecretRef)] {
+        &self.secrets
+    }
+
+    /// Whether and how what is delivered as files is fetched again.
+    pub fn refresh(&self) -> Option<&Refresh> {
+        self.refresh.as_ref()
+    }
+
+    /// Whether an encrypted copy of what is delivered as files is kept for a reboot without AWS.
+    pub fn keep_secrets(&self) -> bool {
+        self.keep_secrets.unwrap_or_default()
+    }
+
     /// How long a boot may take.
     pub fn boot_timeout(&self) -> Duration {
         self.boot_timeout.unwrap_or(crate::budget::DEFAULT)
@@ -222,13 +242,13 @@ pub struct RegistryAuth {
     pub auth: SecretSource,
 }
 
-/// Where an environment value comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where the value of a variable or the text of a file comes from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EnvValue {
     /// The text the container sees.
     Plain(String),
-    /// Decrypted at boot.
-    Kms(Ciphertext),
+    /// Fetched at boot.
+    Secret(SecretRef),
 }
 
 /// One published port.

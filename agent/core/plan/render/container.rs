@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::{EnvValue, Gpus, PortMapping, Seccomp};
-use crate::plan::container::{Bind, ContainerSpec, LOG_MAX_FILES, MemoryLimit, NAME};
+use crate::plan::container::{Bind, CREDENTIALS, ContainerSpec, LOG_MAX_FILES, MemoryLimit, NAME, SECRETS};
+use crate::secret::{SecretRef, Source};
 use crate::text;
 
 impl ContainerSpec {
@@ -116,13 +117,26 @@ impl ContainerSpec {
             rows.push(("mount", format!("{source} of the machine at {target}, {how}")));
         }
         for file in &self.files {
+            let content = match &file.content {
+                EnvValue::Plain(content) => text::bytes(content.len() as u64),
+                EnvValue::Secret(reference) => secret_text(reference),
+            };
             rows.push((
                 "mount",
-                format!(
-                    "a file of {} at {}, read-only",
-                    text::bytes(file.content.len() as u64),
-                    file.path
-                ),
+                format!("a file of {content} at {}, read-only", file.path),
+            ));
+        }
+        for (name, reference) in &self.secret_files {
+            let content = secret_text(reference);
+            rows.push((
+                "mount",
+                format!("{content} at {SECRETS}/{name}, in memory, read-only"),
+            ));
+        }
+        if let Some(bucket) = &self.mint_bucket {
+            rows.push((
+                "mount",
+                format!("the credentials of the bucket {bucket} at {CREDENTIALS}, in memory, read-only"),
             ));
         }
         for tmpfs in &self.tmpfs {
@@ -174,7 +188,9 @@ impl ContainerSpec {
             "seccomp": self.seccomp.to_string(),
             "dns": self.dns,
             "extra_hosts": self.extra_hosts.iter().map(|one| (one.name.clone(), json!(one.address))).collect::<serde_json::Map<_, _>>(),
-            "files": self.files.iter().map(|one| (one.path.clone(), json!(fingerprint(one.content.as_bytes())))).collect::<serde_json::Map<_, _>>(),
+            "files": self.files.iter().map(|one| (one.path.clone(), json!(content_text(&one.content)))).collect::<serde_json::Map<_, _>>(),
+            "secrets": self.secret_files.iter().map(|(name, reference)| (name.clone(), json!(secret_text(reference)))).collect::<serde_json::Map<_, _>>(),
+            "mint_bucket": self.mint_bucket,
             "binds": self.binds,
             "gpus": match self.gpus { None => "if there are any", Some(Gpus::All) => "all", Some(Gpus::None) => "none" },
             "deployment_id": self.deployment_id,
@@ -191,13 +207,47 @@ fn memory_text(limit: MemoryLimit) -> String {
     }
 }
 
-/// A ciphertext is named by a part of its hash, so that two plans can be compared.
 pub(super) fn env_text(value: &EnvValue) -> String {
     match value {
         EnvValue::Plain(value) => value.clone(),
-        EnvValue::Kms(ciphertext) => {
-            format!("<kms {}>", fingerprint(ciphertext.as_bytes()))
+        EnvValue::Secret(reference) => secret_text(reference),
+    }
+}
+
+/// `<kms 0123abcd>`, `<the parameter /my-app/db, key password>`.
+fn secret_text(reference: &SecretRef) -> String {
+    match &reference.key {
+        None => format!("<{}>", source_text(&reference.source)),
+        Some(key) => format!("<{}, key {key}>", source_text(&reference.source)),
+    }
+}
+
+/// A ciphertext is named by a part of its hash, so that two plans can be compared.
+pub(super) fn source_text(source: &Source) -> String {
+    match source {
+        Source::Kms { ciphertext, context } if context.is_empty() => {
+            format!("kms {}", fingerprint(ciphertext.as_bytes()))
         }
+        Source::Kms { ciphertext, context } => {
+            let context: Vec<String> = context
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
+            format!(
+                "kms {} in the context {}",
+                fingerprint(ciphertext.as_bytes()),
+                context.join(", ")
+            )
+        }
+        Source::Parameter { .. } | Source::SecretsManager { .. } => source.to_string(),
+    }
+}
+
+/// A file's text is told from another by a part of its hash.
+fn content_text(content: &EnvValue) -> String {
+    match content {
+        EnvValue::Plain(text) => fingerprint(text.as_bytes()),
+        EnvValue::Secret(reference) => secret_text(reference),
     }
 }
 

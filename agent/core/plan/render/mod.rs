@@ -8,28 +8,17 @@ mod container;
 
 use super::container::{NAME, OptOut};
 use super::reconcile::Then;
-use super::{Plan, Step, StepId, VALUE_WIDTH};
+use super::{Plan, SecretUse, Step, StepId, VALUE_WIDTH};
 use crate::config::{Filesystem, Mount, Problem, RaidLevel, RestartPolicy, Storage};
+use crate::secret::Source;
 use crate::text;
-use container::env_text;
+use container::{env_text, source_text};
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::DecryptSecrets(uses) if uses.is_empty() => f.write_str("nothing to decrypt"),
-            Self::DecryptSecrets(uses) => {
-                let names: Vec<&str> = uses
-                    .iter()
-                    .flat_map(|one| &one.used_by)
-                    .map(String::as_str)
-                    .collect();
-                write!(
-                    f,
-                    "decrypt {} through KMS for {}",
-                    text::count(uses.len() as u64, "value"),
-                    names.join(", ")
-                )
-            }
+            Self::FetchSecrets(uses) if uses.is_empty() => f.write_str("nothing to decrypt"),
+            Self::FetchSecrets(uses) => write_fetched(f, uses),
             Self::ObtainImage(image) if image.digest().is_some() => {
                 write!(f, "pull {image} unless it is there")
             }
@@ -158,7 +147,14 @@ impl Plan {
                 })
             })
             .collect();
-        let secrets: Vec<&Vec<String>> = self.secrets.iter().map(|one| &one.used_by).collect();
+        let secrets: Vec<Value> = self
+            .secrets
+            .iter()
+            .map(|one| {
+                let names: Vec<&str> = one.uses.iter().map(|(name, _)| name.as_str()).collect();
+                json!({ "source": source_text(&one.source), "used_by": names })
+            })
+            .collect();
         json!({
             "application": self.application,
             "facts": self.facts,
@@ -185,7 +181,7 @@ impl Plan {
     fn deadline(&self, step: &Step) -> std::time::Duration {
         match step {
             Step::AwaitHealth(gate) => gate.timeout().min(self.budget),
-            Step::DecryptSecrets(_) | Step::ObtainImage(_) | Step::EnsureContainer(_) | Step::NotifyReady => {
+            Step::FetchSecrets(_) | Step::ObtainImage(_) | Step::EnsureContainer(_) | Step::NotifyReady => {
                 self.budget
             }
         }
@@ -203,6 +199,33 @@ impl Plan {
             (step, _) => step.to_string(),
         }
     }
+}
+
+/// `decrypt 2 values through KMS for ..., fetch 1 parameter for ...`.
+fn write_fetched(f: &mut fmt::Formatter<'_>, uses: &[SecretUse]) -> fmt::Result {
+    let kinds: [(&str, &str, &str, fn(&Source) -> bool); 3] = [
+        ("decrypt", "value", " through KMS", |source| {
+            matches!(source, Source::Kms { .. })
+        }),
+        ("fetch", "parameter", "", |source| {
+            matches!(source, Source::Parameter { .. })
+        }),
+        ("fetch", "secret", " of Secrets Manager", |source| {
+            matches!(source, Source::SecretsManager { .. })
+        }),
+    ];
+    let mut before = "";
+    for (verb, noun, through, is_kind) in kinds {
+        let of_kind: Vec<&SecretUse> = uses.iter().filter(|one| is_kind(&one.source)).collect();
+        if of_kind.is_empty() {
+            continue;
+        }
+        let names: Vec<String> = of_kind.iter().map(|one| one.used_by()).collect();
+        let count = text::count(of_kind.len() as u64, noun);
+        write!(f, "{before}{verb} {count}{through} for {}", names.join(", "))?;
+        before = "; ";
+    }
+    Ok(())
 }
 
 fn write_problems(out: &mut String, problems: &[Problem], what: &str) -> fmt::Result {

@@ -39,7 +39,7 @@ fn made(spec: &ContainerSpec, machine: &Surroundings) -> Value {
     };
     let value = |source: &EnvValue| match source {
         EnvValue::Plain(value) => Some(value.clone()),
-        EnvValue::Kms(_) => None,
+        EnvValue::Secret(_) => None,
     };
     serde_json::to_value(body(made, value).unwrap()).unwrap()
 }

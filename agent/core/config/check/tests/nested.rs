@@ -149,7 +149,10 @@ fn logging() {
     assert_eq!(logging.s3.timekey_seconds, Some(60));
     assert_eq!(logging.rsyslog.port, Some(6514));
     assert_eq!(logging.applog.sampling[0].keep_millionths, 100_000);
-    assert!(matches!(logging.scalyr.account_key, Some(SecretSource::Kms(_))));
+    assert!(matches!(
+        logging.scalyr.account_key,
+        Some(SecretSource::Stored(_))
+    ));
     assert_eq!(logging.scalyr.region.as_deref(), Some("us"));
     assert_eq!(logging.application_log_format, Some(LineFormat::Legacy));
     assert_eq!(logging.application_logrotate.size, Some(10 << 20));

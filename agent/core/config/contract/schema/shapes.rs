@@ -13,10 +13,10 @@ pub(super) enum Nulls {
     Refused,
 }
 
-const KMS: &str = "^aws:kms:";
-/// Blanks may stand anywhere in base64; whether it has the right length is for the validator.
-const CIPHERTEXT: &str =
-    "^aws:kms:[ \\t\\r\\n]*[A-Za-z0-9+/][A-Za-z0-9+/ \\t\\r\\n]*(?:=[ \\t\\r\\n]*){0,2}$";
+const REFERENCE: &str = "^aws:(?:kms|ssm|secretsmanager):";
+/// Blanks may stand anywhere in base64; whether it has the right length, and what may follow the question mark, is for
+/// the validator.
+const WHOLE_REFERENCE: &str = "^aws:(?:kms:[ \\t\\r\\n]*[A-Za-z0-9+/][A-Za-z0-9+/ \\t\\r\\n]*(?:=[ \\t\\r\\n]*){0,2}|ssm:[A-Za-z0-9._/:-]+|secretsmanager:[A-Za-z0-9/_+=.@!:-]+)(?:\\?[^\\x00-\\x1f]+=[^\\x00-\\x1f]+\\s*)?$";
 /// Quotes and backslashes as in a shell; none is left open.
 const WORDS: &str = "^(?:[^'\"\\\\]|\\\\[\\s\\S]|'[^']*'|\"(?:[^\"\\\\]|\\\\[\\s\\S])*\")*$";
 const SIZE: &str = "^[0-9]+(?:\\.[0-9]+)? ?(?:[KkMmGg](?:[Ii]?[Bb])?|[KkMmGg][Ii]|[Bb])?$";
@@ -38,8 +38,13 @@ pub(super) fn of(shape: &'static Shape, nulls: Nulls, unknown: Unknown) -> Map<S
         Shape::Text(grammar) => text(*grammar),
         Shape::Secret => json!({
             "type": ["string", "number", "boolean"],
-            "if": kms(),
-            "then": {"pattern": CIPHERTEXT},
+            "if": reference(),
+            "then": {"pattern": WHOLE_REFERENCE},
+        }),
+        Shape::Reference => json!({
+            "type": ["string"],
+            "pattern": WHOLE_REFERENCE,
+            "patternErrorMessage": "a reference: aws:kms:, aws:ssm: or aws:secretsmanager:",
         }),
         Shape::Scalar => json!({"type": ["string", "number", "boolean"]}),
         Shape::Number { least, most, .. } => json!({
@@ -117,9 +122,9 @@ fn take_null(map: &mut Map<String, Value>) {
     }
 }
 
-/// A string that begins as a KMS value does. `pattern` alone would hold for every number.
-fn kms() -> Value {
-    json!({"type": "string", "pattern": KMS})
+/// A string that begins as a reference does. `pattern` alone would hold for every number.
+fn reference() -> Value {
+    json!({"type": "string", "pattern": REFERENCE})
 }
 
 /// A text, or another scalar that is taken as it is written.
@@ -149,7 +154,7 @@ fn text(grammar: Grammar) -> Value {
         }
     }
     let refused = match grammar {
-        Grammar::Any | Grammar::NotEmpty | Grammar::Regex | Grammar::MountOptions => Some(kms()),
+        Grammar::Any | Grammar::NotEmpty | Grammar::Regex | Grammar::MountOptions => Some(reference()),
         // Their images change under a running fleet.
         Grammar::Image => Some(json!({
             "type": "string",
@@ -189,9 +194,9 @@ fn words() -> Value {
             "type": ["string", "number", "boolean"],
             "pattern": WORDS,
             "patternErrorMessage": "a quote is never closed",
-            "not": kms(),
+            "not": reference(),
         },
-        {"type": "array", "items": {"type": ["string", "number", "boolean"], "not": kms()}},
+        {"type": "array", "items": {"type": ["string", "number", "boolean"], "not": reference()}},
     ]})
 }
 
@@ -203,15 +208,9 @@ fn names_of_the_user(names: Grammar, value: &'static Shape, unknown: Unknown) ->
     };
     let mut each = of(value, nulls, unknown);
     if matches!(value, Shape::Scalar) {
-        match names {
-            Grammar::Variable => {
-                each.insert("if".to_owned(), kms());
-                each.insert("then".to_owned(), json!({"pattern": CIPHERTEXT}));
-            }
-            Grammar::Path => {
-                each.insert("not".to_owned(), kms());
-            }
-            _ => {}
+        if matches!(names, Grammar::Variable | Grammar::Path) {
+            each.insert("if".to_owned(), reference());
+            each.insert("then".to_owned(), json!({"pattern": WHOLE_REFERENCE}));
         }
     }
     let mut names_schema = Map::new();

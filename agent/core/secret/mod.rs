@@ -4,9 +4,13 @@
 //! wiped when dropped. The value leaves it only through [`Secret::expose`], so every place that
 //! handles clear text can be found by searching for that name.
 
+mod reference;
+
 use std::fmt;
 
 use zeroize::Zeroizing;
+
+pub use reference::{NotAReference, NotInThere, SecretRef, Source};
 
 /// A secret in clear: a decrypted value, a registry password.
 #[derive(Clone, PartialEq, Eq)]
@@ -69,8 +73,8 @@ impl fmt::Display for Ciphertext {
 pub enum SecretSource {
     /// Written in clear where only a secret can stand (a registry password).
     Literal(Secret),
-    /// `aws:kms:<base64>`, to be decrypted at boot.
-    Kms(Ciphertext),
+    /// Fetched at boot.
+    Stored(SecretRef),
 }
 
 #[cfg(test)]
