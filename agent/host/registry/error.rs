@@ -85,7 +85,7 @@ pub enum RegistryError {
         /// The registry.
         registry: String,
         /// What was asked for.
-        what: Subject,
+        what: Box<Subject>,
     },
     /// It wants to know who asks, or does not take who does.
     #[error("the registry {registry} does not give {what} {}", unauthorized(.login.as_deref(), .by.as_deref()))]
@@ -93,7 +93,7 @@ pub enum RegistryError {
         /// The registry.
         registry: String,
         /// What was asked for.
-        what: Subject,
+        what: Box<Subject>,
         /// Which login was used; `None` when there is none for this registry.
         login: Option<String>,
         /// The token server that said it, where it was not the registry itself.
@@ -105,7 +105,7 @@ pub enum RegistryError {
         /// The registry.
         registry: String,
         /// What was asked for.
-        what: Subject,
+        what: Box<Subject>,
         /// Which login was used.
         login: Option<String>,
         /// The registry's words, where there are some.
@@ -117,7 +117,7 @@ pub enum RegistryError {
         /// The registry.
         registry: String,
         /// What was asked for.
-        what: Subject,
+        what: Box<Subject>,
         /// How long it wants us to wait, where it says so.
         seconds: Option<u64>,
     },
@@ -127,7 +127,7 @@ pub enum RegistryError {
         /// The registry.
         registry: String,
         /// What was asked for.
-        what: Subject,
+        what: Box<Subject>,
         /// The status.
         status: u16,
         /// The registry's words, where there are some.
@@ -139,7 +139,7 @@ pub enum RegistryError {
         /// The registry.
         registry: String,
         /// What was asked for.
-        what: Subject,
+        what: Box<Subject>,
         /// The status.
         status: u16,
         /// The registry's words, where there are some.
@@ -153,7 +153,7 @@ pub enum RegistryError {
         /// Who does not answer: itself, its token server, or where it sent us on to.
         host: String,
         /// What was asked for.
-        what: Subject,
+        what: Box<Subject>,
         /// Why, with no address in it.
         why: String,
     },
@@ -165,7 +165,7 @@ pub enum RegistryError {
         /// Who was asked: itself, its token server, or where it sent us on to.
         host: String,
         /// What was asked for.
-        what: Subject,
+        what: Box<Subject>,
         /// Why.
         why: String,
         /// What to do.
@@ -179,7 +179,7 @@ pub enum RegistryError {
         /// The registry.
         registry: String,
         /// What was asked for.
-        what: Subject,
+        what: Box<Subject>,
         /// The digest asked for.
         expected: String,
         /// That of the bytes.
@@ -193,7 +193,7 @@ pub enum RegistryError {
         /// The registry.
         registry: String,
         /// What was asked for.
-        what: Subject,
+        what: Box<Subject>,
         /// In bytes.
         limit: usize,
     },
@@ -205,7 +205,7 @@ pub enum RegistryError {
         /// The registry.
         registry: String,
         /// What was asked for.
-        what: Subject,
+        what: Box<Subject>,
     },
     /// It sends us, or the login, where neither goes.
     #[error("the registry {registry} sends us to {to} for {what}, which is refused: {why}")]
@@ -213,7 +213,7 @@ pub enum RegistryError {
         /// The registry.
         registry: String,
         /// What was asked for.
-        what: Subject,
+        what: Box<Subject>,
         /// The host it names; nothing else of the address.
         to: String,
         /// Why not.
@@ -225,7 +225,7 @@ pub enum RegistryError {
         /// The registry.
         registry: String,
         /// What was asked for.
-        what: Subject,
+        what: Box<Subject>,
         /// What is wrong.
         why: String,
     },

@@ -109,7 +109,7 @@ impl Registry {
         let challenges = challenge::parse(values.iter().filter_map(|value| value.to_str().ok()));
         let refused = || RegistryError::Unauthorized {
             registry: self.name.clone(),
-            what: what.clone(),
+            what: Box::new(what.clone()),
             login: self.logins.origin(),
             by: None,
         };

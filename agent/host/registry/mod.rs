@@ -148,7 +148,7 @@ impl Registry {
             manifest::parse(media_type.as_deref(), &bytes).map_err(|reason| match reason {
                 NoManifest::Schema1 => RegistryError::Schema1 {
                     registry: self.name.clone(),
-                    what: what.clone(),
+                    what: Box::new(what.clone()),
                 },
                 NoManifest::Other(why) => self.nonsense(&what, &why),
             })?;
@@ -179,7 +179,7 @@ impl Registry {
         }
         Err(RegistryError::DigestMismatch {
             registry: self.name.clone(),
-            what: what.clone(),
+            what: Box::new(what.clone()),
             expected: expected.to_owned(),
             got: got.to_owned(),
         })
@@ -280,7 +280,7 @@ impl Registry {
     ) -> Result<Vec<u8>, RegistryError> {
         let too_large = || RegistryError::TooLarge {
             registry: self.name.clone(),
-            what: what.clone(),
+            what: Box::new(what.clone()),
             limit,
         };
         let url = answer.url().clone();
@@ -300,7 +300,7 @@ impl Registry {
 
     /// What an answer means that is none; `by` is the token server, when it was that one.
     async fn refusal(&self, answer: Response, what: &Subject, by: Option<String>) -> RegistryError {
-        let (registry, what) = (self.name.clone(), what.clone());
+        let (registry, what) = (self.name.clone(), Box::new(what.clone()));
         let login = self.logins.origin();
         let status = answer.status();
         let seconds = seconds(answer.headers());
@@ -342,7 +342,7 @@ impl Registry {
 
     fn unreachable(&self, url: &Url, what: &Subject, error: reqwest::Error) -> RegistryError {
         let why = web::nameless(&error.without_url());
-        let (registry, host, what) = (self.name.clone(), self.shown(url), what.clone());
+        let (registry, host, what) = (self.name.clone(), self.shown(url), Box::new(what.clone()));
         let advice = if web::is_distrusted(&why) {
             format!(
                 "put the certificate of its authority into {CERTIFICATES}/{registry}/ca.crt, where the engine looks for it too, or into the system's"
@@ -382,7 +382,7 @@ impl Registry {
     fn misled(&self, to: &Url, what: &Subject, why: &'static str) -> RegistryError {
         RegistryError::Unsafe {
             registry: self.name.clone(),
-            what: what.clone(),
+            what: Box::new(what.clone()),
             to: format!("{}://{}", to.scheme(), route::name(to)),
             why,
         }
@@ -391,7 +391,7 @@ impl Registry {
     fn nonsense(&self, what: &Subject, why: &str) -> RegistryError {
         RegistryError::Protocol {
             registry: self.name.clone(),
-            what: what.clone(),
+            what: Box::new(what.clone()),
             why: why.to_owned(),
         }
     }
