@@ -113,22 +113,18 @@ impl Registry {
             login: self.logins.origin(),
             by: None,
         };
-        for challenge in challenges {
-            match challenge {
-                Challenge::Bearer { realm, service } => {
-                    return self.token(&realm, service.as_deref(), what).await;
+        match challenges.into_iter().next() {
+            Some(Challenge::Bearer { realm, service }) => self.token(&realm, service.as_deref(), what).await,
+            Some(Challenge::Basic) => {
+                let basic = self.logins.basic().ok_or_else(refused)?;
+                if tried == Some(&basic) {
+                    return Err(refused());
                 }
-                Challenge::Basic => {
-                    let basic = self.logins.basic().ok_or_else(refused)?;
-                    if tried == Some(&basic) {
-                        return Err(refused());
-                    }
-                    self.logins.remember(|known| known.basic = true);
-                    return Ok(basic);
-                }
+                self.logins.remember(|known| known.basic = true);
+                Ok(basic)
             }
+            None => Err(refused()),
         }
-        Err(refused())
     }
 
     /// A token for reading one repository. The registry may ask for more in its challenge; nobody here needs more.
