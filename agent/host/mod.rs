@@ -7,6 +7,7 @@ mod aws;
 pub mod clock;
 pub mod delivery;
 pub mod docker;
+pub mod ecr;
 pub mod files;
 pub mod image_layer;
 pub mod imds;

@@ -240,7 +240,7 @@ pub struct Plan {
     pub container: ContainerSpec,
     /// What has to be decrypted, each ciphertext once.
     pub secrets: Vec<SecretUse>,
-    /// Credentials for the registry of the image, and for no other.
+    /// The login for the registry of the image, and for no other.
     pub registry_auth: Option<RegistryAuth>,
     /// When the machine counts as up.
     pub gate: Gate,
@@ -267,11 +267,7 @@ impl Plan {
             .into_iter()
             .partition(|problem| problem.severity == Severity::Error);
         let container = ContainerSpec::new(config);
-        let registry_auth = config
-            .registry_auths()
-            .iter()
-            .find(|auth| auth.registry == config.source().registry())
-            .cloned();
+        let registry_auth = config.registry_auth();
         Self {
             application: Application {
                 id: config.application_id().to_owned(),
@@ -334,12 +330,10 @@ fn secret_uses(container: &ContainerSpec, auth: Option<&RegistryAuth>) -> Vec<Se
             }),
         };
     // The registry's password first: the pull waits for it.
-    if let Some(RegistryAuth {
-        registry,
-        auth: crate::secret::SecretSource::Kms(ciphertext),
-    }) = auth
-    {
-        add(ciphertext, format!("dockercfg.{registry}"));
+    if let Some(RegistryAuth { registry, login }) = auth {
+        for (ciphertext, key) in login.ciphertexts() {
+            add(ciphertext, format!("dockercfg.{registry}{key}"));
+        }
     }
     for (name, ciphertext) in container.secrets() {
         add(ciphertext, format!("environment.{name}"));

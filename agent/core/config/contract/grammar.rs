@@ -69,6 +69,8 @@ pub enum Grammar {
     Variable,
     /// A registry's address.
     Registry,
+    /// `eu-central-1`.
+    Region,
     /// A kernel setting such as `fs.file-max`.
     Setting,
     /// A path below `/sys` that may be written.
@@ -123,6 +125,7 @@ impl Grammar {
             Self::Partition => "\\s*|none|/dev/.*".to_owned(),
             Self::Variable => "[^=\\u0000]+".to_owned(),
             Self::Registry => "(?:https?://)?[A-Za-z0-9.:\\[\\]-]+(?:/.*)?".to_owned(),
+            Self::Region => "[a-z]+(?:-[a-z]+)+-[0-9]+".to_owned(),
             Self::Setting => "[A-Za-z0-9_-][A-Za-z0-9_/-]*(?:(?:\\.[A-Za-z0-9_/-]+)+\\.?|\\.)".to_owned(),
             Self::SysfsPath => SYSFS.to_owned(),
         };
@@ -180,6 +183,7 @@ impl Grammar {
             Self::Partition => "a device below /dev, or `none`",
             Self::Variable => "not empty, without `=`",
             Self::Registry => "a host with its port, `https://` before it or not",
+            Self::Region => "the name of a region, such as eu-central-1",
             Self::Setting => "a name with a dot, such as fs.file-max",
             Self::SysfsPath => "only /sys/kernel/mm/transparent_hugepage/enabled",
         }

@@ -167,6 +167,7 @@ impl Plan {
             "container": self.container.to_json(),
             "secrets": secrets,
             "registry_credentials_for": self.registry_auth.as_ref().map(|auth| &auth.registry),
+            "registry_login": self.registry_auth.as_ref().map(|auth| auth.login.kind()),
             "gate": self.gate,
             "restart": self.restart.to_string(),
             "opt_outs": self.container.opt_outs(),
@@ -199,7 +200,9 @@ impl Plan {
                     "adopt {NAME} if it is the right one; else remove what is there, {step}: exactly one container"
                 )
             }
-            (Step::ObtainImage(_), Some(auth)) => format!("{step}, with the login for {}", auth.registry),
+            (Step::ObtainImage(_), Some(auth)) => {
+                format!("{step}, with {} for {}", auth.login, auth.registry)
+            }
             (step, _) => step.to_string(),
         }
     }
