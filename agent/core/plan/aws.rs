@@ -16,7 +16,7 @@ pub struct AwsCall {
     pub action: &'static str,
     /// What it is called on, as an ARN.
     pub resource: String,
-    /// How often in a boot.
+    /// How often in a boot; 0 for calls that a registry makes of what the engine asks it.
     pub times: usize,
     /// What for.
     pub why: String,
@@ -74,7 +74,7 @@ impl Plan {
             calls.push(AwsCall {
                 action,
                 resource: repository.clone(),
-                times: 1,
+                times: 0,
                 why: why.to_owned(),
             });
         }

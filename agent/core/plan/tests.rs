@@ -172,6 +172,45 @@ fn a_pinned_image_needs_no_resolving_and_a_login_is_named() {
 }
 
 #[test]
+fn ecr_needs_a_login_and_the_right_to_read_one_repository() {
+    let policy = |lines: &str| {
+        let calls = plan(lines).aws_calls();
+        calls
+            .iter()
+            .map(|call| format!("{} {}", call.action, call.resource))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        policy("source: 123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/team/app:1"),
+        [
+            "ecr:GetAuthorizationToken *",
+            "ecr:BatchGetImage arn:aws-cn:ecr:cn-north-1:123456789012:repository/team/app",
+            "ecr:GetDownloadUrlForLayer arn:aws-cn:ecr:cn-north-1:123456789012:repository/team/app",
+        ]
+    );
+    // Behind another name nobody knows the account.
+    assert_eq!(
+        policy("dockercfg: {registry.example.org: {login: ecr, region: eu-west-1}}")[1],
+        "ecr:BatchGetImage arn:aws:ecr:eu-west-1:*:repository/a"
+    );
+    assert!(policy("dockercfg: {registry.example.org: {login: instance-identity}}").is_empty());
+    let apart =
+        "dockercfg: {registry.example.org: {username: 'aws:kms:dXNlcg==', password: 'aws:kms:cGFzcw=='}}";
+    let used: Vec<String> = plan(apart)
+        .secrets
+        .into_iter()
+        .flat_map(|one| one.used_by)
+        .collect();
+    assert_eq!(
+        used,
+        [
+            "dockercfg.registry.example.org.password",
+            "dockercfg.registry.example.org.username"
+        ]
+    );
+}
+
+#[test]
 fn every_option_is_in_the_plan() {
     let plan = plan(
         "memory: 64m\ncpus: 0.5\nulimits: {nofile: 5}\nentrypoint: [/x]\ncommand: [y, 'z z']\ntmpfs: {/r: size=1m}\n\

@@ -213,6 +213,7 @@ mod tests {
     #[test]
     fn what_could_be_read_in_two_ways_is_none() {
         assert!(read(OCI_INDEX, &single(OCI_MANIFEST)).is_err());
+        assert!(read(DOCKER_MANIFEST, &single(OCI_MANIFEST)).is_err());
         let mut both = single(OCI_MANIFEST);
         both["manifests"] = json!([]);
         assert!(read(OCI_MANIFEST, &both).is_err());

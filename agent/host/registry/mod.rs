@@ -15,6 +15,7 @@
 
 mod certificates;
 mod challenge;
+mod clients;
 mod credentials;
 mod error;
 mod login;
@@ -24,16 +25,15 @@ mod route;
 mod tests;
 
 use std::path::PathBuf;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use monopod_core::text;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, Response, StatusCode, Url};
+use reqwest::{Client, Response, StatusCode, Url};
 use sha2::{Digest as _, Sha256};
 
 use super::web;
+use clients::Clients;
 pub use credentials::Credentials;
 pub use error::{RegistryError, Subject};
 use login::Logins;
@@ -74,21 +74,8 @@ impl Default for Options {
 pub struct Registry {
     name: String,
     base: Url,
-    patience: Duration,
-    certificates: Vec<Certificate>,
     clients: Clients,
     logins: Logins,
-}
-
-/// Made when they are needed: each loads the system's certificates, but for the first.
-#[derive(Debug, Default)]
-struct Clients {
-    /// http, to this machine.
-    plain: OnceLock<Client>,
-    /// https, to this machine.
-    near: OnceLock<Client>,
-    /// https, to anybody else; by way of a proxy, where the environment names one.
-    far: OnceLock<Client>,
 }
 
 impl Registry {
@@ -103,9 +90,7 @@ impl Registry {
         Ok(Self {
             name: host.to_owned(),
             base: route::base(host, !certificates.is_empty()).ok_or_else(refused)?,
-            patience: options.patience,
-            certificates,
-            clients: Clients::default(),
+            clients: Clients::new(options.patience, certificates),
             logins: Logins::new(login.filter(|login| login.registry == host).cloned()),
         })
     }
@@ -250,26 +235,10 @@ impl Registry {
     }
 
     fn client(&self, url: &Url) -> Result<&Client, RegistryError> {
-        let builder = || web::builder().redirect(Policy::none()).timeout(self.patience);
-        let (slot, builder) = match (url.scheme(), route::is_loopback(url)) {
-            ("http", _) => (&self.clients.plain, builder().no_proxy().tls_certs_only([])),
-            (_, true) => {
-                let builder = builder().no_proxy().tls_certs_merge(self.certificates.clone());
-                (&self.clients.near, builder)
-            }
-            (_, false) => {
-                let builder = builder().tls_certs_merge(self.certificates.clone());
-                (&self.clients.far, builder)
-            }
-        };
-        if let Some(client) = slot.get() {
-            return Ok(client);
-        }
-        let client = builder.build().map_err(|error| RegistryError::Setup {
+        self.clients.of(url).map_err(|error| RegistryError::Setup {
             registry: self.name.clone(),
             why: web::nameless(&error),
-        })?;
-        Ok(slot.get_or_init(|| client))
+        })
     }
 
     async fn body(

@@ -236,6 +236,7 @@ fn problem_json(problem: &Problem) -> Value {
 
 fn times(number: usize) -> String {
     match number {
+        0 => "as needed".to_owned(),
         1 => "once".to_owned(),
         number => format!("{number} times"),
     }
