@@ -238,6 +238,29 @@ fn a_login_that_the_registry_refuses_is_final() {
     assert!(!everything_told(&machine, &agent).contains(ECR_CANARY));
 }
 
+/// A login that is a part of the image's name too: the registry and the engine repeat it in their refusal.
+#[test]
+fn a_login_made_on_the_machine_is_redacted() {
+    let machine = Machine::acquire();
+    let registry = GuardedRegistry::with_gate(&machine, &[&format!("AWS:{ECR_CANARY}-1")]);
+    let text = guarded(
+        &machine,
+        &registry,
+        "{\"login\": \"ecr\", \"region\": \"eu-west-1\"}",
+    );
+    let named = text
+        .text()
+        .replace("/test/web:1", &format!("/test/{ECR_CANARY}-1:1"));
+    machine.set_user_data(&named);
+    let (code, agent) = run_to_end(&machine);
+    assert_eq!(code, 78, "{}", agent.output());
+    let error = error_line(&agent);
+    assert!(
+        error.contains("[redacted]") && !error.contains(ECR_CANARY),
+        "{error}"
+    );
+}
+
 #[test]
 fn pier_one_gets_what_its_own_client_sends() {
     let machine = Machine::acquire();

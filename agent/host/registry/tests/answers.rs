@@ -60,6 +60,21 @@ async fn an_answer_that_does_not_end_is_not_waited_for() {
     assert_eq!(error.class(), Class::Transient);
 }
 
+#[tokio::test]
+async fn a_registry_that_says_nothing_is_not_waited_for() {
+    // Connections are taken by the kernel; nobody ever answers.
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let options = Options {
+        patience: Duration::from_millis(100),
+        ..nowhere()
+    };
+    let host = silent.local_addr().unwrap().to_string();
+    let registry = Registry::new(&host, None, &options).unwrap();
+    let error = registry.manifest("a", "1").await.unwrap_err();
+    assert!(matches!(error, RegistryError::Unreachable { .. }), "{error}");
+    assert_eq!(error.class(), Class::Transient);
+}
+
 /// Every refusal, as people read it.
 #[tokio::test]
 async fn refusals_as_people_read_them() {
