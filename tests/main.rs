@@ -27,6 +27,7 @@ mod layers;
 mod logs;
 mod metadata;
 mod options;
+mod registries;
 mod restarts;
 mod schema;
 mod secrets;

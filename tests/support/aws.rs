@@ -193,6 +193,15 @@ impl Aws {
         );
     }
 
+    /// How long the logins last that ECR gives this machine from now on: 12 hours, unless a test says otherwise.
+    pub fn ecr_life(&self, life: Duration) {
+        self.standin.call(
+            "POST",
+            "/_test/ecr",
+            &json!({"access_key": self.access_key, "life": life.as_secs()}),
+        );
+    }
+
     /// All calls this machine has made, in the order they ended.
     #[must_use]
     pub fn calls(&self) -> Vec<AwsCall> {
@@ -209,6 +218,12 @@ impl Aws {
                 injected: call["injected"].as_bool().unwrap_or(false),
             })
             .collect()
+    }
+
+    /// How often this machine has called an operation.
+    #[must_use]
+    pub fn count(&self, op: &str) -> usize {
+        self.calls().iter().filter(|call| call.op == op).count()
     }
 
     /// How often this machine has called Decrypt.

@@ -6,6 +6,7 @@ client signs with, so tests that run at once don't see each other.
   POST /_test/encrypt  {"region": R, "plaintext": base64, "context": {}}     -> {"ciphertext": base64, "key_arn": ARN}
   POST /_test/object   {"bucket": B, "key": K, "body": base64}               puts it into S3, the bucket too
   POST /_test/faults   {"access_key": K, "faults": [FAULT, ...]}             replaces the faults of K
+  POST /_test/ecr      {"access_key": K, "life": SECONDS}                    how long ECR's logins last for K
   GET  /_test/journal?access_key=K                                           -> {"calls": [...], "max_concurrent": {OP: N}}
 
 A FAULT is {"op": "Decrypt", "times": 3, "code": "ThrottlingException", "http": 400, "delay": 0.05, "message": "..."}.
@@ -13,9 +14,11 @@ Without `code` the call is only delayed; without `times` the fault stays. The fi
 
 What is replaced in moto (pinned in requirements.txt): key ids and key material are derived from the region, so that a
 ciphertext outlives this process; a ciphertext that isn't one is InvalidCiphertextException, as AWS says, where moto
-says AccessDeniedException; a disabled key refuses to decrypt.
+says AccessDeniedException; a disabled key refuses to decrypt. ECR's logins are counted and last
+12 hours, where moto's are one and the same that ended in 2015.
 """
 import base64
+import datetime
 import hashlib
 import io
 import json
@@ -27,6 +30,7 @@ import uuid
 from collections import defaultdict
 from urllib.parse import parse_qs
 
+import moto.ecr.responses as ecr
 import moto.kms.models as kms
 from moto.core.exceptions import JsonRESTError
 from moto.kms.exceptions import InvalidCiphertextException
@@ -91,6 +95,24 @@ def encrypt(order):
     return {"ciphertext": base64.b64encode(blob).decode(), "key_arn": arn}
 
 
+# --- ECR ----------------------------------------------------------------------------------------------------------
+
+
+def _login_like_aws(self):
+    chosen = account(access_key_of(self))
+    with chosen.lock:
+        chosen.logins += 1
+        number, life = chosen.logins, chosen.login_life
+    ends = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=life)
+    token = base64.b64encode(f"AWS:canary-ecr-token-{number}".encode()).decode()
+    endpoint = f"https://{ACCOUNT}.dkr.ecr.{self.region}.amazonaws.com"
+    data = {"authorizationToken": token, "expiresAt": ends, "proxyEndpoint": endpoint}
+    return ecr.ActionResult({"authorizationData": [data]})
+
+
+ecr.ECRResponse.get_authorization_token = _login_like_aws
+
+
 # --- S3 -----------------------------------------------------------------------------------------------------------
 
 
@@ -112,6 +134,8 @@ class Account:
     def __init__(self):
         self.lock = threading.Lock()
         self.faults = []
+        self.logins = 0
+        self.login_life = 12 * 3600
         self.calls = []
         self.running = defaultdict(int)
         self.max_concurrent = defaultdict(int)
@@ -189,6 +213,11 @@ def control(request):
         chosen = account(order["access_key"])
         with chosen.lock:
             chosen.faults = order["faults"]
+        return {}
+    if request.path == "/_test/ecr":
+        chosen = account(order["access_key"])
+        with chosen.lock:
+            chosen.login_life = order["life"]
         return {}
     if request.path == "/_test/journal":
         chosen = account(request.args["access_key"])
