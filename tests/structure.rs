@@ -37,7 +37,7 @@ fn modules_depend_one_way() {
 fn one_module_an_outside_system() {
     const HOME: [(&str, &str); 6] = [
         ("bollard", "agent/host/docker/"),
-        ("aws_sdk_kms", "agent/host/kms.rs"),
+        ("aws_sdk_kms", "agent/host/kms/"),
         ("aws_sdk_s3", "agent/host/include/s3.rs"),
         ("aws_config", "agent/host/aws.rs"),
         ("sd_notify", "agent/report/notify.rs"),

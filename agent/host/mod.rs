@@ -21,6 +21,8 @@ pub mod surroundings;
 pub enum Class {
     /// It can: somebody is not up yet, is overloaded, or the network hiccuped.
     Transient,
+    /// It can, but a limit that others share is spent: every call that comes too soon takes one from another machine.
+    Throttled,
     /// It cannot: somebody has to change something.
     Permanent,
 }

@@ -1,7 +1,9 @@
-//! Decryption by AWS KMS through its SDK.
+//! Decryption by AWS KMS through its SDK, and encryption ([`encrypt`]) for people who write user data.
+
+pub mod encrypt;
 
 use aws_sdk_kms::Client;
-use aws_sdk_kms::error::{ProvideErrorMetadata as _, SdkError};
+use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_kms::operation::decrypt::DecryptError;
 use aws_sdk_kms::primitives::Blob;
 use monopod_core::secret::{Ciphertext, Secret};
@@ -11,6 +13,16 @@ use super::{Class, Classified, aws};
 /// Why a value was not decrypted.
 #[derive(Debug, thiserror::Error)]
 pub enum KmsError {
+    /// The calls a second that the account has in a region are spent.
+    #[error("KMS in {region} answered {code}: {message}")]
+    Throttled {
+        /// Where.
+        region: String,
+        /// AWS's error code.
+        code: String,
+        /// AWS's text.
+        message: String,
+    },
     /// KMS is overloaded or has a bad moment.
     #[error("KMS in {region} answered {code}: {message}{}", waiting_advice(.code))]
     Busy {
@@ -48,6 +60,7 @@ pub enum KmsError {
 impl Classified for KmsError {
     fn class(&self) -> Class {
         match self {
+            Self::Throttled { .. } => Class::Throttled,
             Self::Busy { .. } | Self::Unreachable { .. } => Class::Transient,
             Self::Refused { .. } | Self::Unusable(_) => Class::Permanent,
         }
@@ -95,55 +108,91 @@ impl Kms {
 
     fn classify(&self, error: SdkError<DecryptError>) -> KmsError {
         let region = self.region.clone();
-        match error {
-            SdkError::ServiceError(context) => {
-                let status = context.raw().status().as_u16();
-                let error = context.into_err();
-                let code = error.code().unwrap_or("no error code").to_owned();
-                let message = error.message().unwrap_or("no message").to_owned();
-                if is_busy(&code, status) {
-                    KmsError::Busy {
-                        region,
-                        code,
-                        message,
-                    }
-                } else {
-                    KmsError::Refused {
-                        region,
-                        code,
-                        message,
-                    }
-                }
-            }
-            other => KmsError::Unreachable {
-                region,
-                source: other.into(),
+        match Answer::of(error) {
+            Answer::None(source) => KmsError::Unreachable { region, source },
+            Answer::Error {
+                class,
+                code,
+                message,
+            } => match class {
+                Class::Throttled => KmsError::Throttled {
+                    region,
+                    code,
+                    message,
+                },
+                Class::Transient => KmsError::Busy {
+                    region,
+                    code,
+                    message,
+                },
+                Class::Permanent => KmsError::Refused {
+                    region,
+                    code,
+                    message,
+                },
             },
         }
     }
 }
 
-/// What AWS calls throttling and its own faults; everything else it means.
-fn is_busy(code: &str, status: u16) -> bool {
-    matches!(
-        code,
+/// How a call failed, whichever it was.
+enum Answer {
+    /// There was no answer.
+    None(Box<dyn std::error::Error + Send + Sync>),
+    /// KMS said so.
+    Error {
+        class: Class,
+        code: String,
+        message: String,
+    },
+}
+
+impl Answer {
+    fn of<E>(error: SdkError<E>) -> Self
+    where
+        E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+    {
+        match error {
+            SdkError::ServiceError(context) => {
+                let status = context.raw().status().as_u16();
+                let error = context.into_err();
+                let code = error.code().unwrap_or("no error code").to_owned();
+                Self::Error {
+                    class: class_of(&code, status),
+                    message: error.message().unwrap_or("no message").to_owned(),
+                    code,
+                }
+            }
+            other => Self::None(other.into()),
+        }
+    }
+}
+
+/// The limit of all calls of the account, then what AWS calls its own faults; everything else it means.
+fn class_of(code: &str, status: u16) -> Class {
+    match code {
         "ThrottlingException"
-            | "Throttling"
-            | "TooManyRequestsException"
-            | "RequestLimitExceeded"
-            | "LimitExceededException"
-            | "KMSInternalException"
-            | "KmsInternalException"
-            | "DependencyTimeoutException"
-            | "KeyUnavailableException"
-            | "InternalFailure"
-            // A clock that is not set yet, credentials that have not spread yet: first boots see them for seconds.
-            | "InvalidSignatureException"
-            | "UnrecognizedClientException"
-            | "ExpiredTokenException"
-            | "ServiceUnavailable"
-    ) || status >= 500
-        || status == 429
+        | "Throttling"
+        | "ThrottledException"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "TooManyRequestsException"
+        | "RequestLimitExceeded" => Class::Throttled,
+        _ if status == 429 => Class::Throttled,
+        "LimitExceededException"
+        | "KMSInternalException"
+        | "KmsInternalException"
+        | "DependencyTimeoutException"
+        | "KeyUnavailableException"
+        | "InternalFailure"
+        // A clock that is not set yet, credentials that have not spread yet: first boots see them for seconds.
+        | "InvalidSignatureException"
+        | "UnrecognizedClientException"
+        | "ExpiredTokenException"
+        | "ServiceUnavailable" => Class::Transient,
+        _ if status >= 500 => Class::Transient,
+        _ => Class::Permanent,
+    }
 }
 
 fn waiting_advice(code: &str) -> &'static str {
@@ -175,15 +224,17 @@ mod tests {
 
     #[test]
     fn throttling_is_tried_again_and_a_refusal_is_not() {
-        assert!(is_busy("ThrottlingException", 400));
-        assert!(is_busy("anything", 503));
+        assert_eq!(class_of("ThrottlingException", 400), Class::Throttled);
+        assert_eq!(class_of("anything", 429), Class::Throttled);
+        assert_eq!(class_of("KMSInternalException", 500), Class::Transient);
+        assert_eq!(class_of("anything", 503), Class::Transient);
         for code in [
             "AccessDeniedException",
             "InvalidCiphertextException",
             "DisabledException",
             "NotFoundException",
         ] {
-            assert!(!is_busy(code, 400), "{code}");
+            assert_eq!(class_of(code, 400), Class::Permanent, "{code}");
             assert!(!advice(code).is_empty(), "{code} says what to do");
         }
     }
