@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 
 /// One call may take this long.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
@@ -16,14 +16,23 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Loads credentials' sources and endpoints from the SDK's usual places; asks nobody yet.
 pub(super) async fn config(region: &str) -> SdkConfig {
+    common().region(Region::new(region.to_owned())).load().await
+}
+
+/// The same for a person's machine: without a region of its own, the one the SDK finds (environment, profile, metadata).
+pub(super) async fn config_of_a_person(region: Option<&str>) -> SdkConfig {
+    match region {
+        Some(region) => config(region).await,
+        None => common().load().await,
+    }
+}
+
+fn common() -> ConfigLoader {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .operation_timeout(CALL_TIMEOUT)
         .build();
     aws_config::defaults(BehaviorVersion::latest())
-        .region(Region::new(region.to_owned()))
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts)
-        .load()
-        .await
 }

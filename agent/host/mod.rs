@@ -14,7 +14,9 @@ pub mod include;
 pub mod kms;
 pub mod limits;
 pub mod probe;
+pub mod rewrite;
 pub mod surroundings;
+pub mod terminal;
 
 /// Whether trying again can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,8 @@ Prints the port it listens on (loopback only). Everything a test sets or reads i
 client signs with, so tests that run at once don't see each other.
 
   POST /_test/encrypt  {"region": R, "plaintext": base64, "context": {}}     -> {"ciphertext": base64, "key_arn": ARN}
+  POST /_test/decrypt  {"region": R, "ciphertext": base64, "context": {}}    -> {"plaintext": base64}, or null
+  POST /_test/alias    {"region": R, "alias": "alias/my-app"}                a name for the region's key; the same for all tests
   POST /_test/object   {"bucket": B, "key": K, "body": base64}               puts it into S3, the bucket too
   POST /_test/faults   {"access_key": K, "faults": [FAULT, ...]}             replaces the faults of K
   GET  /_test/journal?access_key=K                                           -> {"calls": [...], "max_concurrent": {OP: N}}
@@ -89,6 +91,24 @@ def encrypt(order):
         key.id, base64.b64decode(order["plaintext"]), order.get("context", {})
     )
     return {"ciphertext": base64.b64encode(blob).decode(), "key_arn": arn}
+
+
+def decrypt(order):
+    key_of(order["region"])
+    try:
+        plaintext, _ = kms_backends[ACCOUNT][order["region"]].decrypt(
+            base64.b64decode(order["ciphertext"]), order.get("context", {})
+        )
+    except JsonRESTError:
+        return {"plaintext": None}
+    return {"plaintext": base64.b64encode(plaintext).decode()}
+
+
+def name_key(order):
+    key = key_of(order["region"])
+    with _key_lock:
+        kms_backends[ACCOUNT][order["region"]].create_alias(key.id, order["alias"])
+    return {}
 
 
 # --- S3 -----------------------------------------------------------------------------------------------------------
@@ -183,6 +203,10 @@ def control(request):
         return {}
     if request.path == "/_test/encrypt":
         return encrypt(order)
+    if request.path == "/_test/decrypt":
+        return decrypt(order)
+    if request.path == "/_test/alias":
+        return name_key(order)
     if request.path == "/_test/object":
         return put_object(order)
     if request.path == "/_test/faults":

@@ -75,7 +75,9 @@ pub(super) async fn until_it_works<T, E: Classified>(
             Class::Transient => {
                 throttled = None;
                 let wait = backoff.delay(failures, clock::chance());
-                deadline.is_none_or(|deadline| now + wait < deadline).then_some(wait)
+                deadline
+                    .is_none_or(|deadline| now + wait < deadline)
+                    .then_some(wait)
             }
             Class::Throttled => {
                 let so_far = throttled.get_or_insert(Throttled {

@@ -110,11 +110,7 @@ impl Kms {
         let region = self.region.clone();
         match Answer::of(error) {
             Answer::None(source) => KmsError::Unreachable { region, source },
-            Answer::Error {
-                class,
-                code,
-                message,
-            } => match class {
+            Answer::Error { class, code, message } => match class {
                 Class::Throttled => KmsError::Throttled {
                     region,
                     code,
