@@ -97,6 +97,13 @@ fn only_the_bytes_of_the_value_change() {
     }
 }
 
+/// Whoever counts the indentation alone would leave a line of the old value behind.
+#[test]
+fn what_would_not_read_as_before_is_refused() {
+    let text = "e:\n  A: |2\n       first\n    second\n  B: x\n";
+    assert_eq!(change(text, "e.A"), Err(EditError::WouldChangeMore));
+}
+
 #[test]
 fn several_change_at_once() {
     let editable = Editable::read(TEXT.as_bytes()).unwrap();

@@ -82,3 +82,52 @@ fn same_entries<'n>(
     }
     old.next().is_none()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::edit::read;
+
+    fn differs(old: &str, new: &str, is_new: bool) -> bool {
+        let path = ["e".to_owned(), "A".to_owned()];
+        let change = Change {
+            path: &path,
+            value: "new",
+            is_new,
+        };
+        differs_only(&read(old).unwrap(), &read(new).unwrap(), &[change])
+    }
+
+    #[test]
+    fn the_change_and_nothing_else() {
+        let old = "e: {A: old, B: &b x}\nc: [1, {e: {A: old}}]\nd: *b\n";
+        assert!(differs(old, &old.replacen("old", "\"new\"", 1), false));
+        for (what, new) in [
+            ("not the value", old.replacen("old", "'newer'", 1)),
+            ("a number", old.replacen("old", "12", 1)),
+            ("in a list too", old.replace("old", "new")),
+            ("another value", old.replacen("old", "new", 1).replace('x', "y")),
+            (
+                "a key less",
+                old.replacen("old, B: &b x", "new", 1).replace("*b", "x"),
+            ),
+            ("a key more", old.replacen("old,", "new, C: 1,", 1)),
+            ("another key", old.replacen("old, B", "new, C", 1)),
+            (
+                "quotes elsewhere",
+                old.replacen("old", "new", 1).replace("[1,", "['1',"),
+            ),
+            ("an item less", old.replacen("old", "new", 1).replace("1, ", "")),
+        ] {
+            assert!(!differs(old, &new, false), "{what}: {new}");
+        }
+    }
+
+    #[test]
+    fn a_new_key_and_nothing_else() {
+        let old = "e: {B: x}\n";
+        assert!(differs(old, "e: {A: new, B: x}\n", true));
+        assert!(!differs(old, "e: {A: new}\n", true));
+        assert!(!differs(old, "e: {A: new, B: x, C: y}\n", true));
+    }
+}
