@@ -175,7 +175,7 @@ fn what_cannot_be_a_value_is_wrong_usage() {
     let output = fed(command(&machine, &["--key-id", "my-app"]), b"\xff\xfe");
     assert_eq!(code(&output), 2);
     assert!(said(&output).contains("UTF-8"), "{}", said(&output));
-    // A value is no argument, and clap does not repeat it.
+    // A value is no argument, and is not repeated.
     let output = encrypt(&machine, &["--key-id", "my-app", CANARY], "");
     assert_eq!(code(&output), 2, "{}", said(&output));
     for wrong in ["", "my app", "alias/"] {
@@ -259,6 +259,70 @@ fn throttling_and_bad_moments_are_waited_out() {
         "{text}"
     );
     assert_eq!(calls(&machine, "Encrypt"), 3);
+}
+
+/// Every refusal as people read it.
+#[test]
+fn refusals_read_like_this() {
+    let machine = machine();
+    let mut all = String::new();
+    let mut tell = |what: &str, output: &Output| {
+        let said = said(output);
+        let lines = said.lines().map(|line| {
+            line.split_once(" ERROR ")
+                .map_or(line, |(_, text)| text)
+                .replace(&machine.dirs().base.display().to_string(), "...")
+        });
+        let lines: Vec<String> = lines.collect();
+        all.push_str(&format!("# {what}: {}\n{}\n\n", code(output), lines.join("\n")));
+    };
+    let plain = |key_id: &str| encrypt(&machine, &["--key-id", key_id], CANARY);
+    tell("no name of a key", &plain("my app"));
+    tell(
+        "a value as an argument",
+        &encrypt(&machine, &["--key-id", "my-app", CANARY], ""),
+    );
+    tell(
+        "nothing on standard input",
+        &encrypt(&machine, &["--key-id", "my-app"], "\n"),
+    );
+    tell(
+        "too much on standard input",
+        &encrypt(&machine, &["--key-id", "my-app"], &CANARY.repeat(200)),
+    );
+    tell("an alias that is not there", &plain("my-ap"));
+    for code in [
+        "AccessDeniedException",
+        "DisabledException",
+        "ExpiredTokenException",
+    ] {
+        machine
+            .aws()
+            .faults(&[AwsFault::error("Encrypt", code).message("as AWS says it")]);
+        tell(code, &plain("my-app"));
+    }
+    machine.aws().faults(&[]);
+    let path = machine.dirs().base.join("app.yaml");
+    let name = path.to_str().unwrap();
+    let text = "#taupage-ami-config\napplication_id: my-app\napplication_version: '1'\nsource: registry.example.org/a:1\n\
+                environment: {A: &x one, B: *x, C: !!str 1, D: , LIST: [1]}\n";
+    fs::write(&path, text).unwrap();
+    for key in [
+        "environment.AA",
+        "enviroment.A",
+        "environment",
+        "environment.LIST",
+        "environment.A",
+        "environment.B",
+        "environment.C",
+        "environment.D",
+        "application_id",
+    ] {
+        let output = encrypt(&machine, &["--key-id", "my-app", "--file", name, key], "");
+        tell(key, &output);
+    }
+    assert_eq!(fs::read_to_string(&path).unwrap(), text);
+    expect_test::expect_file![repository("tests/golden/encrypt.refusals.txt")].assert_eq(&all);
 }
 
 /// A file of user data, in CRLF and with everything that has to stay.

@@ -53,7 +53,7 @@ pub(super) struct EncryptArgs {
     #[arg(long, requires = "file")]
     stdin: bool,
     /// The values to encrypt: environment.DB_PASSWORD, dockercfg.https://registry.example.org.auth
-    #[arg(value_name = "KEY", requires = "file")]
+    #[arg(value_name = "KEY")]
     keys: Vec<String>,
 }
 
@@ -138,6 +138,12 @@ impl<'a> Command<'a> {
         let key_id = edit::key_id(&args.key_id).map_err(|error| Failure::Usage(error.to_string()))?;
         let context = edit::context(args.context.iter().map(String::as_str))
             .map_err(|error| Failure::Usage(error.to_string()))?;
+        if args.file.is_none() && !args.keys.is_empty() {
+            return Err(Failure::Usage(
+                "a value is no argument, where every process of the machine can read it: give it on standard input (KEYs belong to --file)"
+                    .to_owned(),
+            ));
+        }
         if args.stdin && args.keys.len() != 1 {
             return Err(Failure::Usage(
                 "--stdin is the value of one KEY; encrypt the others in calls of their own".to_owned(),
@@ -184,6 +190,10 @@ impl<'a> Command<'a> {
             tracing::info!("{name} was left as it is: there is nothing to encrypt");
             return Ok(());
         }
+        let planned: Vec<Target> = values.iter().map(|(target, _)| target.clone()).collect();
+        editable
+            .can_replace(&planned)
+            .map_err(|error| content(error.to_string()))?;
         let encryptor = Encryptor::new(args.region.as_deref()).await?;
         let mut changes = Vec::new();
         for (target, value) in values {

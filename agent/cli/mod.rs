@@ -40,7 +40,7 @@ const EXIT_CODES: &str = "Exit codes:
   0   done, or stopped as asked
   1   validate --strict found warnings; plan --diff found differences; status found nothing to show
   2   wrong usage
-  75  a transient failure outlasted the boot budget (systemd starts the agent again)
+  75  a transient failure outlasted the boot budget (systemd starts the agent again), or the minute that encrypt waits
   78  something must be changed first: user data, permissions, the image";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -26,12 +26,16 @@ use std::ops::Range;
 use self::locate::{Style, Value, What};
 pub use self::reference::{Context, ContextError, KeyIdError, context, key_id, nearest_alias, written};
 use self::search::Found;
+use super::problem::{Problem, Severity};
 use super::yaml::{self, Kind, Node, Resolved, Tags};
 use crate::secret::Secret;
 use crate::text;
 
 /// A value that begins like this is where a secret comes from, and none in clear.
 const REFERENCES: [&str; 3] = ["aws:kms:", "aws:ssm:", "aws:secretsmanager:"];
+
+/// One that stands for those that are still to come.
+const SAMPLE: &str = "aws:kms:AQICAHhFeGFtcGxl";
 
 /// Why a text can't be changed as asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -103,6 +107,12 @@ pub enum EditError {
     Form {
         /// As it was asked for.
         key: String,
+    },
+    /// The agent takes no reference for this key.
+    #[error("with an encrypted value in that place no machine would boot: {what}")]
+    NoSecretHere {
+        /// What `validate` would say, which quotes no value.
+        what: String,
     },
     /// The new text would not mean what the old one did.
     #[error(
@@ -285,6 +295,35 @@ impl<'t> Editable<'t> {
             Ok(new)
         } else {
             Err(EditError::WouldChangeMore)
+        }
+    }
+
+    /// Whether it will go well, before anything is encrypted: the text can be changed so, and user data takes a reference
+    /// where these values are.
+    pub fn can_replace(&self, targets: &[Target]) -> Result<(), EditError> {
+        let changes: Vec<(Target, String)> = targets
+            .iter()
+            .map(|target| (target.clone(), SAMPLE.to_owned()))
+            .collect();
+        let new = self.replaced(&changes)?;
+        let errors = |text: &str| -> Vec<Problem> {
+            let report = super::parse(text.as_bytes(), "the file");
+            let all = report.problems().iter().cloned();
+            all.filter(|problem| problem.severity == Severity::Error)
+                .collect()
+        };
+        // A text that is not ours, or not yet right, has errors of its own.
+        let before = errors(self.text);
+        let is_known = |one: &Problem| {
+            before
+                .iter()
+                .any(|other| (one.code, &one.key) == (other.code, &other.key))
+        };
+        match errors(&new).into_iter().find(|problem| !is_known(problem)) {
+            None => Ok(()),
+            Some(problem) => Err(EditError::NoSecretHere {
+                what: problem.message,
+            }),
         }
     }
 

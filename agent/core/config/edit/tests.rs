@@ -105,6 +105,24 @@ fn what_would_not_read_as_before_is_refused() {
 }
 
 #[test]
+fn a_key_that_takes_no_reference_is_found_before() {
+    let text = "#taupage-ami-config\napplication_id: app\napplication_version: '1'\nsource: r.example.org/a:1\nhostname: web\n\
+                environment: {A: x}\nhealth_check_path: wrong\n";
+    let can = |key: &str| {
+        let editable = Editable::read(text.as_bytes()).unwrap();
+        let target = editable.find(key).unwrap();
+        editable.can_replace(&[target])
+    };
+    // What was wrong before is no concern here.
+    assert_eq!(can("environment.A"), Ok(()));
+    assert!(matches!(can("hostname"), Err(EditError::NoSecretHere { .. })));
+    assert!(matches!(
+        can("application_id"),
+        Err(EditError::NoSecretHere { .. })
+    ));
+}
+
+#[test]
 fn several_change_at_once() {
     let editable = Editable::read(TEXT.as_bytes()).unwrap();
     let changes: Vec<(Target, String)> = ["environment.SINGLE", "environment.PLAIN"]
