@@ -4,7 +4,8 @@
 
 #![expect(
     clippy::print_stdout,
-    reason = "the figures are for people: cargo test -p monopod-core --test herd -- --nocapture"
+    clippy::expect_used,
+    reason = "a test fails by panicking; the figures are for people: cargo test -p monopod-core --test herd -- --nocapture"
 )]
 
 use std::cmp::Reverse;
@@ -145,7 +146,7 @@ fn worst(machines: u32, secrets: u32, seeds: u64, schedule: Schedule) -> Fate {
 
 #[test]
 fn a_thousand_machines_are_served_in_time_and_ask_three_times_at_most() {
-    let fate = worst(1000, 1, 100, spread);
+    let fate = worst(1000, 1, 300, spread);
     println!(
         "herd_vs_ideal {:.3}, calls_per_success {:.3}",
         fate.vs_ideal, fate.calls_per_success
@@ -169,7 +170,7 @@ fn small_herds_are_not_kept_waiting_and_large_ones_get_through() {
         (20, 1.6, 4.0, 11.0),
         (100, 2.0, 9.0, 120.0),
         (300, 2.8, 45.0, 120.0),
-        (3000, 8.0, 155.0, 420.0),
+        (3000, 8.5, 160.0, 420.0),
     ] {
         let fate = worst(machines, 1, if machines > 1000 { 5 } else { 30 }, spread);
         println!("{machines} machines: {fate:.2?}");

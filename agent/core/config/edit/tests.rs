@@ -310,7 +310,8 @@ proptest! {
                 let new = editable.replaced(&[(target, NEW.to_owned())]);
                 prop_assert!(new.is_ok(), "{key}: {new:?}\n{text}");
                 let new = new.unwrap();
-                prop_assert!(new.starts_with(&text[..range.start]) && new.ends_with(&text[range.end..]), "{new}");
+                let (head, tail) = (text.get(..range.start).unwrap(), text.get(range.end..).unwrap());
+                prop_assert!(new.starts_with(head) && new.ends_with(tail), "{new}");
                 let again = Editable::read(new.as_bytes()).unwrap().find(key).unwrap();
                 prop_assert_eq!(again.standing, Standing::Reference);
                 let others: Vec<&str> = text.lines().filter(|line| line.contains('#')).collect();
