@@ -18,6 +18,7 @@ mod boot;
 mod checks;
 mod commands;
 mod container;
+mod encrypt;
 mod engine;
 mod files;
 mod health;

@@ -170,7 +170,7 @@ impl BootError {
     pub fn exit_code(&self) -> u8 {
         match self.class() {
             Class::Permanent => EXIT_PERMANENT,
-            Class::Transient => EXIT_TRANSIENT,
+            Class::Transient | Class::Throttled => EXIT_TRANSIENT,
         }
     }
 }

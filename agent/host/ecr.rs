@@ -7,16 +7,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_sdk_ecr::Client;
-use aws_sdk_ecr::error::{ProvideErrorMetadata as _, SdkError};
-use aws_sdk_ecr::operation::get_authorization_token::GetAuthorizationTokenError;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use monopod_core::secret::Secret;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::kms::is_busy;
-use super::{Class, Classified, aws, clock};
+use super::aws::{self, AwsError};
+use super::{Class, Classified, clock};
 
 /// What ECR's logins last; one that claims more is not believed.
 const LIFE: Duration = Duration::from_secs(12 * 3600);
@@ -24,35 +22,9 @@ const LIFE: Duration = Duration::from_secs(12 * 3600);
 /// Why ECR made no login.
 #[derive(Debug, thiserror::Error)]
 pub enum EcrError {
-    /// ECR is overloaded or has a bad moment.
-    #[error("ECR in {region} made no login yet: {code}: {message}")]
-    Busy {
-        /// Where.
-        region: String,
-        /// AWS's error code.
-        code: String,
-        /// AWS's text.
-        message: String,
-    },
-    /// ECR was not reached, or there are no credentials to reach it with (yet).
-    #[error("ECR in {region} was not reached for a login")]
-    Unreachable {
-        /// Where.
-        region: String,
-        /// Why.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// ECR says no.
-    #[error("ECR in {region} refused to make a login: {code}: {message}{}", advice(.code))]
-    Refused {
-        /// Where.
-        region: String,
-        /// AWS's error code.
-        code: String,
-        /// AWS's text.
-        message: String,
-    },
+    /// It did not answer, or said no.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
     /// The answer holds no login.
     #[error("ECR in {region} answered with a login that is none; ask AWS's support about it")]
     Malformed {
@@ -64,8 +36,8 @@ pub enum EcrError {
 impl Classified for EcrError {
     fn class(&self) -> Class {
         match self {
-            Self::Busy { .. } | Self::Unreachable { .. } => Class::Transient,
-            Self::Refused { .. } | Self::Malformed { .. } => Class::Permanent,
+            Self::Aws(error) => error.class(),
+            Self::Malformed { .. } => Class::Permanent,
         }
     }
 }
@@ -109,7 +81,8 @@ impl Ecr {
         }
         let asked = Instant::now();
         let answer = entry.client.get_authorization_token().send().await;
-        let answer = answer.map_err(|error| classify(region, error))?;
+        let service = format!("ECR in {region}");
+        let answer = answer.map_err(|error| AwsError::new(&service, "a login", error, advice))?;
         let data = answer.authorization_data.and_then(|all| all.into_iter().next());
         let data = data.ok_or_else(malformed)?;
         let encoded = Secret::new(data.authorization_token.ok_or_else(malformed)?);
@@ -135,35 +108,6 @@ fn kept_for(ends: Option<i64>, now: i64) -> Duration {
     let life = ends.map_or(0, |ends| ends.saturating_sub(now));
     let life = Duration::from_secs(u64::try_from(life).unwrap_or(0)).min(LIFE);
     life * 3 / 4
-}
-
-fn classify(region: &str, error: SdkError<GetAuthorizationTokenError>) -> EcrError {
-    let region = region.to_owned();
-    match error {
-        SdkError::ServiceError(context) => {
-            let status = context.raw().status().as_u16();
-            let error = context.into_err();
-            let code = error.code().unwrap_or("no error code").to_owned();
-            let message = error.message().unwrap_or("no message").to_owned();
-            if is_busy(&code, status) || code == "ServerException" {
-                EcrError::Busy {
-                    region,
-                    code,
-                    message,
-                }
-            } else {
-                EcrError::Refused {
-                    region,
-                    code,
-                    message,
-                }
-            }
-        }
-        other => EcrError::Unreachable {
-            region,
-            source: other.into(),
-        },
-    }
 }
 
 fn advice(code: &str) -> &'static str {
@@ -204,15 +148,7 @@ mod tests {
 
     #[test]
     fn a_refusal_says_what_to_grant() {
-        let error = EcrError::Refused {
-            region: "eu-central-1".into(),
-            code: "AccessDeniedException".into(),
-            message: "not authorized".into(),
-        };
-        assert_eq!(error.class(), Class::Permanent);
-        assert!(
-            error.to_string().contains("ecr:GetAuthorizationToken on *"),
-            "{error}"
-        );
+        let advice = advice("AccessDeniedException");
+        assert!(advice.contains("ecr:GetAuthorizationToken on *"), "{advice}");
     }
 }

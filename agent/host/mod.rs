@@ -16,8 +16,10 @@ pub mod kms;
 pub mod limits;
 pub mod probe;
 pub mod registry;
+pub mod rewrite;
 pub mod secrets;
 pub mod surroundings;
+pub mod terminal;
 mod web;
 
 /// Whether trying again can help.
@@ -25,6 +27,8 @@ mod web;
 pub enum Class {
     /// It can: somebody is not up yet, is overloaded, or the network hiccuped.
     Transient,
+    /// It can, but a limit that others share is spent: every call that comes too soon takes one from another machine.
+    Throttled,
     /// It cannot: somebody has to change something.
     Permanent,
 }

@@ -167,6 +167,25 @@ impl Aws {
         )
     }
 
+    /// Gives the region's key a name, `alias/my-app`; all machines see it.
+    pub fn alias(&self, region: &str, alias: &str) {
+        self.standin
+            .call("POST", "/_test/alias", &json!({"region": region, "alias": alias}));
+    }
+
+    /// What KMS makes of a ciphertext (base64) under this encryption context; `None` when it refuses.
+    #[must_use]
+    pub fn decrypt_in(&self, region: &str, ciphertext: &str, context: &Value) -> Option<Vec<u8>> {
+        let order = json!({"region": region, "ciphertext": ciphertext, "context": context});
+        let answer = self.standin.call("POST", "/_test/decrypt", &order);
+        let plaintext = answer["plaintext"].as_str()?;
+        Some(
+            BASE64
+                .decode(plaintext)
+                .expect("rig: the stand-in answers in base64"),
+        )
+    }
+
     /// Puts an object into a bucket of this machine's own, and gives its `s3://` address. A fault's operation for it is
     /// `GET /BUCKET/KEY`.
     #[must_use]

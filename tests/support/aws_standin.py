@@ -4,6 +4,8 @@ Prints the port it listens on (loopback only). Everything a test sets or reads i
 client signs with, so tests that run at once don't see each other.
 
   POST /_test/encrypt  {"region": R, "plaintext": base64, "context": {}}     -> {"ciphertext": base64, "key_arn": ARN}
+  POST /_test/decrypt  {"region": R, "ciphertext": base64, "context": {}}    -> {"plaintext": base64}, or null
+  POST /_test/alias    {"region": R, "alias": "alias/my-app"}                a name for the region's key; the same for all tests
   POST /_test/object   {"bucket": B, "key": K, "body": base64}               puts it into S3, the bucket too
   POST /_test/faults   {"access_key": K, "faults": [FAULT, ...]}             replaces the faults of K
   POST /_test/ecr      {"access_key": K, "life": SECONDS}                    how long ECR's logins last for K
@@ -111,6 +113,22 @@ def _login_like_aws(self):
 
 
 ecr.ECRResponse.get_authorization_token = _login_like_aws
+def decrypt(order):
+    key_of(order["region"])
+    try:
+        plaintext, _ = kms_backends[ACCOUNT][order["region"]].decrypt(
+            base64.b64decode(order["ciphertext"]), order.get("context", {})
+        )
+    except JsonRESTError:
+        return {"plaintext": None}
+    return {"plaintext": base64.b64encode(plaintext).decode()}
+
+
+def name_key(order):
+    key = key_of(order["region"])
+    with _key_lock:
+        kms_backends[ACCOUNT][order["region"]].create_alias(key.id, order["alias"])
+    return {}
 
 
 # --- S3 -----------------------------------------------------------------------------------------------------------
@@ -207,6 +225,10 @@ def control(request):
         return {}
     if request.path == "/_test/encrypt":
         return encrypt(order)
+    if request.path == "/_test/decrypt":
+        return decrypt(order)
+    if request.path == "/_test/alias":
+        return name_key(order)
     if request.path == "/_test/object":
         return put_object(order)
     if request.path == "/_test/faults":

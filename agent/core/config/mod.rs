@@ -19,6 +19,7 @@
 mod canonical;
 mod check;
 pub mod contract;
+pub mod edit;
 mod image;
 mod intake;
 mod keys;
