@@ -14,6 +14,7 @@ pub mod include;
 pub mod kms;
 pub mod limits;
 pub mod probe;
+pub mod secret_set;
 pub mod secrets;
 pub mod surroundings;
 
