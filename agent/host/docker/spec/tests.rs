@@ -169,7 +169,7 @@ fn files_and_directories_are_mounts_and_bring_their_groups() {
         binds: vec![CERTS, ENGINE_SOCKET],
         files: vec![FileMount {
             path: "/etc/app.conf".to_owned(),
-            content: "canary".to_owned(),
+            content: monopod_core::config::EnvValue::Plain("canary".to_owned()),
         }],
         ..spec()
     };
