@@ -13,7 +13,10 @@ pub mod imds;
 pub mod include;
 pub mod kms;
 pub mod limits;
+pub mod mint;
 pub mod probe;
+mod s3;
+pub mod sealed;
 pub mod secrets;
 pub mod surroundings;
 
