@@ -6,7 +6,7 @@
 //! Where it differs from berry, on purpose
 //! - Both files or none: berry wrote the one it got, and its failure was ignored.
 //! - JSON is what RFC 8259 says: Python's `NaN` and `Infinity` are refused, since no other reader takes them.
-//! - A file that only changed its white space is a new file; berry kept the old one.
+//! - A file that only changed its white space is a new file, and `null` is one too; berry passed both over.
 //!
 //! It keeps what it saw last, with S3's tag: an unchanged object is not sent again. A bucket in another region is followed
 //! there, as berry did. Its errors name bucket and key, never a content.
@@ -223,7 +223,9 @@ impl Mint {
             S3Error::Elsewhere { answer, region } => MintError::Refused {
                 place,
                 answer,
-                advice: format!("; the bucket is in {region}, and was not found there either"),
+                advice: format!(
+                    "; it was asked for where S3 said, and now S3 says {region}: check `mint_bucket`"
+                ),
             },
             S3Error::TooLarge => MintError::TooLarge { place },
         }
