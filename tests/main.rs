@@ -26,6 +26,7 @@ mod invariant;
 mod layers;
 mod logs;
 mod metadata;
+mod mint;
 mod options;
 mod restarts;
 mod schema;

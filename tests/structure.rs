@@ -38,7 +38,7 @@ fn one_module_an_outside_system() {
     const HOME: [(&str, &str); 6] = [
         ("bollard", "agent/host/docker/"),
         ("aws_sdk_kms", "agent/host/kms.rs"),
-        ("aws_sdk_s3", "agent/host/include/s3.rs"),
+        ("aws_sdk_s3", "agent/host/s3.rs"),
         ("aws_config", "agent/host/aws.rs"),
         ("sd_notify", "agent/report/notify.rs"),
         ("syslog", "agent/logs/sinks/syslog/"),

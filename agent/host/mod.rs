@@ -13,8 +13,11 @@ pub mod imds;
 pub mod include;
 pub mod kms;
 pub mod limits;
+pub mod mint;
 pub mod probe;
 pub mod secret_set;
+mod s3;
+pub mod sealed;
 pub mod secrets;
 pub mod surroundings;
 

@@ -109,6 +109,13 @@ impl AwsFault {
         self
     }
 
+    /// With this header; for S3 only.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.order["headers"][name] = json!(value);
+        self
+    }
+
     /// With this message.
     #[must_use]
     pub fn message(mut self, message: &str) -> Self {

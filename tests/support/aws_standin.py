@@ -9,7 +9,7 @@ client signs with, so tests that run at once don't see each other.
   GET  /_test/journal?access_key=K                                           -> {"calls": [...], "max_concurrent": {OP: N}}
 
 A FAULT is {"op": "Decrypt", "times": 3, "code": "ThrottlingException", "http": 400, "delay": 0.05, "message": "..."}.
-Without `code` the call is only delayed; without `times` the fault stays. The first fault that fits is used.
+`headers` are for S3 only. Without `code` the call is only delayed; without `times` the fault stays. The first fault that fits is used.
 
 What is replaced in moto (pinned in requirements.txt): key ids and key material are derived from the region, so that a
 ciphertext outlives this process; a ciphertext that isn't one is InvalidCiphertextException, as AWS says, where moto
@@ -164,7 +164,7 @@ def injected_error(request, fault):
     if request.headers.get("x-amz-content-sha256"):
         # S3, which has a form of its own.
         text = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
-        return Response(text, status, content_type="application/xml")
+        return Response(text, status, headers=fault.get("headers"), content_type="application/xml")
     text = (
         f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
         "<RequestId>injected</RequestId></ErrorResponse>"

@@ -108,10 +108,15 @@ impl Plan {
     }
 
     fn partition(&self) -> &'static str {
-        match self.facts.as_ref().map_or("*", |facts| facts.region.as_str()) {
-            china if china.starts_with("cn-") => "aws-cn",
-            gov if gov.starts_with("us-gov-") => "aws-us-gov",
-            _ => "aws",
-        }
+        partition(self.facts.as_ref().map_or("*", |facts| facts.region.as_str()))
+    }
+}
+
+/// The first part of every ARN of a region.
+pub fn partition(region: &str) -> &'static str {
+    match region {
+        china if china.starts_with("cn-") => "aws-cn",
+        gov if gov.starts_with("us-gov-") => "aws-us-gov",
+        _ => "aws",
     }
 }

@@ -29,7 +29,7 @@ use crate::config::{
 use crate::facts::InstanceFacts;
 use crate::secret::{SecretRef, SecretSource, Source};
 use crate::text;
-pub use aws::AwsCall;
+pub use aws::{AwsCall, partition};
 use container::ContainerSpec;
 pub use diff::{Change, Difference};
 use reconcile::Then;
