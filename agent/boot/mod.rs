@@ -15,6 +15,7 @@
 //! Deliberately absent: the health gate and READY. They go on while the container may already be
 //! restarted, so they belong to `supervise`.
 
+pub mod copies;
 pub mod error;
 pub mod hint;
 pub mod sets;
@@ -260,7 +261,7 @@ async fn execute(
                 step @ Step::FetchSecrets { .. } => {
                     let (secrets, then) = (&secrets, &reconciliation.then);
                     Box::pin(async move {
-                        steps::delivered::run(context, plan, then, &step, secrets)
+                        steps::delivered::run(context, plan, then, &step, secrets, deadline)
                             .await
                             .map(Outcome::Secrets)
                     })

@@ -4,6 +4,8 @@ use monopod_core::plan::Plan;
 use monopod_core::plan::reconcile::SpecHash;
 use monopod_core::plan::sets::{Contents, FileSet, SetName};
 use monopod_core::record::{FileRecord, SetRecord};
+use monopod_core::redact::MIN_LENGTH;
+use monopod_core::secret::Secret;
 use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
@@ -71,6 +73,9 @@ impl SetCharge {
             context
                 .reporter
                 .learn(&format!("{}.{name}", self.wanted.name), value);
+            if matches!(self.wanted.contents, Contents::Bucket { .. }) {
+                learn_document(context, value);
+            }
         }
     }
 
@@ -113,6 +118,21 @@ impl SetCharge {
             last_error: self.last_error.clone(),
             stale_since: self.stale_since,
             unhealthy,
+        }
+    }
+}
+
+/// A password is quoted without the document it stands in. What is too short to be found is no password of mint's.
+fn learn_document(context: &Context, document: &Secret) {
+    let Ok(serde_json::Value::Object(members)) = serde_json::from_str(document.expose()) else {
+        return;
+    };
+    for (_, member) in members {
+        if let serde_json::Value::String(text) = member {
+            let value = Secret::new(text);
+            if value.expose().len() >= MIN_LENGTH {
+                context.reporter.learn(SetName::Credentials.word(), &value);
+            }
         }
     }
 }

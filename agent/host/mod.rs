@@ -15,9 +15,9 @@ pub mod kms;
 pub mod limits;
 pub mod mint;
 pub mod probe;
-pub mod secret_set;
 mod s3;
 pub mod sealed;
+pub mod secret_set;
 pub mod secrets;
 pub mod surroundings;
 

@@ -5,6 +5,7 @@ use monopod_core::plan::sets::SetName;
 use monopod_core::secret::{NotInThere, Secret, SecretRef, Source};
 
 use crate::boot::steps::secrets::AT_ONCE;
+use crate::host::mint::{Mint, MintError, MintFetch};
 use crate::host::secret_set::Files;
 use crate::host::secrets::{StoreError, Stores};
 
@@ -20,6 +21,9 @@ pub(super) enum FetchError {
         #[source]
         source: StoreError,
     },
+    /// The bucket.
+    #[error(transparent)]
+    Mint(#[from] MintError),
     /// The secret has not what the reference picks out of it.
     #[error("cannot get the value of {used_by} again; mend the secret, or `?key=` in the user data")]
     NotInThere {
@@ -87,6 +91,18 @@ pub(super) async fn from_stores(
     Ok(Round {
         files,
         whole: fetched.into_iter().map(|(_, whole)| whole).collect(),
+    })
+}
+
+/// Both files of the application, or nothing.
+pub(super) async fn from_bucket(mint: &Mint, known: &[(String, Secret)]) -> Result<Round, FetchError> {
+    let files = match mint.fetch(known).await? {
+        MintFetch::Files(files) => files,
+        MintFetch::Unchanged => known.to_vec(),
+    };
+    Ok(Round {
+        files,
+        whole: Vec::new(),
     })
 }
 

@@ -22,13 +22,18 @@ use monopod_core::text;
 use tokio::time::Instant;
 
 use super::fetch::{self, FetchError, Round};
+use crate::boot::copies;
 use crate::boot::hint::{self, Charge};
 use crate::boot::sets::SetCharge;
 use crate::context::Context;
 use crate::host::clock::{self, Monotonic};
+use crate::host::mint::Mint;
 use crate::host::secret_set::Delivered;
 use crate::host::secrets::Stores;
 use crate::host::{chain, delivery::DeliveryError};
+
+/// An encrypted copy is written when a set changes, and this often for its age to be right.
+const COPY_AGE: Duration = Duration::from_secs(3600);
 
 /// What the supervisor has to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,15 +51,37 @@ pub(super) struct Refreshing<'a> {
     context: &'a Context,
     charge: &'a Charge,
     clock: Monotonic,
-    stores: Rc<Stores>,
+    sources: Rc<Sources>,
     sets: Vec<Looked>,
     fetching: FuturesUnordered<LocalBoxFuture<'a, (SetName, Result<Round, FetchError>)>>,
+}
+
+/// Who is asked; none is before its first fetch.
+struct Sources {
+    stores: Stores,
+    mint: Mint,
+}
+
+impl Sources {
+    fn new(charge: &Charge) -> Self {
+        let bucket = charge.sets.iter().find_map(|set| match &set.wanted.contents {
+            Contents::Bucket { bucket, .. } => Some(bucket.as_str()),
+            Contents::Stores(_) => None,
+        });
+        let region = &charge.facts.region;
+        Self {
+            stores: Stores::new(region),
+            mint: Mint::new(region, bucket.unwrap_or_default(), &charge.application.id),
+        }
+    }
 }
 
 struct Looked {
     set: SetCharge,
     rhythm: Rhythm,
     is_fetching: bool,
+    /// When its encrypted copy was written last, where one is kept.
+    kept: Option<Instant>,
     /// What was told last.
     told: Freshness,
 }
@@ -78,6 +105,7 @@ impl<'a> Refreshing<'a> {
                 ),
                 set: set.clone(),
                 is_fetching: false,
+                kept: None,
                 told: Freshness::Fresh,
             }
         });
@@ -85,7 +113,7 @@ impl<'a> Refreshing<'a> {
             context,
             charge,
             clock,
-            stores: Rc::new(Stores::new(&charge.facts.region)),
+            sources: Rc::new(Sources::new(charge)),
             sets: sets.collect(),
             fetching: FuturesUnordered::new(),
         };
@@ -151,7 +179,7 @@ impl<'a> Refreshing<'a> {
             for looked in &mut self.sets {
                 if !looked.is_fetching && looked.rhythm.is_due(now) {
                     looked.is_fetching = true;
-                    self.fetching.push(fetched(Rc::clone(&self.stores), &looked.set));
+                    self.fetching.push(fetched(Rc::clone(&self.sources), &looked.set));
                 }
             }
             let wake = self.sets.iter().filter_map(|looked| match looked.is_fetching {
@@ -225,9 +253,11 @@ impl<'a> Refreshing<'a> {
         if let Some(looked) = self.sets.get_mut(at).filter(changed) {
             looked.set.untold = true;
             let name = looked.set.wanted.name;
-            for (file, value) in &files {
-                self.context.reporter.learn(&format!("{name}.{file}"), value);
+            SetCharge {
+                values: Some(files.clone()),
+                ..looked.set.clone()
             }
+            .learn(self.context);
             for document in &whole {
                 self.context.reporter.learn(name.word(), document);
             }
@@ -238,6 +268,11 @@ impl<'a> Refreshing<'a> {
         };
         let delivered = looked.set.place.ensure(&files)?;
         looked.set.fetched_now(files);
+        let is_recent = looked.kept.is_some_and(|at| at.elapsed() < COPY_AGE);
+        if looked.set.wanted.keep && (delivered == Delivered::Swapped || !is_recent) {
+            looked.kept = Some(Instant::now());
+            copies::keep_set(self.context, &self.charge.facts.instance_id, &looked.set);
+        }
         Ok(delivered)
     }
 
@@ -299,15 +334,15 @@ fn unhealthy_text(looked: &Looked, now: Duration) -> String {
 
 /// One look, with nothing borrowed from the set.
 fn fetched<'a>(
-    stores: Rc<Stores>,
+    sources: Rc<Sources>,
     set: &SetCharge,
 ) -> LocalBoxFuture<'a, (SetName, Result<Round, FetchError>)> {
     let (name, contents) = (set.wanted.name, set.wanted.contents.clone());
     let known = set.values.clone().unwrap_or_default();
     Box::pin(async move {
         let outcome = match &contents {
-            Contents::Stores(wanted) => fetch::from_stores(&stores, wanted, &known).await,
-            Contents::Bucket { .. } => std::future::pending().await,
+            Contents::Stores(wanted) => fetch::from_stores(&sources.stores, wanted, &known).await,
+            Contents::Bucket { .. } => fetch::from_bucket(&sources.mint, &known).await,
         };
         (name, outcome)
     })

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use monopod_core::plan::sets::{Contents, FileSet};
+use monopod_core::plan::sets::{Contents, FileSet, SetName};
 use monopod_core::plan::{Plan, SecretUse, StepId};
 use monopod_core::retry;
 use monopod_core::secret::{Secret, SecretRef};
@@ -28,17 +28,44 @@ pub(in crate::boot) enum Patience {
     Once,
 }
 
-/// The values, by reference.
+/// The values by reference, and the application's credentials.
 #[derive(Debug, Default)]
-pub(in crate::boot) struct Fetched(Vec<(SecretRef, Secret)>);
+pub(in crate::boot) struct Fetched {
+    values: Vec<(SecretRef, Secret)>,
+    credentials: Option<Files>,
+    old: Vec<Old>,
+}
+
+/// Not from AWS but from the copy on the disk.
+#[derive(Debug)]
+pub(in crate::boot) struct Old {
+    pub(in crate::boot) set: SetName,
+    /// In milliseconds since the epoch.
+    pub(in crate::boot) fetched_at: u64,
+    /// Why AWS was no help.
+    pub(in crate::boot) error: String,
+}
 
 impl Fetched {
-    pub(in crate::boot) fn new(values: Vec<(SecretRef, Secret)>) -> Self {
-        Self(values)
+    pub(in crate::boot) fn new(
+        values: Vec<(SecretRef, Secret)>,
+        credentials: Option<Files>,
+        old: Vec<Old>,
+    ) -> Self {
+        Self {
+            values,
+            credentials,
+            old,
+        }
+    }
+
+    /// Whether this set came from the copy.
+    pub(in crate::boot) fn old(&self, set: SetName) -> Option<&Old> {
+        self.old.iter().find(|old| old.set == set)
     }
 
     pub(in crate::boot) fn value(&self, reference: &SecretRef) -> Option<&Secret> {
-        self.0
+        self.values
             .iter()
             .find(|(one, _)| one == reference)
             .map(|(_, secret)| secret)
@@ -51,7 +78,7 @@ impl Fetched {
                 .iter()
                 .map(|(name, reference)| Some((name.clone(), self.value(reference)?.clone())))
                 .collect(),
-            Contents::Bucket { .. } => None,
+            Contents::Bucket { .. } => self.credentials.clone(),
         }
     }
 }

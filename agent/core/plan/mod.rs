@@ -257,6 +257,8 @@ pub struct Plan {
     pub secrets: Vec<SecretUse>,
     /// The sets of files that change together.
     pub sets: Vec<FileSet>,
+    /// Whether encrypted copies are kept of what is fetched for `files`, too.
+    pub keep_secrets: bool,
     /// Credentials for the registry of the image, and for no other.
     pub registry_auth: Option<RegistryAuth>,
     /// When the machine counts as up.
@@ -297,6 +299,7 @@ impl Plan {
             facts: facts.cloned(),
             secrets: secret_uses(&container, registry_auth.as_ref()),
             sets: FileSet::all(config, &container),
+            keep_secrets: config.keep_secrets(),
             registry_auth,
             gate: gate(config.health_check()),
             restart: config.restart(),

@@ -145,6 +145,7 @@ async fn resume(
     )
     .await?;
     on_the_tmpfs(context, || delivered.ensure(context, plan), deadline).await?;
+    delivered.ensure_copies(context, plan);
     let begin = if in_this_boot {
         Begin::Ended
     } else {
@@ -175,6 +176,7 @@ async fn make(
 ) -> Result<(Made, String), BootError> {
     let image = plan.container.image.to_string();
     on_the_tmpfs(context, || new.delivered.ensure(context, plan), deadline).await?;
+    new.delivered.ensure_copies(context, plan);
     let id = create(context, plan, &new, deadline).await?;
     let begin = start(context, &id).await?;
     follow(context, &id, &image, &new.pinned.digest, false, deadline).await?;
