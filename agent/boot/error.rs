@@ -11,6 +11,7 @@ use crate::host::ecr::EcrError;
 use crate::host::files::{FileError, LockError};
 use crate::host::imds::ImdsError;
 use crate::host::include::FetchError;
+use crate::host::mint::MintError;
 use crate::host::secrets::StoreError;
 use crate::host::surroundings::SurroundingsError;
 use crate::host::{Class, Classified};
@@ -79,6 +80,9 @@ pub enum BootError {
         #[source]
         source: StoreError,
     },
+    /// The application's credentials.
+    #[error(transparent)]
+    Mint(MintError),
     /// A secret has not what a reference picks out of it.
     #[error("cannot get the value of {used_by}; mend `?key=` in the user data, or the secret")]
     NotInSecret {
@@ -146,6 +150,7 @@ impl Classified for BootError {
             Self::Surroundings(error) => error.class(),
             Self::Secret { source, .. } => source.class(),
             Self::Ecr { source, .. } => source.class(),
+            Self::Mint(error) => error.class(),
             Self::Include(error) => error.class(),
             Self::Lock(_)
             | Self::File(_)

@@ -7,12 +7,14 @@ client signs with, so tests that run at once don't see each other.
   POST /_test/decrypt  {"region": R, "ciphertext": base64, "context": {}}    -> {"plaintext": base64}, or null
   POST /_test/alias    {"region": R, "alias": "alias/my-app"}                a name for the region's key; the same for all tests
   POST /_test/object   {"bucket": B, "key": K, "body": base64}               puts it into S3, the bucket too
+  POST /_test/parameter {"name": N, "value": V}                              puts a SecureString into Parameter Store
+  POST /_test/secret   {"name": N, "value": V}                               puts a secret, or its next version
   POST /_test/faults   {"access_key": K, "faults": [FAULT, ...]}             replaces the faults of K
   POST /_test/ecr      {"access_key": K, "life": SECONDS}                    how long ECR's logins last for K
   GET  /_test/journal?access_key=K                                           -> {"calls": [...], "max_concurrent": {OP: N}}
 
 A FAULT is {"op": "Decrypt", "times": 3, "code": "ThrottlingException", "http": 400, "delay": 0.05, "message": "..."}.
-Without `code` the call is only delayed; without `times` the fault stays. The first fault that fits is used.
+`headers` are for S3 only. Without `code` the call is only delayed; without `times` the fault stays. The first fault that fits is used.
 
 What is replaced in moto (pinned in requirements.txt): key ids and key material are derived from the region, so that a
 ciphertext outlives this process; a ciphertext that isn't one is InvalidCiphertextException, as AWS says, where moto
@@ -38,6 +40,8 @@ from moto.core.exceptions import JsonRESTError
 from moto.kms.exceptions import InvalidCiphertextException
 from moto.kms.models import kms_backends
 from moto.s3.models import s3_backends
+from moto.secretsmanager.models import secretsmanager_backends
+from moto.ssm.models import ssm_backends
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
@@ -143,6 +147,37 @@ def put_object(order):
     return {}
 
 
+# --- Parameter Store and Secrets Manager ---------------------------------------------------------------------------
+
+
+def put_parameter(order):
+    with _key_lock:
+        ssm_backends[ACCOUNT]["eu-central-1"].put_parameter(
+            name=order["name"],
+            description="",
+            value=order["value"],
+            parameter_type="SecureString",
+            allowed_pattern="",
+            keyid="alias/aws/ssm",
+            overwrite=True,
+            tags=[],
+            data_type="text",
+            tier=None,
+            policies=None,
+        )
+    return {}
+
+
+def put_secret(order):
+    backend, token = secretsmanager_backends[ACCOUNT]["eu-central-1"], str(uuid.uuid4())
+    with _key_lock:
+        if order["name"] in backend.secrets:
+            backend.put_secret_value(order["name"], order["value"], None, token, ["AWSCURRENT"])
+        else:
+            backend.create_secret(order["name"], order["value"], None, None, None, None, token, [], False)
+    return {"version": token}
+
+
 # --- faults and journal -------------------------------------------------------------------------------------------
 
 
@@ -206,7 +241,7 @@ def injected_error(request, fault):
     if request.headers.get("x-amz-content-sha256"):
         # S3, which has a form of its own.
         text = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
-        return Response(text, status, content_type="application/xml")
+        return Response(text, status, headers=fault.get("headers"), content_type="application/xml")
     text = (
         f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
         "<RequestId>injected</RequestId></ErrorResponse>"
@@ -231,6 +266,10 @@ def control(request):
         return name_key(order)
     if request.path == "/_test/object":
         return put_object(order)
+    if request.path == "/_test/parameter":
+        return put_parameter(order)
+    if request.path == "/_test/secret":
+        return put_secret(order)
     if request.path == "/_test/faults":
         chosen = account(order["access_key"])
         with chosen.lock:

@@ -140,11 +140,17 @@ impl Plan {
             .facts
             .as_ref()
             .map_or(("*", "*"), |facts| (&facts.region, &facts.account_id));
-        format!("arn:{}:{service}:{region}:{account}", partition(region))
+        let partition = self.partition();
+        format!("arn:{partition}:{service}:{region}:{account}")
+    }
+
+    fn partition(&self) -> &'static str {
+        partition(self.facts.as_ref().map_or("*", |facts| facts.region.as_str()))
     }
 }
 
-fn partition(region: &str) -> &'static str {
+/// The first part of every ARN of a region.
+pub fn partition(region: &str) -> &'static str {
     match region {
         china if china.starts_with("cn-") => "aws-cn",
         gov if gov.starts_with("us-gov-") => "aws-us-gov",

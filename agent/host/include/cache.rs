@@ -4,11 +4,8 @@ use std::path::{Path, PathBuf};
 
 use monopod_core::config::Include;
 
-use super::FetchError;
+use super::{FetchError, LARGEST_ANSWER};
 use crate::host::files::{self, FileError};
-
-/// No answer is read further than this.
-const LARGEST_ANSWER: usize = 1 << 20;
 
 /// Where fetched texts are kept. A file's name is the hash of its bytes, and is checked whenever it is
 /// read, so a torn or changed one is as good as none. Only the latest is kept.

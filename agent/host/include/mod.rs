@@ -14,9 +14,12 @@ use monopod_core::config::{Include, Location, NotTheText};
 use tokio::sync::OnceCell;
 
 use self::cache::Body;
-use self::s3::S3;
+use super::s3::S3;
 use super::{Class, Classified};
 pub use cache::Cache;
+
+/// No answer is read further than this.
+const LARGEST_ANSWER: usize = 1 << 20;
 
 /// One try, with the whole body. A text of this size takes a second on a bad line.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -121,7 +124,7 @@ impl Fetcher {
             match &include.location {
                 Location::S3 { bucket, key } => {
                     let s3 = self.s3.get_or_init(|| S3::new(&self.region)).await;
-                    s3.get(bucket, key, &place).await
+                    s3::get(s3, &self.region, bucket, key, &place).await
                 }
                 Location::Https(url) => https::get(url, &place).await,
             }

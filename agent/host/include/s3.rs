@@ -1,99 +1,44 @@
-//! One object, by the SDK. With `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL` it asks elsewhere, by path
-//! where that is an address of numbers.
+//! An included text that is an object of S3.
 
-use aws_sdk_s3::Client;
-use aws_sdk_s3::error::{ProvideErrorMetadata as _, SdkError};
-use aws_sdk_s3::operation::get_object::GetObjectError;
+use super::{FetchError, LARGEST_ANSWER};
+use crate::host::s3::{Got, S3, S3Error};
 
-use super::{Body, FetchError};
-use crate::host::aws;
-
-/// A client for one region.
-#[derive(Debug)]
-pub(super) struct S3 {
-    client: Client,
-    region: String,
-}
-
-impl S3 {
-    /// Asks nobody yet.
-    pub(super) async fn new(region: &str) -> Self {
-        Self {
-            client: Client::new(&aws::config(region).await),
-            region: region.to_owned(),
-        }
-    }
-
-    /// One call, and the whole body.
-    pub(super) async fn get(&self, bucket: &str, key: &str, place: &str) -> Result<Vec<u8>, FetchError> {
-        let answer = self.client.get_object().bucket(bucket).key(key).send().await;
-        let mut answer = answer.map_err(|error| classify(error, &self.region, place))?;
-        let mut body = Body::new(place);
-        while let Some(chunk) = answer.body.next().await {
-            let chunk = chunk.map_err(|source| FetchError::Unreachable {
-                place: place.to_owned(),
-                source: source.into(),
-            })?;
-            body.push(&chunk)?;
-        }
-        Ok(body.whole())
+/// One call, and the whole body.
+pub(super) async fn get(
+    s3: &S3,
+    region: &str,
+    bucket: &str,
+    key: &str,
+    place: &str,
+) -> Result<Vec<u8>, FetchError> {
+    match s3.get(bucket, key, None, LARGEST_ANSWER).await {
+        Ok(Got::Object(mut object)) => Ok(std::mem::take(&mut *object.bytes)),
+        // Nothing was said to be here.
+        Ok(Got::Unchanged) => Ok(Vec::new()),
+        Err(error) => Err(told(error, region, place)),
     }
 }
 
-fn classify(error: SdkError<GetObjectError>, region: &str, place: &str) -> FetchError {
+fn told(error: S3Error, region: &str, place: &str) -> FetchError {
     let place = place.to_owned();
     match error {
-        SdkError::ServiceError(context) => {
-            let status = context.raw().status().as_u16();
-            let elsewhere = context
-                .raw()
-                .headers()
-                .get("x-amz-bucket-region")
-                .filter(|there| *there != region)
-                .map(|there| {
-                    format!("; the bucket is in {there} and this machine in {region}: use a bucket here")
-                });
-            let error = context.into_err();
-            let code = error.code().unwrap_or("no error code");
-            let answer = format!("{status} {code}: {}", error.message().unwrap_or("no message"));
-            if is_busy(code, status) {
-                FetchError::Busy { place, answer }
-            } else {
-                let advice = elsewhere.unwrap_or_else(|| advice(code).to_owned());
-                FetchError::Refused {
-                    place,
-                    answer,
-                    advice,
-                }
-            }
-        }
-        other => FetchError::Unreachable {
+        S3Error::Unreachable(source) => FetchError::Unreachable { place, source },
+        S3Error::Busy { answer } => FetchError::Busy { place, answer },
+        S3Error::Refused { answer, code } => FetchError::Refused {
             place,
-            source: other.into(),
+            answer,
+            advice: advice(&code).to_owned(),
         },
+        S3Error::Elsewhere {
+            answer,
+            region: there,
+        } => FetchError::Refused {
+            place,
+            answer,
+            advice: format!("; the bucket is in {there} and this machine in {region}: use a bucket here"),
+        },
+        S3Error::TooLarge => FetchError::TooLarge { place },
     }
-}
-
-/// What AWS calls throttling and its own faults, and what first boots see for seconds: a clock that is
-/// not set yet, credentials that have not spread yet.
-fn is_busy(code: &str, status: u16) -> bool {
-    matches!(
-        code,
-        "SlowDown"
-            | "Throttling"
-            | "ThrottlingException"
-            | "RequestLimitExceeded"
-            | "RequestTimeout"
-            | "RequestTimeTooSkewed"
-            | "InternalError"
-            | "ServiceUnavailable"
-            | "OperationAborted"
-            | "InvalidAccessKeyId"
-            | "ExpiredToken"
-            | "InvalidToken"
-            | "SignatureDoesNotMatch"
-    ) || status >= 500
-        || status == 429
 }
 
 fn advice(code: &str) -> &'static str {
@@ -112,18 +57,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn throttling_is_tried_again_and_a_refusal_is_not() {
-        assert!(is_busy("SlowDown", 503));
-        assert!(is_busy("ThrottlingException", 400));
-        assert!(is_busy("anything", 500));
-        for (code, status) in [
-            ("AccessDenied", 403),
-            ("NoSuchKey", 404),
-            ("NoSuchBucket", 404),
-            ("InvalidObjectState", 403),
-        ] {
-            assert!(!is_busy(code, status), "{code}");
-            assert!(!advice(code).is_empty(), "{code} says what to do");
+    fn a_refusal_says_what_to_do() {
+        for code in ["AccessDenied", "NoSuchKey", "NoSuchBucket", "InvalidObjectState"] {
+            assert!(!advice(code).is_empty(), "{code}");
         }
+        let elsewhere = S3Error::Elsewhere {
+            answer: "301 PermanentRedirect: no message".to_owned(),
+            region: "eu-west-1".to_owned(),
+        };
+        let said = told(elsewhere, "eu-central-1", "s3://bucket/key").to_string();
+        assert!(
+            said.ends_with(
+                "; the bucket is in eu-west-1 and this machine in eu-central-1: use a bucket here"
+            ),
+            "{said}"
+        );
     }
 }
