@@ -186,8 +186,8 @@ fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
 
 /// Puts both files there, and gives their addresses as calls.
 fn put(machine: &Machine, user: impl AsRef<[u8]>, client: impl AsRef<[u8]>) -> [String; 2] {
-    let _ = machine.aws().put_object("app/user.json", user);
-    let _ = machine.aws().put_object("app/client.json", client);
+    drop(machine.aws().put_object("app/user.json", user));
+    drop(machine.aws().put_object("app/client.json", client));
     ["user", "client"].map(|name| call(machine, name))
 }
 
