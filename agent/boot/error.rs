@@ -10,6 +10,7 @@ use crate::host::docker::EngineError;
 use crate::host::files::{FileError, LockError};
 use crate::host::imds::ImdsError;
 use crate::host::include::FetchError;
+use crate::host::mint::MintError;
 use crate::host::secrets::StoreError;
 use crate::host::surroundings::SurroundingsError;
 use crate::host::{Class, Classified};
@@ -78,6 +79,9 @@ pub enum BootError {
         #[source]
         source: StoreError,
     },
+    /// The application's credentials.
+    #[error(transparent)]
+    Mint(MintError),
     /// A secret has not what a reference picks out of it.
     #[error("cannot get the value of {used_by}; mend `?key=` in the user data, or the secret")]
     NotInSecret {
@@ -135,6 +139,7 @@ impl Classified for BootError {
             Self::Delivery(error) => error.class(),
             Self::Surroundings(error) => error.class(),
             Self::Secret { source, .. } => source.class(),
+            Self::Mint(error) => error.class(),
             Self::Include(error) => error.class(),
             Self::Lock(_)
             | Self::File(_)

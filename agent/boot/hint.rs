@@ -13,6 +13,7 @@ use monopod_core::plan::reconcile::{SCHEMA, SpecHash};
 use monopod_core::plan::{Application, Gate};
 
 use super::BootError;
+use super::sets::SetCharge;
 use crate::context::Context;
 use crate::host::delivery::Delivery;
 use crate::host::{chain, clock, files};
@@ -49,6 +50,9 @@ pub struct Charge {
     /// Its files, which have to be there whenever it is started.
     #[serde(default)]
     pub files: Delivery,
+    /// Its sets of secret files.
+    #[serde(default)]
+    pub sets: Vec<SetCharge>,
 }
 
 /// The file.
@@ -123,15 +127,26 @@ pub fn save(context: &Context, first_start: u64, charge: Option<Charge>) {
 
 /// Notes that the gate was passed, so that it is run once a boot.
 pub fn save_gate_passed(context: &Context, charge: &Charge) {
-    let first_start = load(context).map_or_else(clock::now_millis, |hint| hint.first_start);
-    save(
-        context,
-        first_start,
-        Some(Charge {
-            gate_passed: true,
-            ..charge.clone()
-        }),
-    );
+    amend(context, charge, |charge| charge.gate_passed = true);
+}
+
+/// Notes how its sets of secret files stand.
+pub fn save_sets(context: &Context, charge: &Charge, sets: &[SetCharge]) {
+    amend(context, charge, |charge| charge.sets = sets.to_vec());
+}
+
+/// Changes what is noted of this charge, and nothing else of it.
+fn amend(context: &Context, charge: &Charge, change: impl FnOnce(&mut Charge)) {
+    let noted = load(context);
+    let first_start = noted
+        .as_ref()
+        .map_or_else(clock::now_millis, |hint| hint.first_start);
+    let mut charge = noted
+        .and_then(|hint| hint.charge)
+        .filter(|noted| noted.container_id == charge.container_id)
+        .unwrap_or_else(|| charge.clone());
+    change(&mut charge);
+    save(context, first_start, Some(charge));
 }
 
 /// Whether this instance boots for the first time, and notes that it has. When that can't be told, it does not: the

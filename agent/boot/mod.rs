@@ -15,9 +15,11 @@
 //! Deliberately absent: the health gate and READY. They go on while the container may already be
 //! restarted, so they belong to `supervise`.
 
+pub mod copies;
 pub mod error;
 pub mod hint;
-mod steps;
+pub mod sets;
+pub(crate) mod steps;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -131,6 +133,7 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<(Charge, Begin
         budget_end,
         restart: plan.restart,
         files: made.files.clone(),
+        sets: made.sets.clone(),
     };
     hint::save(context, first_start, Some(charge.clone()));
     Ok((charge, made.begin))
@@ -166,7 +169,13 @@ async fn take_over(
     let Some(mut charge) = hint.and_then(|hint| hint.charge.clone()) else {
         return Ok(None);
     };
-    let files_are_known = charge.files.recall();
+    let mut files_are_known = charge.files.recall();
+    for set in &mut charge.sets {
+        files_are_known &= set.recall(context);
+    }
+    for (name, secret) in charge.files.secrets() {
+        context.reporter.learn(&name, secret);
+    }
     let Ok(reconciliation) = reconcile::reconcile_known(&charge.spec, &charge.container_id, observed) else {
         return Ok(None);
     };
@@ -249,9 +258,13 @@ async fn execute(
         waiting = later;
         for step in ready {
             running.push(match step {
-                Step::FetchSecrets(uses) => {
-                    let secrets = &secrets;
-                    Box::pin(async move { secrets.run(&uses).await.map(Outcome::Secrets) })
+                step @ Step::FetchSecrets { .. } => {
+                    let (secrets, then) = (&secrets, &reconciliation.then);
+                    Box::pin(async move {
+                        steps::delivered::run(context, plan, then, &step, secrets, deadline)
+                            .await
+                            .map(Outcome::Secrets)
+                    })
                 }
                 Step::ObtainImage(image) => {
                     let (secrets, resolved) = (&secrets, resolved.clone());

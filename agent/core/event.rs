@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::plan::StepId;
+use crate::record::SetRecord;
 use crate::supervise::Exit;
 
 /// One thing that happened.
@@ -90,6 +91,18 @@ pub enum Event {
         /// How.
         exit: Exit,
     },
+    /// How a set of files stands.
+    FileSet {
+        /// As the status shows it.
+        set: Box<SetRecord>,
+        /// What is new about it, as one sentence; empty where nothing is.
+        news: String,
+    },
+    /// What made the machine degraded is over.
+    Recovered {
+        /// One sentence.
+        text: String,
+    },
     /// The engine stopped answering.
     EngineLost {
         /// What it said last.
@@ -149,6 +162,7 @@ impl Event {
             }
             | Self::Warning { text }
             | Self::EngineLost { error: text }
+            | Self::Recovered { text }
             | Self::Ready { text }
             | Self::Degraded { reason: text }
             | Self::BootFailed {
@@ -165,6 +179,10 @@ impl Event {
                 change(id);
                 change(image);
                 change(digest);
+            }
+            Self::FileSet { set, news } => {
+                set.each_text(&mut change);
+                change(news);
             }
             Self::ContainerEnded { exit } | Self::Completed { exit } => {
                 let Exit {
@@ -200,6 +218,8 @@ pub struct ContainerSeen {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::sets::SetName;
+    use crate::record::FileRecord;
 
     #[test]
     fn every_text_is_reached() {
@@ -244,6 +264,22 @@ mod tests {
             Event::RestartPlanned { wait, restart: 1 },
             Event::Restarted { restarts: 1 },
             Event::Completed { exit },
+            Event::FileSet {
+                set: Box::new(SetRecord {
+                    set: SetName::Secrets,
+                    files: vec![FileRecord {
+                        name: canary(),
+                        source: canary(),
+                    }],
+                    delivered_at: None,
+                    fetched_at: None,
+                    last_error: Some(canary()),
+                    stale_since: None,
+                    unhealthy: false,
+                }),
+                news: canary(),
+            },
+            Event::Recovered { text: canary() },
             Event::EngineLost { error: canary() },
             Event::EngineBack { away: wait },
             Event::Ready { text: canary() },

@@ -17,6 +17,7 @@ pub mod mint;
 pub mod probe;
 mod s3;
 pub mod sealed;
+pub mod secret_set;
 pub mod secrets;
 pub mod surroundings;
 

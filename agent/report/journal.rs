@@ -47,6 +47,9 @@ pub(super) fn write(event: &Event) {
         }
         Event::Restarted { restarts } => info!(restarts, "the container was started again"),
         Event::Completed { exit } => info!("the container completed: {exit}"),
+        Event::FileSet { news, .. } if news.is_empty() => {}
+        Event::FileSet { set, news } => info!(set = set.set.word(), "{news}"),
+        Event::Recovered { text } => info!("{text}"),
         Event::EngineLost { error } => {
             warn!("the engine stopped answering; the container may still run: {error}")
         }

@@ -31,6 +31,7 @@ pub(super) fn send(event: &Event) {
         }
         Event::Restarted { restarts } => format!("running, restarted {restarts} times"),
         Event::Completed { exit } => format!("completed: {exit}"),
+        Event::Recovered { text } => text.clone(),
         Event::EngineLost { error } => format!("the engine does not answer: {error}"),
         Event::EngineBack { .. } => "the engine answers again".to_owned(),
         Event::Booting => "making the container again".to_owned(),
@@ -38,7 +39,11 @@ pub(super) fn send(event: &Event) {
         Event::Degraded { reason } => format!("DEGRADED: {reason}"),
         Event::BootFailed { reason, .. } => format!("FAILED: {reason}"),
         Event::Stopping => "stopping; the container keeps running".to_owned(),
-        Event::StepDone { .. } | Event::StepSkipped { .. } | Event::Warning { .. } | Event::Container(_) => {
+        Event::StepDone { .. }
+        | Event::StepSkipped { .. }
+        | Event::Warning { .. }
+        | Event::Container(_)
+        | Event::FileSet { .. } => {
             return;
         }
     };

@@ -39,6 +39,7 @@ fn each_text(record: &mut BootRecord, mut change: impl FnMut(&mut String)) {
         outcome,
         steps,
         container,
+        secrets,
         logs: _,
         warnings,
     } = record;
@@ -85,6 +86,9 @@ fn each_text(record: &mut BootRecord, mut change: impl FnMut(&mut String)) {
             last_exit_at: _,
         } = container;
         [id, image, digest].into_iter().for_each(&mut change);
+    }
+    for set in secrets {
+        set.each_text(&mut change);
     }
     warnings.iter_mut().for_each(change);
 }

@@ -3,7 +3,8 @@
 //! ```text
 //!           ┌─► watch (engine: wait, inspect) ─┐
 //! container ┤                                  ├─► state machine (pure) ─► start / wait
-//!           └─► gate (probe) ──────────────────┘            │
+//!           ├─► gate (probe) ──────────────────┤            │
+//!           └─► refresh (AWS, tmpfs) ──────────┘            │
 //!                                                           └─► events ─► reporters
 //! ```
 //!
@@ -15,10 +16,13 @@
 //! Invariants
 //! - The container is never stopped by the agent's own end (SIGTERM, crash): only `drain` will.
 //! - READY is told once, after the gate; after an adoption whose gate was passed, at once.
+//! - A container is told of new secret files by this task alone, after they are in place.
 //! - A container that vanished (somebody removed it) ends this task, and the boot makes a new one.
 
+mod fetch;
 mod gate;
 mod look;
+mod refresh;
 mod watch;
 
 use std::time::Duration;
@@ -27,6 +31,8 @@ use futures_util::future::{LocalBoxFuture, OptionFuture};
 use monopod_core::event::Event;
 use monopod_core::plan::StepId;
 use monopod_core::plan::reconcile::Phase;
+use monopod_core::plan::sets::SetName;
+use monopod_core::supervise::refresh::Reaction;
 use monopod_core::supervise::restart::Budget;
 use monopod_core::supervise::{Action, Cause, Input, State, Supervisor};
 use monopod_core::text;
@@ -35,9 +41,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::boot::hint::{self, Charge};
 use crate::context::Context;
+use crate::host::chain;
 use crate::host::clock::{self, Monotonic};
 use crate::report::notify;
 use gate::Verdict;
+use refresh::{News, Refreshing};
 use watch::{Seen, Start};
 
 /// Counters in the status file are at most this old.
@@ -76,8 +84,12 @@ enum Doing {
 /// Looks after the container until the agent is stopped or the container is gone.
 pub async fn supervise(context: &Context, charge: &Charge, begin: Begin, stop: &CancellationToken) -> End {
     let mut supervision = Supervision::new(context, charge);
+    let untold = supervision.refreshing.untold();
     let mut doing: Option<LocalBoxFuture<'_, Doing>> = supervision.begin(begin);
     let mut gate: Option<LocalBoxFuture<'_, Verdict>> = supervision.open_gate();
+    for name in untold {
+        doing = supervision.changed(name).or(doing);
+    }
     let mut refresh = tokio::time::interval(REFRESH);
     let mut watchdog = notify::watchdog_interval().map(tokio::time::interval);
     for ticker in [Some(&mut refresh), watchdog.as_mut()].into_iter().flatten() {
@@ -107,6 +119,12 @@ pub async fn supervise(context: &Context, charge: &Charge, begin: Begin, stop: &
                 gate = None;
                 supervision.gate_over(verdict).await;
             }
+            news = supervision.refreshing.next() => {
+                if let Some(other) = supervision.hear(news) {
+                    doing = Some(other);
+                }
+            }
+            Some(()) = OptionFuture::from(supervision.signalling.as_mut()) => supervision.signalled(),
             Some(_) = OptionFuture::from(watchdog.as_mut().map(Interval::tick)) => notify::alive(),
             _ = refresh.tick() => context.refresh_logs().await,
         }
@@ -120,18 +138,29 @@ struct Supervision<'a> {
     clock: Monotonic,
     gate_begun: Instant,
     gate_open: bool,
+    /// Degraded by the container, which says more than its secrets could.
+    degraded: bool,
+    refreshing: Refreshing<'a>,
+    /// The container is being told of these.
+    signalling: Option<LocalBoxFuture<'a, ()>>,
+    signalled: Vec<SetName>,
 }
 
 impl<'a> Supervision<'a> {
     fn new(context: &'a Context, charge: &'a Charge) -> Self {
         let machine = Supervisor::new(charge.restart, Budget::default());
+        let clock = Monotonic::start();
         Self {
             context,
             charge,
             machine,
-            clock: Monotonic::start(),
+            clock,
             gate_begun: Instant::now(),
             gate_open: !charge.gate_passed,
+            degraded: false,
+            refreshing: Refreshing::new(context, charge, clock),
+            signalling: None,
+            signalled: Vec::new(),
         }
     }
 
@@ -160,7 +189,13 @@ impl<'a> Supervision<'a> {
             Doing::Watched(Seen::Vanished) | Doing::Started(Start::Vanished | Start::FilesGone) => {
                 return None;
             }
-            Doing::Started(Start::Done) => Input::Started,
+            Doing::Started(Start::Done) => {
+                // It has read them, whatever it was to be told.
+                if self.machine.restarts() > 0 {
+                    self.refreshing.told(&SetName::ALL);
+                }
+                Input::Started
+            }
             Doing::Started(Start::Refused(error)) => {
                 reporter.tell(Event::Warning {
                     text: format!("the container could not be started: {error}"),
@@ -184,6 +219,7 @@ impl<'a> Supervision<'a> {
                 }))
             }
             Some(Action::Start) => Some(self.start()),
+            Some(Action::Restart) => Some(self.restart()),
             None => match self.machine.state() {
                 State::Running => Some(self.watch()),
                 State::Completed { exit } => {
@@ -197,6 +233,7 @@ impl<'a> Supervision<'a> {
                         "the container of {} failed and is not started again: {reason}; it is kept for inspection (`docker logs`, `docker inspect`), restart the agent to try again",
                         self.charge.application
                     );
+                    self.degraded = true;
                     reporter.tell(Event::Degraded { reason });
                     None
                 }
@@ -205,9 +242,73 @@ impl<'a> Supervision<'a> {
         }
     }
 
+    /// The sets are seen to at once, not when the engine has time: a newer one must not be put back.
     fn start(&self) -> LocalBoxFuture<'a, Doing> {
         let (context, charge) = (self.context, self.charge);
-        Box::pin(async move { Doing::Started(watch::start(context, charge).await) })
+        let kept_from = match self.refreshing.ensure() {
+            Ok(true) => None,
+            Ok(false) => Some(Start::FilesGone),
+            // Somebody may have tidied up the runtime directory, and it is full now.
+            Err(error) => Some(Start::Refused(chain(&error))),
+        };
+        Box::pin(async move {
+            Doing::Started(match kept_from {
+                Some(outcome) => outcome,
+                None => watch::start(context, charge).await,
+            })
+        })
+    }
+
+    fn restart(&self) -> LocalBoxFuture<'a, Doing> {
+        let (context, id, start) = (self.context, self.charge.container_id.as_str(), self.start());
+        Box::pin(async move {
+            watch::stop(context, id).await;
+            start.await
+        })
+    }
+
+    /// What the sets of secret files bring; the next thing to do if it is another now.
+    fn hear(&mut self, news: News) -> Option<LocalBoxFuture<'a, Doing>> {
+        let reporter = &self.context.reporter;
+        match news {
+            News::Changed(name) => return self.changed(name),
+            // The gate and the container's end say more; what the gate does not say is told after it.
+            News::Unhealthy(_) | News::Recovered if self.gate_open || self.degraded => {}
+            News::Unhealthy(reason) => reporter.tell(Event::Degraded { reason }),
+            News::Recovered => {
+                let text = format!("{} runs, and its secrets are fresh", self.charge.application);
+                reporter.tell(Event::Recovered { text });
+                self.tell_completed();
+            }
+        }
+        None
+    }
+
+    /// Tells the container that it has other files now.
+    fn changed(&mut self, name: SetName) -> Option<LocalBoxFuture<'a, Doing>> {
+        let set = self.refreshing.of(name)?;
+        match Reaction::new(&set.wanted.on_change, self.machine.state()) {
+            Reaction::Nothing => {
+                self.refreshing.told(&[name]);
+                None
+            }
+            Reaction::Signal(signal) => {
+                let (context, id) = (self.context, self.charge.container_id.as_str());
+                self.signalled.push(name);
+                self.signalling = Some(Box::pin(async move { watch::signal(context, id, &signal).await }));
+                None
+            }
+            Reaction::Restart => {
+                let action = self.machine.on(Input::Renew, self.clock.now(), clock::chance());
+                (action == Some(Action::Restart)).then(|| self.restart())
+            }
+        }
+    }
+
+    fn signalled(&mut self) {
+        self.signalling = None;
+        let names = std::mem::take(&mut self.signalled);
+        self.refreshing.told(&names);
     }
 
     fn open_gate(&mut self) -> Option<LocalBoxFuture<'a, Verdict>> {
@@ -259,6 +360,7 @@ impl<'a> Supervision<'a> {
                     error: reason.clone(),
                     took,
                 });
+                self.degraded = true;
                 reporter.tell(Event::Degraded { reason });
             }
         }
@@ -278,9 +380,18 @@ impl<'a> Supervision<'a> {
             self.charge.image
         );
         reporter.tell(Event::Ready { text });
-        // A job that has ended keeps its outcome in the record: told again after READY.
+        self.tell_completed();
+        if let Some(reason) = self.refreshing.unhealthy() {
+            reporter.tell(Event::Degraded { reason });
+        }
+    }
+
+    /// A job that has ended keeps its outcome in the record: told again after what changes it.
+    fn tell_completed(&self) {
         if let State::Completed { exit } = self.machine.state() {
-            reporter.tell(Event::Completed { exit: exit.clone() });
+            self.context
+                .reporter
+                .tell(Event::Completed { exit: exit.clone() });
         }
     }
 }

@@ -85,6 +85,50 @@ pub(super) enum Start {
     FilesGone,
 }
 
+/// Stops it to be started again, waiting for an engine that is away. What keeps it from stopping is told by the start.
+pub(super) async fn stop(context: &Context, id: &str) {
+    let mut outage = Outage::default();
+    loop {
+        match context.engine.ensure_stopped(id).await {
+            Err(error) if error.is_outage() => {
+                outage.begins(context, &error);
+                tokio::time::sleep(outage.wait()).await;
+            }
+            stopped => {
+                outage.ends(context).await;
+                if let Err(error) = stopped {
+                    let text = format!(
+                        "the container could not be stopped to be started with its new files: {}",
+                        chain(&error)
+                    );
+                    context.reporter.tell(Event::Warning { text });
+                }
+                return;
+            }
+        }
+    }
+}
+
+/// Sends it a signal, waiting for an engine that is away.
+pub(super) async fn signal(context: &Context, id: &str, signal: &str) {
+    let mut failures = 0;
+    let error = loop {
+        match context.engine.signal(id, signal).await {
+            Ok(()) => return,
+            Err(error) if error.is_outage() => {
+                failures += 1;
+                tokio::time::sleep(retry::LOCAL.delay(failures, clock::chance())).await;
+            }
+            Err(error) => break error,
+        }
+    };
+    let text = format!(
+        "the container was not told that its files have changed; check `refresh.on_change`: {}",
+        chain(&error)
+    );
+    context.reporter.tell(Event::Warning { text });
+}
+
 /// Starts it, waiting for an engine that is away.
 pub(super) async fn start(context: &Context, charge: &Charge) -> Start {
     let id = charge.container_id.as_str();

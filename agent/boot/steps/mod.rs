@@ -3,11 +3,12 @@
 
 pub(super) mod config;
 pub(super) mod container;
+pub(super) mod delivered;
 pub(super) mod engine;
 pub(super) mod facts;
 pub(super) mod image;
 mod include;
-pub(super) mod secrets;
+pub(crate) mod secrets;
 
 use std::time::Duration;
 

@@ -3,30 +3,83 @@
 use std::sync::Arc;
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
-use monopod_core::plan::{Plan, SecretUse, Step, StepId};
+use monopod_core::plan::sets::{Contents, FileSet, SetName};
+use monopod_core::plan::{Plan, SecretUse, StepId};
+use monopod_core::retry;
 use monopod_core::secret::{Secret, SecretRef};
-use monopod_core::{retry, text};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 use super::until_it_works;
-use crate::boot::{BootError, timed};
+use crate::boot::BootError;
 use crate::context::Context;
+use crate::host::secret_set::Files;
 use crate::host::secrets::Stores;
 
 /// More would trip KMS's limits when many machines boot at once.
-const AT_ONCE: usize = 4;
+pub(crate) const AT_ONCE: usize = 4;
 
-/// The values, by reference.
+/// How often a source is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::boot) enum Patience {
+    /// Until it answers or the boot budget is spent.
+    Budget,
+    /// Once: there is something to go on with.
+    Once,
+}
+
+/// The values by reference, and the application's credentials.
 #[derive(Debug, Default)]
-pub(in crate::boot) struct Fetched(Vec<(SecretRef, Secret)>);
+pub(in crate::boot) struct Fetched {
+    values: Vec<(SecretRef, Secret)>,
+    credentials: Option<Files>,
+    old: Vec<Old>,
+}
+
+/// Not from AWS but from the copy on the disk.
+#[derive(Debug)]
+pub(in crate::boot) struct Old {
+    pub(in crate::boot) set: SetName,
+    /// In milliseconds since the epoch.
+    pub(in crate::boot) fetched_at: u64,
+    /// Why AWS was no help.
+    pub(in crate::boot) error: String,
+}
 
 impl Fetched {
+    pub(in crate::boot) fn new(
+        values: Vec<(SecretRef, Secret)>,
+        credentials: Option<Files>,
+        old: Vec<Old>,
+    ) -> Self {
+        Self {
+            values,
+            credentials,
+            old,
+        }
+    }
+
+    /// Whether this set came from the copy.
+    pub(in crate::boot) fn old(&self, set: SetName) -> Option<&Old> {
+        self.old.iter().find(|old| old.set == set)
+    }
+
     pub(in crate::boot) fn value(&self, reference: &SecretRef) -> Option<&Secret> {
-        self.0
+        self.values
             .iter()
             .find(|(one, _)| one == reference)
             .map(|(_, secret)| secret)
+    }
+
+    /// The files of a set, if all of them are here.
+    pub(in crate::boot) fn files(&self, set: &FileSet) -> Option<Files> {
+        match &set.contents {
+            Contents::Stores(files) => files
+                .iter()
+                .map(|(name, reference)| Some((name.clone(), self.value(reference)?.clone())))
+                .collect(),
+            Contents::Bucket { .. } => self.credentials.clone(),
+        }
     }
 }
 
@@ -54,39 +107,41 @@ impl<'a> Fetcher<'a> {
         }
     }
 
-    /// The step.
-    pub(in crate::boot) async fn run(&self, uses: &[SecretUse]) -> Result<Fetched, BootError> {
-        let does = Step::FetchSecrets(uses.to_vec()).to_string();
-        timed(self.context, StepId::Secrets, does, async {
-            let fetched: Vec<Vec<(SecretRef, Secret)>> = futures_util::stream::iter(uses.iter().cloned())
-                .map(async |one| {
-                    let mut picked = Vec::with_capacity(one.uses.len());
-                    for (_, reference) in one.uses {
-                        let value = self.value(&reference).await?;
-                        picked.push((reference, value));
-                    }
-                    Ok::<_, BootError>(picked)
-                })
-                .buffer_unordered(AT_ONCE)
-                .try_collect()
-                .await?;
-            let detail = match fetched.len() {
-                0 => "nothing to decrypt".to_owned(),
-                count => format!("{} fetched", text::count(count as u64, "value")),
-            };
-            Ok((Fetched(fetched.into_iter().flatten().collect()), detail))
-        })
-        .await
+    /// Everything that these pick out of their sources, or nothing.
+    pub(in crate::boot) async fn all(
+        &self,
+        uses: &[SecretUse],
+        patience: Patience,
+    ) -> Result<Vec<(SecretRef, Secret)>, BootError> {
+        let fetched: Vec<Vec<(SecretRef, Secret)>> = futures_util::stream::iter(uses.iter().cloned())
+            .map(async |one| {
+                let mut picked = Vec::with_capacity(one.uses.len());
+                for (_, reference) in one.uses {
+                    let value = self.patiently(&reference, patience).await?;
+                    picked.push((reference, value));
+                }
+                Ok::<_, BootError>(picked)
+            })
+            .buffer_unordered(AT_ONCE)
+            .try_collect()
+            .await?;
+        Ok(fetched.into_iter().flatten().collect())
     }
 
     /// One value, fetched now or before.
     pub(in crate::boot) async fn value(&self, reference: &SecretRef) -> Result<Secret, BootError> {
+        self.patiently(reference, Patience::Budget).await
+    }
+
+    async fn patiently(&self, reference: &SecretRef, patience: Patience) -> Result<Secret, BootError> {
         let known = self.values.iter().find(|(one, _)| one.source == reference.source);
         let (used_by, cell) = match known {
             Some((one, cell)) => (one.used_by(), Arc::clone(cell)),
             None => ("the user data".to_owned(), Arc::default()),
         };
-        let whole = cell.get_or_try_init(|| self.fetch(reference, &used_by)).await?;
+        let whole = cell
+            .get_or_try_init(|| self.fetch(reference, &used_by, patience))
+            .await?;
         let value = reference.pick(whole).map_err(|source| BootError::NotInSecret {
             used_by: used_by.clone(),
             source,
@@ -97,19 +152,28 @@ impl<'a> Fetcher<'a> {
         Ok(value)
     }
 
-    async fn fetch(&self, reference: &SecretRef, used_by: &str) -> Result<Secret, BootError> {
-        let secret = until_it_works(
-            self.context,
-            StepId::Secrets,
-            retry::AWS,
-            Some(self.deadline),
-            async || self.stores.fetch(&reference.source).await,
-        )
-        .await
-        .map_err(|gave_up| {
-            let used_by = used_by.to_owned();
-            gave_up.into_boot_error(StepId::Secrets, |source| BootError::Secret { used_by, source })
-        })?;
+    async fn fetch(
+        &self,
+        reference: &SecretRef,
+        used_by: &str,
+        patience: Patience,
+    ) -> Result<Secret, BootError> {
+        let failed = |source| BootError::Secret {
+            used_by: used_by.to_owned(),
+            source,
+        };
+        let secret = match patience {
+            Patience::Once => self.stores.fetch(&reference.source).await.map_err(failed)?,
+            Patience::Budget => until_it_works(
+                self.context,
+                StepId::Secrets,
+                retry::AWS,
+                Some(self.deadline),
+                async || self.stores.fetch(&reference.source).await,
+            )
+            .await
+            .map_err(|gave_up| gave_up.into_boot_error(StepId::Secrets, failed))?,
+        };
         self.context.reporter.learn(used_by, &secret);
         Ok(secret)
     }

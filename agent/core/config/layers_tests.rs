@@ -139,6 +139,11 @@ fn a_policy_refuses_and_names_its_rule() {
             Code::Forbidden,
         ),
         ("", "allow: {undigested_tags: false}", Code::Forbidden),
+        (
+            "environment: {A: plain, B: 'aws:ssm:/my-app/b'}",
+            "allow: {secrets_in_environment: false}",
+            Code::Forbidden,
+        ),
         ("hostname: x", "locked: [hostname]", Code::Locked),
         ("hostname:", "locked: [hostname]", Code::Locked),
         (
@@ -223,6 +228,10 @@ fn a_policy_refuses_and_names_its_rule() {
         (
             "logging: {s3_timekey: 1m}",
             "locked: [logging.s3_bucket, hostname]",
+        ),
+        (
+            "environment: {A: plain}\nsecrets: {b: 'aws:ssm:/my-app/b'}",
+            "allow: {secrets_in_environment: false}",
         ),
         ("", "# nothing yet\n"),
     ] {

@@ -43,7 +43,7 @@ fn canonical_is_intent_without_secrets() {
         "application_version": "1.0",
         "source": "registry.example.org:5000/team/app:1.0",
         "ports": ["53:53/udp", "80:8080/tcp", "443:8443/tcp"],
-        "environment": {"A": "True", "B": "two", "C": "two", "PASSWORD": {"kms": "aGVsbG8="}},
+        "environment": {"A": "True", "B": "two", "C": "two", "PASSWORD": {"secret": "aws:kms:aGVsbG8="}},
         "capabilities_add": ["CHOWN", "SYS_PTRACE"],
         "root": false,
         "read_only": true,

@@ -14,6 +14,7 @@ pub mod container;
 mod diff;
 pub mod reconcile;
 mod render;
+pub mod sets;
 #[cfg(test)]
 mod tests;
 
@@ -32,6 +33,7 @@ pub use aws::{AwsCall, partition};
 use container::ContainerSpec;
 pub use diff::{Change, Difference};
 use reconcile::Then;
+use sets::FileSet;
 
 /// Characters of a value that a text for people shows when it has to be escaped.
 const VALUE_WIDTH: usize = 100;
@@ -213,7 +215,12 @@ impl fmt::Display for StepId {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Fetch these, each once, at most four at a time.
-    FetchSecrets(Vec<SecretUse>),
+    FetchSecrets {
+        /// From KMS, Parameter Store and Secrets Manager.
+        uses: Vec<SecretUse>,
+        /// The bucket with the application's credentials.
+        mint_bucket: Option<String>,
+    },
     /// Resolve the reference to a digest, pull it unless it is there.
     ObtainImage(ImageRef),
     /// End with this container running, alone.
@@ -228,7 +235,7 @@ impl Step {
     /// Its place in the timeline.
     pub const fn id(&self) -> StepId {
         match self {
-            Self::FetchSecrets(_) => StepId::Secrets,
+            Self::FetchSecrets { .. } => StepId::Secrets,
             Self::ObtainImage(_) => StepId::Image,
             Self::EnsureContainer(_) => StepId::Container,
             Self::AwaitHealth(_) => StepId::Health,
@@ -248,6 +255,10 @@ pub struct Plan {
     pub container: ContainerSpec,
     /// What has to be fetched, each source once.
     pub secrets: Vec<SecretUse>,
+    /// The sets of files that change together.
+    pub sets: Vec<FileSet>,
+    /// Whether encrypted copies are kept of what is fetched for `files`, too.
+    pub keep_secrets: bool,
     /// Credentials for the registry of the image, and for no other.
     pub registry_auth: Option<RegistryAuth>,
     /// When the machine counts as up.
@@ -287,6 +298,8 @@ impl Plan {
             },
             facts: facts.cloned(),
             secrets: secret_uses(&container, registry_auth.as_ref()),
+            sets: FileSet::all(config, &container),
+            keep_secrets: config.keep_secrets(),
             registry_auth,
             gate: gate(config.health_check()),
             restart: config.restart(),
@@ -305,13 +318,26 @@ impl Plan {
         }
     }
 
-    /// The steps for what was found on the engine: adopting and resuming need neither KMS nor a registry.
+    /// What the container's files are made of, of all that has to be fetched.
+    pub fn file_uses(&self) -> Vec<SecretUse> {
+        sets::for_files(&self.secrets)
+    }
+
+    /// The steps for what was found on the engine: a container that exists needs no registry, and no secrets but those
+    /// in files, which went with the memory they lay in.
     pub fn steps(&self, then: &Then) -> Vec<Step> {
         let mut steps = Vec::new();
         if *then == Then::Create {
             // The pull first: it takes longest, and the engine works on it while we set up the rest.
             steps.push(Step::ObtainImage(self.container.image.clone()));
-            steps.push(Step::FetchSecrets(self.secrets.clone()));
+        }
+        let uses = match then {
+            Then::Create => self.secrets.clone(),
+            Then::Adopt { .. } | Then::Resume { .. } => self.file_uses(),
+        };
+        let mint_bucket = self.container.mint_bucket.clone();
+        if *then == Then::Create || !uses.is_empty() || mint_bucket.is_some() {
+            steps.push(Step::FetchSecrets { uses, mint_bucket });
         }
         steps.push(Step::EnsureContainer(then.clone()));
         steps.push(Step::AwaitHealth(self.gate.clone()));

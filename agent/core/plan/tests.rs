@@ -63,7 +63,7 @@ fn a_difference_names_what_changes_and_whether_the_container_goes() {
         "environment: {A: 'aws:kms:aGV5'}",
     );
     assert!(replaced, "another ciphertext may be another secret");
-    assert_eq!(changed, ["container.environment.A"]);
+    assert_eq!(changed, ["container.environment.A", "secrets"]);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! report, never a source of truth: what runs is what the engine lists.
 
 mod render;
+mod secrets;
 
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ use crate::plan::{Application, StepId};
 use crate::supervise::Exit;
 
 pub use render::{Agent, to_text};
+pub use secrets::{FileRecord, SetRecord};
 
 /// Changes when a field changes its meaning.
 pub const SCHEMA: u32 = 1;
@@ -43,6 +45,9 @@ pub struct BootRecord {
     pub steps: Vec<StepRecord>,
     /// The container.
     pub container: Option<ContainerRecord>,
+    /// The sets of files it has.
+    #[serde(default)]
+    pub secrets: Vec<SetRecord>,
     /// Log shipping, a row a sink, as the shipper reports it.
     #[serde(default)]
     pub logs: serde_json::Value,
@@ -186,6 +191,7 @@ impl BootRecord {
             outcome: Outcome::Booting,
             steps: Vec::new(),
             container: None,
+            secrets: Vec::new(),
             logs: serde_json::Value::Null,
             warnings: Vec::new(),
         }
@@ -220,6 +226,8 @@ impl BootRecord {
                     container.started_at = Some(now);
                 }
             }
+            Event::FileSet { set, .. } => self.set_seen(set),
+            Event::Recovered { .. } => self.outcome = Outcome::Ready { since: now },
             Event::Booting => self.outcome = Outcome::Booting,
             Event::Completed { .. } => self.outcome = Outcome::Completed { since: now },
             Event::Ready { text } => {
@@ -336,6 +344,7 @@ impl BootRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::sets::SetName;
 
     fn record() -> BootRecord {
         let mut record = BootRecord::new("0.1.0", 42, 1_000);
@@ -378,6 +387,21 @@ mod tests {
                 },
             },
             Event::Restarted { restarts: 1 },
+            Event::FileSet {
+                set: Box::new(SetRecord {
+                    set: SetName::Secrets,
+                    files: vec![FileRecord {
+                        name: "db".into(),
+                        source: "the parameter /db".into(),
+                    }],
+                    delivered_at: Some(2_000),
+                    fetched_at: Some(2_000),
+                    last_error: Some("AWS is away".into()),
+                    stale_since: Some(32_000),
+                    unhealthy: false,
+                }),
+                news: String::new(),
+            },
             Event::Ready { text: "up".into() },
         ] {
             record.apply(&event, 2_000);
@@ -408,6 +432,8 @@ mod tests {
             "out of memory (limit 64 MiB)",
             "(1 retried)",
             "skipped",
+            "/run/secrets       db from the parameter /db",
+            "delivered 1 min ago, fetched 1 min ago, STALE for 30 s: AWS is away",
         ] {
             assert!(shown.contains(part), "{part} is missing in\n{shown}");
         }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::{BootRecord, ContainerRecord, Outcome, StepRecord, StepState};
+use super::{BootRecord, ContainerRecord, Outcome, SetRecord, StepRecord, StepState};
 use crate::text;
 
 /// Whether the agent that wrote the record still runs.
@@ -56,6 +56,7 @@ fn write_text(out: &mut String, record: &BootRecord, agent: Agent, now: u64) -> 
         write_container(out, container, &ago)?;
     }
     write_timeline(out, &record.steps)?;
+    write_sets(out, &record.secrets, &ago)?;
     if let Some(rows) = record.logs.as_array() {
         writeln!(out, "\nLogs")?;
         for row in rows {
@@ -111,6 +112,46 @@ fn write_container(
             .last_exit_at
             .map_or_else(String::new, |at| format!(", {} ago", ago(at)));
         writeln!(out, "  last end   {exit}{when}")?;
+    }
+    Ok(())
+}
+
+/// What each set is made of and how fresh it is.
+fn write_sets(out: &mut String, sets: &[SetRecord], ago: &dyn Fn(u64) -> String) -> std::fmt::Result {
+    if sets.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nSecrets")?;
+    for set in sets {
+        let files: Vec<String> = set
+            .files
+            .iter()
+            .map(|file| format!("{} from {}", file.name, file.source))
+            .collect();
+        writeln!(out, "  {:<18} {}", set.set.target(), files.join(", "))?;
+        let when = |what: &str, at: Option<u64>| match at {
+            Some(at) => format!("{what} {} ago", ago(at)),
+            None => format!("not {what} yet"),
+        };
+        write!(
+            out,
+            "  {:<18} {}, {}",
+            "",
+            when("delivered", set.delivered_at),
+            when("fetched", set.fetched_at)
+        )?;
+        if let Some(since) = set.stale_since {
+            let how = if set.unhealthy {
+                "UNHEALTHY, stale"
+            } else {
+                "STALE"
+            };
+            write!(out, ", {how} for {}", ago(since))?;
+        }
+        match &set.last_error {
+            Some(error) => writeln!(out, ": {error}")?,
+            None => writeln!(out)?,
+        }
     }
     Ok(())
 }

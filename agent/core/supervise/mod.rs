@@ -13,11 +13,13 @@
 //! ```
 //!
 //! Invariants
-//! - Only [`Action::Start`] starts anything, and it always starts the same container again.
+//! - Only [`Action::Start`] and [`Action::Restart`] start anything, and always the same container again.
+//! - A restart because files have changed ([`Input::Renew`]) counts against no budget and asks no policy.
 //! - `Completed` and `Failed` are final and never silent: each announces itself once.
 //! - An exit seen only after the engine was away is the engine's doing, not the application's: it
 //!   never counts as completed, or a daemon restart would leave the machine with no container.
 
+pub mod refresh;
 pub mod restart;
 
 use std::fmt;
@@ -104,6 +106,8 @@ pub enum Input {
     },
     /// The wait asked for by [`Action::Wait`] is over.
     BackoffOver,
+    /// Its files have changed, and it is to begin anew with them: no failure, whatever the policy.
+    Renew,
 }
 
 /// What has to be done now.
@@ -111,6 +115,8 @@ pub enum Input {
 pub enum Action {
     /// Start the container again.
     Start,
+    /// Stop the container as its stop signal and timeout say, then start it again.
+    Restart,
     /// Send [`Input::BackoffOver`] after this time.
     Wait(Duration),
 }
@@ -234,6 +240,13 @@ impl Supervisor {
                 self.state = State::Starting;
                 Some(Action::Start)
             }
+            // One that is down reads the new files when it is started.
+            Input::Renew if matches!(self.state, State::BackingOff { .. }) => None,
+            Input::Renew => {
+                self.restarts += 1;
+                self.state = State::Starting;
+                Some(Action::Restart)
+            }
         }
     }
 
@@ -336,6 +349,26 @@ mod tests {
             "failed: 10 restarts in 10 min, last exit code 1"
         );
         assert_eq!(machine.on(Input::BackoffOver, now, 0.0), None, "failed is final");
+    }
+
+    #[test]
+    fn a_renewed_container_is_no_failure() {
+        let mut machine = running(RestartPolicy::Never);
+        for n in 1..100 {
+            assert_eq!(machine.on(Input::Renew, SECOND * n, 0.5), Some(Action::Restart));
+            assert_eq!(machine.state(), &State::Starting);
+            assert_eq!(machine.on(Input::Started, SECOND * n, 0.5), None);
+        }
+        assert_eq!((machine.restarts(), machine.state()), (99, &State::Running));
+        let mut off = running(RestartPolicy::Always);
+        off.on(exited(1, Cause::Own), SECOND, 0.5);
+        assert_eq!(
+            off.on(Input::Renew, SECOND, 0.5),
+            None,
+            "it is started soon anyway"
+        );
+        machine.on(exited(0, Cause::Own), SECOND * 100, 0.5);
+        assert_eq!(machine.on(Input::Renew, SECOND * 101, 0.5), None, "done is done");
     }
 
     #[test]

@@ -207,6 +207,9 @@ fn secrets() {
         .filter(|(_, value)| matches!(value, EnvValue::Secret(_)))
         .count();
     assert_eq!((encrypted, config.registry_auths().len()), (2, 1));
+    let files: Vec<&str> = config.secrets().iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(files, ["db_password", "api_token", "tls.key"]);
+    assert!(config.keep_secrets() && config.refresh().is_some());
     assert_eq!(
         config.registry_auths().first().unwrap().registry,
         config.source().registry()

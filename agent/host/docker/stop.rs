@@ -20,28 +20,36 @@ impl Engine {
             Phase::Running | Phase::Paused => {}
             Phase::Created | Phase::Exited | Phase::Dead => return Ok(()),
         }
-        self.signal(id, &status.stop_signal).await?;
+        let stop = || What::Stop { id: id.to_owned() };
+        self.kill(id, &status.stop_signal, stop()).await?;
         if self.ended_within(id, status.stop_timeout).await? {
             return Ok(());
         }
-        self.signal(id, "SIGKILL").await?;
+        self.kill(id, "SIGKILL", stop()).await?;
         if self.ended_within(id, ACT).await? {
             return Ok(());
         }
         Err(EngineError::Silent {
-            what: What::Stop { id: id.to_owned() },
+            what: stop(),
             host: self.host.clone(),
             after: ACT,
         })
     }
 
+    /// Sends it a signal, as `docker kill` does; one that does not run needs none.
+    pub async fn signal(&self, id: &str, signal: &str) -> Result<(), EngineError> {
+        let what = What::Signal {
+            id: id.to_owned(),
+            signal: signal.to_owned(),
+        };
+        self.kill(id, signal, what).await
+    }
+
     /// A container that has ended meanwhile has nothing left to be told.
-    async fn signal(&self, id: &str, signal: &str) -> Result<(), EngineError> {
+    async fn kill(&self, id: &str, signal: &str, what: What) -> Result<(), EngineError> {
         let options = KillContainerOptionsBuilder::default().signal(signal).build();
         match self
-            .within(ACT, What::Stop { id: id.to_owned() }, |docker| {
-                docker.kill_container(id, Some(options))
-            })
+            .within(ACT, what, |docker| docker.kill_container(id, Some(options)))
             .await
         {
             Err(EngineError::NotFound { .. } | EngineError::Refused { status: 409, .. }) => Ok(()),

@@ -109,6 +109,11 @@ pub struct Sealed {
 }
 
 impl Sealed {
+    /// Whether there can be a copy below this state directory.
+    pub fn is_there(state: &Path) -> bool {
+        state.join(DIRECTORY).exists()
+    }
+
     /// Below the state directory, which a reboot keeps. The key is made with the first copy: only then it is known whose.
     pub fn open(state: &Path) -> Result<Self, SealedError> {
         let directory = state.join(DIRECTORY);

@@ -9,14 +9,17 @@ use monopod_core::plan::{Plan, Step, StepId};
 use monopod_core::{retry, text};
 use tokio::time::Instant;
 
+use super::delivered::Delivered;
 use super::image::Pinned;
 use super::secrets::Fetched;
 use super::until_it_works;
 use crate::boot::hint::Charge;
+use crate::boot::sets::SetCharge;
 use crate::boot::{BootError, timed};
 use crate::context::Context;
 use crate::host::delivery::{Delivery, DeliveryError};
 use crate::host::docker::{self, ContainerStatus, EngineError, Labels};
+use crate::host::secret_set::SecretSet;
 use crate::host::surroundings::{Surroundings, SurroundingsError};
 use crate::host::{Class, Classified, chain, clock, limits, surroundings};
 use crate::supervise::Begin;
@@ -31,6 +34,7 @@ pub(in crate::boot) struct Made {
     pub(in crate::boot) spec: SpecHash,
     pub(in crate::boot) begin: Begin,
     pub(in crate::boot) files: Delivery,
+    pub(in crate::boot) sets: Vec<SetCharge>,
 }
 
 pub(in crate::boot) async fn run(
@@ -42,34 +46,36 @@ pub(in crate::boot) async fn run(
     deadline: Instant,
 ) -> Result<Made, BootError> {
     let does = Step::EnsureContainer(reconciliation.then.clone()).to_string();
+    let fetched = fetched.unwrap_or_default();
     timed(context, StepId::Container, does, async {
         let remove = &reconciliation.remove;
         match &reconciliation.then {
             Then::Adopt { id, digest } => {
                 ensure_removed(context, remove, deadline).await?;
-                adopt(context, plan, id, digest, deadline).await
+                adopt(context, plan, id, digest, &fetched, deadline).await
             }
             Then::Resume { id, digest } => {
                 ensure_removed(context, remove, deadline).await?;
-                resume(context, plan, id, digest, deadline).await
+                resume(context, plan, id, digest, &fetched, deadline).await
             }
             Then::Create => {
                 let pinned = pinned.ok_or(BootError::NothingToRun)?;
                 // First of all: what can't be made must not cost the container that runs.
-                let (spec, files) = identity(context, plan, &pinned.digest);
+                let spec = SpecHash::new(&plan.intent, &pinned.digest);
+                let delivered = Delivered::new(context, plan, &spec, &fetched);
                 let machine = observe(
                     context,
                     || surroundings::observe(&plan.container, context.engine.socket()),
                     deadline,
                 )
                 .await?;
-                on_the_tmpfs(context, || files.ensure_layout(), deadline).await?;
+                on_the_tmpfs(context, || delivered.ensure_layout(), deadline).await?;
                 ensure_removed(context, remove, deadline).await?;
                 let new = New {
-                    fetched: fetched.unwrap_or_default(),
+                    fetched,
                     pinned,
                     spec,
-                    files,
+                    delivered,
                     machine,
                 };
                 make(context, plan, new, deadline).await
@@ -84,15 +90,8 @@ struct New {
     fetched: Fetched,
     pinned: Pinned,
     spec: SpecHash,
-    files: Delivery,
+    delivered: Delivered,
     machine: Surroundings,
-}
-
-/// What it is recognised by, and its files.
-fn identity(context: &Context, plan: &Plan, digest: &str) -> (SpecHash, Delivery) {
-    let spec = SpecHash::new(&plan.intent, digest);
-    let files = Delivery::new(&context.directories.runtime, &spec, &plan.container.files);
-    (spec, files)
 }
 
 async fn adopt(
@@ -100,13 +99,15 @@ async fn adopt(
     plan: &Plan,
     id: &str,
     digest: &str,
+    fetched: &Fetched,
     deadline: Instant,
 ) -> Result<(Made, String), BootError> {
     let image = plan.container.image.to_string();
     follow(context, id, &image, digest, true, deadline).await?;
-    let (spec, files) = identity(context, plan, digest);
+    let spec = SpecHash::new(&plan.intent, digest);
+    let delivered = Delivered::new(context, plan, &spec, fetched);
     // It has its own open; the next start needs them.
-    if let Err(error) = files.ensure() {
+    if let Err(error) = delivered.ensure(context, plan) {
         let text = format!("the container can't be started again yet: {}", chain(&error));
         context.reporter.tell(Event::Warning { text });
     }
@@ -115,7 +116,8 @@ async fn adopt(
         digest: digest.to_owned(),
         spec,
         begin: Begin::Running,
-        files,
+        files: delivered.files,
+        sets: delivered.sets,
     };
     Ok((made, format!("{} runs already", text::short_id(id))))
 }
@@ -125,6 +127,7 @@ async fn resume(
     plan: &Plan,
     id: &str,
     digest: &str,
+    fetched: &Fetched,
     deadline: Instant,
 ) -> Result<(Made, String), BootError> {
     let image = plan.container.image.to_string();
@@ -133,14 +136,16 @@ async fn resume(
     let in_this_boot = ended
         .started_at
         .is_some_and(|at| at > limits::machine_start(clock::now_millis()));
-    let (spec, files) = identity(context, plan, digest);
+    let spec = SpecHash::new(&plan.intent, digest);
+    let delivered = Delivered::new(context, plan, &spec, fetched);
     observe(
         context,
         || surroundings::ensure_binds(&plan.container.binds, context.engine.socket()),
         deadline,
     )
     .await?;
-    on_the_tmpfs(context, || files.ensure(), deadline).await?;
+    on_the_tmpfs(context, || delivered.ensure(context, plan), deadline).await?;
+    delivered.ensure_copies(context, plan);
     let begin = if in_this_boot {
         Begin::Ended
     } else {
@@ -157,7 +162,8 @@ async fn resume(
         digest: digest.to_owned(),
         spec,
         begin,
-        files,
+        files: delivered.files,
+        sets: delivered.sets,
     };
     Ok((made, detail))
 }
@@ -169,7 +175,8 @@ async fn make(
     deadline: Instant,
 ) -> Result<(Made, String), BootError> {
     let image = plan.container.image.to_string();
-    on_the_tmpfs(context, || new.files.ensure(), deadline).await?;
+    on_the_tmpfs(context, || new.delivered.ensure(context, plan), deadline).await?;
+    new.delivered.ensure_copies(context, plan);
     let id = create(context, plan, &new, deadline).await?;
     let begin = start(context, &id).await?;
     follow(context, &id, &image, &new.pinned.digest, false, deadline).await?;
@@ -179,7 +186,8 @@ async fn make(
         digest: new.pinned.digest,
         spec: new.spec,
         begin,
-        files: new.files,
+        files: new.delivered.files,
+        sets: new.delivered.sets,
     };
     Ok((made, detail))
 }
@@ -295,12 +303,14 @@ async fn create(context: &Context, plan: &Plan, new: &New, deadline: Instant) ->
             .value(reference)
             .map(|secret| secret.expose().to_owned()),
     };
+    let places: Vec<SecretSet> = new.delivered.sets.iter().map(|set| set.place.clone()).collect();
     let made = docker::Made {
         spec: &plan.container,
         pinned: &new.pinned.reference,
         labels: &labels,
         machine: &new.machine,
-        files: &new.files,
+        files: &new.delivered.files,
+        sets: &places,
     };
     persistently(context, deadline, async || {
         context.engine.create(made, value).await

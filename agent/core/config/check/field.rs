@@ -405,13 +405,15 @@ impl<'n> Field<'n> {
                 .help(format!("write `{}: [PROGRAM, ARGUMENT]`", self.path)));
         };
         refuse(&scalar.text, self)?;
-        units::shell_words(&scalar.text).ok_or_else(|| {
+        let words = units::shell_words(&scalar.text).ok_or_else(|| {
             self.error(
                 Code::BadValue,
                 format!("a quote in `{}` is never closed", self.path),
             )
             .help(format!("write a list: `{}: [PROGRAM, ARGUMENT]`", self.path))
-        })
+        })?;
+        words.iter().try_for_each(|word| refuse(word, self))?;
+        Ok(words)
     }
 
     /// It would be seen: in labels, in `docker inspect`, in the arguments that `ps` shows.

@@ -10,6 +10,7 @@ use super::super::yaml::{Entry, Kind, Node};
 use super::Checker;
 use super::field::Field;
 use super::read::Section;
+use crate::secret::SecretRef;
 
 const SHAPE: Shape = Shape::Object(POLICY);
 /// Where the image's files lie, for the helps.
@@ -59,6 +60,7 @@ impl<'c> Checker<'c> {
                 host_networking: self.rule(&section, "host_networking"),
                 seccomp_unconfined: self.rule(&section, "seccomp_unconfined"),
                 undigested_tags: self.rule(&section, "undigested_tags"),
+                secrets_in_environment: self.rule(&section, "secrets_in_environment"),
                 capabilities: self.capability_names(&section),
                 registries: self.names(&section, "registries"),
             };
@@ -189,6 +191,7 @@ impl<'c> Checker<'c> {
                 self.forbid(key, name, *place);
             }
         }
+        self.enforce_environment(allow.secrets_in_environment.as_ref());
         self.enforce_socket(asked.docker_daemon_access, allow.docker_daemon_access.as_ref());
         if let Some(image) = asked.source {
             self.enforce_image(image, &allow);
@@ -238,6 +241,34 @@ impl<'c> Checker<'c> {
                     .because("locked here", rule.place);
                     self.report(problem.help("remove it, or use an image that leaves the key to you"));
                 }
+            }
+        }
+    }
+
+    /// Each variable at its own place: all of them have to move.
+    fn enforce_environment(&mut self, rule: Option<&Rule<bool>>) {
+        let Some(Rule { value: false, place }) = rule else {
+            return;
+        };
+        let Some(field) = self.field("environment") else {
+            return;
+        };
+        for entry in field.entries().unwrap_or_default() {
+            let child = field.child(entry);
+            if child
+                .scalar()
+                .is_some_and(|scalar| SecretRef::parse(&scalar.text).is_some())
+            {
+                let message = format!(
+                    "`{}` is a secret, and the policy of the machine's image allows none in the environment",
+                    child.path
+                );
+                let problem = child.error(Code::Forbidden, message);
+                self.report(
+                    problem
+                        .because("the rule `allow.secrets_in_environment`", *place)
+                        .help("move it to `secrets`, and let the application read /run/secrets"),
+                );
             }
         }
     }

@@ -54,6 +54,14 @@ const ALLOW: &[Key] = &[
     .default("true")
     .example("undigested_tags: false"),
     Key::new(
+        "secrets_in_environment",
+        StrictFlag,
+        Read,
+        "Whether `environment` may hold secrets, which the engine writes into a file of its own; `secrets` delivers them in memory.",
+    )
+    .default("true")
+    .example("secrets_in_environment: false"),
+    Key::new(
         "capabilities",
         List(&Text(Grammar::CapabilityName)),
         Read,

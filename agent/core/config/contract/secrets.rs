@@ -7,7 +7,7 @@ use super::{Grammar, Key};
 const REFRESH: &[Key] = &[
     Key::new(
         "interval",
-        Time { least: 10, most: 86_400 },
+        Time { least: 1, most: 86_400 },
         Read,
         "How long between two fetches of `secrets` from Parameter Store and Secrets Manager, up to a tenth more or less. What KMS decrypts does not change; `mint_bucket` has two minutes of its own.",
     )
@@ -23,7 +23,7 @@ const REFRESH: &[Key] = &[
     .example("on_change: SIGHUP"),
     Key::new(
         "max_age",
-        Time { least: 30, most: 2_592_000 },
+        Time { least: 2, most: 2_592_000 },
         Read,
         "How old values may become that cannot be fetched again before the machine counts as unhealthy.",
     )

@@ -217,6 +217,11 @@ impl Config {
         self.keep_secrets.unwrap_or_default()
     }
 
+    /// The same for the credentials of `mint_bucket`, which are kept unless told.
+    pub fn keep_credentials(&self) -> bool {
+        self.keep_secrets.unwrap_or(true)
+    }
+
     /// How long a boot may take.
     pub fn boot_timeout(&self) -> Duration {
         self.boot_timeout.unwrap_or(crate::budget::DEFAULT)

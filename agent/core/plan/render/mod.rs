@@ -8,6 +8,7 @@ mod container;
 
 use super::container::{NAME, OptOut};
 use super::reconcile::Then;
+use super::sets::FileSet;
 use super::{Plan, SecretUse, Step, StepId, VALUE_WIDTH};
 use crate::config::{Filesystem, Mount, Problem, RaidLevel, RestartPolicy, Storage};
 use crate::secret::Source;
@@ -17,8 +18,7 @@ use container::{env_text, source_text};
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::FetchSecrets(uses) if uses.is_empty() => f.write_str("nothing to decrypt"),
-            Self::FetchSecrets(uses) => write_fetched(f, uses),
+            Self::FetchSecrets { uses, mint_bucket } => write_fetched(f, uses, mint_bucket.as_deref()),
             Self::ObtainImage(image) if image.digest().is_some() => {
                 write!(f, "pull {image} unless it is there")
             }
@@ -77,6 +77,14 @@ impl Plan {
             writeln!(out, "  {key:<18} {}", text::printable(&value))?;
         }
         writeln!(out, "  {:<18} {}", "when it ends", restart_text(self.restart))?;
+        for set in &self.sets {
+            writeln!(
+                out,
+                "  {:<18} {}",
+                set.name.target(),
+                text::printable(&set.freshness_text())
+            )?;
+        }
         writeln!(
             out,
             "\nEnvironment (written by the engine to its config.v2.json, mode 0600, values included)"
@@ -162,6 +170,7 @@ impl Plan {
             "steps": steps,
             "container": self.container.to_json(),
             "secrets": secrets,
+            "file_sets": self.sets.iter().map(FileSet::to_json).collect::<Vec<_>>(),
             "registry_credentials_for": self.registry_auth.as_ref().map(|auth| &auth.registry),
             "gate": self.gate,
             "restart": self.restart.to_string(),
@@ -181,9 +190,10 @@ impl Plan {
     fn deadline(&self, step: &Step) -> std::time::Duration {
         match step {
             Step::AwaitHealth(gate) => gate.timeout().min(self.budget),
-            Step::FetchSecrets(_) | Step::ObtainImage(_) | Step::EnsureContainer(_) | Step::NotifyReady => {
-                self.budget
-            }
+            Step::FetchSecrets { .. }
+            | Step::ObtainImage(_)
+            | Step::EnsureContainer(_)
+            | Step::NotifyReady => self.budget,
         }
     }
 
@@ -201,8 +211,21 @@ impl Plan {
     }
 }
 
+impl FileSet {
+    fn to_json(&self) -> Value {
+        json!({
+            "set": self.name,
+            "at": self.name.target(),
+            "interval_seconds": self.interval_seconds,
+            "on_change": self.on_change,
+            "max_age_seconds": self.max_age_seconds,
+            "copy_kept": self.keep,
+        })
+    }
+}
+
 /// `decrypt 2 values through KMS for ..., fetch 1 parameter for ...`.
-fn write_fetched(f: &mut fmt::Formatter<'_>, uses: &[SecretUse]) -> fmt::Result {
+fn write_fetched(f: &mut fmt::Formatter<'_>, uses: &[SecretUse], mint_bucket: Option<&str>) -> fmt::Result {
     let kinds: [(&str, &str, &str, fn(&Source) -> bool); 3] = [
         ("decrypt", "value", " through KMS", |source| {
             matches!(source, Source::Kms { .. })
@@ -225,7 +248,14 @@ fn write_fetched(f: &mut fmt::Formatter<'_>, uses: &[SecretUse]) -> fmt::Result 
         write!(f, "{before}{verb} {count}{through} for {}", names.join(", "))?;
         before = "; ";
     }
-    Ok(())
+    match mint_bucket {
+        Some(bucket) => write!(
+            f,
+            "{before}copy the application's credentials out of the bucket {bucket}"
+        ),
+        None if before.is_empty() => f.write_str("nothing to decrypt"),
+        None => Ok(()),
+    }
 }
 
 fn write_problems(out: &mut String, problems: &[Problem], what: &str) -> fmt::Result {

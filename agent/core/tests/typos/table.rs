@@ -59,6 +59,7 @@ pub(crate) const KEYS: &[(&str, &[&str])] = &[
             "logsink_username",
             "memory",
             "keep_secrets",
+            "encryption_context",
             "mint_bucket",
             "mount_certs",
             "mount_custom_log",

@@ -13,6 +13,7 @@ use monopod_core::plan::reconcile::{LABEL_DIGEST, LABEL_SECRETS, LABEL_SPEC, LAB
 
 use super::EngineError;
 use crate::host::delivery::{self, Delivery};
+use crate::host::secret_set::SecretSet;
 use crate::host::surroundings::{self, Surroundings};
 
 /// How the container is recognised later.
@@ -61,6 +62,8 @@ pub struct Made<'a> {
     pub machine: &'a Surroundings,
     /// Where its files lie.
     pub files: &'a Delivery,
+    /// Where its sets of secret files lie.
+    pub sets: &'a [SecretSet],
 }
 
 /// The body of the create call: the only place where decrypted values are put into anything.
@@ -206,8 +209,14 @@ fn mounts(made: Made<'_>) -> Vec<Mount> {
         bind(source, one.target, one.read_only)
     });
     let files = made.files.mounts(&made.spec.files);
+    // The directory above the files, so that a whole set can change under the mount.
+    let sets = made
+        .sets
+        .iter()
+        .map(|set| bind(&set.directory(), set.name().target(), true));
     of_the_machine
         .chain(files.iter().map(|(source, target)| bind(source, target, true)))
+        .chain(sets)
         .collect()
 }
 
@@ -217,7 +226,7 @@ fn groups(made: Made<'_>) -> Vec<String> {
     if user.split(':').next() == Some("0") {
         return Vec::new();
     }
-    (!made.spec.files.is_empty())
+    (!made.spec.files.is_empty() || !made.sets.is_empty())
         .then_some(delivery::GROUP)
         .into_iter()
         .chain(made.machine.engine_group)

@@ -2,6 +2,8 @@ use std::path::PathBuf;
 
 use monopod_core::config::{self, FileMount, Gpus, HostEntry, Ulimit};
 use monopod_core::plan::container::{Bind, ENGINE_SOCKET, MemoryLimit};
+use monopod_core::plan::sets::SetName;
+use monopod_core::secret::SecretRef;
 use serde_json::{Value, json};
 
 use super::*;
@@ -29,13 +31,22 @@ fn made(spec: &ContainerSpec, machine: &Surroundings) -> Value {
         application_id: "app".to_owned(),
         application_version: "1".to_owned(),
     };
-    let files = Delivery::new(Path::new("/run/monopod"), &labels.spec, &spec.files);
+    let files = Delivery::new(Path::new("/run/monopod"), &labels.spec, &spec.files, |_| None);
+    let sets: Vec<SecretSet> = [
+        (!spec.secret_files.is_empty(), SetName::Secrets),
+        (spec.mint_bucket.is_some(), SetName::Credentials),
+    ]
+    .into_iter()
+    .filter(|(asked, _)| *asked)
+    .map(|(_, name)| SecretSet::new(Path::new("/run/monopod"), name, &labels.spec))
+    .collect();
     let made = Made {
         spec,
         pinned: "registry.example.org/team/app@sha256:1",
         labels: &labels,
         machine,
         files: &files,
+        sets: &sets,
     };
     let value = |source: &EnvValue| match source {
         EnvValue::Plain(value) => Some(value.clone()),
@@ -169,7 +180,7 @@ fn files_and_directories_are_mounts_and_bring_their_groups() {
         binds: vec![CERTS, ENGINE_SOCKET],
         files: vec![FileMount {
             path: "/etc/app.conf".to_owned(),
-            content: monopod_core::config::EnvValue::Plain("canary".to_owned()),
+            content: EnvValue::Plain("canary".to_owned()),
         }],
         ..spec()
     };
@@ -204,6 +215,38 @@ fn files_and_directories_are_mounts_and_bring_their_groups() {
         json!(["999", "998"]),
         "the image's user may be anybody"
     );
+}
+
+#[test]
+fn sets_are_directories_that_are_mounted_and_bring_their_group() {
+    let reference = SecretRef::parse("aws:ssm:/db").unwrap().unwrap();
+    let asked = ContainerSpec {
+        secret_files: vec![("db".to_owned(), reference)],
+        mint_bucket: Some("b".to_owned()),
+        ..spec()
+    };
+    let body = made(&asked, &machine());
+    let mounts = body["HostConfig"]["Mounts"].as_array().unwrap();
+    let rows: Vec<(&str, &str)> = mounts
+        .iter()
+        .map(|mount| {
+            assert_eq!(
+                (&mount["Type"], &mount["ReadOnly"]),
+                (&json!("bind"), &json!(true))
+            );
+            (
+                mount["Source"].as_str().unwrap(),
+                mount["Target"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        (rows[0].1, rows[1].1, rows.len()),
+        ("/run/secrets", "/meta/credentials", 2)
+    );
+    assert!(rows[0].0.starts_with("/run/monopod/secrets/"), "{rows:?}");
+    assert!(rows[1].0.starts_with("/run/monopod/credentials/"), "{rows:?}");
+    assert_eq!(body["HostConfig"]["GroupAdd"], json!(["999"]));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod nested;
 mod options;
+mod secrets;
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -588,7 +589,7 @@ fn every_other_key_has_its_fate() {
     for lost in [
         "volumes: {ebs: {/dev/sdf: x}}",
         "mounts: {/data: {partition: /dev/xvdf}}",
-        "mint_bucket: b",
+        "notify_cfn: {stack: a, resource: b}",
     ] {
         let problem = error(lost);
         assert_eq!(problem.code, Code::NotAvailable, "{lost}");

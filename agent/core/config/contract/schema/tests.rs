@@ -12,6 +12,9 @@ use crate::config::{Code, ImageLayer, Severity, Text, parse, read};
 const LOOSER: &[(&str, &str)] = &[
     ("application_id", "a template that was not expanded"),
     ("boot_timeout", "the range of a time with units"),
+    ("interval", "an age that is not above it"),
+    ("max_age", "an interval that is not below it"),
+    ("secrets", "what may follow a question mark"),
     ("stop_timeout", "the range of a time with units"),
     ("s3_timekey", "the range of a time with units"),
     ("cpus", "the range of a fraction in quotes"),
@@ -56,6 +59,7 @@ const STRICTER: &[(&str, &str)] = &[
         "auth",
         "a login that nobody asks for is a warning, whatever it is",
     ),
+    ("on_change", "an empty text is as if it were left out"),
     ("shutdown", "off and no mean never"),
     ("sysctl", "a warning"),
     ("sysfs", "a path that may not be written is a warning"),

@@ -1,0 +1,147 @@
+//! A set of secret files as it is looked after: what it is made of, where it lies, how fresh it is.
+
+use monopod_core::plan::Plan;
+use monopod_core::plan::reconcile::SpecHash;
+use monopod_core::plan::sets::{Contents, FileSet, SetName};
+use monopod_core::record::{FileRecord, SetRecord};
+use monopod_core::redact::MIN_LENGTH;
+use monopod_core::secret::Secret;
+use serde::{Deserialize, Serialize};
+
+use crate::context::Context;
+use crate::host::clock;
+use crate::host::delivery::DeliveryError;
+use crate::host::secret_set::{Delivered, Files, SecretSet};
+
+/// One set. In the hint without its values: those are read back from where they lie.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SetCharge {
+    /// As the user data has it.
+    pub wanted: FileSet,
+    /// Where it lies.
+    pub place: SecretSet,
+    /// When a fetch worked last, in milliseconds since the epoch.
+    pub fetched_at: Option<u64>,
+    /// Since when fetches have not worked.
+    pub stale_since: Option<u64>,
+    /// Why the last one did not, without secrets.
+    pub last_error: Option<String>,
+    /// It has changed, or is about to, and the container was not told yet.
+    #[serde(default)]
+    pub untold: bool,
+    /// What is in it, once that is known.
+    #[serde(skip)]
+    pub values: Option<Files>,
+}
+
+impl SetCharge {
+    /// For the container of this spec; nothing is known of its values yet.
+    pub(super) fn new(context: &Context, wanted: &FileSet, spec: &SpecHash) -> Self {
+        Self {
+            place: SecretSet::new(&context.directories.runtime, wanted.name, spec),
+            wanted: wanted.clone(),
+            fetched_at: None,
+            stale_since: None,
+            last_error: None,
+            untold: false,
+            values: None,
+        }
+    }
+
+    /// Reads back what the container has, and makes it known to whoever redacts. Whether it was there.
+    pub(super) fn recall(&mut self, context: &Context) -> bool {
+        if self.values.is_none() {
+            self.values = self.place.recall();
+            self.fetched_at = self.fetched_at.or_else(|| self.place.delivered_at());
+        }
+        self.learn(context);
+        self.values.is_some()
+    }
+
+    /// These came from where its contents come from, just now.
+    pub fn fetched_now(&mut self, mut values: Files) {
+        values.sort_by(|one, other| one.0.cmp(&other.0));
+        self.values = Some(values);
+        self.fetched_at = Some(clock::now_millis());
+        self.stale_since = None;
+        self.last_error = None;
+    }
+
+    /// No value of it is told from now on.
+    pub fn learn(&self, context: &Context) {
+        for (name, value) in self.values.iter().flatten() {
+            context
+                .reporter
+                .learn(&format!("{}.{name}", self.wanted.name), value);
+            if matches!(self.wanted.contents, Contents::Bucket { .. }) {
+                learn_document(context, value);
+            }
+        }
+    }
+
+    /// The container finds it when it is started. `None` where the values are not known and not there.
+    pub fn ensure(&self) -> Result<Option<Delivered>, DeliveryError> {
+        match &self.values {
+            Some(values) => self.place.ensure(values).map(Some),
+            None => Ok(self.place.recall().map(|_| Delivered::Unchanged)),
+        }
+    }
+
+    /// As the status shows it.
+    pub fn record(&self, unhealthy: bool) -> SetRecord {
+        let files = match &self.wanted.contents {
+            Contents::Stores(files) => files
+                .iter()
+                .map(|(name, reference)| FileRecord {
+                    name: name.clone(),
+                    source: match &reference.key {
+                        Some(key) => format!("{}, key {key}", reference.source),
+                        None => reference.source.to_string(),
+                    },
+                })
+                .collect(),
+            Contents::Bucket { bucket, .. } => self
+                .values
+                .iter()
+                .flatten()
+                .map(|(name, _)| FileRecord {
+                    name: name.clone(),
+                    source: format!("the bucket {bucket}"),
+                })
+                .collect(),
+        };
+        SetRecord {
+            set: self.wanted.name,
+            files,
+            delivered_at: self.place.delivered_at(),
+            fetched_at: self.fetched_at,
+            last_error: self.last_error.clone(),
+            stale_since: self.stale_since,
+            unhealthy,
+        }
+    }
+}
+
+/// A password is quoted without the document it stands in. What is too short to be found is no password of mint's.
+fn learn_document(context: &Context, document: &Secret) {
+    let Ok(serde_json::Value::Object(members)) = serde_json::from_str(document.expose()) else {
+        return;
+    };
+    for (_, member) in members {
+        if let serde_json::Value::String(text) = member {
+            let value = Secret::new(text);
+            if value.expose().len() >= MIN_LENGTH {
+                context.reporter.learn(SetName::Credentials.word(), &value);
+            }
+        }
+    }
+}
+
+/// Sets that this container has not are gone.
+pub(super) fn ensure_no_others(context: &Context, plan: &Plan) {
+    for name in SetName::ALL {
+        if !plan.sets.iter().any(|set| set.name == name) {
+            SecretSet::ensure_none(&context.directories.runtime, name);
+        }
+    }
+}
