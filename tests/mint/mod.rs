@@ -3,6 +3,8 @@
 //! Both run in a machine's network, so they reach nothing but the AWS stand-in. Ours is the library, in a process of its
 //! own ([`a_process_that_fetches`]), since the SDK has its endpoint and credentials from the environment.
 
+mod boots;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
