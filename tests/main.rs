@@ -30,6 +30,7 @@ mod mint;
 mod options;
 mod restarts;
 mod schema;
+mod secret_files;
 mod secrets;
 mod senza;
 mod signals;

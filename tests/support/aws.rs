@@ -190,6 +190,32 @@ impl Aws {
         self.access_key.to_ascii_lowercase()
     }
 
+    /// Puts a parameter of this machine's own, or its next version, and gives the reference to it as people write it.
+    #[must_use]
+    pub fn put_parameter(&self, name: &str, value: &str) -> String {
+        let name = format!("/{}/{name}", self.bucket());
+        let order = json!({"name": name, "value": value});
+        self.standin.call("POST", "/_test/parameter", &order);
+        format!("aws:ssm:{name}")
+    }
+
+    /// Puts a secret of this machine's own into Secrets Manager, or its next version: the reference to it, and the
+    /// version's id.
+    #[must_use]
+    pub fn put_secret(&self, name: &str, value: &str) -> (String, String) {
+        let name = format!("{}/{name}", self.bucket());
+        let order = json!({"name": name, "value": value});
+        let answer = self.standin.call("POST", "/_test/secret", &order);
+        let version = answer["version"].as_str().unwrap_or_default().to_owned();
+        (format!("aws:secretsmanager:{name}"), version)
+    }
+
+    /// How often this machine has called an operation.
+    #[must_use]
+    pub fn calls_of(&self, op: &str) -> usize {
+        self.calls().iter().filter(|call| call.op == op).count()
+    }
+
     /// Replaces this machine's faults; the first that fits a call is used.
     pub fn faults(&self, faults: &[AwsFault]) {
         let faults: Vec<&Value> = faults.iter().map(|fault| &fault.order).collect();

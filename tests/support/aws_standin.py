@@ -5,6 +5,8 @@ client signs with, so tests that run at once don't see each other.
 
   POST /_test/encrypt  {"region": R, "plaintext": base64, "context": {}}     -> {"ciphertext": base64, "key_arn": ARN}
   POST /_test/object   {"bucket": B, "key": K, "body": base64}               puts it into S3, the bucket too
+  POST /_test/parameter {"name": N, "value": V}                              puts a SecureString into Parameter Store
+  POST /_test/secret   {"name": N, "value": V}                               puts a secret, or its next version
   POST /_test/faults   {"access_key": K, "faults": [FAULT, ...]}             replaces the faults of K
   GET  /_test/journal?access_key=K                                           -> {"calls": [...], "max_concurrent": {OP: N}}
 
@@ -32,6 +34,8 @@ from moto.core.exceptions import JsonRESTError
 from moto.kms.exceptions import InvalidCiphertextException
 from moto.kms.models import kms_backends
 from moto.s3.models import s3_backends
+from moto.secretsmanager.models import secretsmanager_backends
+from moto.ssm.models import ssm_backends
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
@@ -101,6 +105,37 @@ def put_object(order):
             backend.create_bucket(order["bucket"], "eu-central-1")
     backend.put_object(order["bucket"], order["key"], base64.b64decode(order["body"]))
     return {}
+
+
+# --- Parameter Store and Secrets Manager ---------------------------------------------------------------------------
+
+
+def put_parameter(order):
+    with _key_lock:
+        ssm_backends[ACCOUNT]["eu-central-1"].put_parameter(
+            name=order["name"],
+            description="",
+            value=order["value"],
+            parameter_type="SecureString",
+            allowed_pattern="",
+            keyid="alias/aws/ssm",
+            overwrite=True,
+            tags=[],
+            data_type="text",
+            tier=None,
+            policies=None,
+        )
+    return {}
+
+
+def put_secret(order):
+    backend, token = secretsmanager_backends[ACCOUNT]["eu-central-1"], str(uuid.uuid4())
+    with _key_lock:
+        if order["name"] in backend.secrets:
+            backend.put_secret_value(order["name"], order["value"], None, token, ["AWSCURRENT"])
+        else:
+            backend.create_secret(order["name"], order["value"], None, None, None, None, token, [], False)
+    return {"version": token}
 
 
 # --- faults and journal -------------------------------------------------------------------------------------------
@@ -185,6 +220,10 @@ def control(request):
         return encrypt(order)
     if request.path == "/_test/object":
         return put_object(order)
+    if request.path == "/_test/parameter":
+        return put_parameter(order)
+    if request.path == "/_test/secret":
+        return put_secret(order)
     if request.path == "/_test/faults":
         chosen = account(order["access_key"])
         with chosen.lock:
