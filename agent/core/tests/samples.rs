@@ -294,6 +294,7 @@ fn on_the_image(user_data: &str) -> Report {
             text("10-logging.yaml", &drop_in),
         ],
         policy: Some(text("policy.yaml", &policy)),
+        ..ImageLayer::default()
     };
     read(text("user data", user_data.as_bytes()), &image)
 }

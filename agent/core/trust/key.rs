@@ -131,7 +131,7 @@ pub(super) fn hex(bytes: &[u8]) -> String {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
 
     /// Made by `openssl ecparam -name prime256v1 -genkey | openssl ec -pubout`.

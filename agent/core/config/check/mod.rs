@@ -17,6 +17,7 @@ mod field;
 mod health;
 mod host;
 mod identity;
+mod images;
 mod logging;
 mod options;
 mod policy;
@@ -35,6 +36,7 @@ use super::policy::Policy;
 use super::problem::{Code, Place, Problem};
 use super::yaml::{Entry, Kind, Node};
 use field::Field;
+pub(super) use images::key_files;
 pub(super) use policy::{note_image, read as read_policy};
 
 /// What checking gave.
@@ -132,8 +134,9 @@ impl<'c> Checker<'c> {
             seccomp: options.seccomp.as_ref(),
             capabilities_add: &capabilities_add,
         });
-        let config = match (application_id, application_version, source) {
-            (Some(application_id), Some(application_version), Some(source)) => Some(Config {
+        let trust = source.as_ref().and_then(|source| self.trust(source));
+        let config = match (application_id, application_version, source, trust) {
+            (Some(application_id), Some(application_version), Some(source), Some(trust)) => Some(Config {
                 application_id,
                 application_version,
                 source,
@@ -161,6 +164,7 @@ impl<'c> Checker<'c> {
                 mint_bucket,
                 boot_timeout,
                 deployment_id,
+                trust,
                 origins: Vec::new(),
             }),
             _ => None,

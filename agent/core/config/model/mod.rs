@@ -24,6 +24,7 @@ pub use logging::{Destination, LineFormat, Logging, Logrotate, Rsyslog, S3, Samp
 pub use storage::{EbsVolume, Filesystem, Mount, Raid, RaidLevel, Storage};
 
 use crate::secret::{Ciphertext, SecretSource};
+use crate::trust::Trust;
 
 /// One container, as its user wants it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +56,7 @@ pub struct Config {
     pub(super) mint_bucket: Option<String>,
     pub(super) boot_timeout: Option<Duration>,
     pub(super) deployment_id: Option<String>,
+    pub(super) trust: Trust,
     pub(super) origins: Vec<Origin>,
 }
 
@@ -85,6 +87,11 @@ impl Config {
     /// The image.
     pub fn source(&self) -> &ImageRef {
         &self.source
+    }
+
+    /// What the image has to prove before it runs, as the policy of the machine's image wants it.
+    pub fn trust(&self) -> &Trust {
+        &self.trust
     }
 
     /// Logins from `dockercfg`, one a registry.
