@@ -14,7 +14,9 @@ pub mod include;
 pub mod kms;
 pub mod limits;
 pub mod probe;
+pub mod registry;
 pub mod surroundings;
+mod web;
 
 /// Whether trying again can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

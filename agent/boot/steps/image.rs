@@ -118,6 +118,7 @@ async fn credentials(
     Ok(Some(Credentials {
         registry: auth.registry.clone(),
         user: user.to_owned(),
+        origin: "the login of `dockercfg`".to_owned(),
         password,
     }))
 }
