@@ -15,6 +15,7 @@ pub mod kms;
 pub mod limits;
 pub mod probe;
 pub mod registry;
+pub mod signature;
 pub mod surroundings;
 mod web;
 

@@ -38,7 +38,11 @@ pub(super) fn send(event: &Event) {
         Event::Degraded { reason } => format!("DEGRADED: {reason}"),
         Event::BootFailed { reason, .. } => format!("FAILED: {reason}"),
         Event::Stopping => "stopping; the container keeps running".to_owned(),
-        Event::StepDone { .. } | Event::StepSkipped { .. } | Event::Warning { .. } | Event::Container(_) => {
+        Event::StepDone { .. }
+        | Event::StepSkipped { .. }
+        | Event::Warning { .. }
+        | Event::ImageTrusted { .. }
+        | Event::Container(_) => {
             return;
         }
     };

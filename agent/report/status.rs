@@ -39,6 +39,7 @@ fn each_text(record: &mut BootRecord, mut change: impl FnMut(&mut String)) {
         outcome,
         steps,
         container,
+        trust,
         logs: _,
         warnings,
     } = record;
@@ -71,6 +72,9 @@ fn each_text(record: &mut BootRecord, mut change: impl FnMut(&mut String)) {
     } in steps
     {
         change(detail);
+    }
+    if let Some(trust) = trust {
+        change(trust);
     }
     if let Some(container) = container {
         let ContainerRecord {

@@ -53,6 +53,8 @@ pub(in crate::boot) async fn run(
             .await
             .map_err(final_word)?,
         };
+        let registry = super::trust::Registries::new(image.registry(), credentials.as_ref());
+        super::trust::verify(context, plan, image, &digest, &registry, deadline).await?;
         let reference = format!("{}/{}@{digest}", image.registry(), image.repository());
 
         let pulled = until_it_works(context, StepId::Image, retry::REGISTRY, Some(deadline), async || {

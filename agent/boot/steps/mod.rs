@@ -8,6 +8,7 @@ pub(super) mod facts;
 pub(super) mod image;
 mod include;
 pub(super) mod secrets;
+mod trust;
 
 use std::time::Duration;
 

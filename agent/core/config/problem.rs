@@ -131,6 +131,7 @@ codes! {
     HeaderRefused = "MP0609", "The registry says that the image may not run.";
     TagMoved = "MP0610", "The registry speaks of the tag alone, and the tag names another image by now.";
     ImageGone = "MP0611", "The registry does not have the image any more.";
+    Unverifiable = "MP0612", "Whether the image may run could not be found out.";
 }
 
 impl fmt::Display for Code {

@@ -28,6 +28,7 @@ use crate::config::{
 use crate::facts::InstanceFacts;
 use crate::secret::Ciphertext;
 use crate::text;
+use crate::trust::Trust;
 pub use aws::AwsCall;
 use container::ContainerSpec;
 pub use diff::{Change, Difference};
@@ -242,6 +243,8 @@ pub struct Plan {
     pub secrets: Vec<SecretUse>,
     /// Credentials for the registry of the image, and for no other.
     pub registry_auth: Option<RegistryAuth>,
+    /// What the image has to prove before it is pulled.
+    pub trust: Trust,
     /// When the machine counts as up.
     pub gate: Gate,
     /// What happens when the container ends.
@@ -280,6 +283,7 @@ impl Plan {
             facts: facts.cloned(),
             secrets: secret_uses(&container, registry_auth.as_ref()),
             registry_auth,
+            trust: config.trust().clone(),
             gate: gate(config.health_check()),
             restart: config.restart(),
             budget: config.boot_timeout(),

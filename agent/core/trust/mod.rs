@@ -28,7 +28,7 @@ use crate::config::ImageRef;
 use day::Day;
 use key::{PublicKey, hex};
 use pattern::Pattern;
-pub use refusal::{Refusal, Refused};
+pub use refusal::{Refusal, Refused, Unverified};
 
 /// What has to be true of an image before it runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,6 +144,14 @@ pub fn judge_digest(image: &ImageRef, digest: &str) -> Result<(), Refusal> {
     }
 }
 
+/// For [`Requirement::Digest`]: `source` has a digest, and it is this one.
+pub fn judge_pinned(image: &ImageRef, digest: &str) -> Result<Verified, Refusal> {
+    match image.digest() {
+        Some(wanted) if wanted == digest => Ok(Verified::Digest),
+        _ => Err(Refusal::OtherDigest),
+    }
+}
+
 /// Whether these bytes have this digest; false for an algorithm nobody knows.
 pub fn has_digest(bytes: &[u8], digest: &str) -> bool {
     match digest.split_once(':') {
@@ -225,7 +233,11 @@ mod tests {
         let pinned = ImageRef::parse(&format!("a:1@{one}")).unwrap();
         assert_eq!(judge_digest(&pinned, &one), Ok(()));
         assert_eq!(judge_digest(&pinned, &other), Err(Refusal::OtherDigest));
-        assert_eq!(judge_digest(&ImageRef::parse("a:1").unwrap(), &other), Ok(()));
+        let tag = ImageRef::parse("a:1").unwrap();
+        assert_eq!(judge_digest(&tag, &other), Ok(()));
+        assert_eq!(judge_pinned(&pinned, &one), Ok(Verified::Digest));
+        assert_eq!(judge_pinned(&pinned, &other), Err(Refusal::OtherDigest));
+        assert_eq!(judge_pinned(&tag, &other), Err(Refusal::OtherDigest));
     }
 
     #[test]

@@ -119,6 +119,38 @@ impl Refusal {
     }
 }
 
+/// Nothing is known, so nothing runs.
+#[derive(Debug)]
+pub struct Unverified {
+    /// As the user wrote it.
+    pub image: String,
+    /// The rule.
+    pub rule: Option<RuleRef>,
+    /// Why it could not be found out.
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+impl fmt::Display for Unverified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (code, image) = (Code::Unverifiable, &self.image);
+        write!(
+            f,
+            "{code} whether the image {image} may run cannot be found out, so it does not run"
+        )?;
+        match &self.rule {
+            Some(rule) => write!(f, " (the rule {rule})"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Unverified {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        let source: &(dyn std::error::Error + 'static) = self.source.as_ref();
+        Some(source)
+    }
+}
+
 /// Which image was refused, why, and by which rule.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub struct Refused {

@@ -530,6 +530,10 @@ pub(super) const LESSONS: &[Lesson] = &[
         Code::ImageGone,
         "The image was in the registry when its tag was resolved, and is not any more.",
     ),
+    refused(
+        Code::Unverifiable,
+        "The registry was not there, or refused to say what the policy asks for. What is not known to be right does not run. A registry that is away is tried again while the boot budget lasts.",
+    ),
 ];
 
 const fn refused(code: Code, why: &'static str) -> Lesson {
