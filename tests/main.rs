@@ -34,5 +34,6 @@ mod senza;
 mod signals;
 mod structure;
 mod transport;
+mod trust;
 mod units;
 mod user_data;

@@ -294,3 +294,7 @@ impl Manifests for Registries<'_> {
         Manifests::blob(self.registry()?, repository, digest, limit).await
     }
 }
+
+#[cfg(test)]
+#[path = "trust_tests.rs"]
+mod tests;
