@@ -106,8 +106,7 @@ impl<'c> Checker<'c> {
         let environment = self.environment();
         let capabilities_add = self.capabilities("capabilities_add");
         let capabilities_drop = self.capabilities("capabilities_drop");
-        let root = self.strict_flag("root");
-        let privileged = self.strict_flag("privileged");
+        let [root, privileged] = ["root", "privileged"].map(|name| self.strict_flag(name));
         let read_only = self.flag("read_only");
         let hostname = self.hostname();
         let networking = self.networking();
