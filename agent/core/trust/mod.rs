@@ -186,6 +186,14 @@ impl fmt::Display for Requirement {
 }
 
 impl Requirement {
+    /// Whether the registry has to be asked, and so a login may be needed even for an image that is on the machine.
+    pub const fn asks_registry(&self) -> bool {
+        match self {
+            Self::Nothing | Self::Digest => false,
+            Self::Header | Self::Signature(_) => true,
+        }
+    }
+
     /// The policy's word.
     pub const fn word(&self) -> &'static str {
         match self {
