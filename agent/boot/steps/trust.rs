@@ -48,15 +48,8 @@ pub(in crate::boot) struct Served {
     pub(in crate::boot) headers: Vec<(String, String)>,
 }
 
-/// An image that may run.
-#[derive(Clone, Debug)]
-pub(in crate::boot) struct Trusted {
-    /// What was found out; told already.
-    #[expect(dead_code, reason = "for whoever wants to say more than the event does")]
-    pub(in crate::boot) verified: Verified,
-}
-
-/// Ends well only if the image of this digest is what the plan's rule wants.
+/// Ends well only if the image of this digest is what the plan's rule wants; gives what was found out, which is told
+/// already.
 pub(in crate::boot) async fn verify(
     context: &Context,
     plan: &Plan,
@@ -64,7 +57,7 @@ pub(in crate::boot) async fn verify(
     digest: &str,
     registry: &impl Manifests,
     deadline: Instant,
-) -> Result<Trusted, BootError> {
+) -> Result<Verified, BootError> {
     let asking = Asking {
         context,
         plan,
@@ -93,7 +86,7 @@ pub(in crate::boot) async fn verify(
     context.reporter.tell(Event::ImageTrusted {
         what: verified.to_string(),
     });
-    Ok(Trusted { verified })
+    Ok(verified)
 }
 
 /// What every question shares.

@@ -413,6 +413,11 @@ fn a_rule_that_protects_nothing_is_an_error() {
         ("images: [{match: '**'}]".to_owned(), Code::Missing, 1),
         ("images: [{require: digest}]".to_owned(), Code::Missing, 1),
         (
+            "images: [{match: '**', require: header, keys: }]".to_owned(),
+            Code::Missing,
+            1,
+        ),
+        (
             "images: [{match: , require: digest}]".to_owned(),
             Code::Missing,
             1,
