@@ -38,5 +38,6 @@ mod senza;
 mod signals;
 mod structure;
 mod transport;
+mod trust;
 mod units;
 mod user_data;

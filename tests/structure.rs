@@ -42,6 +42,7 @@ fn one_module_an_outside_system() {
         ("aws_sdk_secretsmanager", "agent/host/secrets/secrets_manager.rs"),
         ("aws_sdk_s3", "agent/host/s3.rs"),
         ("aws_config", "agent/host/aws.rs"),
+        ("aws_lc_rs", "agent/host/signature.rs"),
         ("sd_notify", "agent/report/notify.rs"),
         ("syslog", "agent/logs/sinks/syslog/"),
     ];

@@ -29,6 +29,7 @@ use crate::config::{
 use crate::facts::InstanceFacts;
 use crate::secret::{SecretRef, Source};
 use crate::text;
+use crate::trust::Trust;
 pub use aws::{AwsCall, partition};
 use container::ContainerSpec;
 pub use diff::{Change, Difference};
@@ -261,6 +262,8 @@ pub struct Plan {
     pub keep_secrets: bool,
     /// The login for the registry of the image, and for no other.
     pub registry_auth: Option<RegistryAuth>,
+    /// What the image has to prove before it is pulled.
+    pub trust: Trust,
     /// When the machine counts as up.
     pub gate: Gate,
     /// What happens when the container ends.
@@ -297,6 +300,7 @@ impl Plan {
             sets: FileSet::all(config, &container),
             keep_secrets: config.keep_secrets(),
             registry_auth,
+            trust: config.trust().clone(),
             gate: gate(config.health_check()),
             restart: config.restart(),
             budget: config.boot_timeout(),
