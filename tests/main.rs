@@ -15,6 +15,7 @@
 mod common;
 
 mod boot;
+mod canary;
 mod checks;
 mod commands;
 mod container;
@@ -27,6 +28,7 @@ mod layers;
 mod logs;
 mod metadata;
 mod options;
+mod redaction;
 mod restarts;
 mod schema;
 mod secrets;

@@ -246,6 +246,8 @@ pub struct Plan {
     pub gate: Gate,
     /// What happens when the container ends.
     pub restart: RestartPolicy,
+    /// Lines are shipped without the secrets that are known.
+    pub redact_secrets: bool,
     /// How long all of it may take.
     pub budget: Duration,
     /// What the container's identity is computed from, together with the digest.
@@ -282,6 +284,7 @@ impl Plan {
             registry_auth,
             gate: gate(config.health_check()),
             restart: config.restart(),
+            redact_secrets: config.logging().redact_secrets.unwrap_or_default(),
             budget: config.boot_timeout(),
             intent: config.canonical(),
             container,

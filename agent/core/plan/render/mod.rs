@@ -88,6 +88,13 @@ impl Plan {
             writeln!(out, "  {key:<18} {}", text::printable(&value))?;
         }
         writeln!(out, "  {:<18} {}", "when it ends", restart_text(self.restart))?;
+        if self.redact_secrets {
+            writeln!(
+                out,
+                "  {:<18} shipped without the secrets known here",
+                "its lines"
+            )?;
+        }
         writeln!(
             out,
             "\nEnvironment (written by the engine to its config.v2.json, mode 0600, values included)"
@@ -169,6 +176,7 @@ impl Plan {
             "registry_credentials_for": self.registry_auth.as_ref().map(|auth| &auth.registry),
             "gate": self.gate,
             "restart": self.restart.to_string(),
+            "redact_secrets": self.redact_secrets,
             "opt_outs": self.container.opt_outs(),
             "aws_calls": self.aws_calls(),
             "iam_policy": self.iam_policy(),
