@@ -17,7 +17,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use monopod_core::logs::{Batch, Stream};
+use monopod_core::logs::{Batch, Patience, Redacted, Stream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -104,8 +104,7 @@ impl<S: Sink> Pump<S> {
         }
         let filled = self.desk.fill(&mut self.batch).await;
         let held = self.held.is_some();
-        // A gap is told between the lines before and behind it: what comes is not the rest.
-        if !self.desk.has_gaps() && self.holds() {
+        if !self.batch.is_empty() && self.holds() {
             if filled.at_end {
                 let end = self.held.map(|since| since + HOLD);
                 self.wait(end).await;
@@ -128,18 +127,24 @@ impl<S: Sink> Pump<S> {
         }
     }
 
-    /// Whether the lines read had better wait for those behind them.
+    /// Takes secrets out of the lines read; true if they had better wait for those behind them.
     fn holds(&mut self) -> bool {
-        if self.batch.bytes() > HOLD_MOST || !self.filter.waits(&self.batch) {
-            return false;
+        // A gap is told between the lines before and behind it: what comes is not the rest.
+        let in_time = self.held.is_none_or(|since| since + HOLD > Instant::now());
+        let may_wait = in_time
+            && self.batch.bytes() <= HOLD_MOST
+            && !self.desk.has_gaps()
+            && self.desk.stopping().is_none();
+        let patience = if may_wait { Patience::Some } else { Patience::None };
+        let waits = self.filter.apply(&mut self.batch, patience) == Redacted::Waits;
+        if waits {
+            self.held.get_or_insert_with(Instant::now);
         }
-        let since = *self.held.get_or_insert_with(Instant::now);
-        since + HOLD > Instant::now() && self.desk.stopping().is_none()
+        waits
     }
 
     /// Delivers the batch and counts it. False when stopped halfway.
     async fn deliver(&mut self) -> bool {
-        self.filter.apply(&mut self.batch);
         if !self.anchored {
             // Or a kill before the first commit would make a sink that replays take its own lines for others'.
             self.commit_soon();
@@ -185,6 +190,7 @@ impl<S: Sink> Pump<S> {
         self.batch.clear();
         self.desk.settle();
         self.desk.tell_gaps(&mut self.batch);
+        self.filter.apply(&mut self.batch, Patience::None);
         self.commit_soon();
         self.commit().await;
         if self.deliver().await {
@@ -196,6 +202,7 @@ impl<S: Sink> Pump<S> {
     async fn at_end(&mut self) {
         if self.desk.has_next_source() {
             self.desk.flush(&mut self.batch);
+            self.filter.apply(&mut self.batch, Patience::None);
             if self.batch.is_empty() || self.deliver().await {
                 self.desk.next_source();
                 self.commit_soon();

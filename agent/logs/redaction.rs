@@ -6,7 +6,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use monopod_core::logs::{Batch, LineRedaction};
+use monopod_core::logs::{Batch, LineRedaction, Patience, Redacted};
 use monopod_core::redact::Redactor;
 
 /// The switch and the secrets, shared by all sinks; off at first.
@@ -42,29 +42,18 @@ impl Filter {
         Self { shared, lines }
     }
 
-    /// Whether a secret may have begun in the last of these lines, so that they should wait for the next.
-    pub(crate) fn waits(&self, batch: &Batch) -> bool {
-        self.is_on() && self.lines.waits(&self.redactor(), batch)
-    }
-
-    /// Takes the secrets out, if that is asked for.
-    pub(crate) fn apply(&mut self, batch: &mut Batch) {
-        if self.is_on() {
-            let shared = self.shared.clone();
-            let redactor = shared.redactor.read().unwrap_or_else(PoisonError::into_inner);
-            self.lines.redact(&redactor, batch);
+    /// Takes the secrets out, if that is asked for; says whether the lines should wait for those behind them, and then
+    /// has changed nothing.
+    pub(crate) fn apply(&mut self, batch: &mut Batch, patience: Patience) -> Redacted {
+        if !self.shared.on.load(Ordering::Relaxed) {
+            return Redacted::Done;
         }
-    }
-
-    fn is_on(&self) -> bool {
-        self.shared.on.load(Ordering::Relaxed)
-    }
-
-    fn redactor(&self) -> std::sync::RwLockReadGuard<'_, Redactor> {
-        self.shared
+        let redactor = self
+            .shared
             .redactor
             .read()
-            .unwrap_or_else(PoisonError::into_inner)
+            .unwrap_or_else(PoisonError::into_inner);
+        self.lines.redact(&redactor, batch, patience)
     }
 }
 

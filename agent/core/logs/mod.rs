@@ -29,6 +29,6 @@ pub use batch::{Batch, Line, Stream};
 pub use cursor::{AheadFile, Cursor, CursorError, FileIdentity, Partial, Position, Source};
 pub use gap::{Gap, GapReason};
 pub use record::{Decoded, Joiner, MAX_LINE};
-pub use redaction::LineRedaction;
+pub use redaction::{LineRedaction, Patience, Redacted};
 pub use resume::{PresentFile, Resume, resume};
 pub use rotation::{RotatedFile, Rotation, RotationPolicy, decide};

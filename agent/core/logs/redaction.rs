@@ -2,7 +2,7 @@
 //! at together.
 //!
 //! A stream's lines are searched as one text, so a key over many lines, or base64 in columns, is found though no line
-//! of it is a secret. Where a text ends in something that may become one, [`LineRedaction::waits`] says so; what was
+//! of it is a secret. Where a text ends in something that may become one, [`LineRedaction::redact`] says so; what was
 //! passed on all the same is remembered, and the rest of it is hidden when it comes.
 
 use std::ops::Range;
@@ -17,6 +17,24 @@ const TAIL: usize = 64;
 /// And so much where something has.
 const TAIL_MOST: usize = 16 * 1024;
 
+/// Whether lines may wait for those behind them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// They may.
+    Some,
+    /// They have to go now.
+    None,
+}
+
+/// What became of lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Redacted {
+    /// They can be passed on.
+    Done,
+    /// They may end in the beginning of a secret: nothing is changed.
+    Waits,
+}
+
 /// The end of what was passed on of each stream.
 #[derive(Default)]
 pub struct LineRedaction {
@@ -25,26 +43,25 @@ pub struct LineRedaction {
 }
 
 impl LineRedaction {
-    /// Whether the lines end in what may be the beginning of a secret.
-    pub fn waits(&self, redactor: &Redactor, batch: &Batch) -> bool {
-        [Stream::Stdout, Stream::Stderr].into_iter().any(|stream| {
-            let text = Text::new(self.tail(stream), batch, stream);
-            !text.lines.is_empty() && redactor.begun(&text.joined).is_some()
-        })
-    }
-
-    /// Takes the secrets out of the lines, and remembers their end.
-    pub fn redact(&mut self, redactor: &Redactor, batch: &mut Batch) {
+    /// Takes the secrets out of the lines, and remembers their end. Where the lines end in what may be the beginning of
+    /// a secret and the rest may be waited for, it says so and changes nothing.
+    pub fn redact(&mut self, redactor: &Redactor, batch: &mut Batch, patience: Patience) -> Redacted {
         let mut hidden: Vec<(usize, String)> = Vec::new();
+        let mut tails = Vec::new();
         for stream in [Stream::Stdout, Stream::Stderr] {
             let text = Text::new(self.tail(stream), batch, stream);
             if text.lines.is_empty() {
                 continue;
             }
-            let found = redactor.find(&text.joined);
+            let (found, begun) = redactor.search(&text.joined);
+            if begun.is_some() && patience == Patience::Some {
+                return Redacted::Waits;
+            }
             hidden.extend(text.hide(&found));
-            let begun = redactor.begun(&text.joined);
-            *self.tail_mut(stream) = end_of(&text.joined, begun);
+            tails.push((stream, end_of(&text.joined, begun)));
+        }
+        for (stream, tail) in tails {
+            *self.tail_mut(stream) = tail;
         }
         // Our own words are a line each, whatever is before them.
         for (number, line) in batch.lines().enumerate() {
@@ -57,6 +74,7 @@ impl LineRedaction {
         if !hidden.is_empty() {
             replace(batch, hidden);
         }
+        Redacted::Done
     }
 
     fn tail(&self, stream: Stream) -> &str {
@@ -206,7 +224,7 @@ mod tests {
             (Stdout, "ef-3, said it"),
             (Stdout, "cd-2"),
         ]);
-        LineRedaction::default().redact(&redactor, &mut lines);
+        LineRedaction::default().redact(&redactor, &mut lines, Patience::None);
         assert_eq!(
             texts(&lines),
             [
@@ -225,7 +243,7 @@ mod tests {
     #[test]
     fn our_own_words_are_redacted_too() {
         let mut lines = batch(&[(Monopod, "the engine said hunter2-hunter2")]);
-        LineRedaction::default().redact(&knowing("hunter2-hunter2"), &mut lines);
+        LineRedaction::default().redact(&knowing("hunter2-hunter2"), &mut lines, Patience::None);
         assert_eq!(texts(&lines), ["the engine said [redacted]"]);
     }
 
@@ -233,18 +251,21 @@ mod tests {
     fn nothing_is_changed_where_nothing_is_known() {
         let mut lines = batch(&[(Stdout, "hunter2"), (Stdout, "-hunter3")]);
         let before = lines.clone();
-        LineRedaction::default().redact(&knowing("hunter2-hunter2"), &mut lines);
+        LineRedaction::default().redact(&knowing("hunter2-hunter2"), &mut lines, Patience::None);
         assert_eq!(lines, before);
     }
 
     #[test]
     fn what_is_not_whole_yet_is_waited_for() {
         let redactor = knowing("first-line\nsecond-line\nthird-line");
-        let redaction = LineRedaction::default();
-        assert!(redaction.waits(&redactor, &batch(&[(Stdout, "x"), (Stdout, "first-line")])));
-        assert!(redaction.waits(&redactor, &batch(&[(Stdout, "first-line"), (Stderr, "other")])));
-        assert!(!redaction.waits(&redactor, &batch(&[(Stdout, "first-line"), (Stdout, "other")])));
-        assert!(!redaction.waits(&redactor, &Batch::default()));
+        let waits = |mut lines| {
+            let become_of = LineRedaction::default().redact(&redactor, &mut lines, Patience::Some);
+            become_of == Redacted::Waits
+        };
+        assert!(waits(batch(&[(Stdout, "x"), (Stdout, "first-line")])));
+        assert!(waits(batch(&[(Stdout, "first-line"), (Stderr, "other")])));
+        assert!(!waits(batch(&[(Stdout, "first-line"), (Stdout, "other")])));
+        assert!(!waits(Batch::default()));
     }
 
     proptest! {
@@ -262,16 +283,19 @@ mod tests {
             let mut redaction = LineRedaction::default();
             let (first, second) = lines.split_at(cut.min(lines.len()));
             let mut begin = batch(first);
-            prop_assert!(second.is_empty() || redaction.waits(&redactor, &begin));
+            let before = begin.clone();
+            let waits = redaction.redact(&redactor, &mut begin.clone(), Patience::Some);
+            prop_assert!(second.is_empty() || waits == Redacted::Waits);
+            prop_assert_eq!(&begin, &before);
             // Whoever had no time to wait:
-            redaction.redact(&redactor, &mut begin);
+            redaction.redact(&redactor, &mut begin, Patience::None);
             let mut rest = batch(second);
-            redaction.redact(&redactor, &mut rest);
+            redaction.redact(&redactor, &mut rest, Patience::None);
             let shown: usize = texts(&rest).iter().map(|line| line.replace(MARK, "").len()).sum();
             prop_assert!(shown <= 4, "{:?}", texts(&rest));
             // Whoever had:
             let mut whole = batch(&lines);
-            LineRedaction::default().redact(&redactor, &mut whole);
+            LineRedaction::default().redact(&redactor, &mut whole, Patience::None);
             let shown: usize = texts(&whole).iter().map(|line| line.replace(MARK, "").len()).sum();
             prop_assert!(shown <= 4, "{:?}", texts(&whole));
         }

@@ -137,7 +137,8 @@ impl Redactor {
         self.search(text).1
     }
 
-    fn search(&self, text: &str) -> (Vec<Range<usize>>, Option<usize>) {
+    /// [`Self::find`] and [`Self::begun`] in one search.
+    pub fn search(&self, text: &str) -> (Vec<Range<usize>>, Option<usize>) {
         let mut found: Vec<Range<usize>> = Vec::new();
         let mut begun: Option<usize> = None;
         if self.is_empty() {

@@ -15,6 +15,14 @@ const DEPTH: u8 = 3;
 /// All readings of one text together.
 const MOST: usize = 16;
 
+/// How a text was read last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    None,
+    Escapes,
+    Percent,
+}
+
 /// One reading of a text, with the way back.
 #[derive(Debug)]
 pub(super) struct View<'a> {
@@ -22,6 +30,9 @@ pub(super) struct View<'a> {
     /// Where each byte was written in the text: from and to; none for the text itself.
     origins: Option<Vec<(u32, u32)>>,
     depth: u8,
+    reading: Reading,
+    /// Reading percent signs gave a backslash that was not there.
+    new_slash: bool,
 }
 
 impl<'a> View<'a> {
@@ -31,6 +42,8 @@ impl<'a> View<'a> {
             bytes: Cow::Borrowed(text.as_bytes()),
             origins: None,
             depth: 0,
+            reading: Reading::None,
+            new_slash: false,
         };
         let mut views = vec![plain];
         let mut next = 0;
@@ -40,23 +53,24 @@ impl<'a> View<'a> {
                 continue;
             }
             let mut more = Vec::new();
-            let (slash, sign) = (view.bytes.contains(&b'\\'), view.bytes.contains(&b'%'));
+            let (slash, sign) = (view.unread(b'\\'), view.unread(b'%'));
             if slash {
-                more.push(view.read(unescape));
+                more.push(view.read(Reading::Escapes, unescape));
                 if view.depth == 0 && view.bytes.windows(2).any(|two| two == b"$'") {
-                    more.push(view.read(shell));
+                    more.push(view.read(Reading::Escapes, shell));
                 }
             }
             if sign {
-                more.push(view.read(|bytes, out| percent(bytes, out, false)));
+                more.push(view.read(Reading::Percent, |bytes, out| percent(bytes, out, false)));
             }
             if blanks && view.bytes.contains(&b'+') {
-                more.push(view.read(|bytes, out| percent(bytes, out, true)));
+                more.push(view.read(Reading::Percent, |bytes, out| percent(bytes, out, true)));
             }
-            if (slash || sign) && is_wrapped(&view.bytes) {
-                let mended = view.read(mend);
+            if (slash || sign) && is_broken(&view.bytes) {
+                let mended = view.read(view.reading, mend);
                 more.push(View {
                     depth: view.depth,
+                    new_slash: view.new_slash,
                     ..mended
                 });
             }
@@ -80,11 +94,23 @@ impl<'a> View<'a> {
         start..end.max(start)
     }
 
-    fn read(&self, read: impl FnOnce(&[u8], &mut Out)) -> View<'a> {
+    /// Whether there is anything behind this sign that another reading of the same text does not read as well: escapes
+    /// are read before percent signs, unless these bring new ones.
+    fn unread(&self, sign: u8) -> bool {
+        match sign {
+            b'%' => self.bytes.windows(3).any(|three| {
+                three.starts_with(b"%") && digits(three.get(1..).unwrap_or_default(), 16, 2).1 == 2
+            }),
+            sign => (self.reading != Reading::Percent || self.new_slash) && self.bytes.contains(&sign),
+        }
+    }
+
+    fn read(&self, reading: Reading, read: impl FnOnce(&[u8], &mut Out)) -> View<'a> {
         let mut out = Out {
             bytes: Vec::with_capacity(self.bytes.len()),
             origins: Vec::with_capacity(self.bytes.len()),
             run: Vec::new(),
+            new_slash: false,
         };
         read(&self.bytes, &mut out);
         out.end_run();
@@ -98,6 +124,8 @@ impl<'a> View<'a> {
             origins: Some(out.origins),
             bytes: Cow::Owned(out.bytes),
             depth: self.depth + 1,
+            reading,
+            new_slash: out.new_slash,
         }
     }
 }
@@ -115,6 +143,7 @@ struct Out {
     /// Bytes above ASCII that were written as numbers: characters of their own or parts of one,
     /// which only the whole run tells.
     run: Vec<(u8, (u32, u32))>,
+    new_slash: bool,
 }
 
 impl Out {
@@ -180,6 +209,25 @@ impl Out {
             self.origins.extend(bytes.iter().map(|_| origin));
         }
     }
+}
+
+/// Whether there is a break that [`mend`] takes out.
+fn is_broken(bytes: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+        let text = rest.iter().position(|byte| is_space(*byte)).unwrap_or(rest.len());
+        let (text, rest) = rest.split_at_checked(text).unwrap_or((rest, &[]));
+        let space = rest
+            .iter()
+            .position(|byte| !is_space(*byte))
+            .unwrap_or(rest.len());
+        let (space, rest) = rest.split_at_checked(space).unwrap_or((rest, &[]));
+        if is_wrapped(space) && goes_on(text, rest) {
+            return true;
+        }
+        at += text.len() + space.len();
+    }
+    false
 }
 
 /// Without the breaks in the middle of an escape.
@@ -360,6 +408,7 @@ fn percent(bytes: &[u8], out: &mut Out, form: bool) {
             (b'+', _) => (b' ', 1),
             _ => (*byte, 1),
         };
+        out.new_slash |= length == 3 && meant == b'\\';
         out.push(meant, at..at + length);
         at += length;
     }
