@@ -104,7 +104,7 @@ impl<S: Sink> Pump<S> {
         }
         let filled = self.desk.fill(&mut self.batch).await;
         let held = self.held.is_some();
-        if !self.batch.is_empty() && self.holds() {
+        if !self.batch.is_empty() && self.holds().await {
             if filled.at_end {
                 let end = self.held.map(|since| since + HOLD);
                 self.wait(end).await;
@@ -128,7 +128,7 @@ impl<S: Sink> Pump<S> {
     }
 
     /// Takes secrets out of the lines read; true if they had better wait for those behind them.
-    fn holds(&mut self) -> bool {
+    async fn holds(&mut self) -> bool {
         // A gap is told between the lines before and behind it: what comes is not the rest.
         let in_time = self.held.is_none_or(|since| since + HOLD > Instant::now());
         let may_wait = in_time
@@ -136,7 +136,7 @@ impl<S: Sink> Pump<S> {
             && !self.desk.has_gaps()
             && self.desk.stopping().is_none();
         let patience = if may_wait { Patience::Some } else { Patience::None };
-        let waits = self.filter.apply(&mut self.batch, patience) == Redacted::Waits;
+        let waits = self.filter.apply(&mut self.batch, patience).await == Redacted::Waits;
         if waits {
             self.held.get_or_insert_with(Instant::now);
         }
@@ -190,7 +190,7 @@ impl<S: Sink> Pump<S> {
         self.batch.clear();
         self.desk.settle();
         self.desk.tell_gaps(&mut self.batch);
-        self.filter.apply(&mut self.batch, Patience::None);
+        self.filter.apply(&mut self.batch, Patience::None).await;
         self.commit_soon();
         self.commit().await;
         if self.deliver().await {
@@ -202,7 +202,7 @@ impl<S: Sink> Pump<S> {
     async fn at_end(&mut self) {
         if self.desk.has_next_source() {
             self.desk.flush(&mut self.batch);
-            self.filter.apply(&mut self.batch, Patience::None);
+            self.filter.apply(&mut self.batch, Patience::None).await;
             if self.batch.is_empty() || self.deliver().await {
                 self.desk.next_source();
                 self.commit_soon();

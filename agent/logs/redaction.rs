@@ -30,7 +30,7 @@ impl Redaction {
 }
 
 /// One sink's lines on their way through it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Filter {
     shared: Redaction,
     lines: LineRedaction,
@@ -43,17 +43,25 @@ impl Filter {
     }
 
     /// Takes the secrets out, if that is asked for; says whether the lines should wait for those behind them, and then
-    /// has changed nothing.
-    pub(crate) fn apply(&mut self, batch: &mut Batch, patience: Patience) -> Redacted {
+    /// has changed nothing. It works on a thread that may take its time: the watchdog and the probes share this one.
+    pub(crate) async fn apply(&mut self, batch: &mut Batch, patience: Patience) -> Redacted {
         if !self.shared.on.load(Ordering::Relaxed) {
             return Redacted::Done;
         }
-        let redactor = self
-            .shared
-            .redactor
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        self.lines.redact(&redactor, batch, patience)
+        let (mut filter, mut lines) = (std::mem::take(self), std::mem::take(batch));
+        let done = tokio::task::spawn_blocking(move || {
+            let shared = filter.shared.clone();
+            let redactor = shared.redactor.read().unwrap_or_else(PoisonError::into_inner);
+            let redacted = filter.lines.redact(&redactor, &mut lines, patience);
+            (filter, lines, redacted)
+        });
+        let Ok((filter, lines, redacted)) = done.await else {
+            // Only a bug gets here, and it has been told. Nothing that was not looked at is shipped: the sink stands
+            // still, and what it is behind is in the status.
+            return std::future::pending().await;
+        };
+        (*self, *batch) = (filter, lines);
+        redacted
     }
 }
 

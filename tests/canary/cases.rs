@@ -148,6 +148,7 @@ fn never_healthy(boot: &Boot<'_>) {
 fn a_crash_loop(boot: &Boot<'_>) {
     serve(boot, "  THEN: fail");
     let agent = boot.run();
+    agent.wait_for_line("the container ended", BOOT);
     agent.wait_for_nth_line("the container ended", 2, BOOT);
     boot.delivered();
     wait_for_lines(boot, "parrot fails");

@@ -22,7 +22,7 @@ const CANARIES: usize = 1000;
 /// How many machines are used at once.
 const AT_ONCE: usize = 2;
 /// Less than this was not the whole search.
-const LEAST_BYTES: usize = 4 << 20;
+const LEAST_BYTES: usize = 1_000_000;
 /// In each case: output, messages to systemd, status, plan, hint, logs, command lines.
 const LEAST_PLACES: usize = 12;
 
