@@ -61,7 +61,7 @@ pub(crate) fn spellings(value: &str) -> Vec<String> {
     for text in lines.chain([value.trim()]) {
         let json = serde_json::to_string(text).unwrap();
         all.push(text.to_owned());
-        all.push(json[1..json.len() - 1].to_owned());
+        all.push(json.get(1..json.len() - 1).unwrap().to_owned());
         all.push(text.replace('\'', r"'\''"));
         all.push(percent(text));
         for shift in 0..3_usize {
@@ -71,7 +71,7 @@ pub(crate) fn spellings(value: &str) -> Vec<String> {
                 [0, 2, 3][shift],
                 usize::from(!(text.len() + shift).is_multiple_of(3)),
             );
-            all.push(encoded[skip..encoded.len() - shared].to_owned());
+            all.push(encoded.get(skip..encoded.len() - shared).unwrap().to_owned());
         }
     }
     all.sort();

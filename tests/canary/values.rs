@@ -30,7 +30,7 @@ fn one(number: usize, random: &mut Random) -> String {
     };
     // The environment has no value beyond what KMS encrypts, and characters are of several bytes.
     let most = value.floor_char_boundary(4096);
-    value[..most].to_owned()
+    value.get(..most).unwrap().to_owned()
 }
 
 /// xorshift: nothing here needs more.
