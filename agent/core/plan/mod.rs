@@ -268,6 +268,8 @@ pub struct Plan {
     pub gate: Gate,
     /// What happens when the container ends.
     pub restart: RestartPolicy,
+    /// Lines are shipped without the secrets that are known.
+    pub redact_secrets: bool,
     /// How long all of it may take.
     pub budget: Duration,
     /// What the container's identity is computed from, together with the digest.
@@ -303,6 +305,7 @@ impl Plan {
             trust: config.trust().clone(),
             gate: gate(config.health_check()),
             restart: config.restart(),
+            redact_secrets: config.logging().redact_secrets.unwrap_or_default(),
             budget: config.boot_timeout(),
             intent: config.canonical(),
             container,

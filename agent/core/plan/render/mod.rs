@@ -90,6 +90,13 @@ impl Plan {
                 text::printable(&set.freshness_text())
             )?;
         }
+        if self.redact_secrets {
+            writeln!(
+                out,
+                "  {:<18} shipped without the secrets known here",
+                "its lines"
+            )?;
+        }
         writeln!(
             out,
             "\nEnvironment (written by the engine to its config.v2.json, mode 0600, values included)"
@@ -181,6 +188,7 @@ impl Plan {
             "trust": trust_json(&self.trust),
             "gate": self.gate,
             "restart": self.restart.to_string(),
+            "redact_secrets": self.redact_secrets,
             "opt_outs": self.container.opt_outs(),
             "aws_calls": self.aws_calls(),
             "iam_policy": self.iam_policy(),
