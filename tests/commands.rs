@@ -255,6 +255,8 @@ fn no_status_where_nothing_ran() {
 fn the_help_is_the_reference() {
     let output = monopod(&["--help"]);
     expect_file![repository("tests/golden/help.txt")].assert_eq(&stdout(&output));
+    let output = monopod(&["encrypt", "--help"]);
+    expect_file![repository("tests/golden/encrypt.help.txt")].assert_eq(&stdout(&output));
 }
 
 /// A file of the test's own.

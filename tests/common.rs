@@ -51,6 +51,11 @@ impl UserData {
         ))
     }
 
+    /// For a whole text.
+    pub(crate) fn from_text(text: String) -> Self {
+        Self(text)
+    }
+
     pub(crate) fn line(mut self, line: &str) -> Self {
         self.0.push_str(line);
         self.0.push('\n');

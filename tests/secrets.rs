@@ -9,7 +9,7 @@ use crate::common::*;
 const CANARY: &str = "canary-never-to-be-seen";
 
 #[test]
-fn throttling_is_retried() {
+fn throttling_is_retried_after_a_wait_of_its_own() {
     let machine = Machine::acquire();
     UserData::new(&machine, "web")
         .web()
@@ -17,10 +17,27 @@ fn throttling_is_retried() {
         .serve(&machine);
     machine
         .aws()
-        .faults(&[AwsFault::error("Decrypt", "ThrottlingException").times(3)]);
+        .faults(&[AwsFault::error("Decrypt", "ThrottlingException").times(1)]);
+    let agent = run_until_ready(&machine);
+    assert_eq!(machine.aws().decrypt_calls(), 2);
+    assert!(agent.output().contains("ThrottlingException"));
+}
+
+#[test]
+fn a_bad_moment_of_kms_is_retried_soon() {
+    let machine = Machine::acquire();
+    UserData::new(&machine, "web")
+        .web()
+        .env(&[("SECRET", &machine.aws().encrypt(CANARY))])
+        .serve(&machine);
+    machine
+        .aws()
+        .faults(&[AwsFault::error("Decrypt", "KMSInternalException")
+            .status(500)
+            .times(3)]);
     let agent = run_until_ready(&machine);
     assert_eq!(machine.aws().decrypt_calls(), 4);
-    assert!(agent.output().contains("ThrottlingException"));
+    assert!(agent.output().contains("KMSInternalException"));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use monopod_core::secret::NotInThere;
 
 use crate::host::delivery::DeliveryError;
 use crate::host::docker::EngineError;
+use crate::host::ecr::EcrError;
 use crate::host::files::{FileError, LockError};
 use crate::host::imds::ImdsError;
 use crate::host::include::FetchError;
@@ -91,6 +92,15 @@ pub enum BootError {
         #[source]
         source: NotInThere,
     },
+    /// ECR.
+    #[error("there is no login for the registry {registry}")]
+    Ecr {
+        /// The registry.
+        registry: String,
+        /// Why.
+        #[source]
+        source: EcrError,
+    },
     /// The decrypted registry credentials are none.
     #[error(
         "the credentials for {registry} in `dockercfg` are not the base64 of user:password; take the `auth` value that docker login writes"
@@ -140,6 +150,7 @@ impl Classified for BootError {
             Self::Surroundings(error) => error.class(),
             Self::Secret { source, .. } => source.class(),
             Self::Mint(error) => error.class(),
+            Self::Ecr { source, .. } => source.class(),
             Self::Include(error) => error.class(),
             Self::Lock(_)
             | Self::File(_)
@@ -164,7 +175,7 @@ impl BootError {
     pub fn exit_code(&self) -> u8 {
         match self.class() {
             Class::Permanent => EXIT_PERMANENT,
-            Class::Transient => EXIT_TRANSIENT,
+            Class::Transient | Class::Throttled => EXIT_TRANSIENT,
         }
     }
 }

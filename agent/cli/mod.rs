@@ -1,9 +1,10 @@
-//! Commands: the daemon (`run`) and the person's tool (`validate`, `plan`, `status`, `schema`,
+//! Commands: the daemon (`run`) and the person's tool (`validate`, `plan`, `encrypt`, `status`, `schema`,
 //! `explain`).
 //!
 //! Exit codes: 0 done; 1 warnings under `--strict`, a difference, or nothing to show; 2 wrong usage; 75 a transient
 //! failure that outlasted the boot budget; 78 something that must be changed first (sysexits(3)).
 
+mod encrypt;
 mod explain;
 mod plan;
 mod read;
@@ -39,7 +40,7 @@ const EXIT_CODES: &str = "Exit codes:
   0   done, or stopped as asked
   1   validate --strict found warnings; plan --diff found differences; status found nothing to show
   2   wrong usage
-  75  a transient failure outlasted the boot budget (systemd starts the agent again)
+  75  a transient failure outlasted the boot budget (systemd starts the agent again), or the minute that encrypt waits
   78  something must be changed first: user data, permissions, the image";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -58,6 +59,8 @@ enum Command {
     Validate(ValidateArgs),
     /// Print what `run` would do with a user-data file, or compare two; touches nothing
     Plan(PlanArgs),
+    /// Encrypt a value from standard input, or values of a file in place, with a KMS key
+    Encrypt(encrypt::EncryptArgs),
     /// Show what runs here, since when, and how the boot went
     Status(StatusArgs),
     /// Print the JSON Schema of user data, for editors and CI
@@ -210,6 +213,7 @@ pub fn main() -> ExitCode {
             validate::validate(&args.files, image, args.strict, args.format)
         }
         Command::Plan(args) => plan(&args),
+        Command::Encrypt(args) => encrypt::encrypt(&args, &redactor),
         Command::Status(args) => status::status(&args.runtime_directory, args.json),
         Command::Schema { policy } => explain::schema(policy),
         Command::Explain { word } => explain::explain(word.as_deref()),

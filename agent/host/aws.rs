@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_sdk_ssm::config::http::HttpResponse;
 use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
 
@@ -20,33 +20,30 @@ pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Loads credentials' sources and endpoints from the SDK's usual places; asks nobody yet.
 pub(super) async fn config(region: &str) -> SdkConfig {
+    common().region(Region::new(region.to_owned())).load().await
+}
+
+/// The same for a person's machine: without a region of its own, the one the SDK finds (environment, profile, metadata).
+pub(super) async fn config_of_a_person(region: Option<&str>) -> SdkConfig {
+    match region {
+        Some(region) => config(region).await,
+        None => common().load().await,
+    }
+}
+
+fn common() -> ConfigLoader {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .operation_timeout(CALL_TIMEOUT)
         .build();
     aws_config::defaults(BehaviorVersion::latest())
-        .region(Region::new(region.to_owned()))
         .retry_config(RetryConfig::disabled())
         .timeout_config(timeouts)
-        .load()
-        .await
 }
 
 /// Why a call to one of AWS's services gave nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum AwsError {
-    /// The service is overloaded, has a bad moment, or does not know the machine's credentials yet.
-    #[error("{service} answered {code} for {subject}: {message}")]
-    Busy {
-        /// Which one, and where.
-        service: String,
-        /// What was asked for.
-        subject: String,
-        /// AWS's error code.
-        code: String,
-        /// AWS's text.
-        message: String,
-    },
     /// It was not reached, or there are no credentials to reach it with (yet).
     #[error("{service} was not reached for {subject}")]
     Unreachable {
@@ -58,9 +55,9 @@ pub enum AwsError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// It says no.
-    #[error("{service} refused {subject}: {code}: {message}{advice}")]
-    Refused {
+    /// It answered with an error.
+    #[error("{service} {} {subject}: {code}: {message}{advice}", if *.class == Class::Permanent { "refused" } else { "has no answer yet for" })]
+    Answered {
         /// Which one, and where.
         service: String,
         /// What was asked for.
@@ -71,14 +68,16 @@ pub enum AwsError {
         message: String,
         /// What to do.
         advice: &'static str,
+        /// What the code means.
+        class: Class,
     },
 }
 
 impl Classified for AwsError {
     fn class(&self) -> Class {
         match self {
-            Self::Busy { .. } | Self::Unreachable { .. } => Class::Transient,
-            Self::Refused { .. } => Class::Permanent,
+            Self::Unreachable { .. } => Class::Transient,
+            Self::Answered { class, .. } => *class,
         }
     }
 }
@@ -95,58 +94,98 @@ impl AwsError {
         E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
     {
         let (service, subject) = (service.to_owned(), subject.to_owned());
-        match error {
-            SdkError::ServiceError(context) => {
-                let status = context.raw().status().as_u16();
-                let error = context.into_err();
-                let code = error.code().unwrap_or("no error code").to_owned();
-                let message = error.message().unwrap_or("no message").to_owned();
-                if is_busy(&code, status) {
-                    Self::Busy {
-                        service,
-                        subject,
-                        code,
-                        message,
-                    }
-                } else {
-                    let advice = advice(&code);
-                    Self::Refused {
-                        service,
-                        subject,
-                        code,
-                        message,
-                        advice,
-                    }
-                }
-            }
-            other => Self::Unreachable {
+        match Answer::of(error) {
+            Answer::None(source) => Self::Unreachable {
                 service,
                 subject,
-                source: other.into(),
+                source,
+            },
+            Answer::Error { class, code, message } => Self::Answered {
+                service,
+                subject,
+                advice: if class == Class::Permanent {
+                    advice(&code)
+                } else {
+                    waiting_advice(&code)
+                },
+                code,
+                message,
+                class,
             },
         }
     }
 }
 
-/// What AWS's JSON services call throttling and their own faults, and what first boots see for seconds: a clock that is
-/// not set yet, credentials that have not spread yet.
-fn is_busy(code: &str, status: u16) -> bool {
-    matches!(
-        code,
+/// How a call failed, whichever it was.
+pub(super) enum Answer {
+    /// There was no answer.
+    None(Box<dyn std::error::Error + Send + Sync>),
+    /// The service said so.
+    Error {
+        class: Class,
+        code: String,
+        message: String,
+    },
+}
+
+impl Answer {
+    pub(super) fn of<E>(error: SdkError<E, HttpResponse>) -> Self
+    where
+        E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+    {
+        match error {
+            SdkError::ServiceError(context) => {
+                let status = context.raw().status().as_u16();
+                let error = context.into_err();
+                let code = error.code().unwrap_or("no error code").to_owned();
+                Self::Error {
+                    class: class_of(&code, status),
+                    message: error.message().unwrap_or("no message").to_owned(),
+                    code,
+                }
+            }
+            other => Self::None(other.into()),
+        }
+    }
+}
+
+/// The limit of all calls of the account, then what AWS calls its own faults; everything else it means.
+fn class_of(code: &str, status: u16) -> Class {
+    match code {
         "ThrottlingException"
-            | "Throttling"
-            | "TooManyRequestsException"
-            | "RequestLimitExceeded"
-            | "LimitExceededException"
-            | "InternalServerError"
-            | "InternalServiceError"
-            | "InternalFailure"
-            | "ServiceUnavailable"
-            | "InvalidSignatureException"
-            | "UnrecognizedClientException"
-            | "ExpiredTokenException"
-    ) || status >= 500
-        || status == 429
+        | "Throttling"
+        | "ThrottledException"
+        | "RequestThrottled"
+        | "RequestThrottledException"
+        | "TooManyRequestsException"
+        | "RequestLimitExceeded" => Class::Throttled,
+        _ if status == 429 => Class::Throttled,
+        "LimitExceededException"
+        | "KMSInternalException"
+        | "KmsInternalException"
+        | "DependencyTimeoutException"
+        | "KeyUnavailableException"
+        | "InternalServerError"
+        | "InternalServiceError"
+        | "InternalFailure"
+        | "ServerException"
+        // A clock that is not set yet, credentials that have not spread yet: first boots see them for seconds.
+        | "InvalidSignatureException"
+        | "UnrecognizedClientException"
+        | "ExpiredTokenException"
+        | "ServiceUnavailable" => Class::Transient,
+        _ if status >= 500 => Class::Transient,
+        _ => Class::Permanent,
+    }
+}
+
+pub(super) fn waiting_advice(code: &str) -> &'static str {
+    match code {
+        "UnrecognizedClientException" | "InvalidSignatureException" | "ExpiredTokenException" => {
+            "; if it stays so, check the instance profile and the machine's clock"
+        }
+        _ => "",
+    }
 }
 
 #[cfg(test)]
@@ -155,15 +194,20 @@ mod tests {
 
     #[test]
     fn throttling_is_tried_again_and_a_refusal_is_not() {
-        assert!(is_busy("ThrottlingException", 400));
-        assert!(is_busy("anything", 503));
-        assert!(is_busy("UnrecognizedClientException", 400));
+        assert_eq!(class_of("ThrottlingException", 400), Class::Throttled);
+        assert_eq!(class_of("anything", 429), Class::Throttled);
+        assert_eq!(class_of("KMSInternalException", 500), Class::Transient);
+        assert_eq!(class_of("UnrecognizedClientException", 400), Class::Transient);
+        assert_eq!(class_of("anything", 503), Class::Transient);
         for code in [
             "AccessDeniedException",
+            "InvalidCiphertextException",
+            "DisabledException",
+            "NotFoundException",
             "ParameterNotFound",
             "ResourceNotFoundException",
         ] {
-            assert!(!is_busy(code, 400), "{code}");
+            assert_eq!(class_of(code, 400), Class::Permanent, "{code}");
         }
     }
 }

@@ -7,6 +7,7 @@ mod aws;
 pub mod clock;
 pub mod delivery;
 pub mod docker;
+pub mod ecr;
 pub mod files;
 pub mod image_layer;
 pub mod imds;
@@ -15,17 +16,23 @@ pub mod kms;
 pub mod limits;
 pub mod mint;
 pub mod probe;
+pub mod registry;
+pub mod rewrite;
 mod s3;
 pub mod sealed;
 pub mod secret_set;
 pub mod secrets;
 pub mod surroundings;
+pub mod terminal;
+mod web;
 
 /// Whether trying again can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     /// It can: somebody is not up yet, is overloaded, or the network hiccuped.
     Transient,
+    /// It can, but a limit that others share is spent: every call that comes too soon takes one from another machine.
+    Throttled,
     /// It cannot: somebody has to change something.
     Permanent,
 }

@@ -174,6 +174,25 @@ impl Aws {
         )
     }
 
+    /// Gives the region's key a name, `alias/my-app`; all machines see it.
+    pub fn alias(&self, region: &str, alias: &str) {
+        self.standin
+            .call("POST", "/_test/alias", &json!({"region": region, "alias": alias}));
+    }
+
+    /// What KMS makes of a ciphertext (base64) under this encryption context; `None` when it refuses.
+    #[must_use]
+    pub fn decrypt_in(&self, region: &str, ciphertext: &str, context: &Value) -> Option<Vec<u8>> {
+        let order = json!({"region": region, "ciphertext": ciphertext, "context": context});
+        let answer = self.standin.call("POST", "/_test/decrypt", &order);
+        let plaintext = answer["plaintext"].as_str()?;
+        Some(
+            BASE64
+                .decode(plaintext)
+                .expect("rig: the stand-in answers in base64"),
+        )
+    }
+
     /// Puts an object into a bucket of this machine's own, and gives its `s3://` address. A fault's operation for it is
     /// `GET /BUCKET/KEY`.
     #[must_use]
@@ -226,6 +245,15 @@ impl Aws {
         );
     }
 
+    /// How long the logins last that ECR gives this machine from now on: 12 hours, unless a test says otherwise.
+    pub fn ecr_life(&self, life: Duration) {
+        self.standin.call(
+            "POST",
+            "/_test/ecr",
+            &json!({"access_key": self.access_key, "life": life.as_secs()}),
+        );
+    }
+
     /// All calls this machine has made, in the order they ended.
     #[must_use]
     pub fn calls(&self) -> Vec<AwsCall> {
@@ -242,6 +270,12 @@ impl Aws {
                 injected: call["injected"].as_bool().unwrap_or(false),
             })
             .collect()
+    }
+
+    /// How often this machine has called an operation.
+    #[must_use]
+    pub fn count(&self, op: &str) -> usize {
+        self.calls().iter().filter(|call| call.op == op).count()
     }
 
     /// How often this machine has called Decrypt.

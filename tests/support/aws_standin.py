@@ -4,10 +4,13 @@ Prints the port it listens on (loopback only). Everything a test sets or reads i
 client signs with, so tests that run at once don't see each other.
 
   POST /_test/encrypt  {"region": R, "plaintext": base64, "context": {}}     -> {"ciphertext": base64, "key_arn": ARN}
+  POST /_test/decrypt  {"region": R, "ciphertext": base64, "context": {}}    -> {"plaintext": base64}, or null
+  POST /_test/alias    {"region": R, "alias": "alias/my-app"}                a name for the region's key; the same for all tests
   POST /_test/object   {"bucket": B, "key": K, "body": base64}               puts it into S3, the bucket too
   POST /_test/parameter {"name": N, "value": V}                              puts a SecureString into Parameter Store
   POST /_test/secret   {"name": N, "value": V}                               puts a secret, or its next version
   POST /_test/faults   {"access_key": K, "faults": [FAULT, ...]}             replaces the faults of K
+  POST /_test/ecr      {"access_key": K, "life": SECONDS}                    how long ECR's logins last for K
   GET  /_test/journal?access_key=K                                           -> {"calls": [...], "max_concurrent": {OP: N}}
 
 A FAULT is {"op": "Decrypt", "times": 3, "code": "ThrottlingException", "http": 400, "delay": 0.05, "message": "..."}.
@@ -15,9 +18,11 @@ A FAULT is {"op": "Decrypt", "times": 3, "code": "ThrottlingException", "http": 
 
 What is replaced in moto (pinned in requirements.txt): key ids and key material are derived from the region, so that a
 ciphertext outlives this process; a ciphertext that isn't one is InvalidCiphertextException, as AWS says, where moto
-says AccessDeniedException; a disabled key refuses to decrypt.
+says AccessDeniedException; a disabled key refuses to decrypt. ECR's logins are counted and last
+12 hours, where moto's are one and the same that ended in 2015.
 """
 import base64
+import datetime
 import hashlib
 import io
 import json
@@ -29,6 +34,7 @@ import uuid
 from collections import defaultdict
 from urllib.parse import parse_qs
 
+import moto.ecr.responses as ecr
 import moto.kms.models as kms
 from moto.core.exceptions import JsonRESTError
 from moto.kms.exceptions import InvalidCiphertextException
@@ -95,6 +101,40 @@ def encrypt(order):
     return {"ciphertext": base64.b64encode(blob).decode(), "key_arn": arn}
 
 
+# --- ECR ----------------------------------------------------------------------------------------------------------
+
+
+def _login_like_aws(self):
+    chosen = account(access_key_of(self))
+    with chosen.lock:
+        chosen.logins += 1
+        number, life = chosen.logins, chosen.login_life
+    ends = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=life)
+    token = base64.b64encode(f"AWS:canary-ecr-token-{number}".encode()).decode()
+    endpoint = f"https://{ACCOUNT}.dkr.ecr.{self.region}.amazonaws.com"
+    data = {"authorizationToken": token, "expiresAt": ends, "proxyEndpoint": endpoint}
+    return ecr.ActionResult({"authorizationData": [data]})
+
+
+ecr.ECRResponse.get_authorization_token = _login_like_aws
+def decrypt(order):
+    key_of(order["region"])
+    try:
+        plaintext, _ = kms_backends[ACCOUNT][order["region"]].decrypt(
+            base64.b64decode(order["ciphertext"]), order.get("context", {})
+        )
+    except JsonRESTError:
+        return {"plaintext": None}
+    return {"plaintext": base64.b64encode(plaintext).decode()}
+
+
+def name_key(order):
+    key = key_of(order["region"])
+    with _key_lock:
+        kms_backends[ACCOUNT][order["region"]].create_alias(key.id, order["alias"])
+    return {}
+
+
 # --- S3 -----------------------------------------------------------------------------------------------------------
 
 
@@ -147,6 +187,8 @@ class Account:
     def __init__(self):
         self.lock = threading.Lock()
         self.faults = []
+        self.logins = 0
+        self.login_life = 12 * 3600
         self.calls = []
         self.running = defaultdict(int)
         self.max_concurrent = defaultdict(int)
@@ -218,6 +260,10 @@ def control(request):
         return {}
     if request.path == "/_test/encrypt":
         return encrypt(order)
+    if request.path == "/_test/decrypt":
+        return decrypt(order)
+    if request.path == "/_test/alias":
+        return name_key(order)
     if request.path == "/_test/object":
         return put_object(order)
     if request.path == "/_test/parameter":
@@ -228,6 +274,11 @@ def control(request):
         chosen = account(order["access_key"])
         with chosen.lock:
             chosen.faults = order["faults"]
+        return {}
+    if request.path == "/_test/ecr":
+        chosen = account(order["access_key"])
+        with chosen.lock:
+            chosen.login_life = order["life"]
         return {}
     if request.path == "/_test/journal":
         chosen = account(request.args["access_key"])

@@ -4,20 +4,17 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use monopod_core::config::ImageRef;
 use monopod_core::event::Event;
 use monopod_core::plan::{Plan, Step, StepId};
-use monopod_core::secret::{Secret, SecretSource};
 use monopod_core::{retry, text};
 use tokio::time::Instant;
 
 use super::secrets::Fetcher;
-use super::until_it_works;
+use super::{login, until_it_works};
 use crate::boot::{BootError, timed};
 use crate::context::Context;
-use crate::host::docker::{Credentials, EngineError, LayerProgress, What};
+use crate::host::docker::{EngineError, LayerProgress, What};
 
 /// A pull without a word for so long has stalled: the engine itself gives up resuming after about 75 s.
 const STALLED: Duration = Duration::from_secs(120);
@@ -41,20 +38,33 @@ pub(in crate::boot) async fn run(
 ) -> Result<Pinned, BootError> {
     let does = Step::ObtainImage(image.clone()).to_string();
     timed(context, StepId::Image, does, async {
-        let credentials = credentials(context, plan, secrets).await?;
         let engine = &context.engine;
         let final_word = |gave_up: super::GaveUp<EngineError>| gave_up.into_boot_error(StepId::Image, BootError::Engine);
 
-        let digest = match resolved {
+        let digest = match resolved.or_else(|| image.digest().map(str::to_owned)) {
             Some(digest) => digest,
-            None => until_it_works(context, StepId::Image, retry::REGISTRY, Some(deadline), async || {
-                engine.resolve(image, credentials.as_ref()).await
-            })
-            .await
-            .map_err(final_word)?,
+            None => {
+                let credentials = login::credentials(context, plan, secrets, deadline).await?;
+                until_it_works(context, StepId::Image, retry::REGISTRY, Some(deadline), async || {
+                    engine.resolve(image, credentials.as_ref()).await
+                })
+                .await
+                .map_err(final_word)?
+            }
         };
         let reference = format!("{}/{}@{digest}", image.registry(), image.repository());
 
+        let is_here = until_it_works(context, StepId::Image, retry::LOCAL, Some(deadline), async || {
+            engine.has_image(&reference).await
+        })
+        .await
+        .map_err(final_word)?;
+        // An image that is here needs no login. One that is not gets one now: resolving may have taken long, and what
+        // was good for that may have ended.
+        let credentials = match is_here {
+            true => None,
+            false => login::credentials(context, plan, secrets, deadline).await?,
+        };
         let pulled = until_it_works(context, StepId::Image, retry::REGISTRY, Some(deadline), async || {
             if engine.has_image(&reference).await? {
                 return Ok(None);
@@ -90,36 +100,6 @@ async fn stalled_past(deadline: Instant, progress: &RefCell<Progress<'_>>) {
         }
         tokio::time::sleep_until(end).await;
     }
-}
-
-/// For the image's own registry; nobody else's.
-async fn credentials(
-    context: &Context,
-    plan: &Plan,
-    secrets: &Fetcher<'_>,
-) -> Result<Option<Credentials>, BootError> {
-    let Some(auth) = &plan.registry_auth else {
-        return Ok(None);
-    };
-    let encoded = match &auth.auth {
-        SecretSource::Literal(secret) => secret.clone(),
-        SecretSource::Stored(reference) => secrets.value(reference).await?,
-    };
-    let unusable = || BootError::Credentials {
-        registry: auth.registry.clone(),
-    };
-    let decoded = STANDARD.decode(encoded.expose().trim()).map_err(|_| unusable())?;
-    let decoded = Secret::new(String::from_utf8(decoded).map_err(|_| unusable())?);
-    let (user, password) = decoded.expose().split_once(':').ok_or_else(unusable)?;
-    let password = Secret::new(password.to_owned());
-    let name = format!("dockercfg.{}", auth.registry);
-    context.reporter.learn(&name, &password);
-    context.reporter.learn(&name, &encoded);
-    Ok(Some(Credentials {
-        registry: auth.registry.clone(),
-        user: user.to_owned(),
-        password,
-    }))
 }
 
 /// Sums up the layers and speaks now and then.

@@ -8,13 +8,14 @@ pub(super) mod engine;
 pub(super) mod facts;
 pub(super) mod image;
 mod include;
+mod login;
 pub(crate) mod secrets;
 
 use std::time::Duration;
 
 use monopod_core::event::Event;
 use monopod_core::plan::StepId;
-use monopod_core::retry::Backoff;
+use monopod_core::retry::{Backoff, THROTTLED};
 use tokio::time::Instant;
 
 use super::BootError;
@@ -45,7 +46,15 @@ impl<E: std::error::Error + Send + Sync + 'static> GaveUp<E> {
     }
 }
 
-/// Tries until it works, is refused for good, or the deadline has passed (`None`: there is none).
+/// The refusals of a shared limit, in a row.
+#[derive(Clone, Copy)]
+struct Throttled {
+    refusals: u32,
+    since: Instant,
+}
+
+/// Tries until it works, is refused for good, or the deadline has passed (`None`: there is none). A limit that other
+/// machines share has a schedule of its own, whatever the `backoff`.
 pub(super) async fn until_it_works<T, E: Classified>(
     context: &Context,
     step: StepId,
@@ -54,21 +63,37 @@ pub(super) async fn until_it_works<T, E: Classified>(
     mut operation: impl AsyncFnMut() -> Result<T, E>,
 ) -> Result<T, GaveUp<E>> {
     let mut failures = 0;
+    let mut throttled: Option<Throttled> = None;
     let mut told: Option<(Instant, String)> = None;
     loop {
         let error = match operation().await {
             Ok(value) => return Ok(value),
             Err(error) => error,
         };
-        if error.class() == Class::Permanent {
-            return Err(GaveUp::Permanent(error));
-        }
         failures += 1;
-        let wait = backoff.delay(failures, clock::chance());
         let now = Instant::now();
-        if deadline.is_some_and(|deadline| now + wait >= deadline) {
+        let wait = match error.class() {
+            Class::Permanent => return Err(GaveUp::Permanent(error)),
+            Class::Transient => {
+                throttled = None;
+                let wait = backoff.delay(failures, clock::chance());
+                deadline
+                    .is_none_or(|deadline| now + wait < deadline)
+                    .then_some(wait)
+            }
+            Class::Throttled => {
+                let so_far = throttled.get_or_insert(Throttled {
+                    refusals: 0,
+                    since: now,
+                });
+                so_far.refusals += 1;
+                let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
+                THROTTLED.delay(so_far.refusals, now - so_far.since, left, clock::chance())
+            }
+        };
+        let Some(wait) = wait else {
             return Err(GaveUp::TimeUp(error));
-        }
+        };
         let text = chain(&error);
         let news = told
             .as_ref()

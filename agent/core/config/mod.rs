@@ -19,6 +19,7 @@
 mod canonical;
 mod check;
 pub mod contract;
+pub mod edit;
 mod image;
 mod intake;
 mod keys;
@@ -38,10 +39,10 @@ mod yaml;
 pub use image::{ImageRef, ImageRefError};
 pub use intake::{Include, Location, NotTheText, included};
 pub use model::{
-    Audit, Config, Destination, EbsVolume, EnvValue, FileMount, Filesystem, Gpus, HealthCheck, Host,
+    Audit, Config, Destination, EbsVolume, EcrHost, EnvValue, FileMount, Filesystem, Gpus, HealthCheck, Host,
     HostEntry, LineFormat, LoadBalancerCheck, Logging, Logrotate, Mount, Networking, NotifyCfn, OnChange,
-    Options, Origin, PortMapping, Probe, Protocol, Raid, RaidLevel, Refresh, RegistryAuth, RestartPolicy,
-    Rsyslog, S3, Sampling, Scalyr, Seccomp, Shutdown, Storage, Stream, Tmpfs, Ulimit,
+    Options, Origin, PortMapping, Probe, Protocol, Raid, RaidLevel, Refresh, RegistryAuth, RegistryLogin,
+    RestartPolicy, Rsyslog, S3, Sampling, Scalyr, Seccomp, Shutdown, Storage, Stream, Tmpfs, Ulimit,
 };
 pub use problem::{Code, Place, Problem, Related, Severity};
 pub use report::{Report, Style};

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Plan;
+use crate::config::{EcrHost, RegistryAuth, RegistryLogin};
 use crate::secret::Source;
 
 /// One kind of call.
@@ -16,7 +17,7 @@ pub struct AwsCall {
     pub action: &'static str,
     /// What it is called on, as an ARN.
     pub resource: String,
-    /// How often in a boot.
+    /// How often in a boot; 0 for calls that a registry makes of what the engine asks it.
     pub times: usize,
     /// What for.
     pub why: String,
@@ -46,7 +47,7 @@ impl Plan {
             }
         }
         if let Some(bucket) = &self.container.mint_bucket {
-            let partition = self.partition();
+            let partition = partition(self.facts.as_ref().map_or("*", |facts| facts.region.as_str()));
             calls.push(AwsCall {
                 action: "s3:GetObject",
                 resource: format!("arn:{partition}:s3:::{bucket}/{}/*", self.application.id),
@@ -54,6 +55,7 @@ impl Plan {
                 why: "fetch the application's credentials, then every two minutes".to_owned(),
             });
         }
+        self.ecr_calls(&mut calls);
         calls
     }
 
@@ -87,6 +89,41 @@ impl Plan {
         }
     }
 
+    /// The login is one call of ours; the other two the registry checks whenever the engine asks it for the image.
+    fn ecr_calls(&self, calls: &mut Vec<AwsCall>) {
+        let Some(RegistryAuth {
+            registry,
+            login: RegistryLogin::Ecr { region },
+        }) = &self.registry_auth
+        else {
+            return;
+        };
+        calls.push(AwsCall {
+            action: "ecr:GetAuthorizationToken",
+            // Tokens belong to no repository: IAM knows no narrower resource.
+            resource: "*".to_owned(),
+            times: 1,
+            why: format!("log in to {registry}"),
+        });
+        let account = EcrHost::parse(registry).map_or_else(|| "*".to_owned(), |host| host.account);
+        let repository = format!(
+            "arn:{}:ecr:{region}:{account}:repository/{}",
+            partition(region),
+            self.container.image.repository()
+        );
+        for (action, why) in [
+            ("ecr:BatchGetImage", "read the image's manifest"),
+            ("ecr:GetDownloadUrlForLayer", "read its layers"),
+        ] {
+            calls.push(AwsCall {
+                action,
+                resource: repository.clone(),
+                times: 0,
+                why: why.to_owned(),
+            });
+        }
+    }
+
     /// The policy to attach to the instance's role, ready to paste; no statement when no call is made.
     pub fn iam_policy(&self) -> Value {
         let statements: Vec<Value> = self
@@ -103,12 +140,7 @@ impl Plan {
             .facts
             .as_ref()
             .map_or(("*", "*"), |facts| (&facts.region, &facts.account_id));
-        let partition = self.partition();
-        format!("arn:{partition}:{service}:{region}:{account}")
-    }
-
-    fn partition(&self) -> &'static str {
-        partition(self.facts.as_ref().map_or("*", |facts| facts.region.as_str()))
+        format!("arn:{}:{service}:{region}:{account}", partition(region))
     }
 }
 

@@ -27,7 +27,7 @@ use crate::config::{
     Config, HealthCheck, ImageRef, Origin, Probe, Problem, RegistryAuth, RestartPolicy, Severity, Storage,
 };
 use crate::facts::InstanceFacts;
-use crate::secret::{SecretRef, SecretSource, Source};
+use crate::secret::{SecretRef, Source};
 use crate::text;
 pub use aws::{AwsCall, partition};
 use container::ContainerSpec;
@@ -259,7 +259,7 @@ pub struct Plan {
     pub sets: Vec<FileSet>,
     /// Whether encrypted copies are kept of what is fetched for `files`, too.
     pub keep_secrets: bool,
-    /// Credentials for the registry of the image, and for no other.
+    /// The login for the registry of the image, and for no other.
     pub registry_auth: Option<RegistryAuth>,
     /// When the machine counts as up.
     pub gate: Gate,
@@ -286,11 +286,7 @@ impl Plan {
             .into_iter()
             .partition(|problem| problem.severity == Severity::Error);
         let container = ContainerSpec::new(config);
-        let registry_auth = config
-            .registry_auths()
-            .iter()
-            .find(|auth| auth.registry == config.source().registry())
-            .cloned();
+        let registry_auth = config.registry_auth();
         Self {
             application: Application {
                 id: config.application_id().to_owned(),
@@ -369,12 +365,10 @@ fn secret_uses(container: &ContainerSpec, auth: Option<&RegistryAuth>) -> Vec<Se
         }
     };
     // The registry's password first: the pull waits for it.
-    if let Some(RegistryAuth {
-        registry,
-        auth: SecretSource::Stored(reference),
-    }) = auth
-    {
-        add(reference, format!("dockercfg.{registry}"));
+    if let Some(RegistryAuth { registry, login }) = auth {
+        for (reference, key) in login.references() {
+            add(reference, format!("dockercfg.{registry}{key}"));
+        }
     }
     for (name, reference) in container.secrets() {
         add(reference, format!("environment.{name}"));

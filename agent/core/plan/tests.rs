@@ -160,7 +160,7 @@ fn a_pinned_image_needs_no_resolving_and_a_login_is_named() {
     };
     let tag = at("registry.example.org/b:2").to_text();
     assert!(
-        tag.contains("resolve registry.example.org/b:2 to a digest and pull it unless it is there, with the login for registry.example.org\n"),
+        tag.contains("resolve registry.example.org/b:2 to a digest and pull it unless it is there, with the login of `dockercfg` for registry.example.org\n"),
         "{tag}"
     );
     let pinned = format!("other.example.org/b@sha256:{}", "a".repeat(64));
@@ -168,6 +168,41 @@ fn a_pinned_image_needs_no_resolving_and_a_login_is_named() {
     assert!(
         text.contains(&format!("image      pull {pinned} unless it is there\n")),
         "{text}"
+    );
+}
+
+#[test]
+fn ecr_needs_a_login_and_the_right_to_read_one_repository() {
+    let policy = |lines: &str| {
+        let calls = plan(lines).aws_calls();
+        calls
+            .iter()
+            .map(|call| format!("{} {}", call.action, call.resource))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        policy("source: 123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn/team/app:1"),
+        [
+            "ecr:GetAuthorizationToken *",
+            "ecr:BatchGetImage arn:aws-cn:ecr:cn-north-1:123456789012:repository/team/app",
+            "ecr:GetDownloadUrlForLayer arn:aws-cn:ecr:cn-north-1:123456789012:repository/team/app",
+        ]
+    );
+    // Behind another name nobody knows the account.
+    assert_eq!(
+        policy("dockercfg: {registry.example.org: {login: ecr, region: eu-west-1}}")[1],
+        "ecr:BatchGetImage arn:aws:ecr:eu-west-1:*:repository/a"
+    );
+    assert!(policy("dockercfg: {registry.example.org: {login: instance-identity}}").is_empty());
+    let apart =
+        "dockercfg: {registry.example.org: {username: 'aws:kms:dXNlcg==', password: 'aws:kms:cGFzcw=='}}";
+    let used: Vec<String> = plan(apart).secrets.into_iter().map(|one| one.used_by()).collect();
+    assert_eq!(
+        used,
+        [
+            "dockercfg.registry.example.org.password",
+            "dockercfg.registry.example.org.username"
+        ]
     );
 }
 

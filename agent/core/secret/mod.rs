@@ -22,6 +22,29 @@ impl Secret {
         Self(Zeroizing::new(value))
     }
 
+    /// Takes over bytes that should be a text; what is none is wiped.
+    pub fn from_bytes(bytes: Vec<u8>) -> Option<Self> {
+        match String::from_utf8(bytes) {
+            Ok(text) => Some(Self::new(text)),
+            Err(error) => {
+                drop(Zeroizing::new(error.into_bytes()));
+                None
+            }
+        }
+    }
+
+    /// Without the one newline that `echo` puts behind it.
+    pub fn without_newline(mut self) -> Self {
+        let kept = self
+            .0
+            .strip_suffix('\n')
+            .map(|text| text.strip_suffix('\r').unwrap_or(text).len());
+        if let Some(kept) = kept {
+            self.0.truncate(kept);
+        }
+        self
+    }
+
     /// The value in clear. Call it where the value is handed over, never where it is described.
     pub fn expose(&self) -> &str {
         &self.0
@@ -82,6 +105,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn one_newline_is_cut() {
+        for (text, cut) in [
+            ("a", "a"),
+            ("a\n", "a"),
+            ("a\r\n", "a"),
+            ("a\n\n", "a\n"),
+            ("\n", ""),
+            ("a\r", "a\r"),
+        ] {
+            assert_eq!(Secret::new(text.into()).without_newline().expose(), cut);
+        }
+    }
+
+    #[test]
     fn a_secret_never_shows_itself() {
         let secret = Secret::new("hunter2-hunter2".into());
         assert_eq!(
@@ -89,6 +126,11 @@ mod tests {
             "<secret> <secret> <secret>"
         );
         assert_eq!(secret.expose(), "hunter2-hunter2");
+        assert_eq!(
+            Secret::from_bytes(b"hunter2-hunter2".to_vec()).as_ref(),
+            Some(&secret)
+        );
+        assert_eq!(Secret::from_bytes(vec![0xff]), None);
         let source = SecretSource::Literal(secret);
         assert!(!format!("{source:?}").contains("hunter2"));
     }

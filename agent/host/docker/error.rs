@@ -97,7 +97,7 @@ pub enum EngineError {
     },
     /// The registry knows us not.
     #[error(
-        "the registry refused to let the engine {what}: {message}; check the credentials in `dockercfg` for that registry"
+        "the registry refused to let the engine {what}: {message}; check the login for that registry: in `dockercfg`, or for ECR what the instance's role may read"
     )]
     RegistryDenied {
         /// What was asked.

@@ -8,6 +8,7 @@ mod container;
 mod health;
 mod host;
 mod logging;
+mod registry;
 mod secrets;
 mod storage;
 
@@ -22,10 +23,12 @@ pub use container::{FileMount, Gpus, HostEntry, Options, Seccomp, Tmpfs, Ulimit}
 pub use health::{HealthCheck, Probe};
 pub use host::{Audit, Host, LoadBalancerCheck, Shutdown};
 pub use logging::{Destination, LineFormat, Logging, Logrotate, Rsyslog, S3, Sampling, Scalyr, Stream};
+pub(super) use registry::is_region;
+pub use registry::{EcrHost, RegistryAuth, RegistryLogin};
 pub use secrets::{OnChange, Refresh};
 pub use storage::{EbsVolume, Filesystem, Mount, Raid, RaidLevel, Storage};
 
-use crate::secret::{SecretRef, SecretSource};
+use crate::secret::SecretRef;
 
 /// One container, as its user wants it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -95,6 +98,18 @@ impl Config {
     /// Logins from `dockercfg`, one a registry.
     pub fn registry_auths(&self) -> &[RegistryAuth] {
         &self.registry_auths
+    }
+
+    /// The login for the image's own registry: the user data's, or the one its name stands for.
+    pub fn registry_auth(&self) -> Option<RegistryAuth> {
+        let registry = self.source.registry();
+        let written = self.registry_auths.iter().find(|auth| auth.registry == registry);
+        written.cloned().or_else(|| {
+            Some(RegistryAuth {
+                registry: registry.to_owned(),
+                login: RegistryLogin::automatic(registry)?,
+            })
+        })
     }
 
     /// Published ports, ranges expanded, in file order.
@@ -236,15 +251,6 @@ impl Config {
     pub fn deployment_id(&self) -> Option<&str> {
         self.deployment_id.as_deref()
     }
-}
-
-/// A login for one registry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RegistryAuth {
-    /// Host and port as an image reference has them; Docker Hub is `docker.io`.
-    pub registry: String,
-    /// The base64 of `user:password`.
-    pub auth: SecretSource,
 }
 
 /// Where the value of a variable or the text of a file comes from.

@@ -25,7 +25,7 @@ mod stamp;
 mod tests;
 
 pub(super) use load::{Tags, load};
-pub(super) use resolve::Resolved;
+pub(super) use resolve::{Resolved, plain};
 
 use super::problem::Place;
 

@@ -32,7 +32,7 @@ pub(in crate::config) struct Unreadable(
 );
 
 /// Resolves an unquoted scalar without a tag.
-pub(super) fn plain(text: &str) -> Result<Resolved, Unreadable> {
+pub(in crate::config) fn plain(text: &str) -> Result<Resolved, Unreadable> {
     if let Some(value) = boolean(text) {
         return Ok(Resolved::Bool(value));
     }

@@ -172,6 +172,7 @@ impl Plan {
             "secrets": secrets,
             "file_sets": self.sets.iter().map(FileSet::to_json).collect::<Vec<_>>(),
             "registry_credentials_for": self.registry_auth.as_ref().map(|auth| &auth.registry),
+            "registry_login": self.registry_auth.as_ref().map(|auth| auth.login.kind()),
             "gate": self.gate,
             "restart": self.restart.to_string(),
             "opt_outs": self.container.opt_outs(),
@@ -205,7 +206,9 @@ impl Plan {
                     "adopt {NAME} if it is the right one; else remove what is there, {step}: exactly one container"
                 )
             }
-            (Step::ObtainImage(_), Some(auth)) => format!("{step}, with the login for {}", auth.registry),
+            (Step::ObtainImage(_), Some(auth)) => {
+                format!("{step}, with {} for {}", auth.login, auth.registry)
+            }
             (step, _) => step.to_string(),
         }
     }
@@ -286,6 +289,7 @@ fn problem_json(problem: &Problem) -> Value {
 
 fn times(number: usize) -> String {
     match number {
+        0 => "as needed".to_owned(),
         1 => "once".to_owned(),
         number => format!("{number} times"),
     }

@@ -102,7 +102,10 @@ pub(crate) const KEYS: &[(&str, &[&str])] = &[
             "xray_enabled",
         ],
     ),
-    ("dockercfg.*", &["auth", "email"]),
+    (
+        "dockercfg.*",
+        &["auth", "username", "password", "login", "region", "email"],
+    ),
     ("refresh", &["interval", "on_change", "max_age"]),
     ("notify_cfn", &["stack", "resource"]),
     ("healthcheck", &["type", "loadbalancer_name"]),

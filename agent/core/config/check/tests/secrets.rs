@@ -1,7 +1,7 @@
 //! References to secrets, wherever they may stand.
 
 use super::{clean, code, error, warning};
-use crate::config::{Code, EnvValue, OnChange, Refresh};
+use crate::config::{Code, EnvValue, OnChange, Refresh, RegistryLogin};
 use crate::secret::{SecretSource, Source};
 
 #[test]
@@ -83,7 +83,7 @@ fn a_context_is_the_file_s_unless_the_value_has_its_own() {
     };
     assert_eq!((variable(0), variable(1)), ("my-app".into(), "other".into()));
     assert_eq!(app(&config.secrets()[0].1.source), "my-app");
-    let SecretSource::Stored(login) = &config.registry_auths()[0].auth else {
+    let RegistryLogin::Auth(SecretSource::Stored(login)) = &config.registry_auths()[0].login else {
         panic!("{config:?}")
     };
     assert_eq!(app(&login.source), "my-app");

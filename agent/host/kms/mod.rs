@@ -1,18 +1,31 @@
-//! Decryption by AWS KMS through its SDK.
+//! Decryption by AWS KMS through its SDK, and encryption ([`encrypt`]) for people who write user data.
+
+pub mod encrypt;
 
 use std::collections::BTreeMap;
 
 use aws_sdk_kms::Client;
-use aws_sdk_kms::error::{ProvideErrorMetadata as _, SdkError};
+use aws_sdk_kms::error::SdkError;
 use aws_sdk_kms::operation::decrypt::DecryptError;
 use aws_sdk_kms::primitives::Blob;
 use monopod_core::secret::{Ciphertext, Secret};
 
-use super::{Class, Classified, aws};
+use super::aws::{self, Answer, waiting_advice};
+use super::{Class, Classified};
 
 /// Why a value was not decrypted.
 #[derive(Debug, thiserror::Error)]
 pub enum KmsError {
+    /// The calls a second that the account has in a region are spent.
+    #[error("KMS in {region} answered {code}: {message}")]
+    Throttled {
+        /// Where.
+        region: String,
+        /// AWS's error code.
+        code: String,
+        /// AWS's text.
+        message: String,
+    },
     /// KMS is overloaded or has a bad moment.
     #[error("KMS in {region} answered {code}: {message}{}", waiting_advice(.code))]
     Busy {
@@ -50,6 +63,7 @@ pub enum KmsError {
 impl Classified for KmsError {
     fn class(&self) -> Class {
         match self {
+            Self::Throttled { .. } => Class::Throttled,
             Self::Busy { .. } | Self::Unreachable { .. } => Class::Transient,
             Self::Refused { .. } | Self::Unusable(_) => Class::Permanent,
         }
@@ -106,63 +120,26 @@ impl Kms {
 
     fn classify(&self, error: SdkError<DecryptError>) -> KmsError {
         let region = self.region.clone();
-        match error {
-            SdkError::ServiceError(context) => {
-                let status = context.raw().status().as_u16();
-                let error = context.into_err();
-                let code = error.code().unwrap_or("no error code").to_owned();
-                let message = error.message().unwrap_or("no message").to_owned();
-                if is_busy(&code, status) {
-                    KmsError::Busy {
-                        region,
-                        code,
-                        message,
-                    }
-                } else {
-                    KmsError::Refused {
-                        region,
-                        code,
-                        message,
-                    }
-                }
-            }
-            other => KmsError::Unreachable {
-                region,
-                source: other.into(),
+        match Answer::of(error) {
+            Answer::None(source) => KmsError::Unreachable { region, source },
+            Answer::Error { class, code, message } => match class {
+                Class::Throttled => KmsError::Throttled {
+                    region,
+                    code,
+                    message,
+                },
+                Class::Transient => KmsError::Busy {
+                    region,
+                    code,
+                    message,
+                },
+                Class::Permanent => KmsError::Refused {
+                    region,
+                    code,
+                    message,
+                },
             },
         }
-    }
-}
-
-/// What AWS calls throttling and its own faults; everything else it means.
-fn is_busy(code: &str, status: u16) -> bool {
-    matches!(
-        code,
-        "ThrottlingException"
-            | "Throttling"
-            | "TooManyRequestsException"
-            | "RequestLimitExceeded"
-            | "LimitExceededException"
-            | "KMSInternalException"
-            | "KmsInternalException"
-            | "DependencyTimeoutException"
-            | "KeyUnavailableException"
-            | "InternalFailure"
-            // A clock that is not set yet, credentials that have not spread yet: first boots see them for seconds.
-            | "InvalidSignatureException"
-            | "UnrecognizedClientException"
-            | "ExpiredTokenException"
-            | "ServiceUnavailable"
-    ) || status >= 500
-        || status == 429
-}
-
-fn waiting_advice(code: &str) -> &'static str {
-    match code {
-        "UnrecognizedClientException" | "InvalidSignatureException" | "ExpiredTokenException" => {
-            "; if it stays so, check the instance profile and the machine's clock"
-        }
-        _ => "",
     }
 }
 
@@ -185,16 +162,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn throttling_is_tried_again_and_a_refusal_is_not() {
-        assert!(is_busy("ThrottlingException", 400));
-        assert!(is_busy("anything", 503));
+    fn every_refusal_says_what_to_do() {
         for code in [
             "AccessDeniedException",
             "InvalidCiphertextException",
             "DisabledException",
             "NotFoundException",
         ] {
-            assert!(!is_busy(code, 400), "{code}");
             assert!(!advice(code).is_empty(), "{code} says what to do");
         }
     }

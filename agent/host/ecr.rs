@@ -1,0 +1,154 @@
+//! Logins for ECR's registries, made by ECR for the instance's role.
+//!
+//! A login lasts 12 hours. It is kept in memory only, and made anew when less than a quarter of its life is left, so
+//! that whoever asks in time before every try has one that lasts through it.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use aws_sdk_ecr::Client;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use monopod_core::secret::Secret;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+use super::aws::{self, AwsError};
+use super::{Class, Classified, clock};
+
+/// What ECR's logins last; one that claims more is not believed.
+const LIFE: Duration = Duration::from_secs(12 * 3600);
+
+/// Why ECR made no login.
+#[derive(Debug, thiserror::Error)]
+pub enum EcrError {
+    /// It did not answer, or said no.
+    #[error(transparent)]
+    Aws(#[from] AwsError),
+    /// The answer holds no login.
+    #[error("ECR in {region} answered with a login that is none; ask AWS's support about it")]
+    Malformed {
+        /// Where.
+        region: String,
+    },
+}
+
+impl Classified for EcrError {
+    fn class(&self) -> Class {
+        match self {
+            Self::Aws(error) => error.class(),
+            Self::Malformed { .. } => Class::Permanent,
+        }
+    }
+}
+
+/// User and password for every ECR registry of a region that the instance's role may read.
+#[derive(Clone, Debug)]
+pub struct EcrLogin {
+    /// Always `AWS`, so far.
+    pub user: String,
+    /// The token.
+    pub password: Secret,
+}
+
+/// ECR in every region that is asked; nobody is asked before that.
+#[derive(Debug, Default)]
+pub struct Ecr(Mutex<BTreeMap<String, Region>>);
+
+#[derive(Debug)]
+struct Region {
+    client: Client,
+    made: Option<(EcrLogin, Instant)>,
+}
+
+impl Ecr {
+    /// The login that is kept, or a new one when that nears its end. One call at most.
+    pub async fn login(&self, region: &str) -> Result<EcrLogin, EcrError> {
+        // Held over the call: whoever asks meanwhile gets what it brings.
+        let mut regions = self.0.lock().await;
+        if !regions.contains_key(region) {
+            let client = Client::new(&aws::config(region).await);
+            regions.insert(region.to_owned(), Region { client, made: None });
+        }
+        let malformed = || EcrError::Malformed {
+            region: region.to_owned(),
+        };
+        let entry = regions.get_mut(region).ok_or_else(malformed)?;
+        if let Some((login, until)) = &entry.made
+            && Instant::now() < *until
+        {
+            return Ok(login.clone());
+        }
+        let asked = Instant::now();
+        let answer = entry.client.get_authorization_token().send().await;
+        let service = format!("ECR in {region}");
+        let answer = answer.map_err(|error| AwsError::new(&service, "a login", error, advice))?;
+        let data = answer.authorization_data.and_then(|all| all.into_iter().next());
+        let data = data.ok_or_else(malformed)?;
+        let encoded = Secret::new(data.authorization_token.ok_or_else(malformed)?);
+        let login = read(&encoded).ok_or_else(malformed)?;
+        let ends = data.expires_at.map(|time| time.secs());
+        let now = i64::try_from(clock::now_millis() / 1000).unwrap_or(i64::MAX);
+        entry.made = Some((login.clone(), asked + kept_for(ends, now)));
+        Ok(login)
+    }
+}
+
+fn read(encoded: &Secret) -> Option<EcrLogin> {
+    let decoded = Secret::new(String::from_utf8(STANDARD.decode(encoded.expose()).ok()?).ok()?);
+    let (user, password) = decoded.expose().split_once(':')?;
+    (!user.is_empty() && !password.is_empty()).then(|| EcrLogin {
+        user: user.to_owned(),
+        password: Secret::new(password.to_owned()),
+    })
+}
+
+/// Three quarters of its life. One that has ended already by this machine's clock is used at once and never again.
+fn kept_for(ends: Option<i64>, now: i64) -> Duration {
+    let life = ends.map_or(0, |ends| ends.saturating_sub(now));
+    let life = Duration::from_secs(u64::try_from(life).unwrap_or(0)).min(LIFE);
+    life * 3 / 4
+}
+
+fn advice(code: &str) -> &'static str {
+    match code {
+        "AccessDeniedException" => {
+            "; grant the instance profile's role ecr:GetAuthorizationToken on * (`monopod plan --iam` prints the whole policy)"
+        }
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_is_kept_for_three_quarters_of_its_life() {
+        let hours = |hours: u64| Duration::from_secs(hours * 3600);
+        assert_eq!(kept_for(Some(1_000_000 + 12 * 3600), 1_000_000), hours(9));
+        assert_eq!(kept_for(Some(i64::MAX), 0), hours(9));
+        assert_eq!(kept_for(Some(1_000_000 + 40), 1_000_000), Duration::from_secs(30));
+        for ended in [Some(1_000_000), Some(0), Some(i64::MIN), None] {
+            assert_eq!(kept_for(ended, 1_000_000), Duration::ZERO, "{ended:?}");
+        }
+    }
+
+    #[test]
+    fn a_login_is_a_user_and_a_password() {
+        let login = |text: &str| read(&Secret::new(STANDARD.encode(text)));
+        let made = login("AWS:a:b").unwrap();
+        assert_eq!((made.user.as_str(), made.password.expose()), ("AWS", "a:b"));
+        assert!(!format!("{made:?}").contains("a:b"));
+        for none in ["AWS", "AWS:", ":a", ""] {
+            assert!(login(none).is_none(), "{none}");
+        }
+        assert!(read(&Secret::new("no base64!".to_owned())).is_none());
+    }
+
+    #[test]
+    fn a_refusal_says_what_to_grant() {
+        let advice = advice("AccessDeniedException");
+        assert!(advice.contains("ecr:GetAuthorizationToken on *"), "{advice}");
+    }
+}
