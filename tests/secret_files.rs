@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use monopod_testrig::{AwsFault, Image, Machine, wait_until};
 use serde_json::Value;
 
 use crate::common::*;
+use crate::files::without_capabilities;
 
 /// Sees the set through `..data`, opened once, in a loop; says what it sees when that changes, and when it is mixed.
 const READER: &str = r#"
@@ -739,4 +741,32 @@ fn a_kill_in_the_middle_of_a_restart_loses_no_container() {
             .wait_for(&format!("reader begins with db-{number}"), BOOT);
         wait_until(SOON, || machine.inspect(CONTAINER).filter(is_running)).expect("it runs");
     }
+}
+
+/// As the unit runs it, after systemd-tmpfiles.
+#[test]
+fn an_agent_without_capabilities_swaps_and_mends_sets() {
+    let machine = Machine::acquire();
+    reader(&machine, "refresh: {interval: 1s}");
+    let agent = without_capabilities(&machine);
+    assert_eq!(agent.wait_exit(BOOT), 78, "{}", agent.output());
+    let error = error_line(&agent);
+    assert!(error.contains("tmpfiles-monopod.conf"), "{error}");
+    let secrets = machine.dirs().runtime.join("secrets");
+    chown(&secrets, Some(0), Some(999)).unwrap();
+    fs::set_permissions(&secrets, fs::Permissions::from_mode(0o2750)).unwrap();
+    let agent = without_capabilities(&machine);
+    wait_ready(&machine, &agent);
+    for number in 2..5 {
+        put_all(&machine, number);
+        machine
+            .syslog()
+            .wait_for(&format!("reader sees db-{number}"), BOOT);
+    }
+    for name in files_in(&secrets) {
+        fs::remove_dir_all(name).unwrap();
+    }
+    machine.docker_ok(&["kill", CONTAINER]);
+    agent.wait_for_line("the container was started again", BOOT);
+    assert_eq!(cat(&machine, "/run/secrets/db"), "db-4");
 }
