@@ -178,7 +178,7 @@ fn a_kill_at_any_line_leaves_one_container_with_its_files() {
 }
 
 /// As the unit runs it: root by its uid alone.
-fn without_capabilities(machine: &Machine) -> monopod_testrig::Agent {
+pub(crate) fn without_capabilities(machine: &Machine) -> monopod_testrig::Agent {
     let binary = binary().display().to_string();
     let syslog = machine.dirs().syslog.display().to_string();
     let arguments = [
@@ -236,7 +236,9 @@ fn tmpfiles_lays_out_what_the_agent_may_not() {
         (metadata.uid(), metadata.gid(), metadata.mode() & 0o7777)
     };
     assert_eq!(look("run/monopod"), (0, 0, 0o750));
-    assert_eq!(look("run/monopod/files"), (0, 999, 0o2750));
+    for directory in ["files", "secrets", "credentials"] {
+        assert_eq!(look(&format!("run/monopod/{directory}")), (0, 999, 0o2750));
+    }
     assert_eq!(look("var/log-custom"), (999, 999, 0o755));
     fs::remove_dir_all(&root).unwrap();
 }

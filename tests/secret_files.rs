@@ -1,6 +1,8 @@
 //! Secrets as files: where the container finds them, where nobody does, and what happens when they change or AWS is away.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use monopod_testrig::{AwsFault, Image, Machine, wait_until};
 use serde_json::Value;
 
 use crate::common::*;
+use crate::files::without_capabilities;
 
 /// Sees the set through `..data`, opened once, in a loop; says what it sees when that changes, and when it is mixed.
 const READER: &str = r#"
@@ -74,43 +77,52 @@ fn aws_is_away(machine: &Machine) {
     machine.aws().line().down();
 }
 
+/// Every source, a key, a version and a stage; what each file has to hold.
+fn of_every_source(machine: &Machine) -> Vec<(&'static str, String, String)> {
+    let aws = machine.aws();
+    let [plain, password, sealed] = ["plain", "password", "sealed"].map(|name| canary(machine, name));
+    let parameter = aws.put_parameter("plain", &plain);
+    let document = |password: &str| format!(r#"{{"user": "orders", "password": "{password}"}}"#);
+    let (secret, version) = aws.put_secret("db", &document(&password));
+    drop(aws.put_secret("db", &document("the one after it")));
+    vec![
+        ("plain", parameter.clone(), plain.clone()),
+        ("same", parameter, plain),
+        (
+            "password",
+            format!("{secret}?key=password&version={version}"),
+            password.clone(),
+        ),
+        (
+            "user",
+            format!("{secret}?key=/user&version={version}"),
+            "orders".to_owned(),
+        ),
+        (
+            "previous",
+            format!("{secret}?key=password&stage=AWSPREVIOUS"),
+            password,
+        ),
+        ("sealed", aws.encrypt(&sealed), sealed),
+    ]
+}
+
+fn serve_all(machine: &Machine, all: &[(&str, String, String)]) {
+    let all: Vec<(&str, &str)> = all
+        .iter()
+        .map(|(name, reference, _)| (*name, reference.as_str()))
+        .collect();
+    secrets(machine, UserData::new(machine, "sleeper"), &all);
+}
+
 #[test]
-fn the_container_s_user_reads_them_and_nobody_else_finds_them() {
+fn the_container_s_user_reads_them_and_nobody_writes_them() {
     let machine = Machine::acquire();
-    let (plain, password, sealed) = (
-        canary(&machine, "plain"),
-        canary(&machine, "password"),
-        canary(&machine, "sealed"),
-    );
-    let parameter = machine.aws().put_parameter("plain", &plain);
-    let document = format!(r#"{{"user": "orders", "password": "{password}"}}"#);
-    let (secret, version) = machine.aws().put_secret("db", &document);
-    let (_, _) = machine
-        .aws()
-        .put_secret("db", r#"{"password": "the one after it"}"#);
-    let kms = machine.aws().encrypt(&sealed);
-    secrets(
-        &machine,
-        UserData::new(&machine, "sleeper"),
-        &[
-            ("plain", &parameter),
-            ("same", &parameter),
-            ("password", &format!("{secret}?key=password&version={version}")),
-            ("user", &format!("{secret}?key=/user&version={version}")),
-            ("previous", &format!("{secret}?key=password&stage=AWSPREVIOUS")),
-            ("sealed", &kms),
-        ],
-    );
-    let agent = run_until_ready(&machine);
-    for (name, value) in [
-        ("plain", plain.as_str()),
-        ("same", &plain),
-        ("password", &password),
-        ("user", "orders"),
-        ("previous", &password),
-        ("sealed", &sealed),
-    ] {
-        assert_eq!(cat(&machine, &format!("/run/secrets/{name}")), value, "{name}");
+    let all = of_every_source(&machine);
+    serve_all(&machine, &all);
+    let _agent = run_until_ready(&machine);
+    for (name, _, value) in &all {
+        assert_eq!(&cat(&machine, &format!("/run/secrets/{name}")), value, "{name}");
     }
     // A stage and a version are two questions, however the answers turn out.
     let calls = |op| machine.aws().calls_of(op);
@@ -118,10 +130,17 @@ fn the_container_s_user_reads_them_and_nobody_else_finds_them() {
         (calls("GetParameter"), calls("GetSecretValue"), calls("Decrypt")),
         (1, 2, 1)
     );
-    let look = [
-        "exec",
-        CONTAINER,
-        "/bin/busybox",
+    let kernel = machine.process_status(CONTAINER).unwrap();
+    assert!(kernel.contains("Uid:\t999"), "{kernel}");
+    let busybox = |words: &[&str]| {
+        let all: Vec<&str> = ["exec", CONTAINER, "/bin/busybox"]
+            .iter()
+            .chain(words)
+            .copied()
+            .collect();
+        machine.docker_ok(&all)
+    };
+    let paths = [
         "stat",
         "-L",
         "-c",
@@ -129,15 +148,8 @@ fn the_container_s_user_reads_them_and_nobody_else_finds_them() {
         "/run/secrets",
         "/run/secrets/plain",
     ];
-    assert_eq!(machine.docker_ok(&look), "0:999 2750\n0:999 440");
-    let mounted = machine.docker_ok(&[
-        "exec",
-        CONTAINER,
-        "/bin/busybox",
-        "grep",
-        "/run/secrets",
-        "/proc/mounts",
-    ]);
+    assert_eq!(busybox(&paths), "0:999 2750\n0:999 440");
+    let mounted = busybox(&["grep", "/run/secrets", "/proc/mounts"]);
     assert!(mounted.contains(" ro,"), "{mounted}");
     for order in [
         "echo x >/run/secrets/plain",
@@ -147,43 +159,41 @@ fn the_container_s_user_reads_them_and_nobody_else_finds_them() {
         let write = ["exec", "-u", "0", CONTAINER, "/bin/busybox", "sh", "-c", order];
         assert!(!machine.docker(&write).status.success(), "not even root: {order}");
     }
-    let stranger = [
-        "exec",
-        "-u",
-        "1234:1234",
-        CONTAINER,
-        "/bin/busybox",
-        "cat",
-        "/run/secrets/plain",
-    ];
-    assert!(machine.process_status(CONTAINER).unwrap().contains("Uid:\t999"));
-    drop(machine.docker(&stranger));
+}
 
+#[test]
+fn nobody_else_finds_them() {
+    let machine = Machine::acquire();
+    let all = of_every_source(&machine);
+    serve_all(&machine, &all);
+    let agent = run_until_ready(&machine);
     let told = everything_told(&machine, &agent);
     let inspected = the_container(&machine).to_string();
     let of_processes = environments();
-    for value in [&plain, &password, &sealed] {
-        assert!(!told.contains(value), "{told}");
-        assert!(!inspected.contains(value), "{inspected}");
-        assert!(!of_processes.contains(value.as_str()));
+    for (name, _, value) in all.iter().filter(|(_, _, value)| value.starts_with("canary")) {
+        assert!(!told.contains(value), "{name}: {told}");
+        assert!(!inspected.contains(value), "{name}: {inspected}");
+        assert!(!of_processes.contains(value), "{name}");
         let leaks: Vec<String> = machine
             .leaks(value)
             .into_iter()
             .filter(|place| !place.contains("/run/secrets/"))
             .collect();
-        assert!(leaks.is_empty(), "{leaks:#?}");
+        assert!(leaks.is_empty(), "{name}: {leaks:#?}");
         for disk in [
             &machine.dirs().engine_data,
             &machine.dirs().state,
             &machine.dirs().logs,
         ] {
             let found = files_with(disk, value.as_bytes());
-            assert!(found.is_empty(), "{found:?}");
+            assert!(found.is_empty(), "{name}: {found:?}");
         }
     }
     let shown = set(&machine);
-    assert_eq!(shown["set"], "secrets");
-    assert_eq!(shown["files"].as_array().unwrap().len(), 6);
+    assert_eq!(
+        (&shown["set"], shown["files"].as_array().unwrap().len()),
+        (&Value::from("secrets"), 6)
+    );
     assert!(
         shown["stale_since"].is_null() && shown["last_error"].is_null(),
         "{shown}"
@@ -234,10 +244,12 @@ fn in_the_environment_it_is_where_the_plan_says() {
     assert!(the_container(&machine).to_string().contains(&value));
     assert!(environments().contains(&value));
     let found = files_with(&machine.dirs().engine_data, value.as_bytes());
-    assert!(
-        found.iter().all(|path| path.ends_with("config.v2.json")) && !found.is_empty(),
-        "{found:?}"
-    );
+    let names: BTreeSet<&str> = found
+        .iter()
+        .filter_map(|path| path.file_name()?.to_str())
+        .collect();
+    // The engine's own record, and containerd's of the process it has to start.
+    assert_eq!(names, BTreeSet::from(["config.v2.json", "meta.db"]), "{found:?}");
 }
 
 #[test]
@@ -340,17 +352,12 @@ fn a_changed_set_is_told_by_a_signal() {
     assert_eq!(status(&machine)["container"]["restarts"], 0);
     // The next agent has nothing left to tell.
     agent.kill9();
-    machine.syslog().clear();
-    let agent = run_until_ready(&machine);
+    let _agent = run_until_ready(&machine);
     put_all(&machine, 3);
     machine.syslog().wait_for("told HUP, reads db-3", BOOT);
-    let told = machine
-        .syslog()
-        .lines()
-        .iter()
-        .filter(|line| line.contains("told HUP"))
-        .count();
-    assert_eq!(told, 1, "{}", agent.output());
+    // By the engine's own file: a killed agent ships its last lines twice.
+    let logged = machine.docker_ok(&["logs", CONTAINER]);
+    assert_eq!(logged.matches("told HUP").count(), 2, "{logged}");
 }
 
 #[test]
@@ -439,7 +446,7 @@ fn one_value_that_fails_leaves_the_whole_set() {
     machine
         .aws()
         .faults(&[AwsFault::error("GetSecretValue", "InternalServiceError").status(500)]);
-    let _ = machine.aws().put_parameter("db", "db-2-value");
+    drop(machine.aws().put_parameter("db", "db-2-value"));
     let calls = machine.aws().calls_of("GetSecretValue");
     wait_until(BOOT, || {
         (machine.aws().calls_of("GetSecretValue") > calls + 2).then_some(())
@@ -521,6 +528,7 @@ fn a_reboot_without_aws_waits_for_it() {
     drop(run_until_ready(&machine));
     let id = container_id(&machine);
     machine.reboot();
+    machine.notify().clear();
     aws_is_away(&machine);
     let agent = run(&machine);
     agent.wait_for_line("Parameter Store in eu-central-1 was not reached", BOOT);
@@ -665,15 +673,17 @@ fn credentials_of_mint_are_there_before_the_container_and_survive_a_reboot_witho
         .line(&format!("mint_bucket: {}", machine.aws().bucket()))
         .serve(&machine);
     let password = canary(&machine, "mint");
-    let _ = machine
-        .aws()
-        .put_object("app/client.json", r#"{"client_id": "x", "client_secret": "y"}"#);
+    drop(
+        machine
+            .aws()
+            .put_object("app/client.json", r#"{"client_id": "x", "client_secret": "y"}"#),
+    );
     let (code, agent) = run_to_end(&machine);
     assert_eq!(code, 78, "{}", agent.output());
     assert!(error_line(&agent).contains("app/user.json"), "{}", agent.output());
     assert!(machine.containers().is_empty(), "an app without them cannot work");
     let user = format!(r#"{{"application_username": "stups_app", "application_password": "{password}"}}"#);
-    let _ = machine.aws().put_object("app/user.json", &user);
+    drop(machine.aws().put_object("app/user.json", &user));
     let agent = run_until_ready(&machine);
     assert_eq!(cat(&machine, "/meta/credentials/user.json"), user);
     assert!(!everything_told(&machine, &agent).contains(&password));
@@ -731,4 +741,32 @@ fn a_kill_in_the_middle_of_a_restart_loses_no_container() {
             .wait_for(&format!("reader begins with db-{number}"), BOOT);
         wait_until(SOON, || machine.inspect(CONTAINER).filter(is_running)).expect("it runs");
     }
+}
+
+/// As the unit runs it, after systemd-tmpfiles.
+#[test]
+fn an_agent_without_capabilities_swaps_and_mends_sets() {
+    let machine = Machine::acquire();
+    reader(&machine, "refresh: {interval: 1s}");
+    let agent = without_capabilities(&machine);
+    assert_eq!(agent.wait_exit(BOOT), 78, "{}", agent.output());
+    let error = error_line(&agent);
+    assert!(error.contains("tmpfiles-monopod.conf"), "{error}");
+    let secrets = machine.dirs().runtime.join("secrets");
+    chown(&secrets, Some(0), Some(999)).unwrap();
+    fs::set_permissions(&secrets, fs::Permissions::from_mode(0o2750)).unwrap();
+    let agent = without_capabilities(&machine);
+    wait_ready(&machine, &agent);
+    for number in 2..5 {
+        put_all(&machine, number);
+        machine
+            .syslog()
+            .wait_for(&format!("reader sees db-{number}"), BOOT);
+    }
+    for name in files_in(&secrets) {
+        fs::remove_dir_all(name).unwrap();
+    }
+    machine.docker_ok(&["kill", CONTAINER]);
+    agent.wait_for_line("the container was started again", BOOT);
+    assert_eq!(cat(&machine, "/run/secrets/db"), "db-4");
 }

@@ -79,7 +79,7 @@ pub enum BootError {
         used_by: String,
         /// Why.
         #[source]
-        source: StoreError,
+        source: Box<StoreError>,
     },
     /// The application's credentials.
     #[error(transparent)]

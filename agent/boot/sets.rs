@@ -50,10 +50,7 @@ impl SetCharge {
 
     /// Reads back what the container has, and makes it known to whoever redacts. Whether it was there.
     pub(super) fn recall(&mut self, context: &Context) -> bool {
-        if self.values.is_none() {
-            self.values = self.place.recall();
-            self.fetched_at = self.fetched_at.or_else(|| self.place.delivered_at());
-        }
+        self.values = self.place.recall();
         self.learn(context);
         self.values.is_some()
     }

@@ -17,6 +17,7 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
 use monopod_core::event::Event;
 use monopod_core::plan::sets::{Contents, SetName};
+use monopod_core::secret::Secret;
 use monopod_core::supervise::refresh::{Begin, Freshness, Rhythm};
 use monopod_core::text;
 use tokio::time::Instant;
@@ -258,7 +259,8 @@ impl<'a> Refreshing<'a> {
                 ..looked.set.clone()
             }
             .learn(self.context);
-            for document in &whole {
+            let is_part = |document: &&Secret| !files.iter().any(|(_, value)| value == *document);
+            for document in whole.iter().filter(is_part) {
                 self.context.reporter.learn(name.word(), document);
             }
             self.note();

@@ -25,7 +25,7 @@ use crate::boot::{BootError, copies, timed};
 use crate::context::Context;
 use crate::host::delivery::{Delivery, DeliveryError};
 use crate::host::mint::{Mint, MintFetch};
-use crate::host::secret_set::Files;
+use crate::host::secret_set::{Files, SecretSet};
 use crate::host::{Class, Classified, chain, clock};
 
 /// A container's files and sets, their values as far as they are known.
@@ -42,24 +42,27 @@ impl Delivered {
         let runtime = &context.directories.runtime;
         let value = |reference: &_| fetched.value(reference).cloned();
         let mut files = Delivery::new(runtime, spec, &plan.container.files, value);
-        if !files.is_known() {
-            files.recall();
-        }
-        for (name, secret) in files.secrets() {
-            context.reporter.learn(&name, secret);
+        // What AWS gave is known to whoever redacts since it came.
+        if !files.is_known() && files.recall() || fetched.old(SetName::Secrets).is_some() {
+            for (name, secret) in files.secrets() {
+                context.reporter.learn(&name, secret);
+            }
         }
         let sets = plan.sets.iter().map(|wanted| {
             let mut set = SetCharge::new(context, wanted, spec);
             match fetched.files(wanted) {
                 Some(values) => set.fetched_now(values),
-                None => drop(set.recall(context)),
+                None => set.values = set.place.recall(),
             }
             if let Some(old) = fetched.old(wanted.name) {
                 set.fetched_at = Some(old.fetched_at);
                 set.stale_since = Some(clock::now_millis());
                 set.last_error = Some(context.reporter.redacted(&old.error));
             }
-            set.learn(context);
+            if set.stale_since.is_some() || set.fetched_at.is_none() || wanted.name == SetName::Credentials {
+                set.learn(context);
+            }
+            set.fetched_at = set.fetched_at.or_else(|| set.place.delivered_at());
             set
         });
         let fresh = plan
@@ -97,11 +100,6 @@ impl Delivered {
         for set in self.sets.iter().filter(|set| set.stale_since.is_none()) {
             copies::keep_set(context, instance_id, set);
         }
-    }
-
-    /// Whether every value is known.
-    pub(in crate::boot) fn is_known(&self) -> bool {
-        self.files.is_known() && self.sets.iter().all(|set| set.values.is_some())
     }
 }
 
@@ -160,7 +158,10 @@ struct Fetch<'a> {
 impl Fetch<'_> {
     fn is_there(&self, digest: &str) -> bool {
         let spec = SpecHash::new(&self.plan.intent, digest);
-        Delivered::new(self.context, self.plan, &spec, &Fetched::default()).is_known()
+        let runtime = &self.context.directories.runtime;
+        let mut files = Delivery::new(runtime, &spec, &self.plan.container.files, |_| None);
+        let is_there = |set: &FileSet| SecretSet::new(runtime, set.name, &spec).recall().is_some();
+        (files.is_known() || files.recall()) && self.plan.sets.iter().all(is_there)
     }
 
     async fn all(&self, patience: Patience) -> Result<(Fetched, String), BootError> {

@@ -160,7 +160,7 @@ impl<'a> Fetcher<'a> {
     ) -> Result<Secret, BootError> {
         let failed = |source| BootError::Secret {
             used_by: used_by.to_owned(),
-            source,
+            source: Box::new(source),
         };
         let secret = match patience {
             Patience::Once => self.stores.fetch(&reference.source).await.map_err(failed)?,

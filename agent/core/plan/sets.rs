@@ -149,12 +149,16 @@ impl FileSet {
         let Some(interval) = self.interval() else {
             return format!("as they were at the boot{kept}");
         };
-        let told = &self.on_change;
-        let age = self
-            .max_age()
-            .map_or_else(String::new, |age| format!(", unhealthy past {}", duration(age)));
+        let told = match &self.on_change {
+            OnChange::None => "the container is not told of a change".to_owned(),
+            OnChange::Signal(signal) => format!("the container gets {signal} when it has changed"),
+            OnChange::Restart => "the container is restarted when it has changed".to_owned(),
+        };
+        let age = self.max_age().map_or_else(String::new, |age| {
+            format!(", unhealthy when older than {}", duration(age))
+        });
         format!(
-            "fetched again every {} up to a tenth more or less{age}; of a change the container is told so: {told}{kept}",
+            "fetched again every {}, up to a tenth more or less{age}; {told}{kept}",
             duration(interval)
         )
     }

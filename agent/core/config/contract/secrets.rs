@@ -39,10 +39,10 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("encryption_context", Map { key: "the name", names: Grammar::Any, value: &Text(Grammar::NotEmpty) }, Read, "The encryption context of every `aws:kms:` value that has none of its own (`aws:kms:<base64>?context.NAME=VALUE`).")
         .default("none")
         .example("encryption_context:\n  application: my-app"),
-    Key::new("refresh", Object(REFRESH), Read, "Fetches `secrets` again while the container runs. All files change at one moment; while AWS does not answer, the last ones stay.")
+    Key::new("refresh", Object(REFRESH), Read, "Fetches `secrets` again while the container runs. All files change at one moment; while AWS does not answer, the last ones stay. `on_change` and `max_age` hold for the credentials of `mint_bucket` too.")
         .default("`secrets` stay as they were at the boot")
         .example("refresh:\n  interval: 10m\n  on_change: SIGHUP\n  max_age: 1h"),
-    Key::new("keep_secrets", Flag, Read, "Keeps a copy of what is below /run/secrets and /meta/credentials on the disk, encrypted with a key of this machine that lies beside it, for a reboot while AWS is away. Without it such a reboot waits, as long as the boot budget lasts.")
+    Key::new("keep_secrets", Flag, Read, "Keeps a copy of what is below /run/secrets and /meta/credentials, and of references in `files`, on the disk, encrypted with a key of this machine that lies beside it, for a reboot while AWS is away. Without it such a reboot waits, as long as the boot budget lasts. A copy is no answer to a refusal: that ends the boot.")
         .default("false for `secrets`, true for `mint_bucket`")
         .example("keep_secrets: true"),
     Key::new("mint_bucket", Text(Grammar::NotEmpty), Read, "The S3 bucket with the application's own OAuth credentials, `<application_id>/user.json` and `client.json`: kept fresh below CREDENTIALS_DIR, which is /meta/credentials.")
