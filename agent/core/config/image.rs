@@ -170,7 +170,7 @@ fn split_registry(name: &str) -> (String, String) {
     }
 }
 
-fn check_registry(registry: &str) -> Result<(), ImageRefError> {
+pub(super) fn check_registry(registry: &str) -> Result<(), ImageRefError> {
     let (host, port) = if let Some(rest) = registry.strip_prefix('[') {
         let (address, port) = rest.split_once(']').ok_or(ImageRefError::Registry)?;
         address
@@ -206,7 +206,7 @@ fn check_registry(registry: &str) -> Result<(), ImageRefError> {
     }
 }
 
-fn check_repository(path: &str) -> Result<(), ImageRefError> {
+pub(super) fn check_repository(path: &str) -> Result<(), ImageRefError> {
     if path.bytes().any(|b| b.is_ascii_uppercase()) {
         return Err(ImageRefError::UpperCase);
     }

@@ -23,7 +23,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{
-    Config, HealthCheck, ImageRef, Origin, Probe, Problem, RegistryAuth, RestartPolicy, Severity, Storage,
+    Config, HealthCheck, ImageRef, Mirror, Origin, Probe, Problem, RegistryAuth, RestartPolicy, Severity,
+    Storage,
 };
 use crate::facts::InstanceFacts;
 use crate::secret::Ciphertext;
@@ -242,6 +243,10 @@ pub struct Plan {
     pub secrets: Vec<SecretUse>,
     /// Credentials for the registry of the image, and for no other.
     pub registry_auth: Option<RegistryAuth>,
+    /// Where else its images are, in the order they are asked.
+    pub mirrors: Vec<Mirror>,
+    /// Credentials for those of them that have their own.
+    pub mirror_auths: Vec<RegistryAuth>,
     /// When the machine counts as up.
     pub gate: Gate,
     /// What happens when the container ends.
@@ -272,14 +277,24 @@ impl Plan {
             .iter()
             .find(|auth| auth.registry == config.source().registry())
             .cloned();
+        let mirrors = mirrors(config);
+        let mirror_auths: Vec<RegistryAuth> = config
+            .registry_auths()
+            .iter()
+            .filter(|auth| auth.registry != config.source().registry())
+            .filter(|auth| mirrors.iter().any(|mirror| mirror.registry() == auth.registry))
+            .cloned()
+            .collect();
         Self {
             application: Application {
                 id: config.application_id().to_owned(),
                 version: config.application_version().to_owned(),
             },
             facts: facts.cloned(),
-            secrets: secret_uses(&container, registry_auth.as_ref()),
+            secrets: secret_uses(&container, registry_auth.iter().chain(&mirror_auths)),
             registry_auth,
+            mirrors,
+            mirror_auths,
             gate: gate(config.health_check()),
             restart: config.restart(),
             budget: config.boot_timeout(),
@@ -322,7 +337,19 @@ fn gate(check: Option<HealthCheck>) -> Gate {
     })
 }
 
-fn secret_uses(container: &ContainerSpec, auth: Option<&RegistryAuth>) -> Vec<SecretUse> {
+fn mirrors(config: &Config) -> Vec<Mirror> {
+    let registry = config.source().registry();
+    let of_registry = config
+        .registry_mirrors()
+        .iter()
+        .find(|one| one.registry == registry);
+    of_registry.map(|one| one.mirrors.clone()).unwrap_or_default()
+}
+
+fn secret_uses<'a>(
+    container: &ContainerSpec,
+    auths: impl Iterator<Item = &'a RegistryAuth>,
+) -> Vec<SecretUse> {
     let mut uses: Vec<SecretUse> = Vec::new();
     let mut add =
         |ciphertext: &Ciphertext, by: String| match uses.iter_mut().find(|one| one.ciphertext == *ciphertext)
@@ -333,13 +360,11 @@ fn secret_uses(container: &ContainerSpec, auth: Option<&RegistryAuth>) -> Vec<Se
                 used_by: vec![by],
             }),
         };
-    // The registry's password first: the pull waits for it.
-    if let Some(RegistryAuth {
-        registry,
-        auth: crate::secret::SecretSource::Kms(ciphertext),
-    }) = auth
-    {
-        add(ciphertext, format!("dockercfg.{registry}"));
+    // The registries' passwords first: the pull waits for them.
+    for auth in auths {
+        if let crate::secret::SecretSource::Kms(ciphertext) = &auth.auth {
+            add(ciphertext, format!("dockercfg.{}", auth.registry));
+        }
     }
     for (name, ciphertext) in container.secrets() {
         add(ciphertext, format!("environment.{name}"));

@@ -98,6 +98,7 @@ impl<'c> Checker<'c> {
         let application_version = self.application_version();
         let source = self.source();
         let registry_auths = self.registry_auths();
+        let registry_mirrors = self.registry_mirrors();
         let ports = self.ports();
         let health_check = self.health_check(&ports);
         let notify_cfn = self.notify_cfn();
@@ -138,6 +139,7 @@ impl<'c> Checker<'c> {
                 application_version,
                 source,
                 registry_auths,
+                registry_mirrors,
                 ports: given(ports.mappings),
                 environment: given(environment),
                 capabilities_add: given(capabilities_add),

@@ -69,6 +69,8 @@ pub enum Grammar {
     Variable,
     /// A registry's address.
     Registry,
+    /// A registry's mirror: a host, and perhaps a path.
+    Mirror,
     /// A kernel setting such as `fs.file-max`.
     Setting,
     /// A path below `/sys` that may be written.
@@ -123,6 +125,7 @@ impl Grammar {
             Self::Partition => "\\s*|none|/dev/.*".to_owned(),
             Self::Variable => "[^=\\u0000]+".to_owned(),
             Self::Registry => "(?:https?://)?[A-Za-z0-9.:\\[\\]-]+(?:/.*)?".to_owned(),
+            Self::Mirror => mirror(),
             Self::Setting => "[A-Za-z0-9_-][A-Za-z0-9_/-]*(?:(?:\\.[A-Za-z0-9_/-]+)+\\.?|\\.)".to_owned(),
             Self::SysfsPath => SYSFS.to_owned(),
         };
@@ -180,6 +183,7 @@ impl Grammar {
             Self::Partition => "a device below /dev, or `none`",
             Self::Variable => "not empty, without `=`",
             Self::Registry => "a host with its port, `https://` before it or not",
+            Self::Mirror => "a host with its port, and perhaps a path",
             Self::Setting => "a name with a dot, such as fs.file-max",
             Self::SysfsPath => "only /sys/kernel/mm/transparent_hugepage/enabled",
         }
@@ -209,17 +213,26 @@ fn ports() -> String {
     )
 }
 
+const COMPONENT: &str = "[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*";
+
 /// The first part of a path is a registry if it could not be a path; what is neither is refused.
 fn image() -> String {
-    const COMPONENT: &str = "[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*";
     const DOTLESS: &str = "[a-z0-9]+(?:(?:_|__|-+)[a-z0-9]+)*";
     const TAG: &str = ":[A-Za-z0-9_][A-Za-z0-9._-]{0,127}";
     const DIGEST: &str = "@(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})";
-    let port = between(1, 65_535);
-    let registry = format!("(?:{LABEL}(?:\\.{LABEL})*|\\[{}\\])(?::0*(?:{port}))?", v6());
+    let registry = registry();
     format!(
         "(?:(?:{registry}|{DOTLESS})/{COMPONENT}(?:/{COMPONENT})*|{COMPONENT})(?:{TAG}(?:{DIGEST})?|{DIGEST})"
     )
+}
+
+fn mirror() -> String {
+    format!("{}(?:/{COMPONENT})*", registry())
+}
+
+fn registry() -> String {
+    let port = between(1, 65_535);
+    format!("(?:{LABEL}(?:\\.{LABEL})*|\\[{}\\])(?::0*(?:{port}))?", v6())
 }
 
 /// The word in any case, for engines without flags.

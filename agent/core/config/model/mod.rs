@@ -15,6 +15,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::image::ImageRef;
+use super::mirror::RegistryMirrors;
 use serde::{Deserialize, Serialize};
 
 pub use container::{FileMount, Gpus, HostEntry, Options, Seccomp, Tmpfs, Ulimit};
@@ -32,6 +33,7 @@ pub struct Config {
     pub(super) application_version: String,
     pub(super) source: ImageRef,
     pub(super) registry_auths: Vec<RegistryAuth>,
+    pub(super) registry_mirrors: Vec<RegistryMirrors>,
     pub(super) ports: Option<Vec<PortMapping>>,
     pub(super) environment: Option<Vec<(String, EnvValue)>>,
     pub(super) capabilities_add: Option<Vec<String>>,
@@ -90,6 +92,11 @@ impl Config {
     /// Logins from `dockercfg`, one a registry.
     pub fn registry_auths(&self) -> &[RegistryAuth] {
         &self.registry_auths
+    }
+
+    /// Mirrors, by the registry they stand for.
+    pub fn registry_mirrors(&self) -> &[RegistryMirrors] {
+        &self.registry_mirrors
     }
 
     /// Published ports, ranges expanded, in file order.

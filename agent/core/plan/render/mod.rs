@@ -9,7 +9,7 @@ mod container;
 use super::container::{NAME, OptOut};
 use super::reconcile::Then;
 use super::{Plan, Step, StepId, VALUE_WIDTH};
-use crate::config::{Filesystem, Mount, Problem, RaidLevel, RestartPolicy, Storage};
+use crate::config::{Filesystem, Mount, Problem, RaidLevel, RegistryAuth, RestartPolicy, Storage};
 use crate::text;
 use container::env_text;
 
@@ -167,6 +167,7 @@ impl Plan {
             "container": self.container.to_json(),
             "secrets": secrets,
             "registry_credentials_for": self.registry_auth.as_ref().map(|auth| &auth.registry),
+            "registry_mirrors": self.mirrors.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "gate": self.gate,
             "restart": self.restart.to_string(),
             "opt_outs": self.container.opt_outs(),
@@ -199,9 +200,37 @@ impl Plan {
                     "adopt {NAME} if it is the right one; else remove what is there, {step}: exactly one container"
                 )
             }
-            (Step::ObtainImage(_), Some(auth)) => format!("{step}, with the login for {}", auth.registry),
+            (Step::ObtainImage(_), auth) => {
+                let mut text = step.to_string();
+                // Writing to a String cannot fail.
+                let _ok = self.write_registries(&mut text, auth.as_ref()).is_ok();
+                text
+            }
             (step, _) => step.to_string(),
         }
+    }
+}
+
+impl Plan {
+    /// Who is asked for the image, and with whose login.
+    fn write_registries(&self, out: &mut String, auth: Option<&RegistryAuth>) -> fmt::Result {
+        if !self.mirrors.is_empty() {
+            let mirrors: Vec<String> = self.mirrors.iter().map(ToString::to_string).collect();
+            write!(
+                out,
+                ", from {} or the registry itself, whoever has it first",
+                mirrors.join(", ")
+            )?;
+        }
+        let logins: Vec<&str> = auth
+            .into_iter()
+            .chain(&self.mirror_auths)
+            .map(|auth| auth.registry.as_str())
+            .collect();
+        if !logins.is_empty() {
+            write!(out, ", with the login for {}", logins.join(", "))?;
+        }
+        Ok(())
     }
 }
 

@@ -69,6 +69,7 @@ pub(crate) const KEYS: &[(&str, &[&str])] = &[
             "ports",
             "privileged",
             "read_only",
+            "registry_mirrors",
             "restart",
             "root",
             "rsyslog_application_log_format",
