@@ -4,6 +4,7 @@ use monopod_core::plan::StepId;
 use monopod_core::plan::container::NAME;
 use monopod_core::plan::reconcile::NameTaken;
 
+use super::steps::image::ImageError;
 use crate::host::delivery::DeliveryError;
 use crate::host::docker::EngineError;
 use crate::host::files::{FileError, LockError};
@@ -62,6 +63,9 @@ pub enum BootError {
     /// The engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The image is not to be had, or not for this machine.
+    #[error(transparent)]
+    Image(#[from] ImageError),
     /// Files of the user data.
     #[error(transparent)]
     Delivery(#[from] DeliveryError),
@@ -122,6 +126,7 @@ impl Classified for BootError {
         match self {
             Self::Imds(error) => error.class(),
             Self::Engine(error) => error.class(),
+            Self::Image(error) => error.class(),
             Self::Delivery(error) => error.class(),
             Self::Surroundings(error) => error.class(),
             Self::Kms { source, .. } => source.class(),
