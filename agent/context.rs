@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use crate::boot::BootError;
 use crate::host::docker::Engine;
+use crate::host::ecr::Ecr;
 use crate::host::{chain, files};
 use crate::logs;
 use crate::report::Reporter;
@@ -48,6 +49,8 @@ pub struct LogTargets {
 pub struct Context {
     /// The container engine.
     pub engine: Engine,
+    /// Logins from ECR, kept while they last.
+    pub ecr: Ecr,
     /// Who hears what happens.
     pub reporter: Reporter,
     /// Where files of ours lie.
@@ -81,6 +84,7 @@ impl Context {
     ) -> Self {
         Self {
             engine,
+            ecr: Ecr::default(),
             reporter,
             directories,
             sources,

@@ -7,6 +7,7 @@ use monopod_core::plan::reconcile::NameTaken;
 use super::steps::image::ImageError;
 use crate::host::delivery::DeliveryError;
 use crate::host::docker::EngineError;
+use crate::host::ecr::EcrError;
 use crate::host::files::{FileError, LockError};
 use crate::host::imds::ImdsError;
 use crate::host::include::FetchError;
@@ -81,6 +82,15 @@ pub enum BootError {
         #[source]
         source: KmsError,
     },
+    /// ECR.
+    #[error("there is no login for the registry {registry}")]
+    Ecr {
+        /// The registry.
+        registry: String,
+        /// Why.
+        #[source]
+        source: EcrError,
+    },
     /// The decrypted registry credentials are none.
     #[error(
         "the credentials for {registry} in `dockercfg` are not the base64 of user:password; take the `auth` value that docker login writes"
@@ -130,6 +140,7 @@ impl Classified for BootError {
             Self::Delivery(error) => error.class(),
             Self::Surroundings(error) => error.class(),
             Self::Kms { source, .. } => source.class(),
+            Self::Ecr { source, .. } => source.class(),
             Self::Include(error) => error.class(),
             Self::Lock(_)
             | Self::File(_)

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use monopod_core::facts::InstanceFacts;
+use monopod_core::secret::Secret;
 use monopod_core::text;
 use reqwest::{Client, Method, StatusCode};
 use serde::Deserialize;
@@ -194,6 +195,20 @@ impl Imds {
             pending_time,
         };
         Ok(Identity { facts, user_data })
+    }
+
+    /// The instance's identity document with EC2's signature, as it stands there. It proves to others who we are, so it is
+    /// kept like a password.
+    pub async fn pkcs7(&self) -> Result<Secret, ImdsError> {
+        let token = self.token().await?;
+        let path = "/latest/dynamic/instance-identity/pkcs7";
+        let body = self.required(&token, path).await?;
+        String::from_utf8(body)
+            .map(Secret::new)
+            .map_err(|_| ImdsError::Malformed {
+                url: format!("{}{path}", self.endpoint),
+                what: "it is no text".to_owned(),
+            })
     }
 
     async fn token(&self) -> Result<String, ImdsError> {

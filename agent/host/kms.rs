@@ -123,8 +123,8 @@ impl Kms {
     }
 }
 
-/// What AWS calls throttling and its own faults; everything else it means.
-fn is_busy(code: &str, status: u16) -> bool {
+/// What AWS's services call throttling and their own faults; everything else it means.
+pub(super) fn is_busy(code: &str, status: u16) -> bool {
     matches!(
         code,
         "ThrottlingException"

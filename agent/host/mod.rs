@@ -7,6 +7,7 @@ mod aws;
 pub mod clock;
 pub mod delivery;
 pub mod docker;
+pub mod ecr;
 pub mod files;
 pub mod image_layer;
 pub mod imds;
@@ -14,7 +15,9 @@ pub mod include;
 pub mod kms;
 pub mod limits;
 pub mod probe;
+pub mod registry;
 pub mod surroundings;
+mod web;
 
 /// Whether trying again can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,6 +7,7 @@ pub(super) mod engine;
 pub(super) mod facts;
 pub(super) mod image;
 mod include;
+mod login;
 pub(super) mod secrets;
 
 use std::time::Duration;

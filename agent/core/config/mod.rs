@@ -40,10 +40,10 @@ pub use image::{ImageRef, ImageRefError};
 pub use intake::{Include, Location, NotTheText, included};
 pub use mirror::{Mirror, RegistryMirrors};
 pub use model::{
-    Audit, Config, Destination, EbsVolume, EnvValue, FileMount, Filesystem, Gpus, HealthCheck, Host,
+    Audit, Config, Destination, EbsVolume, EcrHost, EnvValue, FileMount, Filesystem, Gpus, HealthCheck, Host,
     HostEntry, LineFormat, LoadBalancerCheck, Logging, Logrotate, Mount, Networking, NotifyCfn, Options,
-    Origin, PortMapping, Probe, Protocol, Raid, RaidLevel, RegistryAuth, RestartPolicy, Rsyslog, S3,
-    Sampling, Scalyr, Seccomp, Shutdown, Storage, Stream, Tmpfs, Ulimit,
+    Origin, PortMapping, Probe, Protocol, Raid, RaidLevel, RegistryAuth, RegistryLogin, RestartPolicy,
+    Rsyslog, S3, Sampling, Scalyr, Seccomp, Shutdown, Storage, Stream, Tmpfs, Ulimit,
 };
 pub use problem::{Code, Place, Problem, Related, Severity};
 pub use report::{Report, Style};

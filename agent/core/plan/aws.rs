@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Plan;
+use crate::config::{EcrHost, RegistryAuth, RegistryLogin};
 
 /// One kind of call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -40,7 +41,43 @@ impl Plan {
                 why: format!("decrypt {}", used.join(", ")),
             });
         }
+        self.ecr_calls(&mut calls);
         calls
+    }
+
+    /// The login is one call of ours; the other two the registry checks whenever the engine asks it for the image.
+    fn ecr_calls(&self, calls: &mut Vec<AwsCall>) {
+        let Some(RegistryAuth {
+            registry,
+            login: RegistryLogin::Ecr { region },
+        }) = &self.registry_auth
+        else {
+            return;
+        };
+        calls.push(AwsCall {
+            action: "ecr:GetAuthorizationToken",
+            // Tokens belong to no repository: IAM knows no narrower resource.
+            resource: "*".to_owned(),
+            times: 1,
+            why: format!("log in to {registry}"),
+        });
+        let account = EcrHost::parse(registry).map_or_else(|| "*".to_owned(), |host| host.account);
+        let repository = format!(
+            "arn:{}:ecr:{region}:{account}:repository/{}",
+            partition(region),
+            self.container.image.repository()
+        );
+        for (action, why) in [
+            ("ecr:BatchGetImage", "read the image's manifest"),
+            ("ecr:GetDownloadUrlForLayer", "read its layers"),
+        ] {
+            calls.push(AwsCall {
+                action,
+                resource: repository.clone(),
+                times: 1,
+                why: why.to_owned(),
+            });
+        }
     }
 
     /// The policy to attach to the instance's role, ready to paste; no statement when no call is made.
@@ -59,11 +96,14 @@ impl Plan {
             .facts
             .as_ref()
             .map_or(("*", "*"), |facts| (&facts.region, &facts.account_id));
-        let partition = match region {
-            china if china.starts_with("cn-") => "aws-cn",
-            gov if gov.starts_with("us-gov-") => "aws-us-gov",
-            _ => "aws",
-        };
-        format!("arn:{partition}:{service}:{region}:{account}")
+        format!("arn:{}:{service}:{region}:{account}", partition(region))
+    }
+}
+
+fn partition(region: &str) -> &'static str {
+    match region {
+        china if china.starts_with("cn-") => "aws-cn",
+        gov if gov.starts_with("us-gov-") => "aws-us-gov",
+        _ => "aws",
     }
 }

@@ -241,7 +241,7 @@ pub struct Plan {
     pub container: ContainerSpec,
     /// What has to be decrypted, each ciphertext once.
     pub secrets: Vec<SecretUse>,
-    /// Credentials for the registry of the image, and for no other.
+    /// The login for the registry of the image, and for no other.
     pub registry_auth: Option<RegistryAuth>,
     /// Where else its images are, in the order they are asked.
     pub mirrors: Vec<Mirror>,
@@ -272,19 +272,9 @@ impl Plan {
             .into_iter()
             .partition(|problem| problem.severity == Severity::Error);
         let container = ContainerSpec::new(config);
-        let registry_auth = config
-            .registry_auths()
-            .iter()
-            .find(|auth| auth.registry == config.source().registry())
-            .cloned();
+        let registry_auth = config.registry_auth();
         let mirrors = mirrors(config);
-        let mirror_auths: Vec<RegistryAuth> = config
-            .registry_auths()
-            .iter()
-            .filter(|auth| auth.registry != config.source().registry())
-            .filter(|auth| mirrors.iter().any(|mirror| mirror.registry() == auth.registry))
-            .cloned()
-            .collect();
+        let mirror_auths = mirror_auths(config, &mirrors);
         Self {
             application: Application {
                 id: config.application_id().to_owned(),
@@ -346,6 +336,17 @@ fn mirrors(config: &Config) -> Vec<Mirror> {
     of_registry.map(|one| one.mirrors.clone()).unwrap_or_default()
 }
 
+/// Each host's own; the registry's own is not among them.
+fn mirror_auths(config: &Config, mirrors: &[Mirror]) -> Vec<RegistryAuth> {
+    let mut auths: Vec<RegistryAuth> = Vec::new();
+    for host in mirrors.iter().map(Mirror::registry) {
+        if host != config.source().registry() && !auths.iter().any(|auth| auth.registry == host) {
+            auths.extend(config.registry_auth_of(host));
+        }
+    }
+    auths
+}
+
 fn secret_uses<'a>(
     container: &ContainerSpec,
     auths: impl Iterator<Item = &'a RegistryAuth>,
@@ -361,9 +362,9 @@ fn secret_uses<'a>(
             }),
         };
     // The registries' passwords first: the pull waits for them.
-    for auth in auths {
-        if let crate::secret::SecretSource::Kms(ciphertext) = &auth.auth {
-            add(ciphertext, format!("dockercfg.{}", auth.registry));
+    for RegistryAuth { registry, login } in auths {
+        for (ciphertext, key) in login.ciphertexts() {
+            add(ciphertext, format!("dockercfg.{registry}{key}"));
         }
     }
     for (name, ciphertext) in container.secrets() {

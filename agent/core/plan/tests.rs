@@ -160,7 +160,7 @@ fn a_pinned_image_needs_no_resolving_and_a_login_is_named() {
     };
     let tag = at("registry.example.org/b:2").to_text();
     assert!(
-        tag.contains("resolve registry.example.org/b:2 to a digest and pull it unless it is there, with the login for registry.example.org\n"),
+        tag.contains("resolve registry.example.org/b:2 to a digest and pull it unless it is there, with the login of `dockercfg` for registry.example.org\n"),
         "{tag}"
     );
     let pinned = format!("other.example.org/b@sha256:{}", "a".repeat(64));

@@ -24,8 +24,8 @@ use bollard::{BollardRequest, Docker};
 use futures_util::StreamExt as _;
 use monopod_core::config::EnvValue;
 use monopod_core::plan::container::NAME;
-use monopod_core::secret::Secret;
 
+pub use super::registry::Credentials;
 pub use error::{EngineError, What};
 pub use exec::Ran;
 pub use image::{About, LayerProgress, Local, Remote, Removed};
@@ -41,17 +41,6 @@ const FIRST_BYTE_SECONDS: u64 = 85;
 
 /// Where it listens unless `DOCKER_HOST` says otherwise.
 pub const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
-
-/// A user and a password for one registry.
-#[derive(Clone, Debug)]
-pub struct Credentials {
-    /// The registry's host.
-    pub registry: String,
-    /// User.
-    pub user: String,
-    /// Password.
-    pub password: Secret,
-}
 
 /// The engine on one socket; connects when it is first asked, since it may come up after us.
 #[derive(Clone, Debug)]

@@ -8,7 +8,6 @@
 //!
 //! Mirrors are asked before the registry, for tags, manifests and layers alike ([`places`]).
 
-mod credentials;
 mod error;
 mod layers;
 mod places;
@@ -145,7 +144,8 @@ impl Obtaining<'_> {
         secrets: &Decryptor<'_>,
     ) -> Result<(Pinned, String), BootError> {
         let (context, image) = (self.context, self.image);
-        let turns = Turns::new(context, self.plan, self.places, secrets).await?;
+        let mut turns = Turns::new(context, self.places);
+        turns.log_in(self.plan, secrets, self.deadline).await?;
         let (about, remote) = tokio::join!(self.about(), self.look_up(&turns, resolved.is_some()));
         let remote = remote?;
         let machine = about.as_ref().and_then(|about| about.platform.as_ref());
@@ -164,6 +164,8 @@ impl Obtaining<'_> {
 
         // Here a check of the digest is awaited, before a byte of the image is on the disk.
 
+        // Resolving may have taken long, and what was good for that may have ended.
+        turns.log_in(self.plan, secrets, self.deadline).await?;
         let (place, how) = self.pull(&turns, about.as_ref(), &digest).await?;
         let reference = place.pinned(&digest);
         if let Some(local) = self
@@ -219,7 +221,7 @@ impl Obtaining<'_> {
             image: self.image,
             keep: &keep,
         };
-        let layers = layers::lacking(self.context, turns, self.places, digest).await;
+        let layers = layers::lacking(self.context, turns, digest, about, |layers| disk.fits(layers)).await;
         self.persistently(async || {
             disk.ensure_room(&layers).await?;
             let pulled = turns

@@ -5,10 +5,11 @@ use std::cell::RefCell;
 use monopod_core::config::ImageRef;
 use monopod_core::event::Event;
 use monopod_core::plan::Plan;
+use tokio::time::Instant;
 
 use super::ImageError;
-use super::credentials::{credentials, from_dockercfg};
 use crate::boot::BootError;
+use crate::boot::steps::login;
 use crate::boot::steps::secrets::Decryptor;
 use crate::context::Context;
 use crate::host::docker::Credentials;
@@ -77,24 +78,42 @@ pub(super) struct Turns<'a> {
 }
 
 impl<'a> Turns<'a> {
-    /// With the login of each: an entry of `dockercfg` for its own host, and none otherwise.
-    pub(super) async fn new(
-        context: &'a Context,
-        plan: &Plan,
-        places: &'a [Place],
-        secrets: &Decryptor<'_>,
-    ) -> Result<Self, BootError> {
-        let mut logins = Vec::new();
-        for auth in &plan.mirror_auths {
-            logins.push(from_dockercfg(context, auth, secrets).await?);
-        }
-        logins.extend(credentials(context, plan, secrets).await?);
-        Ok(Self {
+    /// Without a login for anybody yet.
+    pub(super) fn new(context: &'a Context, places: &'a [Place]) -> Self {
+        Self {
             context,
             places,
-            logins,
+            logins: Vec::new(),
             told: RefCell::default(),
-        })
+        }
+    }
+
+    /// Gets the login of each, its own host's and no other's. Some end after a while, so before everything long.
+    pub(super) async fn log_in(
+        &mut self,
+        plan: &Plan,
+        secrets: &Decryptor<'_>,
+        deadline: Instant,
+    ) -> Result<(), BootError> {
+        self.logins.clear();
+        for auth in &plan.mirror_auths {
+            match login::of(self.context, auth, secrets, deadline).await {
+                Ok(login) => self.logins.push(login),
+                Err(error) => self.tell(format!(
+                    "the mirror {} is asked without a login: {}",
+                    auth.registry,
+                    chain(&error)
+                )),
+            }
+        }
+        self.logins
+            .extend(login::credentials(self.context, plan, secrets, deadline).await?);
+        Ok(())
+    }
+
+    /// In the order they are asked.
+    pub(super) fn places(&self) -> &'a [Place] {
+        self.places
     }
 
     /// The login for a host, and for no other.

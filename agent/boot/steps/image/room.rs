@@ -25,6 +25,12 @@ pub(super) struct Disk<'a> {
 }
 
 impl Disk<'_> {
+    /// Whether these fit as it is; yes where nobody says what is free.
+    pub(super) fn fits(&self, layers: &[Layer]) -> bool {
+        self.free()
+            .is_none_or(|(_, free)| room(layers, free) == Room::Enough)
+    }
+
     /// Refuses a pull that would not fit, after removing what may go. Where nobody says what is free, it goes on.
     pub(super) async fn ensure_room(&self, lacking: &[Layer]) -> Result<(), ImageError> {
         let Some((data, mut free)) = self.free() else {

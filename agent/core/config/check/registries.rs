@@ -1,43 +1,47 @@
-//! Registry logins, `dockercfg` in the form docker had before 2015, `{url: {auth, email}}`; and mirrors of registries.
+//! Registry logins: `dockercfg` in the form docker had before 2015, `{url: {auth, email}}`, in the form it has since,
+//! `{auths: {url: {auth}}}`, or both; logins that are made on
+//! the machine; and mirrors of registries.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::super::image::ImageRef;
 use super::super::mirror::{Mirror, RegistryMirrors};
-use super::super::model::RegistryAuth;
+use super::super::model::{EcrHost, RegistryAuth, RegistryLogin, is_region};
 use super::super::problem::{Code, Problem, Severity};
 use super::super::yaml::Entry;
 use super::Checker;
 use super::field::Field;
+use super::read::Section;
 use crate::secret::{Secret, SecretSource};
+
+const HELP: &str = "write `dockercfg: {\"https://registry.example.org\": {auth: \"aws:kms:...\"}}`";
+/// What stands beside a login's kind and has no meaning there.
+const OF_BASIC: [&str; 3] = ["auth", "username", "password"];
 
 impl Checker<'_> {
     pub(super) fn registry_auths(&mut self) -> Vec<RegistryAuth> {
         let Some(field) = self.field("dockercfg") else {
             return Vec::new();
         };
-        let help = "write `dockercfg: {\"https://registry.example.org\": {auth: \"aws:kms:...\"}}`";
-        let entries = self
-            .take(field.entries().map_err(|problem| problem.help(help)))
-            .unwrap_or_default();
         let mut auths: Vec<RegistryAuth> = Vec::new();
-        for entry in entries {
-            let Some(auth) = self.registry_auth(&field, entry) else {
-                continue;
-            };
-            if let Some(earlier) = auths.iter_mut().find(|earlier| earlier.registry == auth.registry) {
-                let message = format!(
-                    "two entries are for the registry `{}`; the last one counts",
-                    auth.registry
-                );
-                *earlier = auth;
-                self.report(at_key(
-                    &field.child(entry),
-                    Problem::warning(Code::DuplicateKey, message),
-                ));
-            } else {
-                auths.push(auth);
+        for entry in self.registries(&field) {
+            match entry.name.as_str() {
+                "auths" => {
+                    // The same map again, one level deeper.
+                    let inner = Field {
+                        shape: field.shape,
+                        ..field.child(entry)
+                    };
+                    if inner.is_null() {
+                        continue;
+                    }
+                    for entry in self.registries(&inner) {
+                        self.add_registry(&inner, entry, &mut auths);
+                    }
+                }
+                "credsStore" | "credHelpers" => self.report(helper(&field.child(entry))),
+                _ => self.add_registry(&field, entry, &mut auths),
             }
         }
         auths
@@ -88,6 +92,28 @@ impl Checker<'_> {
         self.take(parsed)
     }
 
+    fn registries<'f>(&mut self, field: &Field<'f>) -> &'f [Entry] {
+        self.take(field.entries().map_err(|problem| problem.help(HELP)))
+            .unwrap_or_default()
+    }
+
+    fn add_registry(&mut self, dockercfg: &Field<'_>, entry: &Entry, auths: &mut Vec<RegistryAuth>) {
+        let Some(auth) = self.registry_auth(dockercfg, entry) else {
+            return;
+        };
+        let Some(earlier) = auths.iter_mut().find(|earlier| earlier.registry == auth.registry) else {
+            auths.push(auth);
+            return;
+        };
+        let message = format!(
+            "two entries are for the registry `{}`; the last one counts",
+            auth.registry
+        );
+        *earlier = auth;
+        let problem = Problem::warning(Code::DuplicateKey, message);
+        self.report(at_key(&dockercfg.child(entry), problem));
+    }
+
     fn registry_of_source(&self) -> Option<String> {
         let field = self.field("source")?;
         let image = ImageRef::parse(&field.scalar()?.text).ok()?;
@@ -96,11 +122,6 @@ impl Checker<'_> {
 
     fn registry_auth(&mut self, dockercfg: &Field<'_>, entry: &Entry) -> Option<RegistryAuth> {
         let field = dockercfg.child(entry);
-        if entry.name == "auths" {
-            let problem = Problem::error(Code::RegistryLogin, "`dockercfg` has no level `auths`");
-            self.report(at_key(&field, problem).help("put the registries directly below `dockercfg`"));
-            return None;
-        }
         let Some(registry) = registry_host(&entry.name) else {
             let problem = Problem::error(Code::RegistryLogin, "this is no registry's address");
             self.report(
@@ -110,20 +131,144 @@ impl Checker<'_> {
         };
         let ours = self.registry_of_source().is_none_or(|source| source == registry);
         let before = self.problems.len();
-        let auth = self.section(field).and_then(|section| section.get("auth"));
-        let source = auth.and_then(|auth| self.take(secret(&auth, &registry)));
+        let login = self.registry_login(field, &registry);
         if !ours {
             // Taupage passed it on unread, and nobody asks this registry.
             for problem in self.problems.iter_mut().skip(before) {
                 problem.severity = Severity::Warning;
             }
         }
-        let source = source?;
         Some(RegistryAuth {
             registry,
-            auth: source,
+            login: login?,
         })
     }
+
+    fn registry_login(&mut self, field: Field<'_>, registry: &str) -> Option<RegistryLogin> {
+        for entry in field.entries().unwrap_or_default() {
+            if matches!(entry.name.as_str(), "identitytoken" | "registrytoken") {
+                let child = field.child(entry);
+                let message = format!(
+                    "`{}` is a login that ends, and monopod cannot renew it",
+                    child.path
+                );
+                let problem = at_key(&child, Problem::error(Code::RegistryLogin, message));
+                self.report(problem.help("make a login that lasts (a robot account), and write its `auth`"));
+                return None;
+            }
+        }
+        let section = self.section(field.clone())?;
+        let kind = match section.get("login") {
+            None => "basic",
+            Some(kind) => self.choice(&kind)?,
+        };
+        let beside: &[&str] = match kind {
+            "basic" => &["region"],
+            "ecr" => &OF_BASIC,
+            _ => &["auth", "username", "password", "region"],
+        };
+        for name in beside {
+            if let Some(unused) = section.get(name) {
+                let message = format!("`{}` has no effect beside `login: {kind}`", unused.path);
+                self.report(at_key(&unused, Problem::warning(Code::NoEffectHere, message)));
+            }
+        }
+        // Every value is read, so that a mistake is found whether it would be used or not.
+        let region = section.get("region").map(|region| self.region(&region, registry));
+        let basic = self.basic_login(&field, &section, registry, kind == "basic");
+        match (kind, region) {
+            (_, Some(None)) => None,
+            ("basic", _) => basic,
+            ("ecr", Some(Some(region))) => Some(RegistryLogin::Ecr { region }),
+            ("ecr", None) => self.ecr_by_name(&field, registry),
+            _ => Some(RegistryLogin::InstanceIdentity),
+        }
+    }
+
+    fn basic_login(
+        &mut self,
+        field: &Field<'_>,
+        section: &Section<'_>,
+        registry: &str,
+        wanted: bool,
+    ) -> Option<RegistryLogin> {
+        let auth = section.get("auth");
+        let auth = auth.map(|auth| self.take(secret(&auth, registry)));
+        let user = section.get("username").map(|user| self.read_secret(&user));
+        let password = section
+            .get("password")
+            .map(|password| self.read_secret(&password));
+        if !wanted {
+            return None;
+        }
+        if let Some(auth) = auth {
+            if user.is_some() || password.is_some() {
+                let message = format!(
+                    "`{}` has an `auth`, beside which `username` and `password` have no effect",
+                    field.path
+                );
+                self.report(at_key(field, Problem::warning(Code::NoEffectHere, message)));
+            }
+            return auth.map(RegistryLogin::Auth);
+        }
+        let message = match (user, password) {
+            (Some(user), Some(password)) => {
+                return Some(RegistryLogin::Password {
+                    user: user?,
+                    password: password?,
+                });
+            }
+            (None, None) => format!("`{}` has no `auth`", field.path),
+            (Some(_), None) => format!("`{}` has a `username` and no `password`", field.path),
+            (None, Some(_)) => format!("`{}` has a `password` and no `username`", field.path),
+        };
+        let problem = at_key(field, Problem::error(Code::Missing, message));
+        self.report(problem.help("write `auth: aws:kms:...` below it, or `username` and `password`"));
+        None
+    }
+
+    fn region(&mut self, field: &Field<'_>, registry: &str) -> Option<String> {
+        let region = self.text(field)?;
+        if !is_region(&region) {
+            let message = format!("`{}` has to be the name of a region", field.path);
+            self.report(
+                field
+                    .error(Code::BadValue, message)
+                    .help("write it like `eu-central-1`"),
+            );
+            return None;
+        }
+        if EcrHost::parse(registry).is_some_and(|host| host.region != region) {
+            let message = format!("`{}` is not the region in the registry's name", field.path);
+            self.report(field.error(Code::RegistryLogin, message).help("leave it out"));
+            return None;
+        }
+        Some(region)
+    }
+
+    fn ecr_by_name(&mut self, field: &Field<'_>, registry: &str) -> Option<RegistryLogin> {
+        let Some(host) = EcrHost::parse(registry) else {
+            let message = format!(
+                "`{}` has to say which region's ECR makes the login: the host's name does not",
+                field.path
+            );
+            let problem = at_key(field, Problem::error(Code::Missing, message));
+            self.report(problem.help("write `region: eu-central-1` below it"));
+            return None;
+        };
+        Some(RegistryLogin::Ecr { region: host.region })
+    }
+}
+
+/// A helper is a program, and the machine's image has none that we know of.
+fn helper(field: &Field<'_>) -> Problem {
+    let message = format!(
+        "`{}` names a program of docker's, and monopod runs none",
+        field.path
+    );
+    at_key(field, Problem::error(Code::RegistryLogin, message)).help(
+        "leave it out: ECR's logins are made without it (`login: ecr`); for other registries write `auth`",
+    )
 }
 
 fn secret(field: &Field<'_>, registry: &str) -> Result<SecretSource, Problem> {

@@ -30,8 +30,37 @@ const LOGIN: &[Key] = &[
         Read,
         "The login: the base64 of `user:password`, or `aws:kms:` and the ciphertext of that base64.",
     )
-    .required()
     .example("auth: aws:kms:AQICAHhFeGFtcGxl"),
+    Key::new(
+        "username",
+        Secret,
+        Read,
+        "The user, where `auth` is not written.",
+    )
+    .example("username: robot"),
+    Key::new(
+        "password",
+        Secret,
+        Read,
+        "The password of that user.",
+    )
+    .example("password: aws:kms:AQICAHhFeGFtcGxl"),
+    Key::new(
+        "login",
+        Shape::Choice(&["basic", "ecr", "instance-identity"]),
+        Read,
+        "Who makes the login: this file (`basic`), ECR for the instance's role (`ecr`), or the instance itself with its identity document, as Pier One takes it (`instance-identity`).",
+    )
+    .default("basic")
+    .ours("New. A registry whose host is ACCOUNT.dkr.ecr.REGION.amazonaws.com has `ecr`, and pierone.stups.zalan.do `instance-identity`, without an entry.")
+    .example("login: instance-identity"),
+    Key::new(
+        "region",
+        Text(Grammar::Region),
+        Read,
+        "Which region's ECR makes the login, where the registry's name does not say it.",
+    )
+    .example("region: eu-central-1"),
     Key::new(
         "email",
         Anything,
@@ -61,8 +90,8 @@ pub(super) const KEYS: &[Key] = &[
         .taupage("`latest` and tags with SNAPSHOT were refused; ports, digests and short names could not be read.")
         .ours("The whole grammar of image references is taken; mutable tags are still refused.")
         .example("source: registry.example.org/team/my-app:1.0"),
-    Key::new("dockercfg", Map { key: "the registry's address", names: Grammar::Registry, value: &Object(LOGIN) }, Read, "Logins for registries, in the form docker had before 2015. Each login is sent to its own registry only.")
-        .taupage("The same; the merged file was mounted into the container, passwords included.")
+    Key::new("dockercfg", Map { key: "the registry's address", names: Grammar::Registry, value: &Object(LOGIN) }, Read, "Logins for registries, in the form docker had before 2015, or below `auths` as ~/.docker/config.json has them. Each login is sent to its own registry only, over TLS (or to this machine itself).")
+        .taupage("The form without `auths`; the merged file was mounted into the container, passwords included.")
         .ours("Passwords stay out of the container and off the disk, and may be `aws:kms:` values.")
         .example("dockercfg:\n  https://registry.example.org:\n    auth: aws:kms:AQICAHhFeGFtcGxl"),
     Key::new("registry_mirrors", Map { key: "the registry's address", names: Grammar::Registry, value: &List(&Text(Grammar::Mirror)) }, Read, "Where else a registry's images are, in the order they are asked; the registry itself comes last. An image is loaded by its digest, so a mirror can only have the right one or none; a tag is resolved by the first that answers.")

@@ -71,6 +71,8 @@ pub enum Grammar {
     Registry,
     /// A registry's mirror: a host, and perhaps a path.
     Mirror,
+    /// `eu-central-1`.
+    Region,
     /// A kernel setting such as `fs.file-max`.
     Setting,
     /// A path below `/sys` that may be written.
@@ -126,6 +128,7 @@ impl Grammar {
             Self::Variable => "[^=\\u0000]+".to_owned(),
             Self::Registry => "(?:https?://)?[A-Za-z0-9.:\\[\\]-]+(?:/.*)?".to_owned(),
             Self::Mirror => mirror(),
+            Self::Region => "[a-z]+(?:-[a-z]+)+-[0-9]+".to_owned(),
             Self::Setting => "[A-Za-z0-9_-][A-Za-z0-9_/-]*(?:(?:\\.[A-Za-z0-9_/-]+)+\\.?|\\.)".to_owned(),
             Self::SysfsPath => SYSFS.to_owned(),
         };
@@ -184,6 +187,7 @@ impl Grammar {
             Self::Variable => "not empty, without `=`",
             Self::Registry => "a host with its port, `https://` before it or not",
             Self::Mirror => "a host with its port, and perhaps a path",
+            Self::Region => "the name of a region, such as eu-central-1",
             Self::Setting => "a name with a dot, such as fs.file-max",
             Self::SysfsPath => "only /sys/kernel/mm/transparent_hugepage/enabled",
         }

@@ -8,6 +8,7 @@ mod container;
 mod health;
 mod host;
 mod logging;
+mod registry;
 mod storage;
 
 use std::fmt;
@@ -22,9 +23,11 @@ pub use container::{FileMount, Gpus, HostEntry, Options, Seccomp, Tmpfs, Ulimit}
 pub use health::{HealthCheck, Probe};
 pub use host::{Audit, Host, LoadBalancerCheck, Shutdown};
 pub use logging::{Destination, LineFormat, Logging, Logrotate, Rsyslog, S3, Sampling, Scalyr, Stream};
+pub(super) use registry::is_region;
+pub use registry::{EcrHost, RegistryAuth, RegistryLogin};
 pub use storage::{EbsVolume, Filesystem, Mount, Raid, RaidLevel, Storage};
 
-use crate::secret::{Ciphertext, SecretSource};
+use crate::secret::Ciphertext;
 
 /// One container, as its user wants it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +100,22 @@ impl Config {
     /// Mirrors, by the registry they stand for.
     pub fn registry_mirrors(&self) -> &[RegistryMirrors] {
         &self.registry_mirrors
+    }
+
+    /// The login for the image's own registry.
+    pub fn registry_auth(&self) -> Option<RegistryAuth> {
+        self.registry_auth_of(self.source.registry())
+    }
+
+    /// The login for a registry or mirror: the user data's, or the one its name stands for.
+    pub fn registry_auth_of(&self, registry: &str) -> Option<RegistryAuth> {
+        let written = self.registry_auths.iter().find(|auth| auth.registry == registry);
+        written.cloned().or_else(|| {
+            Some(RegistryAuth {
+                registry: registry.to_owned(),
+                login: RegistryLogin::automatic(registry)?,
+            })
+        })
     }
 
     /// Published ports, ranges expanded, in file order.
@@ -218,15 +237,6 @@ impl Config {
     pub fn deployment_id(&self) -> Option<&str> {
         self.deployment_id.as_deref()
     }
-}
-
-/// A login for one registry.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RegistryAuth {
-    /// Host and port as an image reference has them; Docker Hub is `docker.io`.
-    pub registry: String,
-    /// The base64 of `user:password`.
-    pub auth: SecretSource,
 }
 
 /// Where an environment value comes from.

@@ -168,6 +168,7 @@ impl Plan {
             "secrets": secrets,
             "registry_credentials_for": self.registry_auth.as_ref().map(|auth| &auth.registry),
             "registry_mirrors": self.mirrors.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "registry_login": self.registry_auth.as_ref().map(|auth| auth.login.kind()),
             "gate": self.gate,
             "restart": self.restart.to_string(),
             "opt_outs": self.container.opt_outs(),
@@ -222,13 +223,13 @@ impl Plan {
                 mirrors.join(", ")
             )?;
         }
-        let logins: Vec<&str> = auth
+        let logins: Vec<String> = auth
             .into_iter()
             .chain(&self.mirror_auths)
-            .map(|auth| auth.registry.as_str())
+            .map(|auth| format!("{} for {}", auth.login, auth.registry))
             .collect();
         if !logins.is_empty() {
-            write!(out, ", with the login for {}", logins.join(", "))?;
+            write!(out, ", with {}", logins.join(", "))?;
         }
         Ok(())
     }

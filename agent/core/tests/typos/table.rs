@@ -99,7 +99,10 @@ pub(crate) const KEYS: &[(&str, &[&str])] = &[
             "xray_enabled",
         ],
     ),
-    ("dockercfg.*", &["auth", "email"]),
+    (
+        "dockercfg.*",
+        &["auth", "username", "password", "login", "region", "email"],
+    ),
     ("notify_cfn", &["stack", "resource"]),
     ("healthcheck", &["type", "loadbalancer_name"]),
     ("ulimits.*", &["soft", "hard"]),

@@ -2,6 +2,7 @@
 
 mod nested;
 mod options;
+mod registries;
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -9,7 +10,6 @@ use crate::config::{
     Code, Config, EnvValue, HealthCheck, Networking, NotifyCfn, Probe, Problem, Protocol, Report,
     RestartPolicy, Severity, Style, parse,
 };
-use crate::secret::SecretSource;
 
 /// A complete file with `lines` after line 5.
 fn file(lines: &str) -> String {
@@ -508,55 +508,6 @@ fn health_checks() {
         "a broken mapping is reported once"
     );
     assert_eq!(warning("health_check_port: 80").1.code, Code::HealthCheck);
-}
-
-#[test]
-fn registry_logins() {
-    let config = clean(
-        "dockercfg:\n  https://registry.example.org/v1/: {auth: dXNlcjpodW50ZXIy, email: a@example.org}\n  \
-         https://index.docker.io/v1/: {auth: 'aws:kms:aGVsbG8='}\n  localhost:5000: {auth: dXNlcjpodW50ZXIy}",
-    );
-    let auths = config.registry_auths();
-    let hosts: Vec<&str> = auths.iter().map(|auth| auth.registry.as_str()).collect();
-    assert_eq!(hosts, ["registry.example.org", "docker.io", "localhost:5000"]);
-    assert!(matches!(&auths[0].auth, SecretSource::Literal(secret) if secret.expose() == "dXNlcjpodW50ZXIy"));
-    assert!(matches!(&auths[1].auth, SecretSource::Kms(ciphertext) if ciphertext.as_bytes() == b"hello"));
-    for bad in [
-        "{auth: aHVudGVyMg==}",
-        "{auth: 'user:hunter2'}",
-        "{auth: [hunter2]}",
-        "{auth: }",
-        "{email: hunter2}",
-    ] {
-        let problem = error(&format!("dockercfg:\n  https://registry.example.org: {bad}"));
-        assert!(
-            matches!(problem.code, Code::RegistryLogin | Code::Missing),
-            "{bad}"
-        );
-        assert!(!format!("{problem:?}").contains("hunter2"), "{problem:?}");
-    }
-    assert_eq!(
-        code("dockercfg: {registry.example.org: {auth: aws:kms:x}}"),
-        Code::BadCiphertext
-    );
-    assert_eq!(
-        code("dockercfg: {auths: {a.example: {auth: dXNlcjpwdw==}}}"),
-        Code::RegistryLogin
-    );
-    assert_eq!(code("dockercfg: aws:kms:aGVsbG8="), Code::WrongType);
-    let (config, problem) =
-        warning("dockercfg: {a.example: {auth: YTph}, 'https://a.example': {auth: YTpi}}");
-    assert_eq!(
-        (config.registry_auths().len(), problem.code),
-        (1, Code::DuplicateKey)
-    );
-    assert_eq!(
-        warning("dockercfg: {a.example: {auth: YTph, emial: x}}")
-            .1
-            .help
-            .as_deref(),
-        Some("did you mean `email`?")
-    );
 }
 
 #[test]

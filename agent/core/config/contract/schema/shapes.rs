@@ -223,9 +223,17 @@ fn names_of_the_user(names: Grammar, value: &'static Shape, unknown: Unknown) ->
     if !known.is_empty() {
         names_schema.insert("enum".to_owned(), json!(known));
     }
-    if names == Grammar::Registry {
-        // The form docker has since 2015, one level deeper.
-        names_schema.insert("not".to_owned(), json!({"const": "auths"}));
+    let map = json!({"type": ["object"], "propertyNames": names_schema, "additionalProperties": each});
+    if names != Grammar::Registry {
+        return map;
     }
-    json!({"type": ["object"], "propertyNames": names_schema, "additionalProperties": each})
+    // The form docker has since 2015, one level deeper. Its programs for logins are not run.
+    let Value::Object(mut map) = map else {
+        return map;
+    };
+    let mut inner = map.clone();
+    take_null(&mut inner);
+    let known = json!({"auths": inner, "credsStore": false, "credHelpers": false});
+    map.insert("properties".to_owned(), known);
+    Value::Object(map)
 }

@@ -1,0 +1,180 @@
+//! `dockercfg` in both of docker's forms, and logins that are made on the machine.
+
+use super::{clean, code, error, warned, warning};
+use crate::config::{Code, RegistryLogin, Severity};
+use crate::secret::SecretSource;
+
+#[test]
+fn the_form_docker_had_before_2015() {
+    let config = clean(
+        "dockercfg:\n  https://registry.example.org/v1/: {auth: dXNlcjpodW50ZXIy, email: a@example.org}\n  \
+         https://index.docker.io/v1/: {auth: 'aws:kms:aGVsbG8='}\n  localhost:5000: {auth: dXNlcjpodW50ZXIy}",
+    );
+    let auths = config.registry_auths();
+    let hosts: Vec<&str> = auths.iter().map(|auth| auth.registry.as_str()).collect();
+    assert_eq!(hosts, ["registry.example.org", "docker.io", "localhost:5000"]);
+    assert!(matches!(&auths[0].login,
+        RegistryLogin::Auth(SecretSource::Literal(secret)) if secret.expose() == "dXNlcjpodW50ZXIy"));
+    assert!(matches!(&auths[1].login,
+        RegistryLogin::Auth(SecretSource::Kms(ciphertext)) if ciphertext.as_bytes() == b"hello"));
+    for bad in [
+        "{auth: aHVudGVyMg==}",
+        "{auth: 'user:hunter2'}",
+        "{auth: [hunter2]}",
+        "{auth: }",
+        "{email: hunter2}",
+    ] {
+        let problem = error(&format!("dockercfg:\n  https://registry.example.org: {bad}"));
+        assert!(
+            matches!(problem.code, Code::RegistryLogin | Code::Missing),
+            "{bad}"
+        );
+        assert!(!format!("{problem:?}").contains("hunter2"), "{problem:?}");
+    }
+    assert_eq!(
+        code("dockercfg: {registry.example.org: {auth: aws:kms:x}}"),
+        Code::BadCiphertext
+    );
+    assert_eq!(code("dockercfg: aws:kms:aGVsbG8="), Code::WrongType);
+    let (config, problem) =
+        warning("dockercfg: {a.example: {auth: YTph}, 'https://a.example': {auth: YTpi}}");
+    assert_eq!(
+        (config.registry_auths().len(), problem.code),
+        (1, Code::DuplicateKey)
+    );
+    assert_eq!(
+        warning("dockercfg: {a.example: {auth: YTph, emial: x}}")
+            .1
+            .help
+            .as_deref(),
+        Some("did you mean `email`?")
+    );
+}
+
+#[test]
+fn the_form_docker_has_since_and_both_together() {
+    let config = clean(
+        "dockercfg:\n  b.example: {auth: YTph}\n  auths:\n    registry.example.org: {auth: dXNlcjpodW50ZXIy}\n    \
+         https://index.docker.io/v1/: {username: robot, password: 'aws:kms:aGVsbG8='}",
+    );
+    let hosts: Vec<&str> = config
+        .registry_auths()
+        .iter()
+        .map(|auth| auth.registry.as_str())
+        .collect();
+    assert_eq!(hosts, ["b.example", "registry.example.org", "docker.io"]);
+    let RegistryLogin::Password { user, password } = &config.registry_auths()[2].login else {
+        panic!("{config:?}")
+    };
+    assert!(matches!(user, SecretSource::Literal(user) if user.expose() == "robot"));
+    assert!(matches!(password, SecretSource::Kms(ciphertext) if ciphertext.as_bytes() == b"hello"));
+    assert!(clean("dockercfg: {auths: }").registry_auths().is_empty());
+    let (config, problem) =
+        warning("dockercfg: {a.example: {auth: YTph}, auths: {'https://a.example': {auth: YTpi}}}");
+    assert_eq!(
+        (config.registry_auths().len(), problem.code),
+        (1, Code::DuplicateKey)
+    );
+    assert_eq!(code("dockercfg: {auths: [x]}"), Code::WrongType);
+    let problem = error("dockercfg: {auths: {registry.example.org: {auth: hunter2}}}");
+    assert_eq!(problem.code, Code::RegistryLogin);
+    assert_eq!(
+        problem.key.as_deref(),
+        Some("dockercfg.auths.registry.example.org.auth")
+    );
+    assert!(!format!("{problem:?}").contains("hunter2"), "{problem:?}");
+}
+
+#[test]
+fn what_docker_runs_or_renews_is_refused_by_name() {
+    for (lines, named) in [
+        ("dockercfg: {credsStore: hunter2}", "credsStore"),
+        ("dockercfg: {credHelpers: {a.example: hunter2}}", "credHelpers"),
+        (
+            "dockercfg: {auths: {registry.example.org: {identitytoken: hunter2}}}",
+            "identitytoken",
+        ),
+        (
+            "dockercfg: {registry.example.org: {auth: YTph, identitytoken: hunter2}}",
+            "identitytoken",
+        ),
+    ] {
+        let problem = error(lines);
+        assert_eq!(problem.code, Code::RegistryLogin, "{lines}");
+        assert!(
+            problem.message.contains(named) && problem.help.is_some(),
+            "{problem:?}"
+        );
+        assert!(!format!("{problem:?}").contains("hunter2"), "{problem:?}");
+    }
+}
+
+#[test]
+fn a_user_without_a_password_is_no_login() {
+    for half in ["{username: hunter2}", "{password: hunter2}", "{}"] {
+        let problem = error(&format!("dockercfg: {{registry.example.org: {half}}}"));
+        assert_eq!(problem.code, Code::Missing, "{half}");
+        assert!(!format!("{problem:?}").contains("hunter2"), "{problem:?}");
+    }
+    let (config, problem) = warning("dockercfg: {registry.example.org: {auth: YTph, password: x}}");
+    assert_eq!(problem.code, Code::NoEffectHere);
+    assert!(matches!(config.registry_auths()[0].login, RegistryLogin::Auth(_)));
+    // Of a registry that is not asked it is worth a word, not a boot.
+    let (config, problems) = warned("dockercfg: {other.example.org: {username: x}}");
+    assert!(config.registry_auths().is_empty());
+    assert!(
+        problems
+            .iter()
+            .all(|problem| problem.severity == Severity::Warning),
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn logins_that_are_made_on_the_machine() {
+    const ECR: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
+    let login = |lines: &str| clean(lines).registry_auth().map(|auth| auth.login);
+    let ecr = |region: &str| {
+        Some(RegistryLogin::Ecr {
+            region: region.to_owned(),
+        })
+    };
+    assert_eq!(login(""), None);
+    assert_eq!(
+        login("dockercfg: {registry.example.org: {login: instance-identity}}"),
+        Some(RegistryLogin::InstanceIdentity)
+    );
+    assert_eq!(
+        login("dockercfg: {registry.example.org: {login: ecr, region: us-east-1}}"),
+        ecr("us-east-1")
+    );
+    // The host's name says it, and an entry counts before the name.
+    let at = |source: &str, dockercfg: &str| format!("source: {source}/team/app:1.0\ndockercfg: {dockercfg}");
+    let login = |lines: &str| warned(lines).0.registry_auth().map(|auth| auth.login);
+    assert_eq!(login(&at(ECR, "{}")), ecr("eu-central-1"));
+    assert_eq!(
+        login(&at(ECR, &format!("{{{ECR}: {{login: ecr}}}}"))),
+        ecr("eu-central-1")
+    );
+    assert_eq!(
+        login(&at("pierone.stups.zalan.do", "{}")),
+        Some(RegistryLogin::InstanceIdentity)
+    );
+    assert!(matches!(
+        login(&at(ECR, &format!("{{{ECR}: {{auth: YTph}}}}"))),
+        Some(RegistryLogin::Auth(_))
+    ));
+    for (entry, expected) in [
+        ("{login: ecr}", Code::Missing),
+        ("{login: ecr, region: hunter2}", Code::BadValue),
+        ("{login: hunter2}", Code::BadValue),
+    ] {
+        let problem = error(&format!("dockercfg: {{registry.example.org: {entry}}}"));
+        assert_eq!(problem.code, expected, "{entry}");
+        assert!(!format!("{problem:?}").contains("hunter2"), "{problem:?}");
+    }
+    let (_, problem) = warning("dockercfg: {registry.example.org: {login: instance-identity, auth: YTph}}");
+    assert_eq!(problem.code, Code::NoEffectHere);
+    let (_, problem) = warning("dockercfg: {registry.example.org: {auth: YTph, region: eu-central-1}}");
+    assert_eq!(problem.code, Code::NoEffectHere);
+}
