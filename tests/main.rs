@@ -22,6 +22,7 @@ mod engine;
 mod files;
 mod health;
 mod image;
+mod images;
 mod invariant;
 mod layers;
 mod logs;

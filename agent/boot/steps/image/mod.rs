@@ -16,6 +16,7 @@ mod room;
 mod store;
 
 use monopod_core::config::ImageRef;
+use monopod_core::event::Event;
 use monopod_core::image::pins::Source;
 use monopod_core::image::platform::{self, Platform};
 use monopod_core::plan::reconcile::Observed;
@@ -157,6 +158,13 @@ impl Obtaining<'_> {
             (None, Some(remote)) => {
                 // Before anything of it is loaded: a power cut from here on does not change what it is.
                 self.store.resolve(&image.canonical(), &remote.digest);
+                context.reporter.tell(Event::StepProgress {
+                    step: StepId::Image,
+                    text: format!(
+                        "{image} is {}, and what is loaded of it is loaded by this digest",
+                        remote.digest
+                    ),
+                });
                 (remote.digest, String::new())
             }
             (None, None) => return Err(BootError::NothingToRun),
