@@ -46,7 +46,10 @@ fn main() {
     if wanted("validate") {
         validate::run(&root, &binary, &mut figures);
     }
-    if ["footprint", "cis", "start", "overlap", "pull_vs_docker"].into_iter().any(wanted) {
+    if ["footprint", "cis", "start", "overlap", "pull_vs_docker"]
+        .into_iter()
+        .any(wanted)
+    {
         let machine = Machine::acquire();
         if wanted("footprint") {
             footprint::run(&machine, &binary, &mut figures);

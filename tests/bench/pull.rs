@@ -22,7 +22,9 @@ pub(crate) fn run(machine: &Machine, binary: &Path, figures: &mut Figures) {
         .and_then(|text| text.parse().ok())
         .unwrap_or(ROUNDS);
     let script = "while :; do sleep 1000 & wait; done\n";
-    let image = (0..LAYERS).fold(Image::new("bench-pull", script), |image, _| image.random_layer(LAYER));
+    let image = (0..LAYERS).fold(Image::new("bench-pull", script), |image, _| {
+        image.random_layer(LAYER)
+    });
     let reference = machine.registry().push(&image);
     machine.log_in();
     let (mut ratios, mut ours, mut theirs) = (vec![], vec![], vec![]);
@@ -76,6 +78,9 @@ fn by_agent(machine: &Machine, binary: &Path, reference: &str) -> f64 {
     let record: Value = serde_json::from_slice(&output.stdout).expect("bench: status is JSON");
     agent.kill9();
     let steps = record["steps"].as_array().expect("bench: steps");
-    let image = steps.iter().find(|one| one["step"] == "image").expect("bench: the step");
+    let image = steps
+        .iter()
+        .find(|one| one["step"] == "image")
+        .expect("bench: the step");
     image["took_ms"].as_f64().expect("bench: a number")
 }

@@ -320,6 +320,27 @@ mod tests {
     }
 
     #[test]
+    fn every_digest_an_engine_verifies_and_every_host_it_dials() {
+        for (algorithm, digits) in [("sha256", 64), ("sha384", 96), ("sha512", 128)] {
+            let digest = format!("{algorithm}:{}", "0f".repeat(digits / 2));
+            let pinned = parts(&format!("[2001:DB8::1]:5000/app:1@{digest}"));
+            assert_eq!(
+                (pinned.0.as_str(), pinned.3),
+                ("[2001:DB8::1]:5000", Some(digest.clone()))
+            );
+            assert_eq!(
+                ImageRef::parse(&format!("a@{digest}0")),
+                Err(ImageRefError::Digest)
+            );
+        }
+        assert_eq!(
+            parts("Registry.Example.ORG:5000/a:1").0,
+            "Registry.Example.ORG:5000"
+        );
+        assert_eq!(parts("a-1.b/c:1").0, "a-1.b");
+    }
+
+    #[test]
     fn what_docker_refuses_is_refused_by_name() {
         let refused = |text: &str| ImageRef::parse(text).unwrap_err();
         assert_eq!(refused(""), ImageRefError::Empty);

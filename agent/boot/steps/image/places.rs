@@ -208,8 +208,8 @@ mod tests {
     fn mirrors_come_first_and_know_the_image_by_their_own_names() {
         let text = "#taupage-ami-config\napplication_id: app\napplication_version: '1'\nsource: nginx:1.2\n\
                     registry_mirrors: {docker.io: [mirror.example.org, 'other.example.org/hub'], a.org: [b.org]}\n";
-        let report = config::parse(text.as_bytes());
-        let plan = Plan::new(report.config().unwrap(), Vec::new(), None);
+        let report = config::parse(text.as_bytes(), "user data");
+        let plan = Plan::new(report.planned().unwrap(), Vec::new(), None);
         let image = ImageRef::parse("nginx:1.2").unwrap();
         let names: Vec<String> = places(&plan, &image)
             .iter()

@@ -224,7 +224,7 @@ fn names_of_the_user(names: Grammar, value: &'static Shape, unknown: Unknown) ->
         names_schema.insert("enum".to_owned(), json!(known));
     }
     let map = json!({"type": ["object"], "propertyNames": names_schema, "additionalProperties": each});
-    if names != Grammar::Registry {
+    if names != Grammar::Registry || !matches!(value, Shape::Object(_)) {
         return map;
     }
     // The form docker has since 2015, one level deeper. Its programs for logins are not run.
