@@ -66,7 +66,7 @@ pub enum BootError {
     Engine(#[from] EngineError),
     /// The image is not to be had, or not for this machine.
     #[error(transparent)]
-    Image(#[from] ImageError),
+    Image(Box<ImageError>),
     /// Files of the user data.
     #[error(transparent)]
     Delivery(#[from] DeliveryError),

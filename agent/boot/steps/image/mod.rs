@@ -182,7 +182,7 @@ impl Obtaining<'_> {
         {
             self.fits(machine, local.platform.as_slice())?;
         }
-        let from = place.from_text();
+        let from = place.mirror_text();
         let detail = format!("{image} is {digest}{since}, pulled{from}: {how}");
         Ok((pinned(&digest, reference), detail))
     }
@@ -280,11 +280,11 @@ impl Obtaining<'_> {
 
     fn fits(&self, machine: Option<&Platform>, image: &[Platform]) -> Result<(), BootError> {
         match (machine, platform::mismatch(machine, image)) {
-            (Some(machine), Some(platforms)) => Err(BootError::Image(ImageError::WrongPlatform {
+            (Some(machine), Some(platforms)) => Err(BootError::Image(Box::new(ImageError::WrongPlatform {
                 image: Box::new(self.image.clone()),
                 platforms,
                 machine: machine.to_string(),
-            })),
+            }))),
             _ => Ok(()),
         }
     }
@@ -301,6 +301,6 @@ impl Obtaining<'_> {
             operation,
         )
         .await
-        .map_err(|gave_up| gave_up.into_boot_error(StepId::Image, BootError::Image))
+        .map_err(|gave_up| gave_up.into_boot_error(StepId::Image, |error| BootError::Image(Box::new(error))))
     }
 }

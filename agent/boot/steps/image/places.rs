@@ -42,7 +42,7 @@ impl Place {
     }
 
     /// For a sentence's end: empty for the image's own registry.
-    pub(super) fn from_text(&self) -> String {
+    pub(super) fn mirror_text(&self) -> String {
         self.mirror
             .as_ref()
             .map_or_else(String::new, |mirror| format!(" from the mirror {mirror}"))

@@ -97,8 +97,7 @@ impl<'c> Checker<'c> {
         let application_id = self.application_id();
         let application_version = self.application_version();
         let source = self.source();
-        let registry_auths = self.registry_auths();
-        let registry_mirrors = self.registry_mirrors();
+        let (registry_auths, registry_mirrors) = (self.registry_auths(), self.registry_mirrors());
         let ports = self.ports();
         let health_check = self.health_check(&ports);
         let notify_cfn = self.notify_cfn();
