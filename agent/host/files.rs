@@ -60,7 +60,7 @@ pub fn ensure_durable_content(path: &Path, content: &[u8]) -> Result<(), FileErr
 /// Bytes that may still be written to the file system a path is on.
 pub fn free_space(path: &Path) -> Result<u64, FileError> {
     nix::sys::statvfs::statvfs(path)
-        .map(|found| u64::from(found.blocks_available()).saturating_mul(u64::from(found.fragment_size())))
+        .map(|found| found.blocks_available().saturating_mul(found.fragment_size()))
         .map_err(|errno| failed("ask for the free space of", path)(errno.into()))
 }
 

@@ -358,8 +358,8 @@ mod tests {
     fn progress_is_redacted_before_it_is_cut() {
         let text = format!("{:.<56} hunter2-hunter2", "\x1b[2J");
         let lines = on_a_terminal(&text, &[&format!("{:.<66} hunter2-hunter2", "")]);
-        assert_eq!(lines[0], format!("  image      {:.<56} [redacte…", "·[2J"));
-        assert_eq!(lines[1], format!("    {:.<66} [redact…", ""));
+        assert_eq!(lines[0], format!("  image      {:.<56} [redacted…", "·[2J"));
+        assert_eq!(lines[1], format!("    {:.<66} [redacte…", ""));
         // The mark of the cut counts too: a line as wide as the terminal would wrap on some.
         assert!(lines.iter().all(|line| line.chars().count() <= WIDTH));
     }
