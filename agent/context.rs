@@ -58,6 +58,7 @@ pub struct Context {
     /// Where facts and user data come from.
     pub sources: Sources,
     log_targets: LogTargets,
+    redaction: logs::Redaction,
     shipping: Mutex<Shipping>,
 }
 
@@ -82,9 +83,11 @@ impl Context {
         sources: Sources,
         log_targets: LogTargets,
     ) -> Self {
+        let redaction = logs::Redaction::new(reporter.redactor_of_lines());
         Self {
             engine,
             ecr: Ecr::default(),
+            redaction,
             reporter,
             directories,
             sources,
@@ -96,6 +99,11 @@ impl Context {
     /// The id of this boot of the machine.
     pub fn boot_id(&self) -> Result<String, BootError> {
         Ok(files::boot_id()?)
+    }
+
+    /// Whether lines are shipped without the secrets known here, from now on: `redact_secrets`.
+    pub fn redact_lines(&self, on: bool) {
+        self.redaction.set(on);
     }
 
     /// Sees to it that lines are shipped: starts the shipper and points it at the container, whatever of that has not
@@ -128,6 +136,7 @@ impl Context {
                     state_dir: self.directories.state.clone(),
                     application_log: self.log_targets.application_log.clone(),
                     syslog_socket: self.log_targets.syslog_socket.clone(),
+                    redaction: self.redaction.clone(),
                 })
                 .await?,
             ),

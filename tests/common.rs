@@ -42,6 +42,11 @@ impl UserData {
         Self::of(machine, &machine.registry().image(image))
     }
 
+    /// As it stands.
+    pub(crate) fn raw(text: String) -> Self {
+        Self(text)
+    }
+
     /// For any reference.
     pub(crate) fn of(machine: &Machine, source: &str) -> Self {
         Self(format!(

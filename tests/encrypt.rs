@@ -464,6 +464,33 @@ fn a_file_gets_a_value_from_standard_input() {
 }
 
 #[test]
+fn values_of_a_file_are_bound_to_its_context() {
+    let machine = machine();
+    let path = machine.dirs().base.join("app.yaml");
+    let name = path.to_str().unwrap();
+    let text = format!("encryption_context: {{app: my-app}}\nenvironment:\n  A: {CANARY}\n");
+    let (own, other) = (json!({"app": "my-app"}), json!({"app": "other"}));
+    fs::write(&path, &text).unwrap();
+    let args = ["--key-id", "my-app", "--file", name, "environment.A"];
+    let output = encrypt(&machine, &args, "");
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    let after = fs::read_to_string(&path).unwrap();
+    let value = between(&after, "A: \"", "\"");
+    assert!(!value.contains('?'), "the file says it: {value}");
+    assert_eq!(decrypted(&machine, value, &own).as_deref(), Some(CANARY));
+    assert_eq!(decrypted(&machine, value, &json!({})), None);
+
+    fs::write(&path, &text).unwrap();
+    let args = [&args[..], &["--encryption-context", "app=other"]].concat();
+    let output = encrypt(&machine, &args, "");
+    assert_eq!(code(&output), 0, "{}", said(&output));
+    let after = fs::read_to_string(&path).unwrap();
+    let value = between(&after, "A: \"", "\"");
+    assert!(value.ends_with("?context.app=other"), "{value}");
+    assert_eq!(decrypted(&machine, value, &other).as_deref(), Some(CANARY));
+}
+
+#[test]
 fn a_file_is_left_as_it_was_when_anything_fails() {
     let machine = machine();
     let (path, before) = file(&machine);

@@ -15,6 +15,7 @@
 mod common;
 
 mod boot;
+mod canary;
 mod checks;
 mod commands;
 mod container;
@@ -29,6 +30,7 @@ mod logs;
 mod metadata;
 mod mint;
 mod options;
+mod redaction;
 mod registries;
 mod restarts;
 mod schema;
@@ -38,5 +40,6 @@ mod senza;
 mod signals;
 mod structure;
 mod transport;
+mod trust;
 mod units;
 mod user_data;

@@ -4,6 +4,7 @@ use monopod_core::plan::StepId;
 use monopod_core::plan::container::NAME;
 use monopod_core::plan::reconcile::NameTaken;
 use monopod_core::secret::NotInThere;
+use monopod_core::trust::{Refused, Unverified};
 
 use crate::host::delivery::DeliveryError;
 use crate::host::docker::EngineError;
@@ -109,6 +110,12 @@ pub enum BootError {
         /// The registry.
         registry: String,
     },
+    /// The image is not what the policy wants.
+    #[error(transparent)]
+    Refused(Box<Refused>),
+    /// The registry refused to say whether it is.
+    #[error(transparent)]
+    Unverified(Box<Unverified>),
     /// Somebody else's container.
     #[error("{0}; remove it (`docker rm -f {NAME}`), or start a new machine")]
     NameTaken(NameTaken),
@@ -149,8 +156,8 @@ impl Classified for BootError {
             Self::Delivery(error) => error.class(),
             Self::Surroundings(error) => error.class(),
             Self::Secret { source, .. } => source.class(),
-            Self::Mint(error) => error.class(),
             Self::Ecr { source, .. } => source.class(),
+            Self::Mint(error) => error.class(),
             Self::Include(error) => error.class(),
             Self::Lock(_)
             | Self::File(_)
@@ -164,6 +171,8 @@ impl Classified for BootError {
             | Self::FactsFile { .. }
             | Self::Credentials { .. }
             | Self::NotInSecret { .. }
+            | Self::Refused(_)
+            | Self::Unverified(_)
             | Self::NameTaken(_)
             | Self::NothingToRun => Class::Permanent,
         }

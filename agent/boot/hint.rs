@@ -47,6 +47,9 @@ pub struct Charge {
     pub budget_end: u64,
     /// What happens when it ends.
     pub restart: RestartPolicy,
+    /// Its lines are shipped without the secrets known here.
+    #[serde(default)]
+    pub redact_secrets: bool,
     /// Its files, which have to be there whenever it is started.
     #[serde(default)]
     pub files: Delivery,

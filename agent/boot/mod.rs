@@ -112,6 +112,7 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<(Charge, Begin
     let reconciliation =
         reconcile::reconcile(&plan.intent, &observed, known_id).map_err(BootError::NameTaken)?;
     tell_left_alone(context, &reconciliation);
+    context.redact_lines(plan.redact_secrets);
     context.ensure_shipping(Some(&plan.application)).await;
     // A tag is resolved once in the life of the instance, as long as we know what it was.
     let resolved = known
@@ -132,6 +133,7 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<(Charge, Begin
         gate_deadline: gate_end.min(budget_end),
         budget_end,
         restart: plan.restart,
+        redact_secrets: plan.redact_secrets,
         files: made.files.clone(),
         sets: made.sets.clone(),
     };
@@ -198,6 +200,7 @@ async fn take_over(
             text: text.to_owned(),
         });
     }
+    context.redact_lines(charge.redact_secrets);
     context.ensure_shipping(Some(&charge.application)).await;
     for (step, why) in [
         (StepId::Facts, "known since an earlier start in this boot"),

@@ -41,6 +41,7 @@ pub(super) struct EncryptArgs {
     #[arg(long)]
     region: Option<String>,
     /// Bind the value to this; the value carries it, and KMS asks for it when it decrypts. May be given more than once
+    /// [default: with --file the file's `encryption_context`, else none]
     #[arg(long = "encryption-context", value_name = "NAME=VALUE")]
     context: Vec<String>,
     /// Keep a newline at the end of standard input
@@ -194,6 +195,11 @@ impl<'a> Command<'a> {
         editable
             .can_replace(&planned)
             .map_err(|error| content(error.to_string()))?;
+        let carried = self.context.clone();
+        if carried.is_empty() {
+            // A machine decrypts with the file's context what carries none.
+            self.context = editable.encryption_context();
+        }
         let encryptor = Encryptor::new(args.region.as_deref()).await?;
         let mut changes = Vec::new();
         for (target, value) in values {
@@ -205,7 +211,7 @@ impl<'a> Command<'a> {
                     file: name.clone(),
                     source: source.into(),
                 })?;
-            changes.push((target, edit::written(&ciphertext, &self.context)));
+            changes.push((target, edit::written(&ciphertext, &carried)));
         }
         let after = editable
             .replaced(&changes)

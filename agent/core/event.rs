@@ -67,6 +67,11 @@ pub enum Event {
         /// One sentence.
         text: String,
     },
+    /// What was verified of the image that will run.
+    ImageTrusted {
+        /// `signature by team.pub`.
+        what: String,
+    },
     /// Which container it is now.
     Container(ContainerSeen),
     /// The container ended.
@@ -161,6 +166,7 @@ impl Event {
                 took: _,
             }
             | Self::Warning { text }
+            | Self::ImageTrusted { what: text }
             | Self::EngineLost { error: text }
             | Self::Recovered { text }
             | Self::Ready { text }
@@ -259,6 +265,7 @@ mod tests {
                 took,
             },
             Event::Warning { text: canary() },
+            Event::ImageTrusted { what: canary() },
             Event::Container(seen),
             Event::ContainerEnded { exit: exit.clone() },
             Event::RestartPlanned { wait, restart: 1 },

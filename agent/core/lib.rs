@@ -23,3 +23,4 @@ pub mod retry;
 pub mod secret;
 pub mod supervise;
 pub mod text;
+pub mod trust;

@@ -4,6 +4,7 @@
 //! defaults.yaml        values below the user data's
 //! defaults.d/*.yaml    more of them, in the order of their names
 //! policy.yaml          what user data may ask for
+//! keys/team.pub        and wherever else the policy says that public keys lie
 //! ```
 //!
 //! Each may be missing. One that is there and cannot be read is an error: a policy that is passed over is worse than
@@ -11,9 +12,11 @@
 
 use std::path::{Path, PathBuf};
 
-use monopod_core::config::{ImageLayer, Text};
+use monopod_core::config::{ImageLayer, KeyFile, Text, policy_key_files};
+use monopod_core::trust::key::PublicKey;
 
 use super::files::{self, FileError};
+use super::{chain, signature};
 
 /// Where they lie unless told.
 pub const DIRECTORY: &str = "/etc/monopod";
@@ -23,6 +26,8 @@ pub const DIRECTORY: &str = "/etc/monopod";
 pub struct ImageFiles {
     defaults: Vec<(String, Vec<u8>)>,
     policy: Option<(String, Vec<u8>)>,
+    /// Those that the policy names, by the path it gives them; or why one can't be used.
+    keys: Vec<(String, Result<Vec<u8>, String>)>,
 }
 
 impl ImageFiles {
@@ -38,7 +43,20 @@ impl ImageFiles {
         }
         let path = directory.join("policy.yaml");
         let policy = files::read(&path)?.map(|bytes| (path.display().to_string(), bytes));
-        Ok(Self { defaults, policy })
+        let named = policy.as_ref().map(|(_, bytes)| policy_key_files(bytes));
+        let keys = named
+            .unwrap_or_default()
+            .into_iter()
+            .map(|path| {
+                let content = key(directory, &path);
+                (path, content)
+            })
+            .collect();
+        Ok(Self {
+            defaults,
+            policy,
+            keys,
+        })
     }
 
     /// As the configuration takes them.
@@ -49,6 +67,14 @@ impl ImageFiles {
         ImageLayer {
             defaults: self.defaults.iter().map(text).collect(),
             policy: self.policy.as_ref().map(text),
+            keys: self
+                .keys
+                .iter()
+                .map(|(path, content)| KeyFile {
+                    path,
+                    content: content.as_deref().map_err(String::as_str),
+                })
+                .collect(),
         }
     }
 
@@ -56,6 +82,27 @@ impl ImageFiles {
     pub fn names(&self) -> Vec<&str> {
         let all = self.defaults.iter().chain(&self.policy);
         all.map(|(name, _)| name.as_str()).collect()
+    }
+}
+
+/// A file that the policy calls `/etc/monopod/...`, which is wherever the directory is. What is wrong with it is the
+/// policy's mistake, and said there.
+fn key(directory: &Path, path: &str) -> Result<Vec<u8>, String> {
+    let below = path
+        .strip_prefix(DIRECTORY)
+        .map(|rest| rest.trim_start_matches('/'));
+    let path = below.map_or_else(|| PathBuf::from(path), |below| directory.join(below));
+    let bytes = match files::read(&path) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => return Err("the machine's image has no such file".to_owned()),
+        Err(error) => return Err(chain(&error)),
+    };
+    match PublicKey::parse(&bytes) {
+        Ok(key) if !signature::is_on_curve(&key) => {
+            Err("its point does not lie on the curve P-256".to_owned())
+        }
+        // What is no key at all is said by whoever reads it.
+        Ok(_) | Err(_) => Ok(bytes),
     }
 }
 
@@ -105,6 +152,25 @@ mod tests {
             .collect();
         assert_eq!(names, ["defaults.yaml", "10-a.yaml", "20-b.yaml", "policy.yaml"]);
         assert_eq!(all.layer().defaults[1].bytes, b"defaults.d/10-a.yaml");
+        let policy = "images: [{match: '**', require: signature, keys: [/etc/monopod/keys/a.pub, /etc/monopod/keys/off.pub, /etc/monopod/no.pub]}]";
+        std::fs::write(directory.join("policy.yaml"), policy).unwrap();
+        std::fs::create_dir_all(directory.join("keys")).unwrap();
+        std::fs::write(directory.join("keys/a.pub"), "no key").unwrap();
+        std::fs::write(directory.join("keys/off.pub"), signature::tests::off_the_curve()).unwrap();
+        let all = ImageFiles::read(&directory).unwrap();
+        let layer = all.layer();
+        let content: Vec<_> = layer.keys.iter().map(|key| (key.path, key.content)).collect();
+        assert_eq!(
+            content,
+            [
+                ("/etc/monopod/keys/a.pub", Ok(&b"no key"[..])),
+                (
+                    "/etc/monopod/keys/off.pub",
+                    Err("its point does not lie on the curve P-256")
+                ),
+                ("/etc/monopod/no.pub", Err("the machine's image has no such file")),
+            ]
+        );
         std::fs::remove_file(directory.join("policy.yaml")).unwrap();
         std::fs::create_dir(directory.join("policy.yaml")).unwrap();
         assert!(

@@ -3,8 +3,12 @@
 use nix::sys::resource::{Resource, setrlimit};
 
 /// A core dump would write decrypted values to disk: there are none.
+///
+/// The limit alone is not enough: the kernel ignores it where dumps go to a program (systemd-coredump). A process
+/// that is not dumpable has none in any case, and its memory and environment in /proc belong to root.
 pub fn forbid_core_dumps() -> Result<(), nix::errno::Errno> {
-    setrlimit(Resource::RLIMIT_CORE, 0, 0)
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    nix::sys::prctl::set_dumpable(false)
 }
 
 /// When the machine booted, in milliseconds since the epoch, to the second or two. 0 if the kernel does not say.

@@ -22,6 +22,7 @@ mod s3;
 pub mod sealed;
 pub mod secret_set;
 pub mod secrets;
+pub mod signature;
 pub mod surroundings;
 pub mod terminal;
 mod web;

@@ -21,7 +21,10 @@
 //! The guarantee begins with the first byte in a json file. What the engine loses before (killed, disk full) the
 //! shipper can't see: who notices it calls [`Shipper::record_gap`].
 //!
-//! Deliberately absent: redaction of the application's lines, filters, formats but the bare one, sinks over the
+//! Lines pass the redactor on their way to every sink where the user data says `redact_secrets`; the engine's own files
+//! are the engine's and stay as they are.
+//!
+//! Deliberately absent: filters, formats but the bare one, sinks over the
 //! network, other files than the container's.
 
 mod cursor_file;
@@ -31,6 +34,7 @@ mod files;
 mod lock;
 mod pump;
 mod reader;
+mod redaction;
 mod sinks;
 mod status;
 mod tail;
@@ -53,6 +57,7 @@ use self::cursor_file::CursorFile;
 use self::desk::Command;
 use self::lock::Lock;
 use self::pump::Pump;
+use self::redaction::Filter;
 use self::sinks::Sink;
 use self::sinks::application_log::ApplicationLog;
 use self::sinks::syslog::Syslog;
@@ -60,6 +65,7 @@ use self::status::Figures;
 use self::watcher::{Changes, Watcher};
 
 pub use error::{LogsError, Retry};
+pub use redaction::Redaction;
 pub use status::{Drained, Guarantee, LogsStatus, SinkState, SinkStatus};
 
 /// Orders wait here only while a task is busy reading, which is milliseconds.
@@ -78,6 +84,8 @@ pub struct Options {
     pub application_log: Option<PathBuf>,
     /// `/dev/log`, or none.
     pub syslog_socket: Option<PathBuf>,
+    /// Whether the lines pass the redactor.
+    pub redaction: Redaction,
 }
 
 /// Ships a container's lines to every sink. Dropped without [`stop`](Self::stop) it behaves as if it were killed.
@@ -86,6 +94,7 @@ pub struct Shipper {
     sinks: Vec<Feed>,
     watcher: Watcher,
     tasks: JoinSet<()>,
+    redaction: Redaction,
     container: Mutex<Option<String>>,
 }
 
@@ -114,6 +123,7 @@ impl Shipper {
             sinks,
             watcher: Watcher::new(),
             tasks: JoinSet::new(),
+            redaction: options.redaction.clone(),
             container,
         };
         if let Some(path) = &options.application_log {
@@ -143,6 +153,7 @@ impl Shipper {
             sink(figures.clone()),
             file,
             figures.clone(),
+            Filter::new(self.redaction.clone()),
             commands,
             changes.clone(),
             Arc::clone(lock),

@@ -11,18 +11,20 @@
 //! Invariants:
 //! - The cursor's place is behind lines that were delivered, never behind ones that were only read.
 //! - The cursor file is written after the sink has made its part durable.
+//! - Lines that wait for the rest of a secret are read and not settled: a kill meanwhile reads them again.
 //! - While the sink can't deliver, commands are still taken and rotation is still followed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use monopod_core::logs::{Batch, Stream};
+use monopod_core::logs::{Batch, Patience, Redacted, Stream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::cursor_file::CursorFile;
 use super::desk::{Command, Desk};
 use super::lock::Lock;
+use super::redaction::Filter;
 use super::sinks::Sink;
 use super::status::Figures;
 use super::watcher::Changes;
@@ -31,6 +33,9 @@ use super::watcher::Changes;
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
 /// After a look or a read that failed.
 const RETRY_READ: Duration = Duration::from_secs(1);
+/// Lines that may be the beginning of a secret wait this long for its rest, and up to so many bytes.
+const HOLD: Duration = Duration::from_secs(1);
+const HOLD_MOST: usize = 1024 * 1024;
 
 /// A sink with all that feeds it.
 #[derive(Debug)]
@@ -38,6 +43,9 @@ pub(crate) struct Pump<S> {
     sink: S,
     desk: Desk,
     batch: Batch,
+    filter: Filter,
+    /// The lines read wait for more, since then.
+    held: Option<Instant>,
     restored: bool,
     /// The cursor file says where the sink stood before the first line of this run.
     anchored: bool,
@@ -50,6 +58,7 @@ impl<S: Sink> Pump<S> {
         sink: S,
         cursor_file: CursorFile,
         figures: Figures,
+        filter: Filter,
         commands: mpsc::Receiver<Command>,
         changes: watch::Receiver<Changes>,
         lock: Arc<Lock>,
@@ -59,6 +68,8 @@ impl<S: Sink> Pump<S> {
             sink,
             desk,
             batch: Batch::default(),
+            filter,
+            held: None,
             restored: false,
             anchored: false,
             commit_at: None,
@@ -88,14 +99,23 @@ impl<S: Sink> Pump<S> {
         if self.desk.trouble {
             return self.wait(Some(Instant::now() + RETRY_READ)).await;
         }
-        if self.restored && self.desk.has_gaps() {
+        if self.restored && self.desk.has_gaps() && self.held.is_none() {
             return self.tell_gaps().await;
         }
         let filled = self.desk.fill(&mut self.batch).await;
+        let held = self.held.is_some();
+        if !self.batch.is_empty() && self.holds().await {
+            if filled.at_end {
+                let end = self.held.map(|since| since + HOLD);
+                self.wait(end).await;
+            }
+            return;
+        }
+        self.held = None;
         if !self.batch.is_empty() && !self.deliver().await {
             return;
         }
-        if filled.moved {
+        if filled.moved || held {
             self.desk.settle();
             self.commit_soon();
         }
@@ -105,6 +125,22 @@ impl<S: Sink> Pump<S> {
         if self.commit_at.is_some_and(|at| at <= Instant::now()) {
             self.commit().await;
         }
+    }
+
+    /// Takes secrets out of the lines read; true if they had better wait for those behind them.
+    async fn holds(&mut self) -> bool {
+        // A gap is told between the lines before and behind it: what comes is not the rest.
+        let in_time = self.held.is_none_or(|since| since + HOLD > Instant::now());
+        let may_wait = in_time
+            && self.batch.bytes() <= HOLD_MOST
+            && !self.desk.has_gaps()
+            && self.desk.stopping().is_none();
+        let patience = if may_wait { Patience::Some } else { Patience::None };
+        let waits = self.filter.apply(&mut self.batch, patience).await == Redacted::Waits;
+        if waits {
+            self.held.get_or_insert_with(Instant::now);
+        }
+        waits
     }
 
     /// Delivers the batch and counts it. False when stopped halfway.
@@ -154,6 +190,7 @@ impl<S: Sink> Pump<S> {
         self.batch.clear();
         self.desk.settle();
         self.desk.tell_gaps(&mut self.batch);
+        self.filter.apply(&mut self.batch, Patience::None).await;
         self.commit_soon();
         self.commit().await;
         if self.deliver().await {
@@ -165,6 +202,7 @@ impl<S: Sink> Pump<S> {
     async fn at_end(&mut self) {
         if self.desk.has_next_source() {
             self.desk.flush(&mut self.batch);
+            self.filter.apply(&mut self.batch, Patience::None).await;
             if self.batch.is_empty() || self.deliver().await {
                 self.desk.next_source();
                 self.commit_soon();

@@ -206,11 +206,12 @@ impl Reader {
             return Ok(Chunk::default());
         };
         let mut size = CHUNK;
+        let limit = batch.bytes() + CHUNK;
         loop {
             self.buffer.resize(size, 0);
             let read = file.read_at(&mut self.buffer, self.offset)?;
             let bytes = self.buffer.get(..read).unwrap_or_default();
-            let decoded = self.joiner.decode(bytes, CHUNK, batch);
+            let decoded = self.joiner.decode(bytes, limit, batch);
             let mut chunk = Chunk {
                 consumed: decoded.consumed,
                 garbage: decoded.garbage,

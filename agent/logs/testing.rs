@@ -10,7 +10,7 @@ use monopod_core::logs::RotationPolicy;
 use tokio::time::Instant;
 
 use super::files::{highest_number, numbered};
-use super::{Options, Shipper, SinkState, SinkStatus};
+use super::{Options, Redaction, Shipper, SinkState, SinkStatus};
 
 /// A directory of its own, removed when dropped.
 #[derive(Debug)]
@@ -148,6 +148,7 @@ impl Rig {
             state_dir: self.dir.path().join("state"),
             application_log: Some(self.log()),
             syslog_socket: None,
+            redaction: Redaction::default(),
         }
     }
 

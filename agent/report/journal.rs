@@ -32,6 +32,7 @@ pub(super) fn write(event: &Event) {
             debug!(step = step.name(), "failed after {}", duration(*took));
         }
         Event::Warning { text } => warn!("{text}"),
+        Event::ImageTrusted { what } => info!("verified: {what}"),
         Event::Container(seen) => {
             let how = if seen.adopted { "adopted" } else { "made" };
             info!(

@@ -105,6 +105,11 @@ impl Reporter {
         }
     }
 
+    /// The same secrets, for who writes the application's own words.
+    pub fn redactor_of_lines(&self) -> SharedRedactor {
+        Arc::clone(&self.0.redactor)
+    }
+
     /// The text without any secret known so far: for who has to cut it before telling it.
     pub fn redacted(&self, text: &str) -> String {
         self.redactor().redact(text).into_owned()

@@ -43,6 +43,7 @@ pub(super) fn send(event: &Event) {
         | Event::StepSkipped { .. }
         | Event::Warning { .. }
         | Event::Container(_)
+        | Event::ImageTrusted { .. }
         | Event::FileSet { .. } => {
             return;
         }

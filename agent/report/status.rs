@@ -40,6 +40,7 @@ fn each_text(record: &mut BootRecord, mut change: impl FnMut(&mut String)) {
         steps,
         container,
         secrets,
+        trust,
         logs: _,
         warnings,
     } = record;
@@ -72,6 +73,9 @@ fn each_text(record: &mut BootRecord, mut change: impl FnMut(&mut String)) {
     } in steps
     {
         change(detail);
+    }
+    if let Some(trust) = trust {
+        change(trust);
     }
     if let Some(container) = container {
         let ContainerRecord {

@@ -31,6 +31,7 @@ const READERS: &[(&str, Reader)] = &[
         let image = ImageLayer {
             defaults: vec![text],
             policy: Some(text),
+            ..ImageLayer::default()
         };
         Seen::of([&read(text, &image)])
     }),
@@ -293,7 +294,7 @@ fn stands_in_the_open(text: &str) -> bool {
 /// Whether values below a key of the top level may be shown.
 fn is_shown(top: &str) -> bool {
     // The policy's own keys; the rest of its values stand below `allow`.
-    const POLICY: &[&str] = &["locked", "allow"];
+    const POLICY: &[&str] = &["locked", "allow", "images"];
     match contract::top(top).map(|key| key.shape) {
         None => POLICY.contains(&top),
         Some(Shape::Secret | Shape::Scalar | Shape::Words | Shape::Anything) => false,

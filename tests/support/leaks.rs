@@ -18,10 +18,18 @@ impl Machine {
     pub fn leaks(&self, secret: &str) -> Vec<String> {
         let forms = forms(secret);
         let mut found = Vec::new();
-        let mut look = |place: &str, text: &str| {
+        for (place, text) in self.traces() {
             let hit = |line: &&str| forms.iter().any(|form| line.contains(form.as_str()));
             found.extend(text.lines().filter(hit).map(|line| format!("{place}: {line}")));
-        };
+        }
+        found
+    }
+
+    /// Every text that [`Self::leaks`] looks at, with its place: for who looks for more than one secret.
+    #[must_use]
+    pub fn traces(&self) -> Vec<(String, String)> {
+        let mut all = Vec::new();
+        let mut look = |place: &str, text: &str| all.push((place.to_owned(), text.to_owned()));
         for (number, output) in self.outputs().iter().enumerate() {
             look(&format!("agent {number}"), output);
         }
@@ -40,7 +48,7 @@ impl Machine {
                 );
             }
         }
-        found
+        all
     }
 
     /// What runs in the machine's own network: agents, the engine, and what they have started. Other tests run beside

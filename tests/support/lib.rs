@@ -42,6 +42,7 @@ mod agent;
 mod aws;
 mod engine;
 mod forward;
+mod front;
 mod gate;
 mod guard;
 mod http;
@@ -66,6 +67,7 @@ use std::sync::OnceLock;
 pub use agent::{Agent, Line as OutputLine, Stream};
 pub use aws::{Aws, AwsCall, AwsFault};
 pub use forward::Line;
+pub use front::{Answer, Front};
 pub use guard::{Asked, GuardedRegistry};
 pub use http::Response;
 pub use https::Https;
@@ -74,7 +76,7 @@ pub use images::Image;
 pub use imds::{Imds, ImdsCall, Token};
 pub use machine::{Dirs, Machine};
 pub use nix::sys::signal::Signal;
-pub use registry::{REGISTRY, REGISTRY_PASSWORD, REGISTRY_USER, Registry};
+pub use registry::{REGISTRY, REGISTRY_PASSWORD, REGISTRY_USER, Registry, Writer};
 pub use rsyslog::Rsyslog;
 pub use sockets::{Datagram, NotifySocket, SyslogSocket};
 pub use wait::{Journal, pause, wait_until};
@@ -85,6 +87,8 @@ pub const REGISTRY_PORT: u16 = 5000;
 pub const AWS_PORT: u16 = 4566;
 /// Where the metadata service listens inside a machine.
 pub const IMDS_PORT: u16 = 1338;
+/// Where a [`Front`] of the registry listens inside a machine.
+pub const FRONT_PORT: u16 = 5001;
 /// Where an [`Https`] server listens inside a machine.
 pub const HTTPS_PORT: u16 = 8443;
 

@@ -313,6 +313,10 @@ impl Machine {
         http::call(stream, "GET", path, &[], &[])
     }
 
+    pub(crate) fn network(&self) -> Arc<crate::sandbox::Network> {
+        Arc::clone(self.slot().get().sandbox.network())
+    }
+
     /// Runs `work` on a thread in the machine's network: sockets it makes and processes it starts are inside.
     pub fn inside<T: Send>(&self, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
         let network = Arc::clone(self.slot().get().sandbox.network());

@@ -173,12 +173,59 @@ impl Registry {
         if let Some(value) = &authorization {
             headers.push(("Authorization", value));
         }
-        TcpStream::connect(self.server.address)
+        self.call(path, &headers)
+    }
+
+    /// Whoever puts things into the registry, past the line; may be kept and handed on.
+    #[must_use]
+    pub fn writer(&self) -> Writer {
+        Writer(self.server)
+    }
+
+    fn call(&self, path: &str, headers: &[(&str, &str)]) -> Response {
+        self.server.call("GET", path, headers, &[])
+    }
+}
+
+/// Puts things into the registry.
+#[derive(Clone, Copy, Debug)]
+pub struct Writer(&'static Server);
+
+impl Writer {
+    /// Puts a manifest under a tag, whatever was there before.
+    pub fn put_manifest(&self, repository: &str, tag: &str, media_type: &str, bytes: &[u8]) {
+        let path = format!("/v2/{repository}/manifests/{tag}");
+        let answer = self.write("PUT", &path, media_type, bytes);
+        assert_eq!(answer.status, 201, "rig: PUT {path}: {}", answer.text());
+    }
+
+    /// Puts a blob beside an image. Its digest is the caller's to know.
+    pub fn put_blob(&self, repository: &str, digest: &str, bytes: &[u8]) {
+        let begun = self.write("POST", &format!("/v2/{repository}/blobs/uploads/"), "", &[]);
+        let place = begun.header("location").unwrap_or_default();
+        let path = format!("{place}&digest={digest}");
+        let answer = self.write("PUT", &path, "application/octet-stream", bytes);
+        assert_eq!(answer.status, 201, "rig: PUT {path}: {}", answer.text());
+    }
+
+    fn write(&self, method: &str, path: &str, media_type: &str, bytes: &[u8]) -> Response {
+        let authorization = format!("Basic {}", basic(REGISTRY_PASSWORD));
+        let headers = [
+            ("Authorization", authorization.as_str()),
+            ("Content-Type", media_type),
+        ];
+        self.0.call(method, path, &headers, bytes)
+    }
+}
+
+impl Server {
+    fn call(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Response {
+        TcpStream::connect(self.address)
             .and_then(|stream| {
                 stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-                http::call(stream, "GET", path, &headers, &[])
+                http::call(stream, method, path, headers, body)
             })
-            .unwrap_or_else(|e| panic!("rig: GET {path} on the registry: {e}{}", self.server.part.tail()))
+            .unwrap_or_else(|e| panic!("rig: {method} {path} on the registry: {e}{}", self.part.tail()))
     }
 }
 

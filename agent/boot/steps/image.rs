@@ -52,6 +52,12 @@ pub(in crate::boot) async fn run(
                 .map_err(final_word)?
             }
         };
+        let credentials = match plan.trust.requirement.asks_registry() {
+            true => login::credentials(context, plan, secrets, deadline).await?,
+            false => None,
+        };
+        let registry = super::trust::Registries::new(image.registry(), credentials.as_ref());
+        super::trust::verify(context, plan, image, &digest, &registry, deadline).await?;
         let reference = format!("{}/{}@{digest}", image.registry(), image.repository());
 
         let is_here = until_it_works(context, StepId::Image, retry::LOCAL, Some(deadline), async || {

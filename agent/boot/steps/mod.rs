@@ -10,6 +10,7 @@ pub(super) mod image;
 mod include;
 mod login;
 pub(crate) mod secrets;
+mod trust;
 
 use std::time::Duration;
 

@@ -20,6 +20,7 @@ fn with(user: &str, defaults: &[&str], policy: &str) -> Report {
             name: "policy.yaml",
             bytes: policy.as_bytes(),
         }),
+        ..ImageLayer::default()
     };
     read(
         Text {
@@ -296,4 +297,217 @@ fn what_is_locked_cannot_be_taken_away_either() {
 fn a_command_replaces_the_image_s_arguments() {
     let one = config("command: [mine]", &["args: [image]"]);
     assert_eq!(one.options().command.as_deref(), Some(&["mine".to_owned()][..]));
+}
+
+const RULES: &str = "images:
+  - match: registry.example.org/team/*
+    require: signature
+    keys:
+      - /etc/monopod/keys/team.pub
+      - {file: /etc/monopod/keys/old.pub, not_after: 2027-06-30}
+  - {match: 'registry.example.org/pinned/**', require: digest}
+  - {match: 'pierone.example.org/**', require: header}
+  - {match: 'docker.io/library/*', require: nothing}
+";
+
+/// With an image of its own, and these keys on the machine.
+fn on(source: &str, policy: &str, keys: &[(&str, Result<&str, &str>)]) -> Report {
+    let user = USER.replace("registry.example.org/a:1", source);
+    let keys = keys
+        .iter()
+        .map(|(path, content)| KeyFile {
+            path,
+            content: content.map(str::as_bytes),
+        })
+        .collect();
+    let image = ImageLayer {
+        policy: Some(Text {
+            name: "policy.yaml",
+            bytes: policy.as_bytes(),
+        }),
+        keys,
+        ..ImageLayer::default()
+    };
+    read(
+        Text {
+            name: "user data",
+            bytes: user.as_bytes(),
+        },
+        &image,
+    )
+}
+
+const KEYS: [(&str, Result<&str, &str>); 2] = [
+    ("/etc/monopod/keys/team.pub", Ok(crate::trust::key::tests::TEAM)),
+    ("/etc/monopod/keys/old.pub", Ok(crate::trust::key::tests::OLD)),
+];
+
+#[test]
+fn an_image_has_to_prove_what_its_rule_says() {
+    let pinned = format!("registry.example.org/pinned/a/b@sha256:{}", "0".repeat(64));
+    for (source, wanted, line) in [
+        (
+            "registry.example.org/team/app:1",
+            "a signature by team.pub or old.pub (until 2027-06-30)",
+            2,
+        ),
+        (pinned.as_str(), "a digest in `source`", 7),
+        (
+            "pierone.example.org/team/app:1",
+            "a header of the registry that says the image may run",
+            8,
+        ),
+        ("nginx:1", "nothing", 9),
+    ] {
+        let report = on(source, RULES, &KEYS);
+        assert!(!report.has_errors(), "{}", report.render(Style::Plain));
+        let trust = report.config().unwrap().trust();
+        let rule = trust.rule.as_ref().unwrap();
+        assert_eq!(
+            (
+                trust.requirement.to_string().as_str(),
+                rule.file.as_str(),
+                rule.line
+            ),
+            (wanted, "policy.yaml", line),
+            "{source}"
+        );
+    }
+    for (source, code) in [
+        ("registry.example.org/app:1", Code::NoRule),
+        ("registry.example.org:5000/team/app:1", Code::NoRule),
+        ("registry.example.org/pinned/app:1", Code::DigestNeeded),
+    ] {
+        let report = on(source, RULES, &KEYS);
+        let [problem] = report.problems() else {
+            panic!("{}", report.render(Style::Plain));
+        };
+        assert_eq!(problem.code, code);
+        let line = report.one_line(problem);
+        let rule = if code == Code::NoRule { 1 } else { 7 };
+        assert!(line.contains(&format!("policy.yaml:{rule})")), "{line}");
+    }
+    let without = with("", &[], "allow: {root: true}");
+    assert_eq!(without.config().unwrap().trust(), &crate::trust::Trust::NOTHING);
+    assert_eq!(on("nginx:1", "images: []", &[]).problems()[0].code, Code::NoRule);
+}
+
+#[test]
+fn a_rule_that_protects_nothing_is_an_error() {
+    let two = |one: &str, other: &str| {
+        format!("images:\n- {{match: '{one}', require: nothing}}\n- {{match: '{other}', require: digest}}\n")
+    };
+    let keys = |keys: &str| format!("images: [{{match: '**', require: signature, keys: {keys}}}]\n");
+    let team = "/etc/monopod/keys/team.pub";
+    for (policy, code, line) in [
+        (two("**", "docker.io/library/*"), Code::RuleNeverMatches, 3),
+        (
+            two("docker.io/library/*", "docker.io/library/*"),
+            Code::RuleNeverMatches,
+            3,
+        ),
+        (two("team/*", "**"), Code::RuleNeverMatches, 2),
+        (two("docker.io/nginx", "**"), Code::RuleNeverMatches, 2),
+        (two("docker.io/library/a:1", "**"), Code::RuleNeverMatches, 2),
+        (
+            "images: [{match: '**', require: signature}]".to_owned(),
+            Code::Missing,
+            1,
+        ),
+        (
+            "images: [{match: '**', require: header, keys: [/etc/monopod/a]}]".to_owned(),
+            Code::NoEffectHere,
+            1,
+        ),
+        ("images: [{match: '**'}]".to_owned(), Code::Missing, 1),
+        ("images: [{require: digest}]".to_owned(), Code::Missing, 1),
+        (
+            "images: [{match: '**', require: header, keys: }]".to_owned(),
+            Code::Missing,
+            1,
+        ),
+        (
+            "images: [{match: , require: digest}]".to_owned(),
+            Code::Missing,
+            1,
+        ),
+        (
+            "images: [{match: '**', require: sign}]".to_owned(),
+            Code::BadValue,
+            1,
+        ),
+        (
+            "images: [{match: '**', require: digest, key: []}]".to_owned(),
+            Code::UnknownKey,
+            1,
+        ),
+        ("images: {}".to_owned(), Code::WrongType, 1),
+        ("images:".to_owned(), Code::Missing, 1),
+        (keys("[]"), Code::Missing, 1),
+        (keys("[/etc/keys/team.pub]"), Code::BadValue, 1),
+        (keys("[/etc/monopod/../team.pub]"), Code::BadValue, 1),
+        (keys("[/etc/monopod/keys/gone.pub]"), Code::TrustKey, 1),
+        (keys("[/etc/monopod/keys/private.key]"), Code::TrustKey, 1),
+        (keys("[/etc/monopod/keys/unreadable.pub]"), Code::TrustKey, 1),
+        (
+            keys(&format!("[{team}, {{file: {team}, not_after: 2027-06-31}}]")),
+            Code::Unreadable,
+            1,
+        ),
+        (
+            keys(&format!("[{team}, {{file: {team}, not_after: soon}}]")),
+            Code::BadValue,
+            1,
+        ),
+        (keys("[{not_after: 2027-06-30}]"), Code::Missing, 1),
+    ] {
+        let files = [
+            KEYS[0],
+            KEYS[1],
+            (
+                "/etc/monopod/keys/private.key",
+                Ok("-----BEGIN EC PRIVATE KEY-----\n"),
+            ),
+            (
+                "/etc/monopod/keys/unreadable.pub",
+                Err("it cannot be read: denied"),
+            ),
+        ];
+        let report = on("nginx:1", &policy, &files);
+        assert!(report.config().is_none(), "{policy}");
+        // An unreadable date is another error of YAML's own.
+        let found = report.problems().iter().find(|problem| problem.code == code);
+        let place = found
+            .unwrap_or_else(|| panic!("{policy}: {}", report.render(Style::Plain)))
+            .place
+            .unwrap();
+        assert_eq!(
+            (report.text_name(place), place.line),
+            ("policy.yaml", line),
+            "{policy}"
+        );
+        assert!(
+            !report
+                .problems()
+                .iter()
+                .any(|problem| problem.code == Code::NoRule),
+            "{policy}"
+        );
+    }
+}
+
+#[test]
+fn the_policy_s_key_files_are_known_before_it_is_read() {
+    assert_eq!(
+        policy_key_files(RULES.as_bytes()),
+        ["/etc/monopod/keys/old.pub", "/etc/monopod/keys/team.pub"]
+    );
+    for none in [
+        "",
+        "images: 5",
+        "images: [{keys: [/etc/passwd, /etc/monopod/../passwd, {file: /etc/shadow}, 5, [a]]}]",
+        "{",
+    ] {
+        assert_eq!(policy_key_files(none.as_bytes()), Vec::<String>::new(), "{none}");
+    }
 }

@@ -64,6 +64,25 @@ pub struct ImageLayer<'b> {
     pub defaults: Vec<Text<'b>>,
     /// What user data may ask for.
     pub policy: Option<Text<'b>>,
+    /// The files that [`policy_key_files`] names; one that is missing here counts as missing on the machine.
+    pub keys: Vec<KeyFile<'b>>,
+}
+
+/// A public key that the policy names.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyFile<'b> {
+    /// The path, as the policy writes it.
+    pub path: &'b str,
+    /// What it holds, or why that cannot be used.
+    pub content: Result<&'b [u8], &'b str>,
+}
+
+/// The key files that a policy names, as far as it can be read: whoever reads files reads them before [`read`].
+pub fn policy_key_files(policy: &[u8]) -> Vec<String> {
+    let tree = intake::plain(policy)
+        .ok()
+        .and_then(|text| yaml::load(text, 1, yaml::Tags::Refuse, &mut Vec::new()).ok()?);
+    tree.as_ref().map(check::key_files).unwrap_or_default()
 }
 
 /// Reads user data alone. `origin` is `user data` or a file's name.
@@ -160,7 +179,7 @@ impl Reading {
             source += 1;
             let text = self.file(file, source);
             if let Some(text) = text.as_deref().filter(|text| !text.lines().all(is_comment)) {
-                policy = self.policy(text, source);
+                policy = self.policy(text, source, file.name, &image.keys);
             }
             self.name(file.name, text);
         }
@@ -210,7 +229,7 @@ impl Reading {
             .ok()
     }
 
-    fn policy(&mut self, text: &str, source: u16) -> policy::Policy {
+    fn policy(&mut self, text: &str, source: u16, name: &str, keys: &[KeyFile<'_>]) -> policy::Policy {
         match yaml::load(text, source, yaml::Tags::Refuse, &mut self.problems) {
             Ok(Some(root)) => {
                 // The last of two equal rules would count, and nobody knows which one was meant.
@@ -220,7 +239,7 @@ impl Reading {
                 }) {
                     problem.severity = Severity::Error;
                 }
-                let policy = check::read_policy(&root, &mut self.problems);
+                let policy = check::read_policy(&root, name, keys, &mut self.problems);
                 self.policy_tree = Some(root);
                 policy
             }

@@ -3,6 +3,7 @@
 //! A mistake in this file is an error, whatever it is: a rule that nobody enforces is worse than none.
 
 use super::problem::Place;
+use crate::trust;
 
 /// The rules, each with its place, so that a refusal can name it.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +14,22 @@ pub(super) struct Policy {
     pub(super) deny_unknown: Option<Place>,
     /// `allow.root` and so on, where they are said.
     pub(super) allow: Allow,
+    /// What images have to prove; `None` is nothing.
+    pub(super) images: Option<Images>,
+    /// What the file is called.
+    pub(super) file: String,
+}
+
+/// The list `images`.
+#[derive(Clone, Debug)]
+pub(super) struct Images {
+    pub(super) rules: Vec<trust::Rule>,
+    /// Where the `match` of each stands.
+    pub(super) places: Vec<Place>,
+    /// Where the list stands.
+    pub(super) place: Place,
+    /// Every rule could be read.
+    pub(super) whole: bool,
 }
 
 /// A key that only the image may set.

@@ -107,6 +107,10 @@ codes! {
     Forbidden = "MP0401", "The policy of the machine's image does not allow it.";
     Locked = "MP0402", "The image's policy keeps this key to itself.";
     NotAllowed = "MP0403", "The image's policy would have to allow it, and does not.";
+    NoRule = "MP0404", "No rule of the image's policy is about this image.";
+    DigestNeeded = "MP0405", "The image's policy wants a digest in `source`.";
+    RuleNeverMatches = "MP0406", "A rule of the image's policy can never match.";
+    TrustKey = "MP0407", "A public key that the image's policy names cannot be used.";
     NoUserData = "MP0501", "The template carries no user data for monopod.";
     TemplateShape = "MP0502", "A part of the template around the user data has a shape nobody can read.";
     NotBase64 = "MP0503", "The template's user data is not Base64.";
@@ -117,6 +121,18 @@ codes! {
     Directive = "MP0508", "A template decides over whole lines, and has to be rendered first.";
     TemplateTooLarge = "MP0509", "The template is larger than monopod reads.";
     SecondHeader = "MP0510", "The header stands twice.";
+    OtherDigest = "MP0601", "The image that was resolved is not the one that `source` names.";
+    Unsigned = "MP0602", "The image has no signature.";
+    WrongKey = "MP0603", "The image is signed, but not by a key that the policy names.";
+    WrongDigest = "MP0604", "The signature beside the image is for another image.";
+    WrongName = "MP0605", "The signature is for an image of another name.";
+    KeyExpired = "MP0606", "The key that signed the image does not count any more.";
+    BadSignature = "MP0607", "The signature of the image cannot be read.";
+    NoHeader = "MP0608", "The registry does not say that the image may run.";
+    HeaderRefused = "MP0609", "The registry says that the image may not run.";
+    TagMoved = "MP0610", "The registry speaks of the tag alone, and the tag names another image by now.";
+    ImageGone = "MP0611", "The registry does not have the image any more.";
+    Unverifiable = "MP0612", "Whether the image may run could not be found out.";
 }
 
 impl fmt::Display for Code {

@@ -4,7 +4,7 @@
 //! costs disk the engine has budgeted anyway. What that needs and can be decided without touching a file is here.
 //!
 //! ```text
-//! bytes of a file ─► record::Joiner ─► batch::Batch of lines
+//! bytes of a file ─► record::Joiner ─► batch::Batch of lines ─► redaction::LineRedaction, where asked for
 //! cursor + files present ─► resume::resume ─► where to read on, what is known to be lost (gap::Gap)
 //! size of application.log ─► rotation::decide ─► rotate or not, what to remove
 //! ```
@@ -14,13 +14,14 @@
 //! - A line is delivered, or it is in a gap. Where the count isn't known, the gap says "at least".
 //! - No input makes this code fail: garbage is counted and skipped.
 //!
-//! Deliberately absent: redaction and filters of application lines, joining of lines that belong together (stack
+//! Deliberately absent: filters of application lines, joining of lines that belong together (stack
 //! traces), other sources than json-file. They come as steps between `record` and `batch`.
 
 mod batch;
 mod cursor;
 mod gap;
 mod record;
+mod redaction;
 mod resume;
 mod rotation;
 
@@ -28,5 +29,6 @@ pub use batch::{Batch, Line, Stream};
 pub use cursor::{AheadFile, Cursor, CursorError, FileIdentity, Partial, Position, Source};
 pub use gap::{Gap, GapReason};
 pub use record::{Decoded, Joiner, MAX_LINE};
+pub use redaction::{LineRedaction, Patience, Redacted};
 pub use resume::{PresentFile, Resume, resume};
 pub use rotation::{RotatedFile, Rotation, RotationPolicy, decide};

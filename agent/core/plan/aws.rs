@@ -140,7 +140,12 @@ impl Plan {
             .facts
             .as_ref()
             .map_or(("*", "*"), |facts| (&facts.region, &facts.account_id));
-        format!("arn:{}:{service}:{region}:{account}", partition(region))
+        let partition = self.partition();
+        format!("arn:{partition}:{service}:{region}:{account}")
+    }
+
+    fn partition(&self) -> &'static str {
+        partition(self.facts.as_ref().map_or("*", |facts| facts.region.as_str()))
     }
 }
 

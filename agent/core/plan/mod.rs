@@ -29,6 +29,7 @@ use crate::config::{
 use crate::facts::InstanceFacts;
 use crate::secret::{SecretRef, Source};
 use crate::text;
+use crate::trust::Trust;
 pub use aws::{AwsCall, partition};
 use container::ContainerSpec;
 pub use diff::{Change, Difference};
@@ -261,10 +262,14 @@ pub struct Plan {
     pub keep_secrets: bool,
     /// The login for the registry of the image, and for no other.
     pub registry_auth: Option<RegistryAuth>,
+    /// What the image has to prove before it is pulled.
+    pub trust: Trust,
     /// When the machine counts as up.
     pub gate: Gate,
     /// What happens when the container ends.
     pub restart: RestartPolicy,
+    /// Lines are shipped without the secrets that are known.
+    pub redact_secrets: bool,
     /// How long all of it may take.
     pub budget: Duration,
     /// What the container's identity is computed from, together with the digest.
@@ -297,8 +302,10 @@ impl Plan {
             sets: FileSet::all(config, &container),
             keep_secrets: config.keep_secrets(),
             registry_auth,
+            trust: config.trust().clone(),
             gate: gate(config.health_check()),
             restart: config.restart(),
+            redact_secrets: config.logging().redact_secrets.unwrap_or_default(),
             budget: config.boot_timeout(),
             intent: config.canonical(),
             container,

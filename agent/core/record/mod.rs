@@ -48,6 +48,9 @@ pub struct BootRecord {
     /// The sets of files it has.
     #[serde(default)]
     pub secrets: Vec<SetRecord>,
+    /// What was verified of its image; `None` until then, and after a restart of the agent, which verifies nothing anew.
+    #[serde(default)]
+    pub trust: Option<String>,
     /// Log shipping, a row a sink, as the shipper reports it.
     #[serde(default)]
     pub logs: serde_json::Value,
@@ -192,6 +195,7 @@ impl BootRecord {
             steps: Vec::new(),
             container: None,
             secrets: Vec::new(),
+            trust: None,
             logs: serde_json::Value::Null,
             warnings: Vec::new(),
         }
@@ -211,6 +215,7 @@ impl BootRecord {
             Event::StepSkipped { step, why } => self.end(*step, StepState::Skipped, why, Duration::ZERO, now),
             Event::StepFailed { step, error, took } => self.end(*step, StepState::Failed, error, *took, now),
             Event::Warning { text } => self.warn(text),
+            Event::ImageTrusted { what } => self.trust = Some(what.clone()),
             Event::Container(seen) => self.container_seen(seen),
             Event::ContainerEnded { exit } => {
                 if let Some(container) = &mut self.container {
@@ -372,6 +377,9 @@ mod tests {
                 step: StepId::Secrets,
                 why: "nothing to decrypt".into(),
             },
+            Event::ImageTrusted {
+                what: "signature by team.pub".into(),
+            },
             Event::Container(ContainerSeen {
                 id: "0123456789abcdef".into(),
                 image: "registry.example.org/shop:1.2".into(),
@@ -429,6 +437,7 @@ mod tests {
             "is not running",
             "0123456789ab",
             "1 restart",
+            "verified   signature by team.pub",
             "out of memory (limit 64 MiB)",
             "(1 retried)",
             "skipped",

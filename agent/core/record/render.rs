@@ -55,6 +55,9 @@ fn write_text(out: &mut String, record: &BootRecord, agent: Agent, now: u64) -> 
     if let Some(container) = &record.container {
         write_container(out, container, &ago)?;
     }
+    if let Some(trust) = &record.trust {
+        writeln!(out, "  verified   {trust}")?;
+    }
     write_timeline(out, &record.steps)?;
     write_sets(out, &record.secrets, &ago)?;
     if let Some(rows) = record.logs.as_array() {

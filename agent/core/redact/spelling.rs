@@ -1,60 +1,40 @@
-//! How a value is spelled elsewhere.
+//! Base64 of a value at any place of a longer text.
 //!
-//! Invariant: each spelling is made in one piece, because a string that grows leaves its old bytes
-//! behind unwiped.
+//! Invariant: it is made in one piece, because a string that grows leaves its old bytes behind unwiped.
 
-use std::fmt::Write as _;
+use std::ops::Range;
 
-use base64::Engine;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use zeroize::Zeroizing;
 
-/// Its lines with another break between them.
-pub(super) fn joined(value: &str, line_break: &str) -> Zeroizing<String> {
-    let room = value.len() + value.lines().count() * line_break.len();
-    let mut out = Zeroizing::new(String::with_capacity(room));
-    for (number, line) in value.lines().enumerate() {
-        if number > 0 {
-            out.push_str(line_break);
-        }
-        out.push_str(line);
-    }
-    out
-}
+const BITS_OF_BYTE: usize = 8;
+const BITS_OF_CHARACTER: usize = 6;
+
+/// How many places in a group of three bytes a value can begin at.
+pub(super) const SHIFTS: usize = 3;
 
 /// Base64 of the value after `shift` bytes of something else: of a longer text's base64 the value
 /// determines all characters but those it shares with its neighbours, and these are left out.
-pub(super) fn base64_shifted(engine: &impl Engine, value: &[u8], shift: usize) -> Zeroizing<String> {
-    const BITS_OF_BYTE: usize = 8;
-    const BITS_OF_CHARACTER: usize = 6;
+pub(super) fn base64_shifted(value: &[u8], shift: usize) -> Zeroizing<Vec<u8>> {
     let mut shifted = Zeroizing::new(Vec::with_capacity(shift + value.len()));
     shifted.resize(shift, 0);
     shifted.extend_from_slice(value);
-    let encoded = Zeroizing::new(engine.encode(&*shifted));
-    let from = (shift * BITS_OF_BYTE).div_ceil(BITS_OF_CHARACTER);
-    let to = shifted.len() * BITS_OF_BYTE / BITS_OF_CHARACTER;
-    Zeroizing::new(encoded.get(from..to).unwrap_or_default().to_owned())
+    let encoded = Zeroizing::new(STANDARD_NO_PAD.encode(&*shifted));
+    let whole = characters(shift, &(0..value.len()));
+    Zeroizing::new(encoded.as_bytes().get(whole).unwrap_or_default().to_owned())
 }
 
-pub(super) fn url_escaped(value: &str) -> Zeroizing<String> {
-    let mut out = Zeroizing::new(String::with_capacity(value.len() * 3));
-    for byte in value.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => out.push(char::from(byte)),
-            // Writing to a String cannot fail.
-            other => _ = write!(out, "%{other:02X}"),
-        }
-    }
-    out
+/// Where a part of the value lies in what [`base64_shifted`] gives for all of it.
+pub(super) fn base64_part(shift: usize, part: &Range<usize>) -> Range<usize> {
+    let skipped = characters(shift, &(0..0)).start;
+    let Range { start, end } = characters(shift, part);
+    start.saturating_sub(skipped)..end.saturating_sub(skipped)
 }
 
-pub(super) fn json_escaped(value: &str) -> Zeroizing<String> {
-    // The longest escape of one byte is that of a control character, \u0000.
-    let mut out = Zeroizing::new(Vec::with_capacity(value.len() * 6 + 2));
-    // Writing a string to a Vec cannot fail.
-    let _written = serde_json::to_writer(&mut *out, value).is_ok();
-    let quoted = std::str::from_utf8(&out).unwrap_or_default();
-    let bare = quoted
-        .strip_prefix('"')
-        .and_then(|quoted| quoted.strip_suffix('"'));
-    Zeroizing::new(bare.unwrap_or_default().to_owned())
+/// The characters that these bytes determine alone.
+fn characters(shift: usize, bytes: &Range<usize>) -> Range<usize> {
+    let from = ((shift + bytes.start) * BITS_OF_BYTE).div_ceil(BITS_OF_CHARACTER);
+    let to = (shift + bytes.end) * BITS_OF_BYTE / BITS_OF_CHARACTER;
+    from..to.max(from)
 }

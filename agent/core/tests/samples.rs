@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use monopod_core::config::{
-    Config, EnvValue, Filesystem, Gpus, ImageLayer, Networking, Probe, Problem, RaidLevel, Report,
-    RestartPolicy, Severity, Style, Text, parse, read,
+    Code, Config, EnvValue, Filesystem, Gpus, ImageLayer, Networking, Probe, Problem, RaidLevel, Report,
+    RestartPolicy, Severity, Style, Text, parse, policy_key_files, read,
 };
 
 fn folder() -> PathBuf {
@@ -297,6 +297,7 @@ fn on_the_image(user_data: &str) -> Report {
             text("10-logging.yaml", &drop_in),
         ],
         policy: Some(text("policy.yaml", &policy)),
+        ..ImageLayer::default()
     };
     read(text("user data", user_data.as_bytes()), &image)
 }
@@ -331,6 +332,55 @@ fn an_image_to_start_from() {
         assert_eq!(errors, [code], "{line}");
     }
     assert!(!on_the_image(&format!("{web}capabilities_add: [NET_BIND_SERVICE]\n")).has_errors());
+}
+
+/// What stands in the policy as a comment is a policy too.
+#[test]
+fn the_rules_to_start_from() {
+    let policy = std::fs::read_to_string(folder().join("image/policy.yaml")).unwrap();
+    let (_, rules) = policy.split_once("# images:\n").unwrap();
+    let rules: Vec<&str> = rules
+        .lines()
+        .map(|line| line.strip_prefix("# ").unwrap())
+        .collect();
+    let rules = format!("images:\n{}\n", rules.join("\n"));
+    let image = ImageLayer {
+        policy: Some(Text {
+            name: "policy.yaml",
+            bytes: rules.as_bytes(),
+        }),
+        ..ImageLayer::default()
+    };
+    assert_eq!(policy_key_files(rules.as_bytes()).len(), 2);
+    let web = std::fs::read(folder().join("web.yaml")).unwrap();
+    let report = read(
+        Text {
+            name: "web.yaml",
+            bytes: &web,
+        },
+        &image,
+    );
+    // Their keys are everybody's own.
+    let others = report
+        .problems()
+        .iter()
+        .filter(|problem| problem.code != Code::TrustKey);
+    assert_eq!(
+        others
+            .filter(|problem| problem.severity == Severity::Error)
+            .count(),
+        0,
+        "{}",
+        report.render(Style::Plain)
+    );
+    assert_eq!(
+        report
+            .problems()
+            .iter()
+            .filter(|problem| problem.code == Code::TrustKey)
+            .count(),
+        2
+    );
 }
 
 /// The third line says the mistake in words, and one at least is found; what is found is in the golden files.

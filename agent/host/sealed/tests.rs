@@ -169,7 +169,9 @@ fn a_machine_made_from_this_disk_has_no_copy_and_gets_a_key_of_its_own() {
 
     sealed.ensure_copy(NAME, OTHER, &files(), WHEN).unwrap();
     assert!(is_whole_or_none(sealed.copy(NAME, OTHER)));
-    assert_eq!(sealed.copy("secrets", OTHER).unwrap(), None, "it is forgotten");
+    assert_eq!(sealed.copy("secrets", OTHER).unwrap(), None);
+    let left = fs::read_dir(state.0.join(DIRECTORY)).unwrap().count();
+    assert_eq!(left, 1, "the other's copies are forgotten");
     assert_eq!(sealed.copy(NAME, ME).unwrap(), None);
     let renewed = fs::read(state.key()).unwrap();
     assert!(

@@ -244,9 +244,12 @@ async fn ensure_removed(context: &Context, removals: &[Removal], deadline: Insta
             text,
         });
         if *reason != RemovalReason::HalfMade {
-            let log_path = persistently(context, deadline, async || context.engine.status(id).await)
-                .await?
-                .and_then(|status| status.log_path);
+            let status = persistently(context, deadline, async || context.engine.status(id).await).await?;
+            // Its last lines may hold values that the new one's user data doesn't have any more.
+            for (name, secret) in status.iter().flat_map(|status| &status.secrets) {
+                context.reporter.learn(name, secret);
+            }
+            let log_path = status.and_then(|status| status.log_path);
             context.ensure_followed(id, log_path.as_deref()).await;
             persistently(context, deadline, async || {
                 context.engine.ensure_stopped(id).await

@@ -31,6 +31,7 @@ impl<'c> Checker<'c> {
                 }),
             max_message_size: self.size("rsyslog_max_message_size"),
             aws_metadata: self.flag("rsyslog_aws_metadata"),
+            redact_secrets: self.flag("redact_secrets"),
             application_logrotate: self.logrotate("application_logrotate"),
             customlog_logrotate: self.logrotate("customlog_logrotate"),
             ..Logging::default()

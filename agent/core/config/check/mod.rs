@@ -17,6 +17,7 @@ mod field;
 mod health;
 mod host;
 mod identity;
+mod images;
 mod logging;
 mod options;
 mod policy;
@@ -37,6 +38,7 @@ use super::policy::Policy;
 use super::problem::{Code, Place, Problem};
 use super::yaml::{Entry, Kind, Node};
 use field::Field;
+pub(super) use images::key_files;
 pub(super) use policy::{note_image, read as read_policy};
 
 /// What checking gave.
@@ -110,8 +112,7 @@ impl<'c> Checker<'c> {
         let environment = self.environment();
         let capabilities_add = self.capabilities("capabilities_add");
         let capabilities_drop = self.capabilities("capabilities_drop");
-        let root = self.strict_flag("root");
-        let privileged = self.strict_flag("privileged");
+        let [root, privileged] = ["root", "privileged"].map(|name| self.strict_flag(name));
         let read_only = self.flag("read_only");
         let hostname = self.hostname();
         let networking = self.networking();
@@ -141,8 +142,9 @@ impl<'c> Checker<'c> {
             seccomp: options.seccomp.as_ref(),
             capabilities_add: &capabilities_add,
         });
-        let config = match (application_id, application_version, source) {
-            (Some(application_id), Some(application_version), Some(source)) => Some(Config {
+        let trust = source.as_ref().and_then(|source| self.trust(source));
+        let config = match (application_id, application_version, source, trust) {
+            (Some(application_id), Some(application_version), Some(source), Some(trust)) => Some(Config {
                 application_id,
                 application_version,
                 source,
@@ -173,6 +175,7 @@ impl<'c> Checker<'c> {
                 keep_secrets,
                 boot_timeout,
                 deployment_id,
+                trust,
                 origins: Vec::new(),
             }),
             _ => None,

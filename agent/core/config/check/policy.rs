@@ -1,5 +1,6 @@
 //! The image's policy: read, and held against what the user data asks for.
 
+use super::super::KeyFile;
 use super::super::contract::{self, POLICY, Shape};
 use super::super::image::ImageRef;
 use super::super::keys;
@@ -19,15 +20,24 @@ const FILE: &str = "/etc/monopod/policy.yaml";
 const PROFILES: &str = "/etc/monopod/seccomp/";
 
 /// Reads a policy file's tree.
-pub(in crate::config) fn read(root: &Node, problems: &mut Vec<Problem>) -> Policy {
+pub(in crate::config) fn read(
+    root: &Node,
+    name: &str,
+    keys: &[KeyFile<'_>],
+    problems: &mut Vec<Problem>,
+) -> Policy {
     let mut checker = Checker::new(&[], Policy::default(), problems);
     // Whoever writes a rule wants it enforced.
     checker.deny_unknown = Some(None);
-    checker.policy_file(Field::root(root, &SHAPE)).unwrap_or_default()
+    let policy = checker.policy_file(Field::root(root, &SHAPE), keys);
+    Policy {
+        file: name.to_owned(),
+        ..policy.unwrap_or_default()
+    }
 }
 
 impl<'c> Checker<'c> {
-    fn policy_file(&mut self, root: Field<'c>) -> Option<Policy> {
+    fn policy_file(&mut self, root: Field<'c>, keys: &[KeyFile<'_>]) -> Option<Policy> {
         self.nothing_is_empty(&root);
         let section = self.section(root)?;
         let mut policy = Policy::default();
@@ -52,6 +62,7 @@ impl<'c> Checker<'c> {
         if let Some(field) = section.get("allow") {
             self.nothing_is_empty(&field);
         }
+        let root_images = section.get("images");
         if let Some(section) = section.get("allow").and_then(|field| self.section(field)) {
             policy.allow = Allow {
                 root: self.rule(&section, "root"),
@@ -65,6 +76,7 @@ impl<'c> Checker<'c> {
                 registries: self.names(&section, "registries"),
             };
         }
+        policy.images = root_images.map(|field| self.images(&field, keys));
         Some(policy)
     }
 
@@ -106,7 +118,7 @@ impl<'c> Checker<'c> {
     }
 
     /// A rule that says nothing would allow what its writer meant to forbid.
-    fn nothing_is_empty(&mut self, field: &Field<'c>) {
+    pub(super) fn nothing_is_empty(&mut self, field: &Field<'c>) {
         for entry in field.entries().unwrap_or_default() {
             let child = field.child(entry);
             if child.is_null() {
@@ -327,7 +339,7 @@ impl<'c> Checker<'c> {
         );
     }
 
-    fn refuse(&mut self, key: &str, problem: Problem, rule: &str, place: Place) {
+    pub(super) fn refuse(&mut self, key: &str, problem: Problem, rule: &str, place: Place) {
         let at = self.field(key).map(|field| field.node.place);
         let problem = Problem { place: at, ..problem }
             .key(key)

@@ -77,6 +77,12 @@ pub enum Grammar {
     Setting,
     /// A path below `/sys` that may be written.
     SysfsPath,
+    /// Registry and repository of images, with stars.
+    ImagePattern,
+    /// A file below `/etc/monopod`.
+    KeyFile,
+    /// `2027-06-30`.
+    Day,
 }
 
 const V4: &str =
@@ -131,6 +137,9 @@ impl Grammar {
             Self::Region => "[a-z]+(?:-[a-z]+)+-[0-9]+".to_owned(),
             Self::Setting => "[A-Za-z0-9_-][A-Za-z0-9_/-]*(?:(?:\\.[A-Za-z0-9_/-]+)+\\.?|\\.)".to_owned(),
             Self::SysfsPath => SYSFS.to_owned(),
+            Self::ImagePattern => image_pattern(),
+            Self::KeyFile => format!("/etc/monopod(?:{PART})+"),
+            Self::Day => "[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])".to_owned(),
         };
         Some(format!("^(?:{inner})$"))
     }
@@ -190,6 +199,9 @@ impl Grammar {
             Self::Region => "the name of a region, such as eu-central-1",
             Self::Setting => "a name with a dot, such as fs.file-max",
             Self::SysfsPath => "only /sys/kernel/mm/transparent_hugepage/enabled",
+            Self::ImagePattern => "a registry, a slash and a repository, with `*` and `**`, without a tag",
+            Self::KeyFile => "a file below /etc/monopod",
+            Self::Day => "a day, as 2027-06-30",
         }
     }
 }
@@ -228,6 +240,18 @@ fn image() -> String {
     format!(
         "(?:(?:{registry}|{DOTLESS})/{COMPONENT}(?:/{COMPONENT})*|{COMPONENT})(?:{TAG}(?:{DIGEST})?|{DIGEST})"
     )
+}
+
+fn image_pattern() -> String {
+    const COMPONENT: &str = "(?:\\*\\*|\\*?[a-z0-9](?:[a-z0-9._-]|\\*[a-z0-9._-])*\\*?|\\*[a-z0-9._-]*\\*?)";
+    const DOTLESS: &str = "localhost|[A-Za-z0-9-]*[A-Z][A-Za-z0-9-]*";
+    let port = format!(":0*(?:{})", between(1, 65_535));
+    let dotted = format!(
+        "\\*\\.{LABEL}(?:\\.{LABEL})*|{LABEL}(?:\\.{LABEL})+|\\[{}\\]|{DOTLESS}",
+        v6()
+    );
+    let registry = format!("(?:(?:{dotted})(?:{port})?|{LABEL}{port})");
+    format!("\\*\\*|{registry}(?:/{COMPONENT})+")
 }
 
 /// The word in any case, for engines without flags.

@@ -399,6 +399,30 @@ pub(super) const LESSONS: &[Lesson] = &[
         "docker_daemon_access: true",
         "docker_daemon_access: false",
     ),
+    policy(
+        Code::NoRule,
+        "The image has rules for what may run, and says nothing about this one: whoever wrote the rules did not mean it. Use an image that a rule is about.",
+        "images:\n  - match: registry.example.org/team/*\n    require: nothing",
+        "source: registry.example.org/others/app:1",
+        "source: registry.example.org/team/app:1",
+    ),
+    policy(
+        Code::DigestNeeded,
+        "A tag is whatever the registry says today. With the digest the user data says itself what runs.",
+        "images:\n  - match: \"**\"\n    require: digest",
+        "source: registry.example.org/team/app:1",
+        "source: registry.example.org/team/app:1@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+    ),
+    unshown(
+        Code::RuleNeverMatches,
+        "The first rule that matches counts, so one behind a wider one, or one whose pattern fits no image, protects nothing, and whoever wrote it believes that it does. Put the narrower rule first; write registry and repository in full, without a tag.",
+        "the mistake is in the policy, and examples are user data",
+    ),
+    unshown(
+        Code::TrustKey,
+        "Without its key a rule can verify nothing. The file has to be in the machine's image, below /etc/monopod, and hold one P-256 public key as PEM (`cosign public-key --key ...` writes it).",
+        "the mistake is in the policy, and examples are user data",
+    ),
     text(
         Code::NoUserData,
         "The file is a template, but no machine in it has user data that begins with `#taupage-ami-config`.",
@@ -468,7 +492,63 @@ pub(super) const LESSONS: &[Lesson] = &[
         ),
         IN_A_TEMPLATE,
     ),
+    refused(
+        Code::OtherDigest,
+        "The user data names a digest and the registry resolved it to another one, which no working registry does. Nothing was pulled.",
+    ),
+    refused(
+        Code::Unsigned,
+        "The policy wants a signature, and there is none under `sha256-<digest>.sig` beside the image. Sign the digest with `cosign sign --key`, in the pipeline that pushes it; signing needs the registry and the image's repository.",
+    ),
+    refused(
+        Code::WrongKey,
+        "Somebody signed the image, but nobody whose key the rule names. Sign it with such a key, or have the key baked into the machine's image.",
+    ),
+    refused(
+        Code::WrongDigest,
+        "The signature is a true one of another image: copied, by mistake or to deceive. Find out who may push there.",
+    ),
+    refused(
+        Code::WrongName,
+        "The signature was made for another repository. A key often signs many images, and one of them under the name of another is not what was approved. Sign it again under its new name.",
+    ),
+    refused(
+        Code::KeyExpired,
+        "The rule's `not_after` for this key has passed, by the machine's clock. Sign the image again with a newer key; machines that run already go on.",
+    ),
+    refused(
+        Code::BadSignature,
+        "What lies where the signature should be is not what `cosign sign --key` writes. Sign it again.",
+    ),
+    refused(
+        Code::NoHeader,
+        "The registry answers for the image with neither X-Production-Ready-Taupage nor X-Trusted. Have it approved there.",
+    ),
+    refused(
+        Code::HeaderRefused,
+        "The registry says that the image may not run, and often why: the reason stands in the message.",
+    ),
+    refused(
+        Code::TagMoved,
+        "The registry speaks only about tags, and since the tag was resolved another image was pushed under it, so that what it says is not about the image that would run. Launch again, or name the digest in `source`.",
+    ),
+    refused(
+        Code::ImageGone,
+        "The image was in the registry when its tag was resolved, and is not any more.",
+    ),
+    refused(
+        Code::Unverifiable,
+        "The registry was not there, or refused to say what the policy asks for. What is not known to be right does not run. A registry that is away is tried again while the boot budget lasts.",
+    ),
 ];
+
+const fn refused(code: Code, why: &'static str) -> Lesson {
+    unshown(
+        code,
+        why,
+        "it takes a registry, and is said when the machine boots",
+    )
+}
 
 #[cfg(test)]
 mod tests {
@@ -490,6 +570,7 @@ mod tests {
                 name: "policy",
                 bytes: policy.as_bytes(),
             }),
+            ..ImageLayer::default()
         };
         let user_data = Text {
             name: "user data",

@@ -272,6 +272,10 @@ pub(super) const KEYS: &[Key] = &[
         .default("false")
         .taupage("The same; any value, \"false\" included, counted as true.")
         .example("rsyslog_aws_metadata: true"),
+    Key::new("redact_secrets", Flag, Read, "Takes the secrets that are known (decrypted values) out of the container's lines before they are written to application.log or sent anywhere: as they are, escaped, in base64, and over several lines. A line that may be the beginning of one waits a second for the next. The engine's own log files on the machine, and so `docker logs`, keep them.")
+        .default("false")
+        .taupage("There was none: what an application printed was shipped.")
+        .example("redact_secrets: true"),
     Key::new("application_logrotate_size", Size { least: 1 }, Later(NOT_ROTATED), "How large application.log becomes before it is rotated.").default("256M").taupage("The same.").example("application_logrotate_size: 100M"),
     Key::new("application_logrotate_interval", INTERVAL, Later(NOT_ROTATED), "How often application.log is rotated at least.").default("weekly").taupage("The same.").example("application_logrotate_interval: daily"),
     Key::new("application_logrotate_rotate", FILES, Later(NOT_ROTATED), "How many old files of application.log are kept.").default("4").taupage("The same.").example("application_logrotate_rotate: 2"),

@@ -1,7 +1,7 @@
 //! The image's own file: what user data may ask for on machines made from it.
 
 use super::Fate::Read;
-use super::Shape::{Choice, List, Object, StrictFlag, Text};
+use super::Shape::{Choice, Either, List, Object, StrictFlag, Text};
 use super::{Grammar, Key};
 
 const ALLOW: &[Key] = &[
@@ -79,6 +79,52 @@ const ALLOW: &[Key] = &[
     .example("registries: [registry.example.org]"),
 ];
 
+const KEY_FILE: &[Key] = &[
+    Key::new(
+        "file",
+        Text(Grammar::KeyFile),
+        Read,
+        "The file: PEM, a P-256 public key as `cosign generate-key-pair` writes it.",
+    )
+    .required()
+    .example("file: /etc/monopod/keys/old.pub"),
+    Key::new(
+        "not_after",
+        Text(Grammar::Day),
+        Read,
+        "The last day, in UTC, on which a signature by this key counts, by the machine's clock when it verifies.",
+    )
+    .default("it counts for ever")
+    .example("not_after: 2027-06-30"),
+];
+
+const IMAGE_RULE: &[Key] = &[
+    Key::new(
+        "match",
+        Text(Grammar::ImagePattern),
+        Read,
+        "The images it is about, registry and repository: `*` is anything within one component, `**` one component or more, `*.example.org` every registry below a domain, and `**` alone is every image.",
+    )
+    .required()
+    .example("match: registry.example.org/team/*"),
+    Key::new(
+        "require",
+        Choice(&["nothing", "digest", "header", "signature"]),
+        Read,
+        "What has to be true before it is pulled: nothing; a digest in `source`; a registry that answers X-Production-Ready-Taupage or X-Trusted with `true`; a signature by one of `keys`, as `cosign sign --key` makes it, whose payload names the digest and, where it names a repository, this one.",
+    )
+    .required()
+    .taupage("Every image of Pier One needed the header.")
+    .example("require: signature"),
+    Key::new(
+        "keys",
+        List(&Either(&[Text(Grammar::KeyFile), Object(KEY_FILE)])),
+        Read,
+        "For `require: signature`: the public keys, one of which has to have signed. The files lie in the machine's image.",
+    )
+    .example("keys: [/etc/monopod/keys/team.pub]"),
+];
+
 /// Keys of `/etc/monopod/policy.yaml`.
 pub const POLICY: &[Key] = &[
     Key::new(
@@ -99,4 +145,15 @@ pub const POLICY: &[Key] = &[
     .example("unknown_keys: deny"),
     Key::new("allow", Object(ALLOW), Read, "What user data may ask for.")
         .example("allow:\n  root: false\n  registries: [registry.example.org]"),
+    Key::new(
+        "images",
+        List(&Object(IMAGE_RULE)),
+        Read,
+        "What images have to prove before they are pulled. The first rule that matches counts; an image that none matches is refused, and a rule behind a wider one is an error. A container that exists is not verified again: an instance keeps its image, and so its policy.",
+    )
+    .default("nothing is required")
+    .taupage("The header, and only for Pier One.")
+    .example(
+        "images:\n  - match: registry.example.org/team/*\n    require: signature\n    keys:\n      - /etc/monopod/keys/team.pub\n      - {file: /etc/monopod/keys/old.pub, not_after: 2027-06-30}\n  - match: \"**\"\n    require: digest",
+    ),
 ];

@@ -29,7 +29,7 @@ use self::locate::{Style, Value, What};
 pub use self::reference::{Context, ContextError, KeyIdError, context, key_id, nearest_alias, written};
 use self::search::Found;
 use super::problem::{Problem, Severity};
-use super::yaml::{self, Kind, Node, Resolved, Tags};
+use super::yaml::{self, Entry, Kind, Node, Resolved, Tags};
 use crate::secret::Secret;
 use crate::text;
 
@@ -95,6 +95,19 @@ impl<'t> Editable<'t> {
             return Err(EditError::NotAMap);
         }
         Ok(Self { text, root, tree })
+    }
+
+    /// The file's own `encryption_context`, which a machine takes for every value that carries none.
+    pub fn encryption_context(&self) -> Context {
+        let path = ["encryption_context".to_owned()];
+        let Some(Kind::Map(entries)) = verify::node(&self.tree, &path).map(|node| &node.kind) else {
+            return Context::new();
+        };
+        let text = |entry: &Entry| match &entry.value.kind {
+            Kind::Scalar(scalar) => Some((entry.name.clone(), scalar.text.clone())),
+            Kind::Seq(_) | Kind::Map(_) | Kind::Broken | Kind::Hole => None,
+        };
+        entries.iter().filter_map(text).collect()
     }
 
     /// The value at `environment.DB_PASSWORD`, whose own dots may stand in the path too.

@@ -97,6 +97,15 @@ fn only_the_bytes_of_the_value_change() {
     }
 }
 
+#[test]
+fn the_file_s_context_is_read() {
+    let of = |text: &str| Editable::read(text.as_bytes()).unwrap().encryption_context();
+    assert_eq!(of(TEXT), Context::new());
+    let two = of("encryption_context: {app: 'my app', stage: 1.0}\n");
+    let wanted = context(["app=my app", "stage=1.0"].into_iter()).unwrap();
+    assert_eq!(two, wanted);
+}
+
 /// Whoever counts the indentation alone would leave a line of the old value behind.
 #[test]
 fn what_would_not_read_as_before_is_refused() {

@@ -32,6 +32,8 @@ pub struct Logging {
     pub max_message_size: Option<u64>,
     /// Account and region in front of each line.
     pub aws_metadata: Option<bool>,
+    /// Known secrets are taken out of the container's lines.
+    pub redact_secrets: Option<bool>,
     /// application.log.
     pub application_logrotate: Logrotate,
     /// `/var/log-custom/*.log`.

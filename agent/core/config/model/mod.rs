@@ -29,6 +29,7 @@ pub use secrets::{OnChange, Refresh};
 pub use storage::{EbsVolume, Filesystem, Mount, Raid, RaidLevel, Storage};
 
 use crate::secret::SecretRef;
+use crate::trust::Trust;
 
 /// One container, as its user wants it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +64,7 @@ pub struct Config {
     pub(super) keep_secrets: Option<bool>,
     pub(super) boot_timeout: Option<Duration>,
     pub(super) deployment_id: Option<String>,
+    pub(super) trust: Trust,
     pub(super) origins: Vec<Origin>,
 }
 
@@ -93,6 +95,11 @@ impl Config {
     /// The image.
     pub fn source(&self) -> &ImageRef {
         &self.source
+    }
+
+    /// What the image has to prove before it runs, as the policy of the machine's image wants it.
+    pub fn trust(&self) -> &Trust {
+        &self.trust
     }
 
     /// Logins from `dockercfg`, one a registry.

@@ -13,6 +13,7 @@ use super::{Plan, SecretUse, Step, StepId, VALUE_WIDTH};
 use crate::config::{Filesystem, Mount, Problem, RaidLevel, RestartPolicy, Storage};
 use crate::secret::Source;
 use crate::text;
+use crate::trust::{Requirement, Trust};
 use container::{env_text, source_text};
 
 impl fmt::Display for Step {
@@ -72,6 +73,10 @@ impl Plan {
             writeln!(out, "  {:<10} {}", step.id(), self.does(&step))?;
             writeln!(out, "  {:<10}   after {}", "", after.join(", "))?;
         }
+        writeln!(out, "\nImage, before it is pulled")?;
+        for (key, value) in trust_rows(&self.trust) {
+            writeln!(out, "  {key:<18} {}", text::printable(&value))?;
+        }
         writeln!(out, "\nContainer {NAME}")?;
         for (key, value) in self.container.rows() {
             writeln!(out, "  {key:<18} {}", text::printable(&value))?;
@@ -83,6 +88,13 @@ impl Plan {
                 "  {:<18} {}",
                 set.name.target(),
                 text::printable(&set.freshness_text())
+            )?;
+        }
+        if self.redact_secrets {
+            writeln!(
+                out,
+                "  {:<18} shipped without the secrets known here",
+                "its lines"
             )?;
         }
         writeln!(
@@ -173,8 +185,10 @@ impl Plan {
             "file_sets": self.sets.iter().map(FileSet::to_json).collect::<Vec<_>>(),
             "registry_credentials_for": self.registry_auth.as_ref().map(|auth| &auth.registry),
             "registry_login": self.registry_auth.as_ref().map(|auth| auth.login.kind()),
+            "trust": trust_json(&self.trust),
             "gate": self.gate,
             "restart": self.restart.to_string(),
+            "redact_secrets": self.redact_secrets,
             "opt_outs": self.container.opt_outs(),
             "aws_calls": self.aws_calls(),
             "iam_policy": self.iam_policy(),
@@ -284,6 +298,40 @@ fn problem_json(problem: &Problem) -> Value {
         "key": problem.key,
         "message": problem.message,
         "help": problem.help,
+    })
+}
+
+fn trust_rows(trust: &Trust) -> [(&'static str, String); 2] {
+    let rule = trust.rule.as_ref();
+    let rule = rule.map_or_else(
+        || "none: the policy of the machine's image has no `images`".to_owned(),
+        ToString::to_string,
+    );
+    [("has to prove", trust.requirement.to_string()), ("rule", rule)]
+}
+
+fn trust_json(trust: &Trust) -> Value {
+    let keys: Vec<Value> = match &trust.requirement {
+        Requirement::Signature(keys) => keys
+            .iter()
+            .map(|key| {
+                json!({
+                    "file": key.file,
+                    "sha256": key.key.fingerprint(),
+                    "not_after": key.not_after.map(|day| day.to_string()),
+                })
+            })
+            .collect(),
+        Requirement::Nothing | Requirement::Digest | Requirement::Header => Vec::new(),
+    };
+    json!({
+        "require": trust.requirement.word(),
+        "keys": keys,
+        "rule": trust.rule.as_ref().map(|rule| json!({
+            "match": rule.pattern,
+            "file": rule.file,
+            "line": rule.line,
+        })),
     })
 }
 

@@ -175,6 +175,9 @@ fn logins_that_are_made_on_the_machine() {
         assert_eq!(problem.code, expected, "{entry}");
         assert!(!format!("{problem:?}").contains("hunter2"), "{problem:?}");
     }
+    // What the name says cannot be said otherwise.
+    let elsewhere = at(ECR, &format!("{{{ECR}: {{login: ecr, region: us-east-1}}}}"));
+    assert_eq!(code(&elsewhere), Code::RegistryLogin);
     let (_, problem) = warning("dockercfg: {registry.example.org: {login: instance-identity, auth: YTph}}");
     assert_eq!(problem.code, Code::NoEffectHere);
     let (_, problem) = warning("dockercfg: {registry.example.org: {auth: YTph, region: eu-central-1}}");

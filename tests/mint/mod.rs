@@ -3,6 +3,8 @@
 //! Both run in a machine's network, so they reach nothing but the AWS stand-in. Ours is the library, in a process of its
 //! own ([`a_process_that_fetches`]), since the SDK has its endpoint and credentials from the environment.
 
+mod boots;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -186,8 +188,8 @@ fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
 
 /// Puts both files there, and gives their addresses as calls.
 fn put(machine: &Machine, user: impl AsRef<[u8]>, client: impl AsRef<[u8]>) -> [String; 2] {
-    let _ = machine.aws().put_object("app/user.json", user);
-    let _ = machine.aws().put_object("app/client.json", client);
+    drop(machine.aws().put_object("app/user.json", user));
+    drop(machine.aws().put_object("app/client.json", client));
     ["user", "client"].map(|name| call(machine, name))
 }
 
