@@ -645,12 +645,10 @@ fn other_references_are_another_container_and_the_same_are_not() {
         "refresh: {interval: 10m, on_change: SIGHUP}\nkeep_secrets: true",
     );
     aws_is_away(&machine);
-    run_until_ready(&machine).kill9();
-    assert_eq!(
-        container_id(&machine),
-        id,
-        "its files were there, nobody was asked"
-    );
+    let agent = run_until_ready(&machine);
+    agent.wait_for_line("the container's files are there, nobody was asked", SOON);
+    agent.kill9();
+    assert_eq!(container_id(&machine), id);
     machine.aws().line().up();
     fs::remove_file(machine.dirs().runtime.join("hint.json")).unwrap();
     let other = machine.aws().put_parameter("other", "db-9");
