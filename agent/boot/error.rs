@@ -100,7 +100,7 @@ pub enum BootError {
         registry: String,
         /// Why.
         #[source]
-        source: EcrError,
+        source: Box<EcrError>,
     },
     /// The decrypted registry credentials are none.
     #[error(
