@@ -24,6 +24,7 @@ mod engine;
 mod files;
 mod health;
 mod image;
+mod images;
 mod invariant;
 mod layers;
 mod logs;

@@ -6,6 +6,7 @@ use monopod_core::plan::reconcile::NameTaken;
 use monopod_core::secret::NotInThere;
 use monopod_core::trust::{Refused, Unverified};
 
+use super::steps::image::ImageError;
 use crate::host::delivery::DeliveryError;
 use crate::host::docker::EngineError;
 use crate::host::ecr::EcrError;
@@ -66,6 +67,9 @@ pub enum BootError {
     /// The engine.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The image is not to be had, or not for this machine.
+    #[error(transparent)]
+    Image(Box<ImageError>),
     /// Files of the user data.
     #[error(transparent)]
     Delivery(#[from] DeliveryError),
@@ -153,6 +157,7 @@ impl Classified for BootError {
         match self {
             Self::Imds(error) => error.class(),
             Self::Engine(error) => error.class(),
+            Self::Image(error) => error.class(),
             Self::Delivery(error) => error.class(),
             Self::Surroundings(error) => error.class(),
             Self::Secret { source, .. } => source.class(),

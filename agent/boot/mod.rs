@@ -41,7 +41,7 @@ pub use error::BootError;
 use hint::{Charge, Hint};
 use steps::container::Made;
 pub(crate) use steps::facts::facts_file;
-use steps::image::Pinned;
+use steps::image::{Pinned, Store};
 use steps::secrets::Fetched;
 
 /// Why there is a boot.
@@ -114,11 +114,15 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<(Charge, Begin
     tell_left_alone(context, &reconciliation);
     context.redact_lines(plan.redact_secrets);
     context.ensure_shipping(Some(&plan.application)).await;
-    // A tag is resolved once in the life of the instance, as long as we know what it was.
-    let resolved = known
-        .filter(|charge| charge.image == plan.container.image.to_string())
-        .map(|charge| charge.digest);
-    let made = execute(context, &plan, &reconciliation, resolved, Instant::now() + left).await?;
+    let images = Images::new(
+        context,
+        &plan,
+        known.as_ref(),
+        &observed,
+        &identity.facts.instance_id,
+    );
+    images.note(&plan, &reconciliation.then);
+    let made = execute(context, &plan, &reconciliation, &images, Instant::now() + left).await?;
 
     let gate_end = clock::now_millis() + u64::try_from(plan.gate.timeout().as_millis()).unwrap_or(u64::MAX);
     let charge = Charge {
@@ -218,6 +222,46 @@ async fn take_over(
     Ok(Some((charge, begin)))
 }
 
+/// What this instance knows about images before the plan runs.
+struct Images<'a> {
+    store: Store<'a>,
+    made: Vec<(String, String)>,
+}
+
+impl<'a> Images<'a> {
+    fn new(
+        context: &'a Context,
+        plan: &Plan,
+        hint: Option<&Charge>,
+        observed: &[reconcile::Observed],
+        instance_id: &str,
+    ) -> Self {
+        Self {
+            store: Store::open(context, instance_id),
+            made: steps::image::made(&plan.container.image, hint, observed),
+        }
+    }
+
+    /// A container that stays says what its reference is, should it be removed before the next boot.
+    fn note(&self, plan: &Plan, then: &Then) {
+        match then {
+            Then::Adopt { digest, .. } | Then::Resume { digest, .. }
+                if plan.container.image.digest().is_none() =>
+            {
+                self.store.resolve(&plan.container.image.canonical(), digest);
+            }
+            Then::Adopt { .. } | Then::Resume { .. } | Then::Create => {}
+        }
+    }
+
+    fn known(&self) -> steps::image::Known<'_> {
+        steps::image::Known {
+            store: &self.store,
+            made: &self.made,
+        }
+    }
+}
+
 /// What steps hand to each other.
 #[derive(Default)]
 struct Filled {
@@ -237,7 +281,7 @@ async fn execute(
     context: &Context,
     plan: &Plan,
     reconciliation: &Reconciliation,
-    resolved: Option<String>,
+    images: &Images<'_>,
     deadline: Instant,
 ) -> Result<Made, BootError> {
     let mut waiting = plan.steps(&reconciliation.then);
@@ -270,9 +314,9 @@ async fn execute(
                     })
                 }
                 Step::ObtainImage(image) => {
-                    let (secrets, resolved) = (&secrets, resolved.clone());
+                    let secrets = &secrets;
                     Box::pin(async move {
-                        steps::image::run(context, plan, &image, resolved, secrets, deadline)
+                        steps::image::run(context, plan, &image, &images.known(), secrets, deadline)
                             .await
                             .map(Outcome::Image)
                     })

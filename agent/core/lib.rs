@@ -15,6 +15,7 @@ pub mod budget;
 pub mod config;
 pub mod event;
 pub mod facts;
+pub mod image;
 pub mod logs;
 pub mod plan;
 pub mod record;

@@ -56,28 +56,33 @@ pub enum AwsError {
         source: Box<dyn std::error::Error + Send + Sync>,
     },
     /// It answered with an error.
-    #[error("{service} {} {subject}: {code}: {message}{advice}", if *.class == Class::Permanent { "refused" } else { "has no answer yet for" })]
-    Answered {
-        /// Which one, and where.
-        service: String,
-        /// What was asked for.
-        subject: String,
-        /// AWS's error code.
-        code: String,
-        /// AWS's text.
-        message: String,
-        /// What to do.
-        advice: &'static str,
-        /// What the code means.
-        class: Class,
-    },
+    #[error(transparent)]
+    Answered(Box<Answered>),
+}
+
+/// An answer that is an error.
+#[derive(Debug, thiserror::Error)]
+#[error("{service} {} {subject}: {code}: {message}{advice}", if *.class == Class::Permanent { "refused" } else { "has no answer yet for" })]
+pub struct Answered {
+    /// Which service, and where.
+    service: String,
+    /// What was asked for.
+    subject: String,
+    /// AWS's error code.
+    code: String,
+    /// AWS's text.
+    message: String,
+    /// What to do.
+    advice: &'static str,
+    /// What the code means.
+    class: Class,
 }
 
 impl Classified for AwsError {
     fn class(&self) -> Class {
         match self {
             Self::Unreachable { .. } => Class::Transient,
-            Self::Answered { class, .. } => *class,
+            Self::Answered(answered) => answered.class,
         }
     }
 }
@@ -100,7 +105,7 @@ impl AwsError {
                 subject,
                 source,
             },
-            Answer::Error { class, code, message } => Self::Answered {
+            Answer::Error { class, code, message } => Self::Answered(Box::new(Answered {
                 service,
                 subject,
                 advice: if class == Class::Permanent {
@@ -111,7 +116,7 @@ impl AwsError {
                 code,
                 message,
                 class,
-            },
+            })),
         }
     }
 }

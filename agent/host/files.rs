@@ -48,7 +48,32 @@ pub fn ensure_private_content(path: &Path, content: &[u8]) -> Result<(), FileErr
     replace(path, content, 0o600)
 }
 
+/// The same as [`ensure_content`], and on the disk when it returns: there after a power cut, old or new, never torn.
+pub fn ensure_durable_content(path: &Path, content: &[u8]) -> Result<(), FileError> {
+    replace_with(path, content, 0o640, File::sync_all)?;
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(failed("write", path))
+}
+
+/// Bytes that may still be written to the file system a path is on.
+pub fn free_space(path: &Path) -> Result<u64, FileError> {
+    nix::sys::statvfs::statvfs(path)
+        .map(|found| found.blocks_available().saturating_mul(found.fragment_size()))
+        .map_err(|errno| failed("ask for the free space of", path)(errno.into()))
+}
+
 fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), FileError> {
+    replace_with(path, content, mode, |_| Ok(()))
+}
+
+fn replace_with(
+    path: &Path,
+    content: &[u8],
+    mode: u32,
+    finish: impl FnOnce(&File) -> io::Result<()>,
+) -> Result<(), FileError> {
     let mut name = path.as_os_str().to_owned();
     name.push(".new");
     let temporary = PathBuf::from(name);
@@ -60,6 +85,7 @@ fn replace(path: &Path, content: &[u8], mode: u32) -> Result<(), FileError> {
             .mode(mode)
             .open(&temporary)?;
         file.write_all(content)?;
+        finish(&file)?;
         fs::rename(&temporary, path)
     };
     write().map_err(failed("write", path))
@@ -183,6 +209,24 @@ mod tests {
             "no temporary file is left"
         );
         fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn durable_content_is_replaced_whole_too() {
+        let directory = directory("durable");
+        let path = directory.join("a.json");
+        ensure_durable_content(&path, b"one").unwrap();
+        ensure_durable_content(&path, b"two").unwrap();
+        assert_eq!(read(&path).unwrap().unwrap(), b"two");
+        assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn free_space_is_asked_of_what_is_there() {
+        assert!(free_space(Path::new("/")).unwrap() > 0);
+        let error = free_space(Path::new("/nonexistent")).unwrap_err();
+        assert_eq!(error.to_string(), "cannot ask for the free space of /nonexistent");
     }
 
     #[test]

@@ -57,12 +57,17 @@ impl Reporter {
 
     /// Tells an event to everybody.
     pub fn tell(&self, event: Event) {
+        self.tell_with_bars(event, |_| Vec::new());
+    }
+
+    /// The same for a step's progress, which has so many lines more on a terminal, at most.
+    pub fn tell_with_bars(&self, event: Event, bars: impl FnOnce(usize) -> Vec<String>) {
         let event = self.without_secrets(event);
         // The record first: whoever acts on a line or on READY finds the status up to date.
         self.record().apply(&event, clock::now_millis());
         self.save();
         // On a terminal progress moves in place; anywhere else it is a line like the others.
-        if !self.0.output.progress(&event) {
+        if !self.0.output.progress(&event, bars) {
             journal::write(&event);
         }
         notify::send(&event);

@@ -9,7 +9,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 use std::sync::PoisonError;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use monopod_core::event::Event;
@@ -37,8 +37,8 @@ enum Reader {
 pub struct Output {
     reader: Reader,
     redactor: SharedRedactor,
-    /// A progress line stands on the terminal and has to be wiped before the next one.
-    unfinished: Arc<AtomicBool>,
+    /// So many lines of progress stand on the terminal and have to be wiped before the next one.
+    unfinished: Arc<AtomicUsize>,
 }
 
 impl Output {
@@ -87,35 +87,55 @@ impl Output {
         }
     }
 
-    /// On a terminal the steps' progress moves in place; says whether it was shown.
-    pub(super) fn progress(&self, event: &Event) -> bool {
-        let Some(line) = self.progress_line(event) else {
+    /// On a terminal the steps' progress moves in place, with bars below it; says whether it was shown.
+    pub(super) fn progress(&self, event: &Event, bars: impl FnOnce(usize) -> Vec<String>) -> bool {
+        let Some(lines) = self.progress_lines(event, bars) else {
             return false;
         };
-        self.unfinished.store(true, Ordering::Relaxed);
+        let before = self.unfinished.swap(lines.len(), Ordering::Relaxed);
+        let block = format!("{}{}", wiped(before), lines.join("\n"));
         let mut stderr = io::stderr().lock();
         let _gone_terminal = stderr
-            .write_all(line.as_bytes())
+            .write_all(block.as_bytes())
             .and_then(|()| stderr.flush())
             .is_ok();
         true
     }
 
-    fn progress_line(&self, event: &Event) -> Option<String> {
+    fn progress_lines(&self, event: &Event, bars: impl FnOnce(usize) -> Vec<String>) -> Option<Vec<String>> {
         let (Reader::Terminal, Event::StepProgress { step, text }) = (self.reader, event) else {
             return None;
         };
-        // Cut last: a part of a secret is not found.
-        let text = self
-            .redactor
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .redact(text)
-            .into_owned();
-        Some(format!(
-            "\r\x1b[K  {step:<10} {}",
-            text::shortened(&text::printable(&text), 90)
-        ))
+        let redactor = self.redactor.read().unwrap_or_else(PoisonError::into_inner);
+        let line = |before: &str, text: &str| {
+            // Cut last: a part of a secret is not found. A line that wraps could not be wiped.
+            let text = text::printable(&redactor.redact(text));
+            format!(
+                "{before}{}",
+                text::shortened(&text, WIDTH.saturating_sub(before.len() + 1))
+            )
+        };
+        let first = line(&format!("  {step:<10} "), text);
+        let bars = bars(BARS);
+        Some(
+            [first]
+                .into_iter()
+                .chain(bars.iter().map(|bar| line("    ", bar)))
+                .collect(),
+        )
+    }
+}
+
+/// What a terminal is at least wide.
+const WIDTH: usize = 80;
+/// More would scroll a small one.
+const BARS: usize = 10;
+
+/// What wipes this many lines, from the end of the last to the beginning of the first.
+fn wiped(lines: usize) -> String {
+    match lines {
+        0 => String::new(),
+        lines => format!("\r\x1b[K{}", "\x1b[1A\x1b[K".repeat(lines - 1)),
     }
 }
 
@@ -150,9 +170,8 @@ impl io::Write for Redacting<'_> {
         let text = String::from_utf8_lossy(bytes);
         let redactor = self.0.redactor.read().unwrap_or_else(PoisonError::into_inner);
         let mut stderr = io::stderr().lock();
-        if self.0.unfinished.swap(false, Ordering::Relaxed) {
-            stderr.write_all(b"\r\x1b[K")?;
-        }
+        let unfinished = self.0.unfinished.swap(0, Ordering::Relaxed);
+        stderr.write_all(wiped(unfinished).as_bytes())?;
         stderr.write_all(redactor.redact(&text).as_bytes())?;
         Ok(bytes.len())
     }
@@ -321,20 +340,34 @@ mod tests {
         panic!("it held {}\nand more", "hunter2-hunter2");
     }
 
-    #[test]
-    fn progress_is_redacted_before_it_is_cut() {
+    fn on_a_terminal(text: &str, bars: &[&str]) -> Vec<String> {
         let output = Output {
             reader: Reader::Terminal,
             redactor: knowing("hunter2-hunter2"),
             unfinished: Arc::default(),
         };
-        let text = format!("{:.<80} hunter2-hunter2", "\x1b[2J");
-        let line = output
-            .progress_line(&Event::StepProgress {
-                step: StepId::Image,
-                text,
-            })
-            .unwrap();
-        assert_eq!(line, format!("\r\x1b[K  image      {:.<80} [redacted…", "·[2J"));
+        let event = Event::StepProgress {
+            step: StepId::Image,
+            text: text.to_owned(),
+        };
+        let bars = bars.iter().map(|bar| (*bar).to_owned()).collect();
+        output.progress_lines(&event, |_| bars).unwrap()
+    }
+
+    #[test]
+    fn progress_is_redacted_before_it_is_cut() {
+        let text = format!("{:.<56} hunter2-hunter2", "\x1b[2J");
+        let lines = on_a_terminal(&text, &[&format!("{:.<66} hunter2-hunter2", "")]);
+        assert_eq!(lines[0], format!("  image      {:.<56} [redacted…", "·[2J"));
+        assert_eq!(lines[1], format!("    {:.<66} [redacte…", ""));
+        // The mark of the cut counts too: a line as wide as the terminal would wrap on some.
+        assert!(lines.iter().all(|line| line.chars().count() <= WIDTH));
+    }
+
+    #[test]
+    fn as_many_lines_are_wiped_as_were_drawn() {
+        assert_eq!(wiped(0), "");
+        assert_eq!(wiped(1), "\r\x1b[K");
+        assert_eq!(wiped(3), "\r\x1b[K\x1b[1A\x1b[K\x1b[1A\x1b[K");
     }
 }

@@ -8,6 +8,7 @@ mod cis;
 mod engine_proxy;
 mod footprint;
 mod overlap;
+mod pull;
 mod start;
 mod stats;
 mod validate;
@@ -45,7 +46,10 @@ fn main() {
     if wanted("validate") {
         validate::run(&root, &binary, &mut figures);
     }
-    if ["footprint", "cis", "start", "overlap"].into_iter().any(wanted) {
+    if ["footprint", "cis", "start", "overlap", "pull_vs_docker"]
+        .into_iter()
+        .any(wanted)
+    {
         let machine = Machine::acquire();
         if wanted("footprint") {
             footprint::run(&machine, &binary, &mut figures);
@@ -58,6 +62,9 @@ fn main() {
         }
         if wanted("overlap") {
             overlap::run(&machine, &binary, &mut figures);
+        }
+        if wanted("pull_vs_docker") {
+            pull::run(&machine, &binary, &mut figures);
         }
         drop(machine);
         Rig::get().close();

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -30,23 +30,27 @@ pub struct Line {
     network: Mutex<Arc<Network>>,
     faults: Arc<Mutex<Faults>>,
     connections: Arc<AtomicUsize>,
+    carried: Arc<AtomicU64>,
 }
 
 impl Line {
     pub(crate) fn new(network: &Arc<Network>, port: u16, upstream: SocketAddr) -> Self {
         let faults = Arc::new(Mutex::new(Faults::default()));
         let connections = Arc::new(AtomicUsize::new(0));
+        let carried = Arc::new(AtomicU64::new(0));
         let (shared, count) = (Arc::clone(&faults), Arc::clone(&connections));
+        let bytes = Arc::clone(&carried);
         let gate = Gate::new(network, port, move |stream| {
             count.fetch_add(1, Ordering::SeqCst);
             // A line that breaks is what it is for: whoever is at its ends sees it.
-            drop(carry(stream, upstream, &shared));
+            drop(carry(stream, upstream, &shared, &bytes));
         });
         Self {
             gate,
             network: Mutex::new(Arc::clone(network)),
             faults,
             connections,
+            carried,
         }
     }
 
@@ -103,6 +107,12 @@ impl Line {
         self.connections.load(Ordering::SeqCst)
     }
 
+    /// How many bytes of answers have been carried so far: for showing that nothing was loaded twice.
+    #[must_use]
+    pub fn carried(&self) -> u64 {
+        self.carried.load(Ordering::SeqCst)
+    }
+
     /// How many of the cuts asked for have not happened yet.
     #[must_use]
     pub fn cuts_left(&self) -> usize {
@@ -126,7 +136,12 @@ impl Line {
     }
 }
 
-fn carry(client: TcpStream, upstream: SocketAddr, faults: &Arc<Mutex<Faults>>) -> io::Result<()> {
+fn carry(
+    client: TcpStream,
+    upstream: SocketAddr,
+    faults: &Arc<Mutex<Faults>>,
+    bytes: &AtomicU64,
+) -> io::Result<()> {
     let delay = lock(faults).delay;
     pause(delay);
     if let Some(status) = answer_instead(faults) {
@@ -137,13 +152,19 @@ fn carry(client: TcpStream, upstream: SocketAddr, faults: &Arc<Mutex<Faults>>) -
     let (mut questions, mut to_server) = (client.try_clone()?, server.try_clone()?);
     let shared = Arc::clone(faults);
     let asking = thread::spawn(move || {
-        let passed = pass(&mut questions, &mut to_server, &shared, Direction::Question);
+        let passed = pass(
+            &mut questions,
+            &mut to_server,
+            &shared,
+            Direction::Question,
+            &AtomicU64::new(0),
+        );
         // The client has said all it will: the server may still answer.
         drop(to_server.shutdown(Shutdown::Write));
         passed
     });
     let (mut answers, mut to_client) = (server.try_clone()?, client.try_clone()?);
-    let passed = pass(&mut answers, &mut to_client, faults, Direction::Answer);
+    let passed = pass(&mut answers, &mut to_client, faults, Direction::Answer, bytes);
     drop(client.shutdown(Shutdown::Both));
     drop(server.shutdown(Shutdown::Both));
     drop(asking.join());
@@ -174,6 +195,7 @@ fn pass(
     to: &mut TcpStream,
     faults: &Mutex<Faults>,
     direction: Direction,
+    bytes: &AtomicU64,
 ) -> io::Result<()> {
     let mut buffer = vec![0; 16 * 1024];
     let mut carried: u64 = 0;
@@ -197,6 +219,7 @@ fn pass(
         }
         to.write_all(&buffer[..count])?;
         carried += count as u64;
+        bytes.fetch_add(count as u64, Ordering::SeqCst);
         if direction == Direction::Answer {
             let mut faults = lock(faults);
             if faults.cuts_left > 0 && faults.cut_after.is_some_and(|limit| carried >= limit) {

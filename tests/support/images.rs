@@ -80,6 +80,21 @@ impl Image {
         self
     }
 
+    /// For another processor than this machine's: `arm64`.
+    #[must_use]
+    pub fn architecture(mut self, name: &str) -> Self {
+        self.spec["architecture"] = json!(name);
+        self
+    }
+
+    /// Below this folder of the registry: `cache` makes it `cache/test/NAME`.
+    #[must_use]
+    pub fn below(mut self, folder: &str) -> Self {
+        let name = self.spec["name"].as_str().unwrap_or_default().to_owned();
+        self.spec["name"] = json!(format!("{folder}/{name}"));
+        self
+    }
+
     /// With a layer of this many bytes that don't compress.
     #[must_use]
     pub fn random_layer(mut self, bytes: u64) -> Self {
@@ -87,6 +102,15 @@ impl Image {
         let number = layers.len();
         let path = format!("data/{number}");
         layers.push(json!({path: {"random": bytes, "seed": number, "mode": 0o644}}));
+        self
+    }
+
+    /// With a layer of this many bytes that nearly vanish when they are packed.
+    #[must_use]
+    pub fn zero_layer(mut self, bytes: u64) -> Self {
+        let layers = self.spec["layers"].as_array_mut().expect("it was made as a list");
+        let path = format!("data/{}", layers.len());
+        layers.push(json!({path: {"zeros": bytes, "mode": 0o644}}));
         self
     }
 

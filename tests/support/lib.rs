@@ -76,13 +76,15 @@ pub use images::Image;
 pub use imds::{Imds, ImdsCall, Token};
 pub use machine::{Dirs, Machine};
 pub use nix::sys::signal::Signal;
-pub use registry::{REGISTRY, REGISTRY_PASSWORD, REGISTRY_USER, Registry, Writer};
+pub use registry::{MIRROR, REGISTRY, REGISTRY_PASSWORD, REGISTRY_USER, Registry, Writer};
 pub use rsyslog::Rsyslog;
 pub use sockets::{Datagram, NotifySocket, SyslogSocket};
 pub use wait::{Journal, pause, wait_until};
 
 /// Where the registry listens inside a machine.
 pub const REGISTRY_PORT: u16 = 5000;
+/// Where the mirror listens inside a machine.
+pub const MIRROR_PORT: u16 = 5001;
 /// Where AWS listens inside a machine.
 pub const AWS_PORT: u16 = 4566;
 /// Where the metadata service listens inside a machine.
@@ -96,6 +98,7 @@ pub const HTTPS_PORT: u16 = 8443;
 pub struct Rig {
     pub(crate) pool: pool::Pool,
     registry: OnceLock<registry::Server>,
+    mirror: OnceLock<registry::Server>,
     standin: OnceLock<aws::Standin>,
 }
 
@@ -113,6 +116,7 @@ impl Rig {
             Rig {
                 pool: pool::Pool::new(),
                 registry: OnceLock::new(),
+                mirror: OnceLock::new(),
                 standin: OnceLock::new(),
             }
         })
@@ -120,7 +124,11 @@ impl Rig {
 
     pub(crate) fn registry(&'static self) -> &'static registry::Server {
         self.registry
-            .get_or_init(|| registry::Server::start(&images::standard()))
+            .get_or_init(|| registry::Server::start("registry", &images::standard()))
+    }
+
+    pub(crate) fn mirror(&'static self) -> &'static registry::Server {
+        self.mirror.get_or_init(|| registry::Server::start("mirror", &[]))
     }
 
     pub(crate) fn standin(&'static self) -> &'static aws::Standin {

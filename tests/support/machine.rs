@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::thread;
 use std::time::Duration;
 
@@ -21,10 +21,10 @@ use crate::imds::Imds;
 use crate::layout::make_dir;
 use crate::pool::Slot;
 use crate::process::{stat, tied, tool};
-use crate::registry::Registry;
+use crate::registry::{REGISTRY_PASSWORD, REGISTRY_USER, Registry};
 use crate::sockets::{NotifySocket, SyslogSocket};
 use crate::wait::lock;
-use crate::{AWS_PORT, IMDS_PORT, REGISTRY_PORT, Rig};
+use crate::{AWS_PORT, IMDS_PORT, MIRROR, MIRROR_PORT, REGISTRY, REGISTRY_PORT, Rig};
 
 /// The folders and sockets of one lease, fresh and empty.
 #[derive(Clone, Debug)]
@@ -58,6 +58,7 @@ pub struct Machine {
     dirs: Dirs,
     imds: Imds,
     registry: Registry,
+    mirror: OnceLock<Registry>,
     aws: Aws,
     notify: NotifySocket,
     syslog: SyslogSocket,
@@ -94,7 +95,9 @@ impl Machine {
         let (server, standin) = (rig.registry(), rig.standin());
         Self {
             imds: Imds::new(&network, IMDS_PORT, Identity::new(number)),
+            mirror: OnceLock::new(),
             registry: Registry {
+                host: REGISTRY,
                 server,
                 line: Line::new(&network, REGISTRY_PORT, server.address),
             },
@@ -144,6 +147,24 @@ impl Machine {
         &self.registry
     }
 
+    /// A second registry, as it sees it: nothing is in it but what tests have pushed.
+    #[must_use]
+    pub fn mirror(&self) -> &Registry {
+        self.mirror.get_or_init(|| {
+            let server = Rig::get().mirror();
+            let network = Arc::clone(self.slot().get().sandbox.network());
+            Registry {
+                host: MIRROR,
+                server,
+                line: Line::new(&network, MIRROR_PORT, server.address),
+            }
+        })
+    }
+
+    pub(crate) fn mirror_in_use(&self) -> Option<&Registry> {
+        self.mirror.get()
+    }
+
     /// AWS, as it sees it.
     #[must_use]
     pub fn aws(&self) -> &Aws {
@@ -177,6 +198,13 @@ impl Machine {
         // By absolute path: monopod's PATH is for monopod.
         command
             .arg(format!("--net=/proc/{init}/ns/net"))
+            // The engine's small disk is mounted there alone.
+            .args(
+                self.slot()
+                    .get()
+                    .small_disk
+                    .then(|| format!("--mount=/proc/{init}/ns/mnt")),
+            )
             .arg("--")
             .arg(binary)
             .args(args);
@@ -245,6 +273,18 @@ impl Machine {
             self.engine_log()
         );
         String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+
+    /// Lets [`Self::docker`] pull from the registry.
+    pub fn log_in(&self) {
+        self.docker_ok(&[
+            "login",
+            "--username",
+            REGISTRY_USER,
+            "--password",
+            REGISTRY_PASSWORD,
+            REGISTRY,
+        ]);
     }
 
     /// One call of the engine's API.
@@ -341,6 +381,10 @@ impl Machine {
     /// Makes the engine as it was, for the next lease.
     fn clean(slot: &mut Slot) {
         slot.engine.thaw();
+        if slot.small_disk {
+            slot.small_disk = false;
+            slot.replace_sandbox();
+        }
         slot.start_engine();
         slot.engine.scrub(true);
         if !slot.engine.live_restore() {

@@ -30,6 +30,8 @@ pub(crate) struct Slot {
     pub(crate) run: PathBuf,
     pub(crate) sandbox: Sandbox,
     pub(crate) engine: Engine,
+    /// Its data lies on a small file system of its own, in the sandbox.
+    pub(crate) small_disk: bool,
     // Last, so that it is let go when everything above is gone.
     _lock: Flock<File>,
 }
@@ -69,6 +71,7 @@ impl Slot {
             run,
             sandbox,
             engine,
+            small_disk: false,
             _lock: held,
         };
         slot.remember();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::layout::make_dir;
 use crate::machine::Machine;
+use crate::process::tool;
 
 impl Machine {
     /// Stops and starts the engine, as `systemctl restart docker` does.
@@ -63,6 +64,29 @@ impl Machine {
         self.docker_ok(&["kill", "--signal", "USR1", name]);
     }
 
+    /// Puts the engine's data on an empty file system of this size, until the lease ends or the power is cut. Programs
+    /// see it that are started from now on.
+    pub fn small_disk(&self, bytes: u64) {
+        self.stop_engine();
+        let mut slot = self.slot();
+        let slot = slot.get();
+        let output = tool("nsenter")
+            .arg(format!("--mount=/proc/{}/ns/mnt", slot.sandbox.init()))
+            .args(["--", "mount", "-t", "tmpfs", "-o"])
+            .arg(format!("size={bytes},mode=711"))
+            .arg("monopod-rig")
+            .arg(slot.engine.data())
+            .output()
+            .unwrap_or_else(|e| panic!("rig: starting mount: {e}"));
+        assert!(
+            output.status.success(),
+            "rig: mounting a small disk: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        slot.small_disk = true;
+        slot.start_engine();
+    }
+
     /// Removes all images; containers too, as they hold them.
     pub fn forget_images(&self) {
         self.slot().get().engine.scrub(true);
@@ -79,10 +103,14 @@ impl Machine {
     pub fn cut_power(&self) {
         self.end_agents();
         let mut slot = self.slot();
+        slot.get().small_disk = false;
         slot.get().replace_sandbox();
         let network = Arc::clone(slot.get().sandbox.network());
         self.imds().move_to(&network);
         self.registry().line.move_to(&network);
+        if let Some(mirror) = self.mirror_in_use() {
+            mirror.line.move_to(&network);
+        }
         self.aws().line.move_to(&network);
         empty(&self.dirs().runtime);
     }

@@ -1,4 +1,5 @@
-//! The registry: Debian's docker-registry with a password, one for all tests, and one machine's line to it.
+//! The registry: Debian's docker-registry with a password, one for all tests, and one machine's line to it. And a second
+//! one, a mirror, for those that ask for it; it takes the same password, so that a login sent to the wrong one works.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -22,6 +23,8 @@ use crate::wait::lock;
 
 /// The registry's name in image references, from inside a machine.
 pub const REGISTRY: &str = "127.0.0.1:5000";
+/// The mirror's name, from inside a machine.
+pub const MIRROR: &str = "127.0.0.1:5001";
 /// Who may push and pull.
 pub const REGISTRY_USER: &str = "rig";
 /// With which password; a word no output may ever hold.
@@ -33,6 +36,7 @@ const HTPASSWD: &str = "rig:$2a$04$cMwieeqUjnzA0qXaoHHWVuc/ZaK79ckBctQy1dMqeTzV7
 /// The process.
 #[derive(Debug)]
 pub(crate) struct Server {
+    name: &'static str,
     part: Part,
     pub(crate) address: SocketAddr,
     digests: Mutex<HashMap<String, String>>,
@@ -40,10 +44,13 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts it, with the standard images in it.
-    pub(crate) fn start(standard: &[Image]) -> Self {
-        let (dir, storage) = (layout::process(), layout::home().join("registry"));
+    pub(crate) fn start(name: &'static str, standard: &[Image]) -> Self {
+        let (dir, storage) = (layout::process(), layout::home().join(name));
         layout::make_dir(&storage);
-        let (config, htpasswd) = (dir.join("registry.json"), dir.join("htpasswd"));
+        let (config, htpasswd) = (
+            dir.join(format!("{name}.json")),
+            dir.join(format!("{name}.htpasswd")),
+        );
         let settings = json!({
             "version": "0.1",
             "log": {"accesslog": {"disabled": true}, "level": "info"},
@@ -56,7 +63,7 @@ impl Server {
         }
         let mut command = tied("docker-registry");
         command.arg("serve").arg(&config);
-        let part = Part::start("registry", command, &dir.join("registry.log"));
+        let part = Part::start(name, command, &dir.join(format!("{name}.log")));
         let address = part.ready(Duration::from_secs(30), |log| {
             let rest = log.split_once("listening on ")?.1;
             rest.split(|c: char| c == '"' || c.is_whitespace())
@@ -65,12 +72,21 @@ impl Server {
                 .ok()
         });
         let server = Self {
+            name,
             part,
             address,
             digests: Mutex::default(),
         };
         server.push(standard);
         server
+    }
+
+    /// What is in it, by name and digest.
+    fn index(&self) -> String {
+        match self.name {
+            "registry" => "images.json".to_owned(),
+            other => format!("{other}-images.json"),
+        }
     }
 
     /// Builds and pushes images; those that are there already cost nothing.
@@ -86,7 +102,7 @@ impl Server {
         command
             .arg(layout::support().join("images.py"))
             .arg(format!("http://{}", self.address))
-            .arg(layout::home().join("images.json"))
+            .arg(layout::home().join(self.index()))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
@@ -113,6 +129,7 @@ impl Server {
 
 /// The registry, as one machine sees it.
 pub struct Registry {
+    pub(crate) host: &'static str,
     pub(crate) server: &'static Server,
     pub(crate) line: Line,
 }
@@ -127,7 +144,7 @@ impl Registry {
     /// The reference of a standard image or one pushed by this process: `web` gives `127.0.0.1:5000/test/web:1`.
     #[must_use]
     pub fn image(&self, name: &str) -> String {
-        let reference = format!("{REGISTRY}/test/{name}:1");
+        let reference = format!("{}/test/{name}:1", self.host);
         // Says it at once when there is none.
         drop(self.digest(&reference));
         reference
@@ -137,7 +154,7 @@ impl Registry {
     #[must_use]
     pub fn digest(&self, image: &str) -> String {
         let name = image
-            .strip_prefix(&format!("{REGISTRY}/"))
+            .strip_prefix(&format!("{}/", self.host))
             .map_or_else(|| format!("test/{image}:1"), str::to_owned);
         let digests = lock(&self.server.digests);
         digests
@@ -150,19 +167,19 @@ impl Registry {
     #[must_use]
     pub fn push(&self, image: &Image) -> String {
         self.server.push(std::slice::from_ref(image));
-        format!("{REGISTRY}/{}", image.name())
+        format!("{}/{}", self.host, image.name())
     }
 
     /// What user data carries to log in, as the value of `dockercfg`.
     #[must_use]
     pub fn dockercfg(&self) -> Value {
-        json!({REGISTRY: {"auth": basic(REGISTRY_PASSWORD), "email": "rig@example.org"}})
+        json!({self.host: {"auth": basic(REGISTRY_PASSWORD), "email": "rig@example.org"}})
     }
 
     /// The same with a password that is wrong.
     #[must_use]
     pub fn wrong_dockercfg(&self) -> Value {
-        json!({REGISTRY: {"auth": basic("canary-wrong-password"), "email": "rig@example.org"}})
+        json!({self.host: {"auth": basic("canary-wrong-password"), "email": "rig@example.org"}})
     }
 
     /// A request to the registry itself, past the line; `password` makes it an authorised one.

@@ -28,9 +28,19 @@ pub(in crate::boot) async fn credentials(
     secrets: &Fetcher<'_>,
     deadline: Instant,
 ) -> Result<Option<Credentials>, BootError> {
-    let Some(auth) = &plan.registry_auth else {
-        return Ok(None);
-    };
+    match &plan.registry_auth {
+        Some(auth) => of(context, auth, secrets, deadline).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+/// One login, for its own host.
+pub(in crate::boot) async fn of(
+    context: &Context,
+    auth: &RegistryAuth,
+    secrets: &Fetcher<'_>,
+    deadline: Instant,
+) -> Result<Credentials, BootError> {
     let (user, password) = match &auth.login {
         RegistryLogin::Auth(encoded) => decoded(context, auth, &value(secrets, encoded).await?)?,
         RegistryLogin::Password { user, password } => {
@@ -49,12 +59,12 @@ pub(in crate::boot) async fn credentials(
     context
         .reporter
         .learn(&format!("dockercfg.{}", auth.registry), &password);
-    Ok(Some(Credentials {
+    Ok(Credentials {
         registry: auth.registry.clone(),
         user,
         password,
         origin: auth.login.to_string(),
-    }))
+    })
 }
 
 async fn value(secrets: &Fetcher<'_>, source: &SecretSource) -> Result<Secret, BootError> {

@@ -44,11 +44,15 @@ impl Config {
             "tokeninfo_url",
             self.host.tokeninfo_url.as_deref().map(Value::from),
         );
-        put("mint_bucket", self.mint_bucket.as_deref().map(Value::from));
+        put(
+            "mint_bucket",
+            self.delivered.mint_bucket.as_deref().map(Value::from),
+        );
         put(
             "secrets",
-            (!self.secrets.is_empty()).then(|| {
+            (!self.delivered.secrets.is_empty()).then(|| {
                 let secrets: BTreeMap<&str, String> = self
+                    .delivered
                     .secrets
                     .iter()
                     .map(|(name, reference)| (name.as_str(), reference.canonical()))

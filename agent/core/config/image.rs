@@ -170,7 +170,7 @@ fn split_registry(name: &str) -> (String, String) {
     }
 }
 
-fn check_registry(registry: &str) -> Result<(), ImageRefError> {
+pub(super) fn check_registry(registry: &str) -> Result<(), ImageRefError> {
     let (host, port) = if let Some(rest) = registry.strip_prefix('[') {
         let (address, port) = rest.split_once(']').ok_or(ImageRefError::Registry)?;
         address
@@ -206,7 +206,7 @@ fn check_registry(registry: &str) -> Result<(), ImageRefError> {
     }
 }
 
-fn check_repository(path: &str) -> Result<(), ImageRefError> {
+pub(super) fn check_repository(path: &str) -> Result<(), ImageRefError> {
     if path.bytes().any(|b| b.is_ascii_uppercase()) {
         return Err(ImageRefError::UpperCase);
     }
@@ -317,6 +317,27 @@ mod tests {
             (pinned.2.as_deref(), pinned.3.as_deref()),
             (Some("1"), Some(DIGEST))
         );
+    }
+
+    #[test]
+    fn every_digest_an_engine_verifies_and_every_host_it_dials() {
+        for (algorithm, digits) in [("sha256", 64), ("sha384", 96), ("sha512", 128)] {
+            let digest = format!("{algorithm}:{}", "0f".repeat(digits / 2));
+            let pinned = parts(&format!("[2001:DB8::1]:5000/app:1@{digest}"));
+            assert_eq!(
+                (pinned.0.as_str(), pinned.3),
+                ("[2001:DB8::1]:5000", Some(digest.clone()))
+            );
+            assert_eq!(
+                ImageRef::parse(&format!("a@{digest}0")),
+                Err(ImageRefError::Digest)
+            );
+        }
+        assert_eq!(
+            parts("Registry.Example.ORG:5000/a:1").0,
+            "Registry.Example.ORG:5000"
+        );
+        assert_eq!(parts("a-1.b/c:1").0, "a-1.b");
     }
 
     #[test]

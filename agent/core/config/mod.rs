@@ -26,6 +26,7 @@ mod keys;
 mod layers;
 #[cfg(test)]
 mod layers_tests;
+mod mirror;
 mod model;
 mod nearest;
 mod policy;
@@ -38,6 +39,7 @@ mod yaml;
 
 pub use image::{ImageRef, ImageRefError};
 pub use intake::{Include, Location, NotTheText, included};
+pub use mirror::{Mirror, RegistryMirrors};
 pub use model::{
     Audit, Config, Destination, EbsVolume, EcrHost, EnvValue, FileMount, Filesystem, Gpus, HealthCheck, Host,
     HostEntry, LineFormat, LoadBalancerCheck, Logging, Logrotate, Mount, Networking, NotifyCfn, OnChange,

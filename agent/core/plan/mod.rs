@@ -24,7 +24,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{
-    Config, HealthCheck, ImageRef, Origin, Probe, Problem, RegistryAuth, RestartPolicy, Severity, Storage,
+    Config, HealthCheck, ImageRef, Mirror, Origin, Probe, Problem, RegistryAuth, RestartPolicy, Severity,
+    Storage,
 };
 use crate::facts::InstanceFacts;
 use crate::secret::{SecretRef, Source};
@@ -264,6 +265,10 @@ pub struct Plan {
     pub registry_auth: Option<RegistryAuth>,
     /// What the image has to prove before it is pulled.
     pub trust: Trust,
+    /// Where else its images are, in the order they are asked.
+    pub mirrors: Vec<Mirror>,
+    /// Credentials for those of them that have their own.
+    pub mirror_auths: Vec<RegistryAuth>,
     /// When the machine counts as up.
     pub gate: Gate,
     /// What happens when the container ends.
@@ -292,17 +297,21 @@ impl Plan {
             .partition(|problem| problem.severity == Severity::Error);
         let container = ContainerSpec::new(config);
         let registry_auth = config.registry_auth();
+        let mirrors = mirrors(config);
+        let mirror_auths = mirror_auths(config, &mirrors);
         Self {
             application: Application {
                 id: config.application_id().to_owned(),
                 version: config.application_version().to_owned(),
             },
             facts: facts.cloned(),
-            secrets: secret_uses(&container, registry_auth.as_ref()),
+            secrets: secret_uses(&container, registry_auth.iter().chain(&mirror_auths)),
             sets: FileSet::all(config, &container),
             keep_secrets: config.keep_secrets(),
             registry_auth,
             trust: config.trust().clone(),
+            mirrors,
+            mirror_auths,
             gate: gate(config.health_check()),
             restart: config.restart(),
             redact_secrets: config.logging().redact_secrets.unwrap_or_default(),
@@ -359,7 +368,30 @@ fn gate(check: Option<HealthCheck>) -> Gate {
     })
 }
 
-fn secret_uses(container: &ContainerSpec, auth: Option<&RegistryAuth>) -> Vec<SecretUse> {
+fn mirrors(config: &Config) -> Vec<Mirror> {
+    let registry = config.source().registry();
+    let of_registry = config
+        .registry_mirrors()
+        .iter()
+        .find(|one| one.registry == registry);
+    of_registry.map(|one| one.mirrors.clone()).unwrap_or_default()
+}
+
+/// Each host's own; the registry's own is not among them.
+fn mirror_auths(config: &Config, mirrors: &[Mirror]) -> Vec<RegistryAuth> {
+    let mut auths: Vec<RegistryAuth> = Vec::new();
+    for host in mirrors.iter().map(Mirror::registry) {
+        if host != config.source().registry() && !auths.iter().any(|auth| auth.registry == host) {
+            auths.extend(config.registry_auth_of(host));
+        }
+    }
+    auths
+}
+
+fn secret_uses<'a>(
+    container: &ContainerSpec,
+    auths: impl Iterator<Item = &'a RegistryAuth>,
+) -> Vec<SecretUse> {
     let mut all: Vec<SecretUse> = Vec::new();
     let mut add = |reference: &SecretRef, by: String| {
         let used = (by, reference.clone());
@@ -371,8 +403,8 @@ fn secret_uses(container: &ContainerSpec, auth: Option<&RegistryAuth>) -> Vec<Se
             }),
         }
     };
-    // The registry's password first: the pull waits for it.
-    if let Some(RegistryAuth { registry, login }) = auth {
+    // The registries' passwords first: the pull waits for them.
+    for RegistryAuth { registry, login } in auths {
         for (reference, key) in login.references() {
             add(reference, format!("dockercfg.{registry}{key}"));
         }

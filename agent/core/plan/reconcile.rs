@@ -22,6 +22,8 @@ pub const SCHEMA: u32 = 1;
 pub const LABEL_SPEC: &str = "org.monopod.spec";
 /// Label: the digest that the image reference was resolved to, once in the container's life.
 pub const LABEL_DIGEST: &str = "org.monopod.digest";
+/// Label: the image as the user wrote it, in full, so that a digest is never taken for another reference's.
+pub const LABEL_SOURCE: &str = "org.monopod.source";
 /// Label: the names of the variables whose values are secrets, with commas, so that an agent that adopts the container
 /// knows what to redact without asking KMS.
 pub const LABEL_SECRETS: &str = "org.monopod.secrets";
@@ -81,6 +83,8 @@ pub struct Observed {
     pub spec: Option<String>,
     /// [`LABEL_DIGEST`], if it has one.
     pub digest: Option<String>,
+    /// [`LABEL_SOURCE`], if it has one.
+    pub source: Option<String>,
     /// What it is doing.
     pub phase: Phase,
 }
@@ -267,6 +271,7 @@ mod tests {
             name: NAME.to_owned(),
             spec: Some(SpecHash::new(&intent, DIGEST).to_string()),
             digest: Some(DIGEST.to_owned()),
+            source: None,
             phase,
         }
     }

@@ -237,3 +237,20 @@ fn every_option_is_in_the_plan() {
     }
     assert!(!text.contains("hunter2") && !plan.to_json().to_string().contains("hunter2"));
 }
+
+#[test]
+fn mirrors_are_in_the_plan_with_their_own_logins_and_change_no_container() {
+    let mirrored = plan(
+        "registry_mirrors: {registry.example.org: [mirror.example.org, other.example.org/hub], a.org: [b.org]}\n\
+                       dockercfg: {mirror.example.org: {auth: dTpw}, b.org: {auth: dTpw}}\n",
+    );
+    let text = mirrored.to_text();
+    let expected = "pull it unless it is there, from mirror.example.org, other.example.org/hub or the registry itself, \
+                    whoever has it first, with the login of `dockercfg` for mirror.example.org\n";
+    assert!(text.contains(expected), "{text}");
+    assert_eq!(
+        mirrored.to_json()["registry_mirrors"],
+        serde_json::json!(["mirror.example.org", "other.example.org/hub"])
+    );
+    assert_eq!(mirrored.intent, plan("").intent);
+}

@@ -21,6 +21,8 @@ pub enum What {
     Remove { id: String },
     Wait { id: String },
     Run { id: String },
+    Describe,
+    RemoveImage { image: String },
 }
 
 impl fmt::Display for What {
@@ -38,6 +40,8 @@ impl fmt::Display for What {
             Self::Signal { id, signal } => write!(f, "send {signal} to the container {}", short(id)),
             Self::Remove { id } => write!(f, "remove the container {}", short(id)),
             Self::Wait { id } => write!(f, "wait for the container {}", short(id)),
+            Self::Describe => f.write_str("say where its data lies and what it runs"),
+            Self::RemoveImage { image } => write!(f, "remove the image {image}"),
             Self::Run { id } => write!(f, "run the health check's command in the container {}", short(id)),
         }
     }

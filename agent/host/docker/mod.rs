@@ -6,6 +6,7 @@
 
 mod error;
 mod exec;
+mod image;
 mod observe;
 mod spec;
 mod stop;
@@ -17,17 +18,17 @@ use std::time::Duration;
 
 use bollard::auth::DockerCredentials;
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, RemoveContainerOptionsBuilder,
-    WaitContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, WaitContainerOptionsBuilder,
 };
 use bollard::{BollardRequest, Docker};
 use futures_util::StreamExt as _;
-use monopod_core::config::{EnvValue, ImageRef};
+use monopod_core::config::EnvValue;
 use monopod_core::plan::container::NAME;
 
 pub use super::registry::Credentials;
 pub use error::{EngineError, What};
 pub use exec::Ran;
+pub use image::{About, LayerProgress, Local, Remote, Removed};
 pub use observe::{Address, ContainerStatus, Health};
 pub use spec::{Labels, Made};
 
@@ -40,19 +41,6 @@ const FIRST_BYTE_SECONDS: u64 = 85;
 
 /// Where it listens unless `DOCKER_HOST` says otherwise.
 pub const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
-
-/// How far a pull is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LayerProgress {
-    /// The layer's short id.
-    pub layer: String,
-    /// What is being done with it.
-    pub status: String,
-    /// Bytes done.
-    pub current: u64,
-    /// Bytes in all, where known.
-    pub total: Option<u64>,
-}
 
 /// The engine on one socket; connects when it is first asked, since it may come up after us.
 #[derive(Clone, Debug)]
@@ -121,73 +109,6 @@ impl Engine {
     /// Whether it answers.
     pub async fn ping(&self) -> Result<(), EngineError> {
         self.within(ASK, What::Ping, Docker::ping).await.map(drop)
-    }
-
-    /// The digest a reference stands for: its own, or what the registry says now.
-    pub async fn resolve(&self, image: &ImageRef, auth: Option<&Credentials>) -> Result<String, EngineError> {
-        if let Some(digest) = image.digest() {
-            return Ok(digest.to_owned());
-        }
-        let what = What::Resolve {
-            image: image.to_string(),
-        };
-        let name = image.canonical();
-        let answer = self
-            .within(Duration::from_secs(60), what, |docker| {
-                docker.inspect_registry_image(&name, auth.map(to_bollard))
-            })
-            .await?;
-        answer.descriptor.digest.ok_or_else(|| EngineError::Incomplete {
-            host: self.host.clone(),
-            field: "Descriptor.digest",
-        })
-    }
-
-    /// Whether the image is here already.
-    pub async fn has_image(&self, pinned: &str) -> Result<bool, EngineError> {
-        let what = What::Inspect {
-            subject: format!("image {pinned}"),
-        };
-        match self
-            .within(ASK, what, |docker| docker.inspect_image(pinned))
-            .await
-        {
-            Ok(_) => Ok(true),
-            Err(EngineError::NotFound { .. }) => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Pulls a reference that names a digest; tells how far each layer is.
-    pub async fn pull(
-        &self,
-        pinned: &str,
-        auth: Option<&Credentials>,
-        mut progress: impl FnMut(LayerProgress),
-    ) -> Result<(), EngineError> {
-        let what = || What::Pull {
-            image: pinned.to_owned(),
-        };
-        let options = CreateImageOptionsBuilder::default().from_image(pinned).build();
-        let mut stream = std::pin::pin!(self.docker(&what())?.create_image(
-            Some(options),
-            None,
-            auth.map(to_bollard)
-        ));
-        while let Some(message) = stream.next().await {
-            let message = message.map_err(|source| EngineError::from_call(what(), &self.host, source))?;
-            if let (Some(layer), Some(status)) = (message.id, message.status) {
-                let detail = message.progress_detail.unwrap_or_default();
-                let bytes = |value: Option<i64>| value.and_then(|bytes| u64::try_from(bytes).ok());
-                progress(LayerProgress {
-                    layer,
-                    status,
-                    current: bytes(detail.current).unwrap_or(0),
-                    total: bytes(detail.total),
-                });
-            }
-        }
-        Ok(())
     }
 
     /// Creates the container; secrets go in the body of the request, never into an argument.

@@ -11,7 +11,7 @@ use bollard::models::{
 };
 use bollard::query_parameters::ListContainersOptionsBuilder;
 use monopod_core::plan::container::{NAME, STOP_TIMEOUT};
-use monopod_core::plan::reconcile::{LABEL_DIGEST, LABEL_SECRETS, LABEL_SPEC, Observed, Phase};
+use monopod_core::plan::reconcile::{LABEL_DIGEST, LABEL_SECRETS, LABEL_SOURCE, LABEL_SPEC, Observed, Phase};
 use monopod_core::secret::Secret;
 use monopod_core::supervise::Exit;
 use monopod_core::text;
@@ -245,6 +245,7 @@ fn observed(summary: ContainerSummary) -> Option<Observed> {
         name: name.to_owned(),
         spec,
         digest: labels.remove(LABEL_DIGEST),
+        source: labels.remove(LABEL_SOURCE),
         phase: match summary.state {
             Some(ContainerSummaryStateEnum::CREATED) => Phase::Created,
             Some(ContainerSummaryStateEnum::PAUSED) => Phase::Paused,

@@ -291,6 +291,7 @@ async fn create(context: &Context, plan: &Plan, new: &New, deadline: Instant) ->
     let labels = Labels {
         spec: new.spec.clone(),
         digest: new.pinned.digest.clone(),
+        source: plan.container.image.canonical(),
         secrets: plan
             .container
             .secrets()

@@ -100,11 +100,6 @@ impl Checker<'_> {
         })
     }
 
-    pub(super) fn mint_bucket(&mut self) -> Option<String> {
-        let field = self.field("mint_bucket")?;
-        self.word(&field)
-    }
-
     pub(super) fn deployment_id(&mut self) -> Option<String> {
         let field = self.field("deployment_id")?;
         self.word(&field)

@@ -105,7 +105,7 @@ impl<'c> Checker<'c> {
         let application_id = self.application_id();
         let application_version = self.application_version();
         let source = self.source();
-        let registry_auths = self.registry_auths();
+        let (registry_auths, registry_mirrors) = (self.registry_auths(), self.registry_mirrors());
         let ports = self.ports();
         let health_check = self.health_check(&ports);
         let notify_cfn = self.notify_cfn();
@@ -125,13 +125,8 @@ impl<'c> Checker<'c> {
         let audit = self.audit();
         let load_balancer = self.load_balancer();
         let shutdown = self.shutdown();
-        let mint_bucket = self.mint_bucket();
-        let secrets = self.secrets();
-        let refresh = self.refresh();
-        let keep_secrets = self.flag("keep_secrets");
-        let boot_timeout = self
-            .time("boot_timeout")
-            .map(|seconds| Duration::from_secs(u64::from(seconds)));
+        let delivered = self.delivered();
+        let boot_timeout = self.boot_timeout();
         let deployment_id = self.deployment_id();
         self.enforce(&policy::Asked {
             source: source.as_ref(),
@@ -149,6 +144,7 @@ impl<'c> Checker<'c> {
                 application_version,
                 source,
                 registry_auths,
+                registry_mirrors,
                 ports: given(ports.mappings),
                 environment: given(environment),
                 capabilities_add: given(capabilities_add),
@@ -169,10 +165,7 @@ impl<'c> Checker<'c> {
                 notify_cfn: notify_cfn.clone(),
                 load_balancer,
                 shutdown,
-                mint_bucket,
-                secrets,
-                refresh,
-                keep_secrets,
+                delivered,
                 boot_timeout,
                 deployment_id,
                 trust,
@@ -185,6 +178,11 @@ impl<'c> Checker<'c> {
             notify_cfn,
             boot_timeout,
         }
+    }
+
+    fn boot_timeout(&mut self) -> Option<Duration> {
+        let seconds = self.time("boot_timeout")?;
+        Some(Duration::from_secs(u64::from(seconds)))
     }
 
     /// The key's value, unless it is missing, null, or already reported as unreadable.

@@ -1,10 +1,12 @@
 //! Registry logins: `dockercfg` in the form docker had before 2015, `{url: {auth, email}}`, in the form it has since,
-//! `{auths: {url: {auth}}}`, or both; and logins that are made on the machine.
+//! `{auths: {url: {auth}}}`, or both; logins that are made on
+//! the machine; and mirrors of registries.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::super::image::ImageRef;
+use super::super::mirror::{Mirror, RegistryMirrors};
 use super::super::model::{EcrHost, RegistryAuth, RegistryLogin, is_region};
 use super::super::problem::{Code, Problem, Severity};
 use super::super::yaml::Entry;
@@ -43,6 +45,51 @@ impl Checker<'_> {
             }
         }
         auths
+    }
+
+    pub(super) fn registry_mirrors(&mut self) -> Vec<RegistryMirrors> {
+        let Some(field) = self.field("registry_mirrors") else {
+            return Vec::new();
+        };
+        let help = "write `registry_mirrors: {registry.example.org: [mirror.example.org]}`";
+        let entries = self
+            .take(field.entries().map_err(|problem| problem.help(help)))
+            .unwrap_or_default();
+        let mut all: Vec<RegistryMirrors> = Vec::new();
+        for entry in entries {
+            let child = field.child(entry);
+            let Some(registry) = registry_host(&entry.name) else {
+                let problem = Problem::error(Code::BadValue, "this is no registry's address");
+                self.report(at_key(&child, problem).help(help));
+                continue;
+            };
+            if child.is_null() || child.is_broken() {
+                continue;
+            }
+            let items = self.list(&child);
+            let mirrors = items.iter().filter_map(|item| self.mirror(item)).collect();
+            let one = RegistryMirrors { registry, mirrors };
+            if let Some(earlier) = all.iter_mut().find(|earlier| earlier.registry == one.registry) {
+                let message = format!(
+                    "two entries are for the registry `{}`; the last one counts",
+                    one.registry
+                );
+                *earlier = one;
+                self.report(at_key(&child, Problem::warning(Code::DuplicateKey, message)));
+            } else {
+                all.push(one);
+            }
+        }
+        all
+    }
+
+    fn mirror(&mut self, item: &Field<'_>) -> Option<Mirror> {
+        let text = self.text(item)?;
+        let parsed = Mirror::parse(&text).map_err(|error| {
+            item.error(Code::BadValue, format!("`registry_mirrors` holds no mirror: {error}"))
+                .help("write a host with its port and perhaps a path, such as mirror.example.org or mirror.example.org/hub")
+        });
+        self.take(parsed)
     }
 
     fn registries<'f>(&mut self, field: &Field<'f>) -> &'f [Entry] {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::super::model::{OnChange, Refresh};
+use super::super::model::{Delivered, OnChange, Refresh};
 use super::super::problem::{Code, Problem};
 use super::Checker;
 use super::field::Field;
@@ -14,8 +14,23 @@ const MAX_SECRETS: usize = 64;
 const MAX_NAME: usize = 255;
 
 impl Checker<'_> {
+    /// What the container finds as files, and what becomes of it.
+    pub(super) fn delivered(&mut self) -> Delivered {
+        Delivered {
+            secrets: self.secrets(),
+            refresh: self.refresh(),
+            keep: self.flag("keep_secrets"),
+            mint_bucket: self.mint_bucket(),
+        }
+    }
+
+    fn mint_bucket(&mut self) -> Option<String> {
+        let field = self.field("mint_bucket")?;
+        self.word(&field)
+    }
+
     /// `secrets`, in file order.
-    pub(super) fn secrets(&mut self) -> Vec<(String, SecretRef)> {
+    fn secrets(&mut self) -> Vec<(String, SecretRef)> {
         let Some(field) = self.field("secrets") else {
             return Vec::new();
         };
@@ -79,7 +94,7 @@ impl Checker<'_> {
     }
 
     /// `refresh`; an empty map is one with its defaults.
-    pub(super) fn refresh(&mut self) -> Option<Refresh> {
+    fn refresh(&mut self) -> Option<Refresh> {
         let field = self.field("refresh")?;
         let section = self.section(field)?;
         let interval = section.get("interval").and_then(|field| self.take(field.time()));

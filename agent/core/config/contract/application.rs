@@ -1,7 +1,7 @@
 //! Who runs, from which image.
 
 use super::Fate::{Later, Read, Refused};
-use super::Shape::{Anything, Map, Object, Secret, Text};
+use super::Shape::{Anything, List, Map, Object, Secret, Text};
 use super::{Grammar, Key, Shape};
 
 const NOTIFY: &[Key] = &[
@@ -94,6 +94,9 @@ pub(super) const KEYS: &[Key] = &[
         .taupage("The form without `auths`; the merged file was mounted into the container, passwords included.")
         .ours("Passwords stay out of the container and off the disk, and may be `aws:kms:` values.")
         .example("dockercfg:\n  https://registry.example.org:\n    auth: aws:kms:AQICAHhFeGFtcGxl"),
+    Key::new("registry_mirrors", Map { key: "the registry's address", names: Grammar::Registry, value: &List(&Text(Grammar::Mirror)) }, Read, "Where else a registry's images are, in the order they are asked; the registry itself comes last. An image is loaded by its digest, so a mirror can only have the right one or none; a tag is resolved by the first that answers.")
+        .ours("New. A mirror is a host, and perhaps a path that stands before the image's name there. Its login is the entry of `dockercfg` for its own host; the registry's login never goes to a mirror. What the image's policy says about registries is about the name in `source`, not about mirrors. Changing mirrors replaces no container.")
+        .example("registry_mirrors:\n  registry.example.org: [mirror.example.org, other.example.org/cache]"),
     Key::new("environment", Map { key: "the variable's name", names: Grammar::Variable, value: &Shape::Scalar }, Read, "Environment variables of the container. A value `aws:kms:<base64>` is decrypted at boot; `aws:ssm:<name>` and `aws:secretsmanager:<name>` are fetched.")
         .taupage("The same; a YAML true reached the container as `True`, null as `None`, 1.50 as `1.5`, as Python prints them.")
         .ours("The same spelling, because images rely on it: quote a value to have it as it stands. APPLICATION_ID, APPLICATION_VERSION and CREDENTIALS_DIR belong to monopod: a value for them here has no effect.")

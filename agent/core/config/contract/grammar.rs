@@ -71,6 +71,8 @@ pub enum Grammar {
     SecretName,
     /// A registry's address.
     Registry,
+    /// A registry's mirror: a host, and perhaps a path.
+    Mirror,
     /// `eu-central-1`.
     Region,
     /// A kernel setting such as `fs.file-max`.
@@ -134,6 +136,7 @@ impl Grammar {
             Self::Variable => "[^=\\u0000]+".to_owned(),
             Self::SecretName => "[A-Za-z0-9_][A-Za-z0-9._-]{0,254}".to_owned(),
             Self::Registry => "(?:https?://)?[A-Za-z0-9.:\\[\\]-]+(?:/.*)?".to_owned(),
+            Self::Mirror => mirror(),
             Self::Region => "[a-z]+(?:-[a-z]+)+-[0-9]+".to_owned(),
             Self::Setting => "[A-Za-z0-9_-][A-Za-z0-9_/-]*(?:(?:\\.[A-Za-z0-9_/-]+)+\\.?|\\.)".to_owned(),
             Self::SysfsPath => SYSFS.to_owned(),
@@ -196,6 +199,7 @@ impl Grammar {
             Self::Variable => "not empty, without `=`",
             Self::SecretName => "letters, digits, dots, dashes and underscores, none of . and - in front",
             Self::Registry => "a host with its port, `https://` before it or not",
+            Self::Mirror => "a host with its port, and perhaps a path",
             Self::Region => "the name of a region, such as eu-central-1",
             Self::Setting => "a name with a dot, such as fs.file-max",
             Self::SysfsPath => "only /sys/kernel/mm/transparent_hugepage/enabled",
@@ -229,14 +233,14 @@ fn ports() -> String {
     )
 }
 
+const COMPONENT: &str = "[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*";
+
 /// The first part of a path is a registry if it could not be a path; what is neither is refused.
 fn image() -> String {
-    const COMPONENT: &str = "[a-z0-9]+(?:(?:\\.|_|__|-+)[a-z0-9]+)*";
     const DOTLESS: &str = "[a-z0-9]+(?:(?:_|__|-+)[a-z0-9]+)*";
     const TAG: &str = ":[A-Za-z0-9_][A-Za-z0-9._-]{0,127}";
     const DIGEST: &str = "@(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})";
-    let port = between(1, 65_535);
-    let registry = format!("(?:{LABEL}(?:\\.{LABEL})*|\\[{}\\])(?::0*(?:{port}))?", v6());
+    let registry = registry();
     format!(
         "(?:(?:{registry}|{DOTLESS})/{COMPONENT}(?:/{COMPONENT})*|{COMPONENT})(?:{TAG}(?:{DIGEST})?|{DIGEST})"
     )
@@ -252,6 +256,15 @@ fn image_pattern() -> String {
     );
     let registry = format!("(?:(?:{dotted})(?:{port})?|{LABEL}{port})");
     format!("\\*\\*|{registry}(?:/{COMPONENT})+")
+}
+
+fn mirror() -> String {
+    format!("{}(?:/{COMPONENT})*", registry())
+}
+
+fn registry() -> String {
+    let port = between(1, 65_535);
+    format!("(?:{LABEL}(?:\\.{LABEL})*|\\[{}\\])(?::0*(?:{port}))?", v6())
 }
 
 /// The word in any case, for engines without flags.

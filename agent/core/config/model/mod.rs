@@ -17,6 +17,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::image::ImageRef;
+use super::mirror::RegistryMirrors;
 use serde::{Deserialize, Serialize};
 
 pub use container::{FileMount, Gpus, HostEntry, Options, Seccomp, Tmpfs, Ulimit};
@@ -25,6 +26,7 @@ pub use host::{Audit, Host, LoadBalancerCheck, Shutdown};
 pub use logging::{Destination, LineFormat, Logging, Logrotate, Rsyslog, S3, Sampling, Scalyr, Stream};
 pub(super) use registry::is_region;
 pub use registry::{EcrHost, RegistryAuth, RegistryLogin};
+pub(super) use secrets::Delivered;
 pub use secrets::{OnChange, Refresh};
 pub use storage::{EbsVolume, Filesystem, Mount, Raid, RaidLevel, Storage};
 
@@ -38,6 +40,7 @@ pub struct Config {
     pub(super) application_version: String,
     pub(super) source: ImageRef,
     pub(super) registry_auths: Vec<RegistryAuth>,
+    pub(super) registry_mirrors: Vec<RegistryMirrors>,
     pub(super) ports: Option<Vec<PortMapping>>,
     pub(super) environment: Option<Vec<(String, EnvValue)>>,
     pub(super) capabilities_add: Option<Vec<String>>,
@@ -58,10 +61,7 @@ pub struct Config {
     pub(super) notify_cfn: Option<NotifyCfn>,
     pub(super) load_balancer: Option<LoadBalancerCheck>,
     pub(super) shutdown: Option<Shutdown>,
-    pub(super) mint_bucket: Option<String>,
-    pub(super) secrets: Vec<(String, SecretRef)>,
-    pub(super) refresh: Option<Refresh>,
-    pub(super) keep_secrets: Option<bool>,
+    pub(super) delivered: Delivered,
     pub(super) boot_timeout: Option<Duration>,
     pub(super) deployment_id: Option<String>,
     pub(super) trust: Trust,
@@ -107,9 +107,18 @@ impl Config {
         &self.registry_auths
     }
 
-    /// The login for the image's own registry: the user data's, or the one its name stands for.
+    /// Mirrors, by the registry they stand for.
+    pub fn registry_mirrors(&self) -> &[RegistryMirrors] {
+        &self.registry_mirrors
+    }
+
+    /// The login for the image's own registry.
     pub fn registry_auth(&self) -> Option<RegistryAuth> {
-        let registry = self.source.registry();
+        self.registry_auth_of(self.source.registry())
+    }
+
+    /// The login for a registry or mirror: the user data's, or the one its name stands for.
+    pub fn registry_auth_of(&self, registry: &str) -> Option<RegistryAuth> {
         let written = self.registry_auths.iter().find(|auth| auth.registry == registry);
         written.cloned().or_else(|| {
             Some(RegistryAuth {
@@ -221,27 +230,27 @@ impl Config {
 
     /// Where the application's credentials lie.
     pub fn mint_bucket(&self) -> Option<&str> {
-        self.mint_bucket.as_deref()
+        self.delivered.mint_bucket.as_deref()
     }
 
     /// Secrets delivered as files, by the files' names, in file order.
     pub fn secrets(&self) -> &[(String, SecretRef)] {
-        &self.secrets
+        &self.delivered.secrets
     }
 
     /// Whether and how what is delivered as files is fetched again.
     pub fn refresh(&self) -> Option<&Refresh> {
-        self.refresh.as_ref()
+        self.delivered.refresh.as_ref()
     }
 
     /// Whether an encrypted copy of what is delivered as files is kept for a reboot without AWS.
     pub fn keep_secrets(&self) -> bool {
-        self.keep_secrets.unwrap_or_default()
+        self.delivered.keep.unwrap_or_default()
     }
 
     /// The same for the credentials of `mint_bucket`, which are kept unless told.
     pub fn keep_credentials(&self) -> bool {
-        self.keep_secrets.unwrap_or(true)
+        self.delivered.keep.unwrap_or(true)
     }
 
     /// How long a boot may take.

@@ -4,6 +4,20 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::secret::SecretRef;
+
+/// What the container finds as files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::config) struct Delivered {
+    /// By the files' names, in file order.
+    pub(in crate::config) secrets: Vec<(String, SecretRef)>,
+    /// Where the application's own credentials lie.
+    pub(in crate::config) mint_bucket: Option<String>,
+    pub(in crate::config) refresh: Option<Refresh>,
+    /// Whether an encrypted copy is kept.
+    pub(in crate::config) keep: Option<bool>,
+}
+
 /// How what is delivered as files is kept fresh.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refresh {

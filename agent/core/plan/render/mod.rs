@@ -10,7 +10,7 @@ use super::container::{NAME, OptOut};
 use super::reconcile::Then;
 use super::sets::FileSet;
 use super::{Plan, SecretUse, Step, StepId, VALUE_WIDTH};
-use crate::config::{Filesystem, Mount, Problem, RaidLevel, RestartPolicy, Storage};
+use crate::config::{Filesystem, Mount, Problem, RaidLevel, RegistryAuth, RestartPolicy, Storage};
 use crate::secret::Source;
 use crate::text;
 use crate::trust::{Requirement, Trust};
@@ -184,6 +184,7 @@ impl Plan {
             "secrets": secrets,
             "file_sets": self.sets.iter().map(FileSet::to_json).collect::<Vec<_>>(),
             "registry_credentials_for": self.registry_auth.as_ref().map(|auth| &auth.registry),
+            "registry_mirrors": self.mirrors.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "registry_login": self.registry_auth.as_ref().map(|auth| auth.login.kind()),
             "trust": trust_json(&self.trust),
             "gate": self.gate,
@@ -220,8 +221,11 @@ impl Plan {
                     "adopt {NAME} if it is the right one; else remove what is there, {step}: exactly one container"
                 )
             }
-            (Step::ObtainImage(_), Some(auth)) => {
-                format!("{step}, with {} for {}", auth.login, auth.registry)
+            (Step::ObtainImage(_), auth) => {
+                let mut text = step.to_string();
+                // Writing to a String cannot fail.
+                let _ok = self.write_registries(&mut text, auth.as_ref()).is_ok();
+                text
             }
             (step, _) => step.to_string(),
         }
@@ -241,22 +245,33 @@ impl FileSet {
     }
 }
 
+/// Whose call it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Kms,
+    Parameter,
+    SecretsManager,
+}
+
+impl Kind {
+    const fn of(source: &Source) -> Self {
+        match source {
+            Source::Kms { .. } => Self::Kms,
+            Source::Parameter { .. } => Self::Parameter,
+            Source::SecretsManager { .. } => Self::SecretsManager,
+        }
+    }
+}
+
 /// `decrypt 2 values through KMS for ..., fetch 1 parameter for ...`.
 fn write_fetched(f: &mut fmt::Formatter<'_>, uses: &[SecretUse], mint_bucket: Option<&str>) -> fmt::Result {
-    let kinds: [(&str, &str, &str, fn(&Source) -> bool); 3] = [
-        ("decrypt", "value", " through KMS", |source| {
-            matches!(source, Source::Kms { .. })
-        }),
-        ("fetch", "parameter", "", |source| {
-            matches!(source, Source::Parameter { .. })
-        }),
-        ("fetch", "secret", " of Secrets Manager", |source| {
-            matches!(source, Source::SecretsManager { .. })
-        }),
-    ];
     let mut before = "";
-    for (verb, noun, through, is_kind) in kinds {
-        let of_kind: Vec<&SecretUse> = uses.iter().filter(|one| is_kind(&one.source)).collect();
+    for (verb, noun, through, kind) in [
+        ("decrypt", "value", " through KMS", Kind::Kms),
+        ("fetch", "parameter", "", Kind::Parameter),
+        ("fetch", "secret", " of Secrets Manager", Kind::SecretsManager),
+    ] {
+        let of_kind: Vec<&SecretUse> = uses.iter().filter(|one| Kind::of(&one.source) == kind).collect();
         if of_kind.is_empty() {
             continue;
         }
@@ -272,6 +287,29 @@ fn write_fetched(f: &mut fmt::Formatter<'_>, uses: &[SecretUse], mint_bucket: Op
         ),
         None if before.is_empty() => f.write_str("nothing to decrypt"),
         None => Ok(()),
+    }
+}
+
+impl Plan {
+    /// Who is asked for the image, and with whose login.
+    fn write_registries(&self, out: &mut String, auth: Option<&RegistryAuth>) -> fmt::Result {
+        if !self.mirrors.is_empty() {
+            let mirrors: Vec<String> = self.mirrors.iter().map(ToString::to_string).collect();
+            write!(
+                out,
+                ", from {} or the registry itself, whoever has it first",
+                mirrors.join(", ")
+            )?;
+        }
+        let logins: Vec<String> = auth
+            .into_iter()
+            .chain(&self.mirror_auths)
+            .map(|auth| format!("{} for {}", auth.login, auth.registry))
+            .collect();
+        if !logins.is_empty() {
+            write!(out, ", with {}", logins.join(", "))?;
+        }
+        Ok(())
     }
 }
 

@@ -72,6 +72,7 @@ pub(crate) const KEYS: &[(&str, &[&str])] = &[
             "privileged",
             "read_only",
             "redact_secrets",
+            "registry_mirrors",
             "restart",
             "root",
             "rsyslog_application_log_format",

@@ -9,7 +9,9 @@ use bollard::models::{
 };
 use monopod_core::config::{EnvValue, Protocol, Seccomp, Tmpfs};
 use monopod_core::plan::container::{ContainerSpec, LOG_MAX_FILES};
-use monopod_core::plan::reconcile::{LABEL_DIGEST, LABEL_SECRETS, LABEL_SPEC, LABEL_VERSION, SpecHash};
+use monopod_core::plan::reconcile::{
+    LABEL_DIGEST, LABEL_SECRETS, LABEL_SOURCE, LABEL_SPEC, LABEL_VERSION, SpecHash,
+};
 
 use super::EngineError;
 use crate::host::delivery::{self, Delivery};
@@ -23,6 +25,8 @@ pub struct Labels {
     pub spec: SpecHash,
     /// What runs.
     pub digest: String,
+    /// What the user asked for, in full.
+    pub source: String,
     /// Names of the variables whose values are secrets.
     pub secrets: Vec<String>,
     /// `application_id`, for people.
@@ -38,6 +42,7 @@ impl Labels {
             (LABEL_SPEC, self.spec.as_str()),
             (LABEL_SECRETS, &secrets),
             (LABEL_DIGEST, &self.digest),
+            (LABEL_SOURCE, &self.source),
             (LABEL_VERSION, env!("CARGO_PKG_VERSION")),
             ("application_id", &self.application_id),
             ("application_version", &self.application_version),

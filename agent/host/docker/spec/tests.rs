@@ -27,6 +27,7 @@ fn made(spec: &ContainerSpec, machine: &Surroundings) -> Value {
     let labels = Labels {
         spec: SpecHash::new(&json!({}), "sha256:1"),
         digest: "sha256:1".to_owned(),
+        source: "registry.example.org/team/app:1".to_owned(),
         secrets: Vec::new(),
         application_id: "app".to_owned(),
         application_version: "1".to_owned(),

@@ -183,3 +183,33 @@ fn logins_that_are_made_on_the_machine() {
     let (_, problem) = warning("dockercfg: {registry.example.org: {auth: YTph, region: eu-central-1}}");
     assert_eq!(problem.code, Code::NoEffectHere);
 }
+
+#[test]
+fn mirrors_are_read_in_their_order_by_the_registry_they_stand_for() {
+    let config = clean(
+        "registry_mirrors: {https://registry.example.org: [mirror.example.org, 'other.example.org:5000/hub'], docker.io: []}",
+    );
+    let names: Vec<String> = config.registry_mirrors()[0]
+        .mirrors
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(names, ["mirror.example.org", "other.example.org:5000/hub"]);
+    assert_eq!(config.registry_mirrors()[0].registry, "registry.example.org");
+    // Another way to the same image makes no other container.
+    assert_eq!(config.canonical(), clean("").canonical());
+}
+
+#[test]
+fn what_is_no_mirror_is_refused_without_quoting_it() {
+    for lines in [
+        "registry_mirrors: {registry.example.org: [canary]}",
+        "registry_mirrors: {registry.example.org: ['https://canary.example.org']}",
+        "registry_mirrors: {registry.example.org: ['canary.example.org/Upper']}",
+        "registry_mirrors: {registry.example.org: canary.example.org}",
+        "registry_mirrors: [canary.example.org]",
+    ] {
+        let problem = error(lines);
+        assert!(!format!("{problem:?}").contains("canary"), "{problem:?}");
+    }
+}

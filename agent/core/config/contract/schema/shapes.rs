@@ -207,11 +207,9 @@ fn names_of_the_user(names: Grammar, value: &'static Shape, unknown: Unknown) ->
         _ => Nulls::Taken,
     };
     let mut each = of(value, nulls, unknown);
-    if matches!(value, Shape::Scalar) {
-        if matches!(names, Grammar::Variable | Grammar::Path) {
-            each.insert("if".to_owned(), reference());
-            each.insert("then".to_owned(), json!({"pattern": WHOLE_REFERENCE}));
-        }
+    if matches!(value, Shape::Scalar) && matches!(names, Grammar::Variable | Grammar::Path) {
+        each.insert("if".to_owned(), reference());
+        each.insert("then".to_owned(), json!({"pattern": WHOLE_REFERENCE}));
     }
     let mut names_schema = Map::new();
     if let Some(pattern) = names.pattern() {
@@ -223,7 +221,7 @@ fn names_of_the_user(names: Grammar, value: &'static Shape, unknown: Unknown) ->
         names_schema.insert("enum".to_owned(), json!(known));
     }
     let map = json!({"type": ["object"], "propertyNames": names_schema, "additionalProperties": each});
-    if names != Grammar::Registry {
+    if names != Grammar::Registry || !matches!(value, Shape::Object(_)) {
         return map;
     }
     // The form docker has since 2015, one level deeper. Its programs for logins are not run.

@@ -1,0 +1,227 @@
+//! Who is asked for an image: its mirrors in their order, and its registry last.
+
+use std::cell::RefCell;
+
+use monopod_core::config::ImageRef;
+use monopod_core::event::Event;
+use monopod_core::plan::Plan;
+use tokio::time::Instant;
+
+use super::ImageError;
+use crate::boot::BootError;
+use crate::boot::steps::login;
+use crate::boot::steps::secrets::Fetcher;
+use crate::context::Context;
+use crate::host::docker::Credentials;
+use crate::host::{Class, Classified as _, chain};
+
+/// A registry or a mirror, and what the image is called there.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    /// Its host, with its port.
+    pub(super) registry: String,
+    /// The image's path below the host.
+    pub(super) repository: String,
+    /// How it is told: `None` for the image's own registry.
+    pub(super) mirror: Option<String>,
+}
+
+impl Place {
+    /// The image here, by its digest.
+    pub(super) fn pinned(&self, digest: &str) -> String {
+        format!("{}/{}@{digest}", self.registry, self.repository)
+    }
+
+    /// The image here, by whatever the user wrote behind its name.
+    pub(super) fn as_written(&self, image: &ImageRef) -> String {
+        match (image.digest(), image.tag()) {
+            (Some(digest), _) => self.pinned(digest),
+            (None, Some(tag)) => format!("{}/{}:{tag}", self.registry, self.repository),
+            (None, None) => format!("{}/{}", self.registry, self.repository),
+        }
+    }
+
+    /// For a sentence's end: empty for the image's own registry.
+    pub(super) fn mirror_text(&self) -> String {
+        self.mirror
+            .as_ref()
+            .map_or_else(String::new, |mirror| format!(" from the mirror {mirror}"))
+    }
+}
+
+/// Everybody who may have the image, in the order they are asked.
+pub(super) fn places(plan: &Plan, image: &ImageRef) -> Vec<Place> {
+    let mirrors = plan.mirrors.iter().filter_map(|mirror| {
+        let name = mirror.name(image.repository());
+        let (registry, repository) = name.split_once('/')?;
+        Some(Place {
+            registry: registry.to_owned(),
+            repository: repository.to_owned(),
+            mirror: Some(mirror.to_string()),
+        })
+    });
+    let own = Place {
+        registry: image.registry().to_owned(),
+        repository: image.repository().to_owned(),
+        mirror: None,
+    };
+    mirrors.chain([own]).collect()
+}
+
+/// Asks one after another.
+pub(super) struct Turns<'a> {
+    context: &'a Context,
+    places: &'a [Place],
+    logins: Vec<Credentials>,
+    /// What was told about mirrors already.
+    told: RefCell<Vec<String>>,
+}
+
+impl<'a> Turns<'a> {
+    /// Without a login for anybody yet.
+    pub(super) fn new(context: &'a Context, places: &'a [Place]) -> Self {
+        Self {
+            context,
+            places,
+            logins: Vec::new(),
+            told: RefCell::default(),
+        }
+    }
+
+    /// Gets the login of each, its own host's and no other's. Some end after a while, so before everything long.
+    pub(super) async fn log_in(
+        &mut self,
+        plan: &Plan,
+        secrets: &Fetcher<'_>,
+        deadline: Instant,
+    ) -> Result<(), BootError> {
+        self.logins.clear();
+        for auth in &plan.mirror_auths {
+            match login::of(self.context, auth, secrets, deadline).await {
+                Ok(login) => self.logins.push(login),
+                Err(error) => self.tell(format!(
+                    "the mirror {} is asked without a login: {}",
+                    auth.registry,
+                    chain(&error)
+                )),
+            }
+        }
+        self.logins
+            .extend(login::credentials(self.context, plan, secrets, deadline).await?);
+        Ok(())
+    }
+
+    /// In the order they are asked.
+    pub(super) fn places(&self) -> &'a [Place] {
+        self.places
+    }
+
+    /// The login for a host, and for no other.
+    pub(super) fn login(&self, place: &Place) -> Option<&Credentials> {
+        self.logins.iter().find(|login| login.registry == place.registry)
+    }
+
+    /// The first answer. A mirror that has none is told, once for each reason; what is nobody's but this machine's
+    /// fault ends the round.
+    pub(super) async fn ask<T>(
+        &self,
+        ask: impl AsyncFn(&'a Place, Option<&Credentials>) -> Result<T, ImageError>,
+    ) -> Result<(&'a Place, T), ImageError> {
+        let mut failures = Vec::new();
+        for place in self.places {
+            match ask(place, self.login(place)).await {
+                Ok(answer) => return Ok((place, answer)),
+                Err(error) if !error.is_of_registry() => return Err(error),
+                Err(error) => {
+                    if let Some(mirror) = &place.mirror {
+                        self.tell(format!("the mirror {mirror} is passed over: {}", chain(&error)));
+                    }
+                    failures.push(error);
+                }
+            }
+        }
+        Err(most_hopeful(failures))
+    }
+
+    fn tell(&self, text: String) {
+        let mut told = self.told.borrow_mut();
+        if !told.contains(&text) {
+            told.push(text.clone());
+            drop(told);
+            self.context.reporter.tell(Event::Warning { text });
+        }
+    }
+}
+
+/// The registry's own failure, unless a mirror's is one that may pass and the registry's is not.
+fn most_hopeful(mut failures: Vec<ImageError>) -> ImageError {
+    let may_pass = failures
+        .iter()
+        .rposition(|error| error.class() != Class::Permanent);
+    let chosen = may_pass.unwrap_or(failures.len().saturating_sub(1));
+    // There is always the registry itself.
+    failures.swap_remove(chosen)
+}
+
+#[cfg(test)]
+mod tests {
+    use monopod_core::config::{self, ImageRef};
+
+    use super::*;
+    use crate::host::docker::{EngineError, What};
+
+    fn denied(image: &str) -> ImageError {
+        let what = What::Pull {
+            image: image.to_owned(),
+        };
+        ImageError::Engine(EngineError::RegistryDenied {
+            what,
+            message: "no".to_owned(),
+        })
+    }
+
+    fn down(image: &str) -> ImageError {
+        let what = What::Pull {
+            image: image.to_owned(),
+        };
+        ImageError::Engine(EngineError::Refused {
+            what,
+            status: 500,
+            message: "refused".to_owned(),
+        })
+    }
+
+    #[test]
+    fn a_failure_that_may_pass_is_tried_again_whoever_had_it() {
+        for (failures, chosen) in [
+            (vec![denied("a"), denied("b")], "b"),
+            (vec![down("a"), denied("b")], "a"),
+            (vec![denied("a"), down("b")], "b"),
+            (vec![down("a"), down("b")], "b"),
+        ] {
+            let text = most_hopeful(failures).to_string();
+            assert!(text.contains(&format!("pull {chosen}")), "{text}");
+        }
+    }
+
+    #[test]
+    fn mirrors_come_first_and_know_the_image_by_their_own_names() {
+        let text = "#taupage-ami-config\napplication_id: app\napplication_version: '1'\nsource: nginx:1.2\n\
+                    registry_mirrors: {docker.io: [mirror.example.org, 'other.example.org/hub'], a.org: [b.org]}\n";
+        let report = config::parse(text.as_bytes(), "user data");
+        let plan = Plan::new(report.planned().unwrap(), Vec::new(), None);
+        let image = ImageRef::parse("nginx:1.2").unwrap();
+        let names: Vec<String> = places(&plan, &image)
+            .iter()
+            .map(|place| place.as_written(&image))
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "mirror.example.org/library/nginx:1.2",
+                "other.example.org/hub/library/nginx:1.2",
+                "docker.io/library/nginx:1.2"
+            ]
+        );
+    }
+}

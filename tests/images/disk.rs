@@ -1,0 +1,89 @@
+//! Room on the engine's disk, on one that is small.
+
+use monopod_testrig::{Image, Machine};
+
+use super::SCRIPT;
+use crate::common::*;
+
+/// The reserve is 128 MiB, and an image counts three times.
+const MIB: u64 = 1 << 20;
+
+fn sized(name: &str, mib: u64) -> Image {
+    Image::new(name, SCRIPT).random_layer(mib * MIB)
+}
+
+fn images(machine: &Machine) -> String {
+    machine.docker_ok(&["images", "--digests", "--format", "{{.Repository}}"])
+}
+
+#[test]
+fn an_image_that_does_not_fit_is_not_begun_and_waits_for_room() {
+    let machine = Machine::acquire();
+    machine.small_disk(160 * MIB);
+    let source = machine.registry().push(&sized("roomy", 16));
+    UserData::of(&machine, &source).serve(&machine);
+    let agent = run(&machine);
+    let told = agent.wait_for_line("there is no room for", BOOT).text;
+    for part in [
+        "it needs ",
+        "MiB are free",
+        "docker system df",
+        machine.dirs().engine_data.to_str().unwrap(),
+    ] {
+        assert!(told.contains(part), "{part} is missing in {told}");
+    }
+    assert!(
+        machine.registry().line().carried() < MIB,
+        "nothing of it was loaded"
+    );
+    assert_eq!(images(&machine), "");
+}
+
+#[test]
+fn images_of_earlier_boots_go_first_and_nobody_elses() {
+    let machine = Machine::acquire();
+    machine.small_disk(230 * MIB);
+    machine.log_in();
+    let theirs = machine.registry().push(&sized("theirs", 1));
+    machine.docker_ok(&["pull", &theirs]);
+    let old = machine.registry().push(&sized("old", 24));
+    UserData::of(&machine, &old).serve(&machine);
+    let agent = run_until_ready(&machine);
+    agent.signal(monopod_testrig::Signal::SIGTERM);
+    assert_eq!(agent.wait_exit(SOON), 0);
+    machine.docker_ok(&["rm", "-f", CONTAINER]);
+
+    let new = machine.registry().push(&sized("new", 26));
+    UserData::of(&machine, &new).serve(&machine);
+    let again = run_until_ready(&machine);
+    assert!(
+        again
+            .output()
+            .contains("which an earlier boot loaded, to make room"),
+        "{}",
+        again.output()
+    );
+    let here = images(&machine);
+    assert!(
+        here.contains("test/new") && here.contains("test/theirs") && !here.contains("test/old"),
+        "{here}"
+    );
+}
+
+#[test]
+fn a_disk_that_fills_up_under_the_pull_gets_the_same_advice() {
+    let machine = Machine::acquire();
+    machine.small_disk(160 * MIB);
+    // The registry knows how large it is packed, and nobody how large it gets.
+    let source = machine
+        .registry()
+        .push(&Image::new("swelling", SCRIPT).zero_layer(200 * MIB));
+    UserData::of(&machine, &source).serve(&machine);
+    let (code, agent) = run_to_end(&machine);
+    assert_eq!(code, 78, "{}", agent.output());
+    let error = error_line(&agent);
+    assert!(
+        error.contains("filled up under the pull") && error.contains("docker system df"),
+        "{error}"
+    );
+}
