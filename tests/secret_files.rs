@@ -295,8 +295,8 @@ fn a_refusal_is_final_and_throttling_is_not() {
         assert!(error.contains(word), "{word} is missing in {error}");
     }
     machine.aws().faults(&[
-        AwsFault::error("GetSecretValue", "ThrottlingException").times(2),
-        AwsFault::error("GetParameter", "ThrottlingException").times(2),
+        AwsFault::error("GetSecretValue", "ThrottlingException").times(1),
+        AwsFault::error("GetParameter", "ThrottlingException").times(1),
     ]);
     let agent = run_until_ready(&machine);
     assert!(agent.output().contains("ThrottlingException"));

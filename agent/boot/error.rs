@@ -104,7 +104,7 @@ pub enum BootError {
         registry: String,
         /// Why.
         #[source]
-        source: EcrError,
+        source: Box<EcrError>,
     },
     /// The decrypted registry credentials are none.
     #[error(

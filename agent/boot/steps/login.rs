@@ -100,7 +100,7 @@ async fn from_ecr(
     .map_err(|gave_up| {
         gave_up.into_boot_error(StepId::Image, |source| BootError::Ecr {
             registry: auth.registry.clone(),
-            source,
+            source: Box::new(source),
         })
     })?;
     Ok((login.user, login.password))
