@@ -92,11 +92,7 @@ fn the_image_s_own_healthcheck_is_one_more_probe() {
     let machine = Machine::acquire();
     UserData::new(&machine, "web-healthcheck").serve(&machine);
     let agent = run_until_ready(&machine);
-    assert!(
-        agent.output().contains("HEALTHCHECK says healthy"),
-        "{}",
-        agent.output()
-    );
+    agent.wait_for_line("HEALTHCHECK says healthy", SOON);
 }
 
 #[test]

@@ -167,6 +167,7 @@ const ENVIRONMENT: &[&str] = &[
     "WORKERS=4",
     "APPLICATION_ID=hello",
     "APPLICATION_VERSION=1",
+    "CREDENTIALS_DIR=/meta/credentials",
 ];
 
 #[test]

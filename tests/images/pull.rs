@@ -31,7 +31,7 @@ fn a_pull_ends_with_its_size_time_and_speed() {
     UserData::new(&machine, "large").serve(&machine);
     let agent = run_until_ready(&machine);
     let done = agent.wait_for_line(", pulled: ", SOON).text;
-    for part in [" MiB in 7 layers, ", " s, ", " MB/s"] {
+    for part in [" MiB in 7 layers, ", "s, ", " MB/s"] {
         assert!(done.contains(part), "{part} is missing in {done}");
     }
 }

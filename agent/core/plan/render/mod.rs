@@ -99,7 +99,7 @@ impl Plan {
         }
         writeln!(
             out,
-            "\nEnvironment (written by the engine to its config.v2.json, mode 0600, values included)"
+            "\nEnvironment (on the disk in the engine's config.v2.json and containerd's meta.db, values included, readable to root)"
         )?;
         for (name, value) in &self.container.environment {
             writeln!(out, "  {name}={}", text::one_line(&env_text(value), VALUE_WIDTH))?;
