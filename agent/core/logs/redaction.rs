@@ -285,7 +285,9 @@ mod tests {
             let mut begin = batch(first);
             let before = begin.clone();
             let waits = redaction.redact(&redactor, &mut begin.clone(), Patience::Some);
-            prop_assert!(second.is_empty() || waits == Redacted::Waits);
+            // What is left of it may be too short to matter: then it is whole already.
+            let left: usize = second.iter().map(|(_, line)| line.len()).sum();
+            prop_assert!(left <= 4 || waits == Redacted::Waits);
             prop_assert_eq!(&begin, &before);
             // Whoever had no time to wait:
             redaction.redact(&redactor, &mut begin, Patience::None);

@@ -11,7 +11,7 @@ use crate::config::{Config, OnChange, Refresh};
 use crate::secret::SecretRef;
 
 /// Seconds between two looks into the bucket of `mint_bucket`.
-const MINT_INTERVAL: u32 = 120;
+pub(crate) const MINT_INTERVAL: u32 = 120;
 
 /// One of the sets a container can have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -251,12 +251,12 @@ mod tests {
 
     #[test]
     fn credentials_have_two_minutes_of_their_own_and_a_copy_unless_told() {
-        let sets = plan("mint_bucket: b\nsecrets: {b: 'aws:ssm:/b'}\nrefresh: {interval: 1m}").sets;
+        let sets = plan("mint_bucket: bucket\nsecrets: {b: 'aws:ssm:/b'}\nrefresh: {interval: 1m}").sets;
         let names: Vec<SetName> = sets.iter().map(|set| set.name).collect();
         assert_eq!(names, SetName::ALL);
         assert_eq!((sets[0].keep, sets[1].keep), (false, true));
         assert_eq!(sets[1].interval_seconds, Some(120));
-        assert!(!plan("mint_bucket: b\nkeep_secrets: false").sets[0].keep);
+        assert!(!plan("mint_bucket: bucket\nkeep_secrets: false").sets[0].keep);
         assert!(plan("secrets: {b: 'aws:ssm:/b'}\nkeep_secrets: true").sets[0].keep);
     }
 

@@ -66,7 +66,8 @@ impl<'a> View<'a> {
             if blanks && view.bytes.contains(&b'+') {
                 more.push(view.read(Reading::Percent, |bytes, out| percent(bytes, out, true)));
             }
-            if (slash || sign) && is_broken(&view.bytes) {
+            // The only escape there is may be the broken one, which no other reading sees.
+            if (slash || view.bytes.contains(&b'%')) && is_broken(&view.bytes) {
                 let mended = view.read(view.reading, mend);
                 more.push(View {
                     depth: view.depth,

@@ -83,6 +83,7 @@ struct Checker<'c> {
     deny_unknown: Option<Option<Place>>,
     /// For KMS values that name none of their own.
     encryption_context: BTreeMap<String, String>,
+    context_used: bool,
     problems: &'c mut Vec<Problem>,
 }
 
@@ -93,6 +94,7 @@ impl<'c> Checker<'c> {
             deny_unknown: policy.deny_unknown.map(Some),
             policy,
             encryption_context: BTreeMap::new(),
+            context_used: false,
             problems,
         }
     }
@@ -125,7 +127,7 @@ impl<'c> Checker<'c> {
         let audit = self.audit();
         let load_balancer = self.load_balancer();
         let shutdown = self.shutdown();
-        let delivered = self.delivered();
+        let delivered = self.delivered(&options);
         let boot_timeout = self.boot_timeout();
         let deployment_id = self.deployment_id();
         self.enforce(&policy::Asked {

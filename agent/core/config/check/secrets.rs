@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::super::model::{Delivered, OnChange, Refresh};
+use super::super::model::{Delivered, EnvValue, OnChange, Options, Refresh};
 use super::super::problem::{Code, Problem};
 use super::Checker;
 use super::field::Field;
+use crate::plan::sets::MINT_INTERVAL;
 use crate::secret::{SecretRef, SecretSource, Source};
 
 /// All of them together lie in memory.
@@ -15,18 +16,32 @@ const MAX_NAME: usize = 255;
 
 impl Checker<'_> {
     /// What the container finds as files, and what becomes of it.
-    pub(super) fn delivered(&mut self) -> Delivered {
-        Delivered {
+    pub(super) fn delivered(&mut self, options: &Options) -> Delivered {
+        let delivered = Delivered {
             secrets: self.secrets(),
             refresh: self.refresh(),
             keep: self.flag("keep_secrets"),
             mint_bucket: self.mint_bucket(),
-        }
+        };
+        self.age(&delivered);
+        self.without_effect(&delivered, options);
+        delivered
     }
 
     fn mint_bucket(&mut self) -> Option<String> {
         let field = self.field("mint_bucket")?;
-        self.word(&field)
+        let bucket = self.word(&field)?;
+        if is_bucket(&bucket) {
+            return Some(bucket);
+        }
+        let message =
+            "`mint_bucket` is no name of a bucket: 3 to 63 lower-case letters, digits, dots and dashes";
+        self.report(
+            field
+                .error(Code::BadValue, message)
+                .help("write the name alone, without `s3://` and `arn:`"),
+        );
+        None
     }
 
     /// `secrets`, in file order.
@@ -105,17 +120,73 @@ impl Checker<'_> {
             on_change: on_change.unwrap_or_default(),
             max_age_seconds: max_age,
         };
-        if max_age.is_some_and(|age| age <= refresh.interval_seconds)
-            && let Some(field) = section.get("max_age")
-        {
-            let message = "`refresh.max_age` is not above `refresh.interval`: one failed fetch would make the machine unhealthy";
-            self.report(
-                field
-                    .error(Code::BadValue, message)
-                    .help("make it three intervals or more"),
-            );
-        }
         Some(refresh)
+    }
+
+    /// An age that one failed fetch reaches would make the machine unhealthy for a hiccup.
+    fn age(&mut self, delivered: &Delivered) {
+        let Some(refresh) = &delivered.refresh else { return };
+        let fetched = delivered
+            .secrets
+            .iter()
+            .any(|(_, reference)| reference.source.can_change());
+        let credentials = delivered.mint_bucket.as_ref().map(|_| MINT_INTERVAL);
+        let secrets = (fetched || credentials.is_none()).then_some(refresh.interval_seconds);
+        let longest = secrets.max(credentials).unwrap_or_default();
+        if refresh.max_age_seconds.is_none_or(|age| age > longest) {
+            return;
+        }
+        let of = self
+            .field("refresh")
+            .and_then(|field| self.section(field)?.get("max_age"));
+        if let Some(field) = of {
+            let message = format!(
+                "`refresh.max_age` is not above the {longest} s between two fetches: one that fails would make the machine unhealthy"
+            );
+            let problem = field.error(Code::BadValue, message);
+            self.report(problem.help("make it three times as long, or more"));
+        }
+    }
+
+    /// What somebody believes to be on, and is not. A default of the image's may well be for other applications.
+    fn without_effect(&mut self, delivered: &Delivered, options: &Options) {
+        let fetched = options
+            .files
+            .iter()
+            .any(|file| matches!(file.content, EnvValue::Secret(_)));
+        let can_change = delivered.mint_bucket.is_some()
+            || delivered
+                .secrets
+                .iter()
+                .any(|(_, reference)| reference.source.can_change());
+        let nothing = delivered.secrets.is_empty() && delivered.mint_bucket.is_none();
+        for (key, idle, why) in [
+            ("refresh", nothing, "there are no `secrets` and no `mint_bucket`"),
+            (
+                "refresh",
+                !nothing && !can_change,
+                "what KMS decrypts, and a version for good, do not change",
+            ),
+            (
+                "keep_secrets",
+                delivered.keep == Some(true) && nothing && !fetched,
+                "there are no `secrets`, no `mint_bucket` and no fetched `files`",
+            ),
+            (
+                "encryption_context",
+                !self.context_used,
+                "there is no `aws:kms:` value without a context of its own",
+            ),
+        ] {
+            let Some(field) = self
+                .field(key)
+                .filter(|field| idle && field.key_place.source == 0)
+            else {
+                continue;
+            };
+            let message = format!("`{key}` has no effect: {why}");
+            self.report(field.warning(Code::NoEffectHere, message).at(field.key_place));
+        }
     }
 
     fn on_change(&mut self, field: &Field<'_>) -> Option<OnChange> {
@@ -148,6 +219,7 @@ impl Checker<'_> {
             && context.is_empty()
         {
             context.clone_from(&self.encryption_context);
+            self.context_used = true;
         }
         Some(reference)
     }
@@ -158,6 +230,15 @@ impl Checker<'_> {
             literal @ SecretSource::Literal(_) => Some(literal),
         }
     }
+}
+
+fn is_bucket(text: &str) -> bool {
+    let ends = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let bytes = text.as_bytes();
+    (3..=63).contains(&text.len())
+        && bytes.iter().all(|b| ends(*b) || b".-".contains(b))
+        && bytes.first().copied().is_some_and(ends)
+        && bytes.last().copied().is_some_and(ends)
 }
 
 const FORMS: &str = "write `aws:kms:...` (`monopod encrypt` makes it), `aws:ssm:/name` or `aws:secretsmanager:name`; a text that is no secret goes into `files`";

@@ -67,6 +67,8 @@ pub enum Grammar {
     Partition,
     /// The name of an environment variable.
     Variable,
+    /// The name of an S3 bucket.
+    Bucket,
     /// The name of a secret's file.
     SecretName,
     /// A registry's address.
@@ -134,6 +136,7 @@ impl Grammar {
             Self::Device => "/dev/.+".to_owned(),
             Self::Partition => "\\s*|none|/dev/.*".to_owned(),
             Self::Variable => "[^=\\u0000]+".to_owned(),
+            Self::Bucket => "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]|\\s*".to_owned(),
             Self::SecretName => "[A-Za-z0-9_][A-Za-z0-9._-]{0,254}".to_owned(),
             Self::Registry => "(?:https?://)?[A-Za-z0-9.:\\[\\]-]+(?:/.*)?".to_owned(),
             Self::Mirror => mirror(),
@@ -197,6 +200,7 @@ impl Grammar {
             Self::Device => "a device below /dev",
             Self::Partition => "a device below /dev, or `none`",
             Self::Variable => "not empty, without `=`",
+            Self::Bucket => "3 to 63 lower-case letters, digits, dots and dashes",
             Self::SecretName => "letters, digits, dots, dashes and underscores, none of . and - in front",
             Self::Registry => "a host with its port, `https://` before it or not",
             Self::Mirror => "a host with its port, and perhaps a path",

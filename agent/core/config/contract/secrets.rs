@@ -45,7 +45,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("keep_secrets", Flag, Read, "Keeps a copy of what is below /run/secrets and /meta/credentials, and of references in `files`, on the disk, encrypted with a key of this machine that lies beside it, for a reboot while AWS is away. Without it such a reboot waits, as long as the boot budget lasts. A copy is no answer to a refusal: that ends the boot.")
         .default("false for `secrets`, true for `mint_bucket`")
         .example("keep_secrets: true"),
-    Key::new("mint_bucket", Text(Grammar::NotEmpty), Read, "The S3 bucket with the application's own OAuth credentials, `<application_id>/user.json` and `client.json`: kept fresh below CREDENTIALS_DIR, which is /meta/credentials.")
+    Key::new("mint_bucket", Text(Grammar::Bucket), Read, "The S3 bucket with the application's own OAuth credentials, `<application_id>/user.json` and `client.json`: kept fresh below CREDENTIALS_DIR, which is /meta/credentials.")
         .default("none")
         .taupage("Copied to /meta/credentials every two minutes; a failure at boot was ignored.")
         .ours("The same, every two minutes up to a tenth more or less. Credentials that are missing at the first boot end it: an app without them cannot work.")

@@ -237,3 +237,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_only_escape_there_is_may_be_the_broken_one() {
+    // Its base64 has one `+`.
+    let value = "a00 A  a\t a^0^A\u{e9} \t\u{1b}\u{20ac}0 ^\t\u{1b}\u{20ac}\u{1b}0 aaaa0\rA\t0a 0\u{1}00Aa";
+    let redactor = knowing(value);
+    let written = percent(&STANDARD.encode(value), true, "");
+    assert_eq!(written.matches('%').count(), 1);
+    for at in 0..written.len() {
+        let mut broken = written.clone();
+        broken.insert(at, '\n');
+        assert!(redactor.redact(&broken).contains(MARK), "{broken:?}");
+    }
+}

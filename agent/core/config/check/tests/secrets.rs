@@ -105,7 +105,11 @@ fn a_secret_stands_only_where_nobody_sees_it() {
 
 #[test]
 fn refresh_has_defaults_and_an_order() {
-    let refresh = |lines: &str| clean(lines).refresh().cloned();
+    let refresh = |lines: &str| {
+        clean(&format!("secrets: {{a: 'aws:ssm:x'}}\n{lines}"))
+            .refresh()
+            .cloned()
+    };
     let defaults = Refresh {
         interval_seconds: 300,
         on_change: OnChange::None,
@@ -122,7 +126,49 @@ fn refresh_has_defaults_and_an_order() {
         OnChange::Restart
     );
     assert_eq!(code("refresh: {on_change: reload}"), Code::BadValue);
-    assert_eq!(code("refresh: {max_age: 5m}"), Code::BadValue);
+}
+
+#[test]
+fn an_age_is_longer_than_any_interval() {
+    let stored = "secrets: {a: 'aws:ssm:x'}\n";
+    assert_eq!(code(&format!("{stored}refresh: {{max_age: 5m}}")), Code::BadValue);
+    assert_eq!(
+        code("mint_bucket: bucket\nrefresh: {interval: 30s, max_age: 90s}"),
+        Code::BadValue,
+        "credentials have an interval of their own"
+    );
+    clean(&format!("{stored}refresh: {{interval: 30s, max_age: 90s}}"));
+    clean("mint_bucket: bucket\nrefresh: {max_age: 121s}");
+}
+
+#[test]
+fn what_has_no_effect_is_said() {
+    for lines in [
+        "refresh: {interval: 1m}",
+        "refresh: {on_change: restart}\nsecrets: {a: 'aws:kms:aGk='}",
+        "keep_secrets: true",
+        "encryption_context: {app: my-app}",
+        "encryption_context: {app: my-app}\nenvironment: {A: 'aws:kms:aGk=?context.app=x'}",
+    ] {
+        assert_eq!(warning(lines).1.code, Code::NoEffectHere, "{lines}");
+    }
+    clean("keep_secrets: true\nfiles: {/a: 'aws:ssm:x'}");
+    clean("keep_secrets: false");
+}
+
+#[test]
+fn a_bucket_is_a_name() {
+    for wrong in ["s3://bucket", "arn:aws:s3:::bucket", "Bucket", "ab", "-ab"] {
+        assert_eq!(
+            code(&format!("mint_bucket: '{wrong}'")),
+            Code::BadValue,
+            "{wrong}"
+        );
+    }
+    assert_eq!(
+        clean("mint_bucket: my-mint.bucket-1").mint_bucket(),
+        Some("my-mint.bucket-1")
+    );
 }
 
 #[test]
@@ -136,7 +182,7 @@ fn nothing_is_mounted_below_what_is_read_only() {
         Code::BadValue
     );
     assert_eq!(
-        code("mint_bucket: b\nfiles: {/meta/credentials/user.json: text}"),
+        code("mint_bucket: bucket\nfiles: {/meta/credentials/user.json: text}"),
         Code::BadValue
     );
     clean("secrets: {a: 'aws:ssm:x'}\ntmpfs: /run");

@@ -130,7 +130,7 @@ fn reference() -> Value {
 /// A text, or another scalar that is taken as it is written.
 fn text(grammar: Grammar) -> Value {
     let (kinds, least, most): (&[&str], Option<i64>, Option<i64>) = match grammar {
-        Grammar::Any | Grammar::NotEmpty | Grammar::Regex | Grammar::MountOptions => {
+        Grammar::Any | Grammar::NotEmpty | Grammar::Regex | Grammar::MountOptions | Grammar::Bucket => {
             (&["string", "number", "boolean"], None, None)
         }
         Grammar::ApplicationId => (&["string", "boolean"], None, None),

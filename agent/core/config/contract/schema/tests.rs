@@ -12,6 +12,7 @@ use crate::config::{Code, ImageLayer, Severity, Text, parse, read};
 const LOOSER: &[(&str, &str)] = &[
     ("application_id", "a template that was not expanded"),
     ("boot_timeout", "the range of a time with units"),
+    ("mint_bucket", "how a number is spelled"),
     ("interval", "an age that is not above it"),
     ("max_age", "an interval that is not below it"),
     ("secrets", "what may follow a question mark"),
@@ -367,7 +368,7 @@ fn every_example_is_taken_as_it_stands() {
                 key.example
             );
             for problem in parse(text.as_bytes(), "user data").problems() {
-                let alone = problem.code == Code::HealthCheck;
+                let alone = matches!(problem.code, Code::HealthCheck | Code::NoEffectHere);
                 assert!(own_fate(problem.code, key) || alone, "{}: {problem:?}", key.name);
             }
         }
