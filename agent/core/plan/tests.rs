@@ -285,11 +285,7 @@ fn a_mirror_says_what_a_tag_means_unless_a_rule_lets_the_image_run_unproved() {
         let told = "whoever has it first, the registry alone saying which image the tag means";
         assert_eq!(plan.to_text().contains(told), !wanted, "{policy}");
     }
-    let pinned = format!(
-        "{}@sha256:{}",
-        mirrored.split_once('\n').unwrap().0,
-        "1".repeat(64)
-    );
+    let pinned = mirrored.replacen("a:1", &format!("a:1@sha256:{}", "1".repeat(64)), 1);
     let plan = plan_under("images: [{match: '**', require: digest}]", &pinned);
     assert!(!plan.mirrors_may_resolve() && !plan.to_text().contains("the tag means"));
 }
