@@ -24,8 +24,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{
-    Config, HealthCheck, ImageRef, Mirror, Origin, Probe, Problem, RegistryAuth, RestartPolicy, Severity,
-    Storage,
+    Config, HealthCheck, ImageRef, Mirror, Origin, Probe, Problem, RegistryAuth, RegistryHost, RestartPolicy,
+    Severity, Storage,
 };
 use crate::facts::InstanceFacts;
 use crate::secret::{SecretRef, Source};
@@ -375,7 +375,7 @@ fn gate(check: Option<HealthCheck>) -> Gate {
 }
 
 fn mirrors(config: &Config) -> Vec<Mirror> {
-    let registry = config.source().registry();
+    let registry = RegistryHost::new(config.source().registry()).to_string();
     let of_registry = config
         .registry_mirrors()
         .iter()

@@ -289,3 +289,17 @@ fn a_mirror_says_what_a_tag_means_unless_a_rule_lets_the_image_run_unproved() {
     let plan = plan_under("images: [{match: '**', require: digest}]", &pinned);
     assert!(!plan.mirrors_may_resolve() && !plan.to_text().contains("the tag means"));
 }
+
+#[test]
+fn mirrors_are_found_however_their_registry_is_spelled() {
+    let plan = plan_under(
+        "{}",
+        "source: Registry.example.org:443/a:1\nregistry_mirrors: {registry.Example.org: [mirror.example.org]}\n\
+         dockercfg: {registry.example.org: {auth: dTpw}, Mirror.example.org: {auth: dTpw}}",
+    );
+    let names: Vec<String> = plan.mirrors.iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["mirror.example.org"]);
+    let logins = plan.registry_auth.iter().chain(&plan.mirror_auths);
+    let logins: Vec<&str> = logins.map(|auth| auth.registry.as_str()).collect();
+    assert_eq!(logins, ["Registry.example.org:443", "mirror.example.org"]);
+}

@@ -135,7 +135,7 @@ impl Grammar {
             Self::Partition => "\\s*|none|/dev/.*".to_owned(),
             Self::Variable => "[^=\\u0000]+".to_owned(),
             Self::SecretName => "[A-Za-z0-9_][A-Za-z0-9._-]{0,254}".to_owned(),
-            Self::Registry => "(?:https?://)?[A-Za-z0-9.:\\[\\]-]+(?:/.*)?".to_owned(),
+            Self::Registry => format!("(?:https?://)?{}(?:/.*)?", registry()),
             Self::Mirror => mirror(),
             Self::Region => "[a-z]+(?:-[a-z]+)+-[0-9]+".to_owned(),
             Self::Setting => "[A-Za-z0-9_-][A-Za-z0-9_/-]*(?:(?:\\.[A-Za-z0-9_/-]+)+\\.?|\\.)".to_owned(),
