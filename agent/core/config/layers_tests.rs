@@ -139,6 +139,11 @@ fn a_policy_refuses_and_names_its_rule() {
             "allow: {registries: ['*.example.com', other.example.org]}",
             Code::Forbidden,
         ),
+        (
+            "registry_mirrors: {Registry.example.org: [ok.example.org, evil.example.net/hub], a.org: [b.org]}",
+            "allow: {registries: ['*.example.org']}",
+            Code::Forbidden,
+        ),
         ("", "allow: {undigested_tags: false}", Code::Forbidden),
         (
             "environment: {A: plain, B: 'aws:ssm:/my-app/b'}",
@@ -218,6 +223,10 @@ fn a_policy_refuses_and_names_its_rule() {
         ("capabilities_add: [NET_RAW]", "allow: {capabilities: [NET_RAW]}"),
         ("", "allow: {registries: ['*.example.org']}"),
         (
+            "registry_mirrors: {registry.example.org: [ok.example.org, other.example.net:5000/hub], a.org: [b.org]}",
+            "allow: {registries: ['*.Example.org', 'other.example.net:5000']}",
+        ),
+        (
             "seccomp: /etc/monopod/seccomp/x.json",
             "allow: {seccomp_unconfined: false}",
         ),
@@ -243,6 +252,25 @@ fn a_policy_refuses_and_names_its_rule() {
             report.render(Style::Plain)
         );
     }
+}
+
+#[test]
+fn a_mirror_that_is_not_allowed_is_shown_where_it_stands() {
+    let report = with(
+        "registry_mirrors:\n  registry.example.org:\n    - ok.example.org\n    - evil.example.net",
+        &[],
+        "allow:\n  registries: ['*.example.org']",
+    );
+    let [problem] = report.problems() else {
+        panic!("{}", report.render(Style::Plain));
+    };
+    assert_eq!(problem.place.map(|place| place.line), Some(8));
+    let rule = problem.related.as_ref().unwrap();
+    assert_eq!(
+        (rule.label.as_str(), rule.place.line),
+        ("the rule `allow.registries`", 2)
+    );
+    assert!(!problem.message.contains("evil"));
 }
 
 #[test]
