@@ -60,6 +60,14 @@ impl Mirror {
         &self.registry
     }
 
+    /// A repository's path below the host.
+    pub fn repository(&self, repository: &str) -> String {
+        match &self.prefix {
+            Some(prefix) => format!("{prefix}/{repository}"),
+            None => repository.to_owned(),
+        }
+    }
+
     /// What a repository is called there.
     pub fn name(&self, repository: &str) -> String {
         format!("{self}/{repository}")

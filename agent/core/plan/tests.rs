@@ -303,3 +303,29 @@ fn mirrors_are_found_however_their_registry_is_spelled() {
     let logins: Vec<&str> = logins.map(|auth| auth.registry.as_str()).collect();
     assert_eq!(logins, ["Registry.example.org:443", "mirror.example.org"]);
 }
+
+#[test]
+fn ecr_mirrors_are_among_the_calls_by_their_own_paths() {
+    let plan = plan_under(
+        "{}",
+        "source: registry.example.org/team/app:1\nregistry_mirrors: {registry.example.org: [\
+         123456789012.dkr.ecr.eu-west-1.amazonaws.com/hub, mirror.example.org, \
+         123456789012.dkr.ecr.eu-west-1.amazonaws.com]}",
+    );
+    let calls: Vec<String> = plan
+        .aws_calls()
+        .iter()
+        .map(|call| format!("{} {} {}", call.times, call.action, call.resource))
+        .collect();
+    let repository = "arn:aws:ecr:eu-west-1:123456789012:repository";
+    assert_eq!(
+        calls,
+        [
+            "1 ecr:GetAuthorizationToken *".to_owned(),
+            format!("0 ecr:BatchGetImage {repository}/hub/team/app"),
+            format!("0 ecr:GetDownloadUrlForLayer {repository}/hub/team/app"),
+            format!("0 ecr:BatchGetImage {repository}/team/app"),
+            format!("0 ecr:GetDownloadUrlForLayer {repository}/team/app"),
+        ]
+    );
+}
