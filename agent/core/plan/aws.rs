@@ -27,7 +27,7 @@ impl Plan {
     /// Every AWS call a first boot makes. A reboot that finds its container makes none.
     pub fn aws_calls(&self) -> Vec<AwsCall> {
         let mut calls: Vec<AwsCall> = Vec::new();
-        for one in &self.secrets {
+        for one in &self.every_use() {
             let (action, resource, verb) = self.access(&one.source);
             match calls
                 .iter_mut()

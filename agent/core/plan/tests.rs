@@ -329,3 +329,38 @@ fn ecr_mirrors_are_among_the_calls_by_their_own_paths() {
         ]
     );
 }
+
+#[test]
+fn what_only_a_mirrors_login_is_made_of_is_no_part_of_the_step() {
+    let plan = plan_under(
+        "{}",
+        "source: registry.example.org/a:1\nregistry_mirrors: {registry.example.org: [mirror.example.org]}\n\
+         environment: {A: 'aws:secretsmanager:both?key=/a'}\ndockercfg:\n  registry.example.org: {auth: 'aws:ssm:/own'}\n  \
+         mirror.example.org: {username: 'aws:secretsmanager:both?key=/user', password: 'aws:ssm:/mirror'}",
+    );
+    let steps = plan.steps(&Then::Create);
+    let fetched = steps.iter().find_map(|step| match step {
+        Step::FetchSecrets { uses, .. } => Some(uses.iter().map(SecretUse::used_by).collect::<Vec<_>>()),
+        _ => None,
+    });
+    assert_eq!(
+        fetched.unwrap(),
+        ["dockercfg.registry.example.org", "environment.A"]
+    );
+    let (user, password) = (
+        "dockercfg.mirror.example.org.username",
+        "dockercfg.mirror.example.org.password",
+    );
+    let every: Vec<String> = plan.every_use().iter().map(SecretUse::used_by).collect();
+    // One call for a source that both use.
+    assert_eq!(
+        every,
+        [
+            "dockercfg.registry.example.org".to_owned(),
+            format!("environment.A, {user}"),
+            password.to_owned()
+        ]
+    );
+    let allowed = plan.iam_policy().to_string();
+    assert!(allowed.contains("parameter/mirror"), "{allowed}");
+}

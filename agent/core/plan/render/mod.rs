@@ -168,7 +168,7 @@ impl Plan {
             })
             .collect();
         let secrets: Vec<Value> = self
-            .secrets
+            .every_use()
             .iter()
             .map(|one| {
                 let names: Vec<&str> = one.uses.iter().map(|(name, _)| name.as_str()).collect();
