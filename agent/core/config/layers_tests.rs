@@ -243,7 +243,7 @@ fn a_policy_refuses_and_names_its_rule() {
             "environment: {A: plain}\nsecrets: {b: 'aws:ssm:/my-app/b'}",
             "allow: {secrets_in_environment: false}",
         ),
-        ("", "# nothing yet\n"),
+        ("root: true", "# nothing yet\n{}\n"),
     ] {
         let report = with(user, &[], policy);
         assert!(
@@ -271,6 +271,34 @@ fn a_mirror_that_is_not_allowed_is_shown_where_it_stands() {
         ("the rule `allow.registries`", 2)
     );
     assert!(!problem.message.contains("evil"));
+}
+
+#[test]
+fn a_policy_file_that_says_nothing_is_no_policy_in_silence() {
+    for text in ["", "\n", "# allow: {root: false}\n", "---\n", "null\n"] {
+        let policy = Text {
+            name: "policy.yaml",
+            bytes: text.as_bytes(),
+        };
+        let image = ImageLayer {
+            policy: Some(policy),
+            ..ImageLayer::default()
+        };
+        let (name, bytes) = ("user data", USER.as_bytes());
+        let report = read(Text { name, bytes }, &image);
+        assert!(report.has_errors() && report.config().is_none(), "{text:?}");
+        let [problem] = report.problems() else {
+            panic!("{text:?}: {}", report.render(Style::Plain));
+        };
+        assert_eq!(
+            problem.place.map(|place| report.text_name(place)),
+            Some("policy.yaml")
+        );
+        assert!(
+            problem.help.as_deref().is_some_and(|help| help.contains("`{}`")),
+            "{text:?}: {problem:?}"
+        );
+    }
 }
 
 #[test]

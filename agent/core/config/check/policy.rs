@@ -22,6 +22,11 @@ const FILE: &str = "/etc/monopod/policy.yaml";
 /// Profiles that whoever wrote the policy put there.
 const PROFILES: &str = "/etc/monopod/seccomp/";
 
+/// Whether a policy file holds nothing but a null, written out or not.
+pub(in crate::config) fn is_null(root: &Node) -> bool {
+    Field::root(root, &SHAPE).is_null()
+}
+
 /// Reads a policy file's tree.
 pub(in crate::config) fn read(
     root: &Node,
