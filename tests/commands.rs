@@ -371,7 +371,7 @@ fn a_person_checks_against_the_image_s_own_files() {
         text.contains("policy.yaml:1:9") && text.contains("the rule `allow.root`"),
         "{text}"
     );
-    std::fs::write(policy.folder().join("policy.yaml"), "").unwrap();
+    std::fs::write(policy.folder().join("policy.yaml"), "{}\n").unwrap();
     std::fs::write(policy.folder().join("defaults.yaml"), "hostname: image\n").unwrap();
     let output = monopod(&["plan", "--configuration-directory", &folder, user_data.path()]);
     let text = stdout(&output);

@@ -95,9 +95,9 @@ impl<'a> Fetcher<'a> {
     pub(in crate::boot) fn new(context: &'a Context, plan: &Plan, deadline: Instant) -> Self {
         let region = plan.facts.as_ref().map_or("", |facts| facts.region.as_str());
         let values = plan
-            .secrets
-            .iter()
-            .map(|one| (one.clone(), Arc::default()))
+            .every_use()
+            .into_iter()
+            .map(|one| (one, Arc::default()))
             .collect();
         Self {
             context,

@@ -139,6 +139,11 @@ fn a_policy_refuses_and_names_its_rule() {
             "allow: {registries: ['*.example.com', other.example.org]}",
             Code::Forbidden,
         ),
+        (
+            "registry_mirrors: {Registry.example.org: [ok.example.org, evil.example.net/hub], a.org: [b.org]}",
+            "allow: {registries: ['*.example.org']}",
+            Code::Forbidden,
+        ),
         ("", "allow: {undigested_tags: false}", Code::Forbidden),
         (
             "environment: {A: plain, B: 'aws:ssm:/my-app/b'}",
@@ -218,6 +223,10 @@ fn a_policy_refuses_and_names_its_rule() {
         ("capabilities_add: [NET_RAW]", "allow: {capabilities: [NET_RAW]}"),
         ("", "allow: {registries: ['*.example.org']}"),
         (
+            "registry_mirrors: {registry.example.org: [ok.example.org, other.example.net:5000/hub], a.org: [b.org]}",
+            "allow: {registries: ['*.Example.org', 'other.example.net:5000']}",
+        ),
+        (
             "seccomp: /etc/monopod/seccomp/x.json",
             "allow: {seccomp_unconfined: false}",
         ),
@@ -234,13 +243,60 @@ fn a_policy_refuses_and_names_its_rule() {
             "environment: {A: plain}\nsecrets: {b: 'aws:ssm:/my-app/b'}",
             "allow: {secrets_in_environment: false}",
         ),
-        ("", "# nothing yet\n"),
+        ("root: true", "# nothing yet\n{}\n"),
     ] {
         let report = with(user, &[], policy);
         assert!(
             !report.has_errors(),
             "{user} {policy}: {}",
             report.render(Style::Plain)
+        );
+    }
+}
+
+#[test]
+fn a_mirror_that_is_not_allowed_is_shown_where_it_stands() {
+    let report = with(
+        "registry_mirrors:\n  registry.example.org:\n    - ok.example.org\n    - evil.example.net",
+        &[],
+        "allow:\n  registries: ['*.example.org']",
+    );
+    let [problem] = report.problems() else {
+        panic!("{}", report.render(Style::Plain));
+    };
+    assert_eq!(problem.place.map(|place| place.line), Some(8));
+    let rule = problem.related.as_ref().unwrap();
+    assert_eq!(
+        (rule.label.as_str(), rule.place.line),
+        ("the rule `allow.registries`", 2)
+    );
+    assert!(!problem.message.contains("evil"));
+}
+
+#[test]
+fn a_policy_file_that_says_nothing_is_no_policy_in_silence() {
+    for text in ["", "\n", "# allow: {root: false}\n", "---\n", "null\n"] {
+        let policy = Text {
+            name: "policy.yaml",
+            bytes: text.as_bytes(),
+        };
+        let image = ImageLayer {
+            policy: Some(policy),
+            ..ImageLayer::default()
+        };
+        let (name, bytes) = ("user data", USER.as_bytes());
+        let report = read(Text { name, bytes }, &image);
+        assert!(report.has_errors() && report.config().is_none(), "{text:?}");
+        let [problem] = report.problems() else {
+            panic!("{text:?}: {}", report.render(Style::Plain));
+        };
+        assert_eq!(
+            problem.place.map(|place| report.text_name(place)),
+            Some("policy.yaml")
+        );
+        assert!(
+            problem.help.as_deref().is_some_and(|help| help.contains("`{}`")),
+            "{text:?}: {problem:?}"
         );
     }
 }

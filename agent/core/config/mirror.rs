@@ -1,8 +1,8 @@
 //! Where else a registry's images are: a host, and perhaps a path that stands before their names there.
 //!
 //! A mirror is asked for a digest, so that it can only have the right image or none; what it says about a tag is
-//! believed, as the registry itself would be. Logins and rules go by names: a login belongs to the mirror's own host,
-//! and what the policy says about registries is about the name in `source`.
+//! believed, as the registry itself would be, unless a rule of the policy lets the image run without any proof. Logins and
+//! rules go by names: a login belongs to the mirror's own host, and the policy has to allow that host, too.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ pub struct Mirror {
 /// The mirrors of one registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegistryMirrors {
-    /// Host and port as an image reference has them; Docker Hub is `docker.io`.
+    /// Host and port in the one spelling of [`super::RegistryHost`].
     pub registry: String,
     /// In the order they are asked.
     pub mirrors: Vec<Mirror>,
@@ -58,6 +58,14 @@ impl Mirror {
     /// Its host, with its port: whose login is used.
     pub fn registry(&self) -> &str {
         &self.registry
+    }
+
+    /// A repository's path below the host.
+    pub fn repository(&self, repository: &str) -> String {
+        match &self.prefix {
+            Some(prefix) => format!("{prefix}/{repository}"),
+            None => repository.to_owned(),
+        }
     }
 
     /// What a repository is called there.

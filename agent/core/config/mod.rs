@@ -31,6 +31,7 @@ mod model;
 mod nearest;
 mod policy;
 mod problem;
+mod registry;
 mod report;
 pub mod template;
 #[cfg(test)]
@@ -47,6 +48,7 @@ pub use model::{
     RestartPolicy, Rsyslog, S3, Sampling, Scalyr, Seccomp, Shutdown, Storage, Stream, Tmpfs, Ulimit,
 };
 pub use problem::{Code, Place, Problem, Related, Severity};
+pub use registry::RegistryHost;
 pub use report::{Report, Style};
 use yaml::Entry;
 
@@ -180,7 +182,7 @@ impl Reading {
         if let Some(file) = image.policy {
             source += 1;
             let text = self.file(file, source);
-            if let Some(text) = text.as_deref().filter(|text| !text.lines().all(is_comment)) {
+            if let Some(text) = text.as_deref() {
                 policy = self.policy(text, source, file.name, &image.keys);
             }
             self.name(file.name, text);
@@ -233,7 +235,7 @@ impl Reading {
 
     fn policy(&mut self, text: &str, source: u16, name: &str, keys: &[KeyFile<'_>]) -> policy::Policy {
         match yaml::load(text, source, yaml::Tags::Refuse, &mut self.problems) {
-            Ok(Some(root)) => {
+            Ok(Some(root)) if !check::is_null(&root) => {
                 // The last of two equal rules would count, and nobody knows which one was meant.
                 for problem in self.problems.iter_mut().filter(|problem| {
                     problem.code == Code::DuplicateKey
@@ -245,7 +247,14 @@ impl Reading {
                 self.policy_tree = Some(root);
                 policy
             }
-            Ok(None) => policy::Policy::default(),
+            Ok(_) => {
+                // Whoever put the file there meant to forbid something, and a machine without its rules allows it.
+                let message = format!("{name} holds no rule: perhaps it is a copy that was cut off");
+                let problem = Problem::error(Code::Missing, message).at(Place::new(1, 1).of(source));
+                let help = "write `{}` for a policy that says nothing, or remove the file";
+                self.problems.push(problem.help(help));
+                policy::Policy::default()
+            }
             Err(problem) => {
                 self.problems.push(problem);
                 policy::Policy::default()

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Plan;
-use crate::config::{EcrHost, RegistryAuth, RegistryLogin};
+use crate::config::{EcrHost, RegistryHost, RegistryLogin};
 use crate::secret::Source;
 
 /// One kind of call.
@@ -27,7 +27,7 @@ impl Plan {
     /// Every AWS call a first boot makes. A reboot that finds its container makes none.
     pub fn aws_calls(&self) -> Vec<AwsCall> {
         let mut calls: Vec<AwsCall> = Vec::new();
-        for one in &self.secrets {
+        for one in &self.every_use() {
             let (action, resource, verb) = self.access(&one.source);
             match calls
                 .iter_mut()
@@ -89,38 +89,57 @@ impl Plan {
         }
     }
 
-    /// The login is one call of ours; the other two the registry checks whenever the engine asks it for the image.
+    /// A login is one call of ours, for each host; the other two the registry checks whenever the engine asks it for the
+    /// image.
     fn ecr_calls(&self, calls: &mut Vec<AwsCall>) {
-        let Some(RegistryAuth {
-            registry,
-            login: RegistryLogin::Ecr { region },
-        }) = &self.registry_auth
-        else {
-            return;
-        };
-        calls.push(AwsCall {
-            action: "ecr:GetAuthorizationToken",
-            // Tokens belong to no repository: IAM knows no narrower resource.
-            resource: "*".to_owned(),
-            times: 1,
-            why: format!("log in to {registry}"),
-        });
-        let account = EcrHost::parse(registry).map_or_else(|| "*".to_owned(), |host| host.account);
-        let repository = format!(
-            "arn:{}:ecr:{region}:{account}:repository/{}",
-            partition(region),
-            self.container.image.repository()
-        );
-        for (action, why) in [
-            ("ecr:BatchGetImage", "read the image's manifest"),
-            ("ecr:GetDownloadUrlForLayer", "read its layers"),
-        ] {
+        let logins = || self.registry_auth.iter().chain(&self.mirror_auths);
+        let logs_in = logins().filter(|auth| matches!(auth.login, RegistryLogin::Ecr { .. }));
+        let hosts: Vec<&str> = logs_in.map(|auth| auth.registry.as_str()).collect();
+        if !hosts.is_empty() {
             calls.push(AwsCall {
-                action,
-                resource: repository.clone(),
-                times: 0,
-                why: why.to_owned(),
+                action: "ecr:GetAuthorizationToken",
+                // Tokens belong to no repository: IAM knows no narrower resource.
+                resource: "*".to_owned(),
+                times: hosts.len(),
+                why: format!("log in to {}", hosts.join(", ")),
             });
+        }
+        let image = &self.container.image;
+        let own = (image.registry(), image.repository().to_owned());
+        let mirrored = self
+            .mirrors
+            .iter()
+            .map(|mirror| (mirror.registry(), mirror.repository(image.repository())));
+        let mut repositories: Vec<String> = Vec::new();
+        for (host, path) in [own].into_iter().chain(mirrored) {
+            let Some(RegistryLogin::Ecr { region }) = logins()
+                .find(|auth| auth.registry == host)
+                .map(|auth| &auth.login)
+            else {
+                continue;
+            };
+            let account = EcrHost::parse(&RegistryHost::new(host).to_string())
+                .map_or_else(|| "*".to_owned(), |host| host.account);
+            let repository = format!(
+                "arn:{}:ecr:{region}:{account}:repository/{path}",
+                partition(region)
+            );
+            if !repositories.contains(&repository) {
+                repositories.push(repository);
+            }
+        }
+        for repository in repositories {
+            for (action, why) in [
+                ("ecr:BatchGetImage", "read the image's manifest"),
+                ("ecr:GetDownloadUrlForLayer", "read its layers"),
+            ] {
+                calls.push(AwsCall {
+                    action,
+                    resource: repository.clone(),
+                    times: 0,
+                    why: why.to_owned(),
+                });
+            }
         }
     }
 

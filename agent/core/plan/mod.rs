@@ -17,6 +17,7 @@ mod render;
 pub mod sets;
 #[cfg(test)]
 mod tests;
+mod uses;
 
 use std::fmt;
 use std::time::Duration;
@@ -24,11 +25,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::config::{
-    Config, HealthCheck, ImageRef, Mirror, Origin, Probe, Problem, RegistryAuth, RestartPolicy, Severity,
-    Storage,
+    Config, HealthCheck, ImageRef, Mirror, Origin, Probe, Problem, RegistryAuth, RegistryHost, RestartPolicy,
+    Severity, Storage,
 };
 use crate::facts::InstanceFacts;
-use crate::secret::{SecretRef, Source};
 use crate::text;
 use crate::trust::Trust;
 pub use aws::{AwsCall, partition};
@@ -36,6 +36,7 @@ use container::ContainerSpec;
 pub use diff::{Change, Difference};
 use reconcile::Then;
 use sets::FileSet;
+pub use uses::SecretUse;
 
 /// Characters of a value that a text for people shows when it has to be escaped.
 const VALUE_WIDTH: usize = 100;
@@ -123,23 +124,6 @@ impl fmt::Display for Gate {
             self.interval_seconds,
             text::duration(self.timeout())
         )
-    }
-}
-
-/// One source of secrets and everything that uses it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SecretUse {
-    /// What is asked for, once.
-    pub source: Source,
-    /// `environment.DB_PASSWORD`, `dockercfg.registry.example.org`, and what each picks out of it.
-    pub uses: Vec<(String, SecretRef)>,
-}
-
-impl SecretUse {
-    /// `environment.DB_PASSWORD, secrets.db`.
-    pub fn used_by(&self) -> String {
-        let names: Vec<&str> = self.uses.iter().map(|(name, _)| name.as_str()).collect();
-        names.join(", ")
     }
 }
 
@@ -257,6 +241,8 @@ pub struct Plan {
     pub container: ContainerSpec,
     /// What has to be fetched, each source once.
     pub secrets: Vec<SecretUse>,
+    /// What only mirrors' logins are made of: fetched for the pull, and done without where that fails.
+    pub mirror_secrets: Vec<SecretUse>,
     /// The sets of files that change together.
     pub sets: Vec<FileSet>,
     /// Whether encrypted copies are kept of what is fetched for `files`, too.
@@ -305,7 +291,8 @@ impl Plan {
                 version: config.application_version().to_owned(),
             },
             facts: facts.cloned(),
-            secrets: secret_uses(&container, registry_auth.iter().chain(&mirror_auths)),
+            secrets: uses::needed(&container, registry_auth.as_ref()),
+            mirror_secrets: uses::of_mirrors(&mirror_auths),
             sets: FileSet::all(config, &container),
             keep_secrets: config.keep_secrets(),
             registry_auth,
@@ -333,6 +320,12 @@ impl Plan {
     /// What the container's files are made of, of all that has to be fetched.
     pub fn file_uses(&self) -> Vec<SecretUse> {
         sets::for_files(&self.secrets)
+    }
+
+    /// Whether a mirror may say which image a tag means. Where a rule of the policy lets the image run without any proof, the
+    /// word of its own registry is all there is, and a mirror that user data names would put its own in that place.
+    pub const fn mirrors_may_resolve(&self) -> bool {
+        self.trust.rule.is_none() || self.trust.requirement.asks_registry()
     }
 
     /// The steps for what was found on the engine: a container that exists needs no registry, and no secrets but those
@@ -369,7 +362,7 @@ fn gate(check: Option<HealthCheck>) -> Gate {
 }
 
 fn mirrors(config: &Config) -> Vec<Mirror> {
-    let registry = config.source().registry();
+    let registry = RegistryHost::new(config.source().registry()).to_string();
     let of_registry = config
         .registry_mirrors()
         .iter()
@@ -386,37 +379,4 @@ fn mirror_auths(config: &Config, mirrors: &[Mirror]) -> Vec<RegistryAuth> {
         }
     }
     auths
-}
-
-fn secret_uses<'a>(
-    container: &ContainerSpec,
-    auths: impl Iterator<Item = &'a RegistryAuth>,
-) -> Vec<SecretUse> {
-    let mut all: Vec<SecretUse> = Vec::new();
-    let mut add = |reference: &SecretRef, by: String| {
-        let used = (by, reference.clone());
-        match all.iter_mut().find(|one| one.source == reference.source) {
-            Some(one) => one.uses.push(used),
-            None => all.push(SecretUse {
-                source: reference.source.clone(),
-                uses: vec![used],
-            }),
-        }
-    };
-    // The registries' passwords first: the pull waits for them.
-    for RegistryAuth { registry, login } in auths {
-        for (reference, key) in login.references() {
-            add(reference, format!("dockercfg.{registry}{key}"));
-        }
-    }
-    for (name, reference) in container.secrets() {
-        add(reference, format!("environment.{name}"));
-    }
-    for (path, reference) in container.fetched_files() {
-        add(reference, format!("files.{path}"));
-    }
-    for (name, reference) in &container.secret_files {
-        add(reference, format!("secrets.{name}"));
-    }
-    all
 }

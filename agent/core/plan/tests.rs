@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::parse;
+use crate::config::{ImageLayer, Text, parse, read};
 
 fn plan(lines: &str) -> Plan {
     let text = format!(
@@ -253,4 +253,114 @@ fn mirrors_are_in_the_plan_with_their_own_logins_and_change_no_container() {
         serde_json::json!(["mirror.example.org", "other.example.org/hub"])
     );
     assert_eq!(mirrored.intent, plan("").intent);
+}
+
+fn plan_under(policy: &str, lines: &str) -> Plan {
+    let text = format!("#taupage-ami-config\napplication_id: my-app\napplication_version: \"1\"\n{lines}\n");
+    let (name, bytes) = ("/etc/monopod/policy.yaml", policy.as_bytes());
+    let image = ImageLayer {
+        policy: Some(Text { name, bytes }),
+        ..ImageLayer::default()
+    };
+    let (name, bytes) = ("user data", text.as_bytes());
+    let report = read(Text { name, bytes }, &image);
+    let config = report
+        .planned()
+        .unwrap_or_else(|| panic!("{:?}", report.problems()));
+    Plan::new(config, Vec::new(), None)
+}
+
+#[test]
+fn a_mirror_says_what_a_tag_means_unless_a_rule_lets_the_image_run_unproved() {
+    let mirrored =
+        "source: registry.example.org/a:1\nregistry_mirrors: {registry.example.org: [mirror.example.org]}";
+    assert!(plan(mirrored.split_once('\n').unwrap().1).mirrors_may_resolve());
+    for (policy, wanted) in [
+        ("{}", true),
+        ("images: [{match: '**', require: header}]", true),
+        ("images: [{match: '**', require: nothing}]", false),
+    ] {
+        let plan = plan_under(policy, mirrored);
+        assert_eq!(plan.mirrors_may_resolve(), wanted, "{policy}");
+        let told = "whoever has it first, the registry alone saying which image the tag means";
+        assert_eq!(plan.to_text().contains(told), !wanted, "{policy}");
+    }
+    let pinned = mirrored.replacen("a:1", &format!("a:1@sha256:{}", "1".repeat(64)), 1);
+    let plan = plan_under("images: [{match: '**', require: digest}]", &pinned);
+    assert!(!plan.mirrors_may_resolve() && !plan.to_text().contains("the tag means"));
+}
+
+#[test]
+fn mirrors_are_found_however_their_registry_is_spelled() {
+    let plan = plan_under(
+        "{}",
+        "source: Registry.example.org:443/a:1\nregistry_mirrors: {registry.Example.org: [mirror.example.org]}\n\
+         dockercfg: {registry.example.org: {auth: dTpw}, Mirror.example.org: {auth: dTpw}}",
+    );
+    let names: Vec<String> = plan.mirrors.iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["mirror.example.org"]);
+    let logins = plan.registry_auth.iter().chain(&plan.mirror_auths);
+    let logins: Vec<&str> = logins.map(|auth| auth.registry.as_str()).collect();
+    assert_eq!(logins, ["Registry.example.org:443", "mirror.example.org"]);
+}
+
+#[test]
+fn ecr_mirrors_are_among_the_calls_by_their_own_paths() {
+    let plan = plan_under(
+        "{}",
+        "source: registry.example.org/team/app:1\nregistry_mirrors: {registry.example.org: [\
+         123456789012.dkr.ecr.eu-west-1.amazonaws.com/hub, mirror.example.org, \
+         123456789012.dkr.ecr.eu-west-1.amazonaws.com]}",
+    );
+    let calls: Vec<String> = plan
+        .aws_calls()
+        .iter()
+        .map(|call| format!("{} {} {}", call.times, call.action, call.resource))
+        .collect();
+    let repository = "arn:aws:ecr:eu-west-1:123456789012:repository";
+    assert_eq!(
+        calls,
+        [
+            "1 ecr:GetAuthorizationToken *".to_owned(),
+            format!("0 ecr:BatchGetImage {repository}/hub/team/app"),
+            format!("0 ecr:GetDownloadUrlForLayer {repository}/hub/team/app"),
+            format!("0 ecr:BatchGetImage {repository}/team/app"),
+            format!("0 ecr:GetDownloadUrlForLayer {repository}/team/app"),
+        ]
+    );
+}
+
+#[test]
+fn what_only_a_mirrors_login_is_made_of_is_no_part_of_the_step() {
+    let plan = plan_under(
+        "{}",
+        "source: registry.example.org/a:1\nregistry_mirrors: {registry.example.org: [mirror.example.org]}\n\
+         environment: {A: 'aws:secretsmanager:both?key=/a'}\ndockercfg:\n  registry.example.org: {auth: 'aws:ssm:/own'}\n  \
+         mirror.example.org: {username: 'aws:secretsmanager:both?key=/user', password: 'aws:ssm:/mirror'}",
+    );
+    let steps = plan.steps(&Then::Create);
+    let fetched = steps.iter().find_map(|step| match step {
+        Step::FetchSecrets { uses, .. } => Some(uses.iter().map(SecretUse::used_by).collect::<Vec<_>>()),
+        _ => None,
+    });
+    assert_eq!(
+        fetched.unwrap(),
+        ["dockercfg.registry.example.org", "environment.A"]
+    );
+    let (user, password) = (
+        "dockercfg.mirror.example.org.username",
+        "dockercfg.mirror.example.org.password",
+    );
+    let every: Vec<String> = plan.every_use().iter().map(SecretUse::used_by).collect();
+    // One call for a source that both use.
+    assert_eq!(
+        every,
+        [
+            "dockercfg.registry.example.org".to_owned(),
+            format!("environment.A, {user}"),
+            password.to_owned()
+        ]
+    );
+    let allowed = plan.iam_policy().to_string();
+    assert!(allowed.contains("parameter/mirror"), "{allowed}");
 }

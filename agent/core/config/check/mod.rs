@@ -39,7 +39,7 @@ use super::problem::{Code, Place, Problem};
 use super::yaml::{Entry, Kind, Node};
 use field::Field;
 pub(super) use images::key_files;
-pub(super) use policy::{note_image, read as read_policy};
+pub(super) use policy::{is_null, note_image, read as read_policy};
 
 /// What checking gave.
 #[derive(Default)]

@@ -4,13 +4,16 @@ use super::super::KeyFile;
 use super::super::contract::{self, POLICY, Shape};
 use super::super::image::ImageRef;
 use super::super::keys;
+use super::super::mirror::Mirror;
 use super::super::model::{Networking, Seccomp};
 use super::super::policy::{Allow, Locked, Policy, Rule};
 use super::super::problem::{Code, Place, Problem};
+use super::super::registry::RegistryHost;
 use super::super::yaml::{Entry, Kind, Node};
 use super::Checker;
 use super::field::Field;
 use super::read::Section;
+use super::registries::registry_host;
 use crate::secret::SecretRef;
 
 const SHAPE: Shape = Shape::Object(POLICY);
@@ -18,6 +21,11 @@ const SHAPE: Shape = Shape::Object(POLICY);
 const FILE: &str = "/etc/monopod/policy.yaml";
 /// Profiles that whoever wrote the policy put there.
 const PROFILES: &str = "/etc/monopod/seccomp/";
+
+/// Whether a policy file holds nothing but a null, written out or not.
+pub(in crate::config) fn is_null(root: &Node) -> bool {
+    Field::root(root, &SHAPE).is_null()
+}
 
 /// Reads a policy file's tree.
 pub(in crate::config) fn read(
@@ -306,16 +314,14 @@ impl<'c> Checker<'c> {
     }
 
     fn enforce_image(&mut self, image: &ImageRef, allow: &Allow) {
-        if let Some(rule) = &allow.registries
-            && !rule
-                .value
-                .iter()
-                .any(|pattern| registry_matches(pattern, image.registry()))
-        {
-            let message = "`source` names a registry that the image's policy does not allow";
-            let problem = Problem::error(Code::Forbidden, message)
-                .help(format!("the policy allows {}", listed(&rule.value)));
-            self.refuse("source", problem, "allow.registries", rule.place);
+        if let Some(rule) = &allow.registries {
+            if !allows_registry(rule, image.registry()) {
+                let message = "`source` names a registry that the image's policy does not allow";
+                let problem = Problem::error(Code::Forbidden, message)
+                    .help(format!("the policy allows {}", listed(&rule.value)));
+                self.refuse("source", problem, "allow.registries", rule.place);
+            }
+            self.enforce_mirrors(image, rule);
         }
         if let Some(Rule { value: false, place }) = allow.undigested_tags
             && image.digest().is_none()
@@ -326,6 +332,31 @@ impl<'c> Checker<'c> {
             )
             .help("add the digest: `registry/repository:tag@sha256:...`");
             self.refuse("source", problem, "allow.undigested_tags", place);
+        }
+    }
+
+    /// A mirror gives the image and may say what its tag means: the rule would keep nothing out without it.
+    fn enforce_mirrors(&mut self, image: &ImageRef, rule: &Rule<Vec<String>>) {
+        let registry = RegistryHost::new(image.registry()).to_string();
+        let Some(field) = self.field("registry_mirrors") else {
+            return;
+        };
+        // What cannot be read was told when it was read.
+        for entry in field.entries().unwrap_or_default() {
+            if registry_host(&entry.name).as_ref() != Some(&registry) {
+                continue;
+            }
+            for item in field.child(entry).items().unwrap_or_default() {
+                let mirror = item.scalar().and_then(|scalar| Mirror::parse(&scalar.text).ok());
+                if mirror.is_some_and(|mirror| !allows_registry(rule, mirror.registry())) {
+                    let message =
+                        "`registry_mirrors` names a mirror whose host the image's policy does not allow";
+                    let problem = item
+                        .error(Code::Forbidden, message)
+                        .because("the rule `allow.registries`", rule.place);
+                    self.report(problem.help(format!("the policy allows {}", listed(&rule.value))));
+                }
+            }
         }
     }
 
@@ -412,13 +443,18 @@ pub(super) struct Asked<'a> {
     pub(super) capabilities_add: &'a [String],
 }
 
+fn allows_registry(rule: &Rule<Vec<String>>, registry: &str) -> bool {
+    rule.value
+        .iter()
+        .any(|pattern| registry_matches(pattern, registry))
+}
+
 /// `registry.example.org`, or `*.example.org` for what lies below a domain.
 fn registry_matches(pattern: &str, registry: &str) -> bool {
+    let registry = RegistryHost::new(registry);
     match pattern.strip_prefix("*.") {
-        Some(domain) => registry
-            .strip_suffix(domain)
-            .is_some_and(|before| before.len() > 1 && before.ends_with('.')),
-        None => pattern == registry,
+        Some(domain) => registry.is_below(&RegistryHost::new(domain)),
+        None => RegistryHost::new(pattern) == registry,
     }
 }
 
@@ -437,6 +473,10 @@ mod tests {
             ("*.example.org", "evilexample.org", false),
             ("*.example.org", ".example.org", false),
             ("example.org:5000", "example.org", false),
+            ("Example.org:443", "example.org", true),
+            ("*.Example.org", "registry.example.org:443", true),
+            ("*.example.org", "registry.example.org:5000", false),
+            ("docker.io", "registry-1.docker.io", true),
         ] {
             assert_eq!(
                 registry_matches(pattern, registry),

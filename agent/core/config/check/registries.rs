@@ -5,10 +5,11 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::super::image::ImageRef;
+use super::super::image::{ImageRef, check_registry};
 use super::super::mirror::{Mirror, RegistryMirrors};
 use super::super::model::{EcrHost, RegistryAuth, RegistryLogin, is_region};
 use super::super::problem::{Code, Problem, Severity};
+use super::super::registry::RegistryHost;
 use super::super::yaml::Entry;
 use super::Checker;
 use super::field::Field;
@@ -117,7 +118,7 @@ impl Checker<'_> {
     fn registry_of_source(&self) -> Option<String> {
         let field = self.field("source")?;
         let image = ImageRef::parse(&field.scalar()?.text).ok()?;
-        Some(image.registry().to_owned())
+        Some(RegistryHost::new(image.registry()).to_string())
     }
 
     fn registry_auth(&mut self, dockercfg: &Field<'_>, entry: &Entry) -> Option<RegistryAuth> {
@@ -295,23 +296,15 @@ fn secret(field: &Field<'_>, registry: &str) -> Result<SecretSource, Problem> {
     }
 }
 
-/// The host of a registry's address, as image references name it.
-fn registry_host(address: &str) -> Option<String> {
+/// The host of a registry's address, in one spelling.
+pub(super) fn registry_host(address: &str) -> Option<String> {
     let rest = address
         .strip_prefix("https://")
         .or_else(|| address.strip_prefix("http://"))
         .unwrap_or(address);
     let host = rest.split('/').next().unwrap_or_default();
-    let fits = !host.is_empty()
-        && host
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']'));
-    let host = if matches!(host, "index.docker.io" | "registry-1.docker.io") {
-        "docker.io"
-    } else {
-        host
-    };
-    fits.then(|| host.to_owned())
+    check_registry(host).ok()?;
+    Some(RegistryHost::new(host).to_string())
 }
 
 fn at_key(field: &Field<'_>, problem: Problem) -> Problem {

@@ -138,7 +138,7 @@ impl Grammar {
             Self::Variable => "[^=\\u0000]+".to_owned(),
             Self::Bucket => "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]|\\s*".to_owned(),
             Self::SecretName => "[A-Za-z0-9_][A-Za-z0-9._-]{0,254}".to_owned(),
-            Self::Registry => "(?:https?://)?[A-Za-z0-9.:\\[\\]-]+(?:/.*)?".to_owned(),
+            Self::Registry => format!("(?:https?://)?{}(?:/.*)?", registry()),
             Self::Mirror => mirror(),
             Self::Region => "[a-z]+(?:-[a-z]+)+-[0-9]+".to_owned(),
             Self::Setting => "[A-Za-z0-9_-][A-Za-z0-9_/-]*(?:(?:\\.[A-Za-z0-9_/-]+)+\\.?|\\.)".to_owned(),

@@ -73,7 +73,7 @@ const ALLOW: &[Key] = &[
         "registries",
         List(&Text(Grammar::NotEmpty)),
         Read,
-        "The registries images may come from; `*.example.org` is all that lies below a domain.",
+        "The registries images may come from, mirrors among them; `*.example.org` is all that lies below a domain.",
     )
     .default("all")
     .example("registries: [registry.example.org]"),

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use super::image::ImageRef;
 use super::mirror::RegistryMirrors;
+use super::registry::RegistryHost;
 use serde::{Deserialize, Serialize};
 
 pub use container::{FileMount, Gpus, HostEntry, Options, Seccomp, Tmpfs, Ulimit};
@@ -117,14 +118,17 @@ impl Config {
         self.registry_auth_of(self.source.registry())
     }
 
-    /// The login for a registry or mirror: the user data's, or the one its name stands for.
+    /// The login for a registry or mirror, however it is spelled: the user data's, or the one its name stands for.
     pub fn registry_auth_of(&self, registry: &str) -> Option<RegistryAuth> {
-        let written = self.registry_auths.iter().find(|auth| auth.registry == registry);
-        written.cloned().or_else(|| {
-            Some(RegistryAuth {
-                registry: registry.to_owned(),
-                login: RegistryLogin::automatic(registry)?,
-            })
+        let host = RegistryHost::new(registry).to_string();
+        let written = self.registry_auths.iter().find(|auth| auth.registry == host);
+        let login = match written {
+            Some(auth) => auth.login.clone(),
+            None => RegistryLogin::automatic(&host)?,
+        };
+        Some(RegistryAuth {
+            registry: registry.to_owned(),
+            login,
         })
     }
 

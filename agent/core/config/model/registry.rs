@@ -10,7 +10,8 @@ const PIER_ONE: &str = "pierone.stups.zalan.do";
 /// A login for one registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RegistryAuth {
-    /// Host and port as an image reference has them; Docker Hub is `docker.io`.
+    /// Host and port: in the one spelling of [`crate::config::RegistryHost`] in a config, and as the image reference or
+    /// the mirror has them in a plan.
     pub registry: String,
     /// Where user and password come from.
     pub login: RegistryLogin,

@@ -213,3 +213,37 @@ fn what_is_no_mirror_is_refused_without_quoting_it() {
         assert!(!format!("{problem:?}").contains("canary"), "{problem:?}");
     }
 }
+
+#[test]
+fn a_login_and_a_mirror_are_found_however_the_registry_is_spelled() {
+    let (_, problem) = warning(
+        "dockercfg: {'https://Registry.Example.org:443': {auth: YTph}, registry.example.org: {auth: YTpi}}",
+    );
+    assert_eq!(problem.code, Code::DuplicateKey);
+    for address in ["registry.example.org:99999", "a..b", "[::x]"] {
+        let problem = error(&format!("dockercfg: {{'{address}': {{auth: YTph}}}}"));
+        assert_eq!(problem.code, Code::RegistryLogin, "{address}");
+    }
+    let config = clean(
+        "dockercfg: {'https://Registry.Example.org:443/v2/': {auth: YTph}, registry.hub.docker.com: {auth: YTpi}}\n\
+         registry_mirrors: {'REGISTRY.example.org:0443': [mirror.example.org]}",
+    );
+    let found = |registry: &str| {
+        config
+            .registry_auth_of(registry)
+            .map(|auth| (auth.registry.clone(), auth.login.kind()))
+    };
+    for registry in [
+        "registry.example.org",
+        "Registry.example.org:443",
+        "docker.io",
+        "registry-1.docker.io",
+    ] {
+        // As it is asked for, so that whoever logs in there finds it by that name.
+        assert_eq!(found(registry), Some((registry.to_owned(), "basic")));
+    }
+    assert_eq!(found("registry.example.org:5000"), None);
+    assert_eq!(config.registry_mirrors()[0].registry, "registry.example.org");
+    let pier_one = config.registry_auth_of("PierOne.stups.zalan.do:443").unwrap();
+    assert_eq!(pier_one.login.kind(), "instance-identity");
+}
