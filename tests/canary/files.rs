@@ -13,6 +13,12 @@ use crate::common::*;
 
 pub(crate) const CASES: &[Case] = &[
     Case {
+        name: "credentials",
+        share: 20,
+        kept: 12,
+        play: credentials,
+    },
+    Case {
         name: "values that change",
         share: 60,
         kept: 40,
@@ -23,12 +29,6 @@ pub(crate) const CASES: &[Case] = &[
         share: 120,
         kept: 4,
         play: a_copy_on_the_disk,
-    },
-    Case {
-        name: "credentials",
-        share: 20,
-        kept: 12,
-        play: credentials,
     },
 ];
 
@@ -220,7 +220,7 @@ fn credentials(boot: &Boot<'_>) {
     drop(put_credentials(boot, first));
     for (canary, text) in [
         (torn, torn_text(torn)),
-        (third, third.value.clone()),
+        (third, format!("it is {}", third.value)),
         (fourth, format!("{{}} {}", fourth.value)),
     ] {
         put("user.json", text);

@@ -72,7 +72,8 @@ pub(crate) struct Case {
 }
 
 fn all_cases() -> impl Iterator<Item = &'static Case> {
-    cases::CASES.iter().chain(refusals::CASES).chain(files::CASES)
+    // The longest first: what waits for a refresh has time for it.
+    files::CASES.iter().chain(cases::CASES).chain(refusals::CASES)
 }
 
 /// What a case came to.

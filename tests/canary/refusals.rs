@@ -66,6 +66,7 @@ fn stores_that_refuse(boot: &Boot<'_>) {
         boot.machine
             .aws()
             .faults(&[AwsFault::error(op, "AccessDeniedException")
+                .times(1)
                 .message(&message)
                 .after(Duration::from_secs(1))]);
         let before = boot.fetches();
@@ -91,10 +92,10 @@ fn values_that_cannot_be_used(boot: &Boot<'_>) {
     let bytes =
         |canary: &Canary, more: &[u8]| [canary.value.as_bytes(), more, canary.value.as_bytes()].concat();
     let [
-        utf8,
-        nul,
         text,
+        utf8,
         scalar,
+        nul,
         array,
         document,
         pointer,
