@@ -18,8 +18,10 @@ mod sources;
 mod values;
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::thread;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use monopod_testrig::Machine;
 
@@ -30,7 +32,7 @@ use sources::{SOURCES, Source, Way};
 /// All cases together.
 const CANARIES: usize = 1000;
 /// How many machines are used at once.
-const AT_ONCE: usize = 2;
+const AT_ONCE: usize = 3;
 /// Less than this was not the whole search.
 const LEAST_BYTES: usize = 20_000_000;
 /// In each case: output, messages to systemd, status, logs, command lines, environments, the engine's data.
@@ -114,12 +116,24 @@ fn play(case: &Case, canaries: &[Canary], everybody: &Net) -> Outcome {
     }
 }
 
+/// Of this run; that of another one as `CANARY_SEED`.
+fn seed() -> u64 {
+    let given = std::env::var("CANARY_SEED")
+        .ok()
+        .and_then(|seed| u64::from_str_radix(&seed, 16).ok());
+    given.unwrap_or_else(|| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        // The high bits of a time hardly change: spread over all.
+        (now.as_nanos() as u64 ^ u64::from(std::process::id())).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    })
+}
+
 /// Each case with its canaries.
-fn deal() -> Vec<(&'static Case, Vec<Canary>)> {
+fn deal(seed: u64) -> Vec<(&'static Case, Vec<Canary>)> {
     let count = all_cases().map(|case| case.share + case.kept).sum();
-    let mut values = values::make(count)
+    let mut values = values::make(seed, count)
         .into_iter()
-        .zip(values::make_plain(count))
+        .zip(values::make_plain(seed, count))
         .enumerate();
     let mut dealt = Vec::new();
     for case in all_cases() {
@@ -145,7 +159,8 @@ fn deal() -> Vec<(&'static Case, Vec<Canary>)> {
 #[test]
 #[expect(clippy::print_stdout, reason = "the figure is what the run is for")]
 fn no_canary_is_seen_anywhere() {
-    let dealt = deal();
+    let seed = seed();
+    let dealt = deal(seed);
     let canaries: Vec<Canary> = dealt.iter().flat_map(|(_, canaries)| canaries.clone()).collect();
     assert!(canaries.len() >= CANARIES, "only {}", canaries.len());
     let different: BTreeSet<&str> = canaries.iter().map(|canary| canary.value.as_str()).collect();
@@ -153,14 +168,19 @@ fn no_canary_is_seen_anywhere() {
     let net = Net::new(&canaries);
     let work = Mutex::new(dealt.into_iter());
     let outcomes = Mutex::new(Vec::new());
+    let failed = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 loop {
                     let next = work.lock().unwrap().next();
                     let Some((case, canaries)) = next else { break };
-                    let outcome = play(case, &canaries, &net);
-                    outcomes.lock().unwrap().push(outcome);
+                    // What the others have found is told too.
+                    let played = catch_unwind(AssertUnwindSafe(|| play(case, &canaries, &net)));
+                    match played {
+                        Ok(outcome) => outcomes.lock().unwrap().push(outcome),
+                        Err(_) => failed.lock().unwrap().push(case.name),
+                    }
                 }
             });
         }
@@ -170,7 +190,7 @@ fn no_canary_is_seen_anywhere() {
     let bytes: usize = outcomes.iter().map(|outcome| outcome.bytes).sum();
     let places: usize = outcomes.iter().map(|outcome| outcome.places).sum();
     println!(
-        "canary_hits {} of {} canaries, {bytes} bytes in {places} places searched ({} spellings, {} cases, sources: {})",
+        "canary_hits {} of {} canaries, {bytes} bytes in {places} places searched ({} spellings, {} cases, seed {seed:x}, sources: {})",
         hits.len(),
         canaries.len(),
         net.len(),
@@ -187,7 +207,10 @@ fn no_canary_is_seen_anywhere() {
         hits.len(),
         &hits[..hits.len().min(20)]
     );
-    assert_eq!(outcomes.len(), all_cases().count());
+    assert_eq!(
+        (outcomes.len(), failed.into_inner().unwrap()),
+        (all_cases().count(), Vec::new())
+    );
     assert!(bytes > LEAST_BYTES, "only {bytes} bytes were searched");
     for outcome in &outcomes {
         assert!(
@@ -202,7 +225,7 @@ fn no_canary_is_seen_anywhere() {
 /// The net catches: or it would be no proof that nothing was caught.
 #[test]
 fn the_net_has_no_holes() {
-    let canaries: Vec<Canary> = values::make(50)
+    let canaries: Vec<Canary> = values::make(seed(), 50)
         .into_iter()
         .map(|value| Canary {
             name: "X".to_owned(),

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::boot::Boot;
 use super::cases::{login, parrot, serve, wait_for_lines};
-use super::sources::{key_of_secret, kms, parameter};
+use super::sources::{key_of_secret, parameter};
 use super::{Canary, Case};
 use crate::common::*;
 
@@ -106,10 +106,7 @@ fn values_that_cannot_be_used(boot: &Boot<'_>) {
     else {
         panic!("ten are kept back");
     };
-    let (name, value) = (
-        |canary: &Canary| canary.name.clone(),
-        |canary: &Canary| canary.value.clone(),
-    );
+    let name = |canary: &Canary| canary.name.clone();
     let secret = |canary: &Canary, text: &str| aws.put_secret(&name(canary), text).0;
     let no_json = "is no JSON document";
     let wrong: [(String, Option<&Canary>, &str); 13] = [
@@ -119,7 +116,11 @@ fn values_that_cannot_be_used(boot: &Boot<'_>) {
             Some(nul),
             "NUL byte",
         ),
-        (secret(text, &value(text)) + "?key=password", Some(text), no_json),
+        (
+            secret(text, &format!("it is {}", text.value)) + "?key=password",
+            Some(text),
+            no_json,
+        ),
         (
             secret(scalar, &json!(scalar.value).to_string()) + "?key=password",
             Some(scalar),
@@ -146,11 +147,16 @@ fn values_that_cannot_be_used(boot: &Boot<'_>) {
             no_json,
         ),
         (
-            parameter(boot.machine, parameter_text) + "?key=password",
+            aws.put_parameter(&name(parameter_text), &format!("it is {}", parameter_text.value))
+                + "?key=password",
             Some(parameter_text),
             no_json,
         ),
-        (kms(boot.machine, file) + "?key=password", Some(file), no_json),
+        (
+            aws.encrypt(format!("it {}", file.value)) + "?key=password",
+            Some(file),
+            no_json,
+        ),
         ("aws:ssm:/not/there".to_owned(), None, "ParameterNotFound"),
         (
             "aws:secretsmanager:not/there".to_owned(),
