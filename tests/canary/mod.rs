@@ -1,9 +1,9 @@
 //! The canary run: a thousand random values through every source and every error that can be forced, and then a look
 //! for each of them, in every spelling, in everything that was said or written.
 //!
-//! [`SOURCES`] says how a value is referred to and delivered, [`CASES`] what happens to the machine that has it: a new
-//! source or a new error is a row. Each case has a machine of its own and its share of the canaries, dealt over the
-//! sources; what it keeps back is for what user data does not name: credentials, logins, values that come later.
+//! [`SOURCES`] says how a value is referred to and delivered, the `CASES` of three modules what happens to the machine
+//! that has it: a new source or a new error is a row. Each case has a machine of its own and its share of the canaries,
+//! dealt over the sources; what it keeps back is for what user data does not name: credentials, logins, later values.
 //!
 //! Not searched: the directories that files are delivered in, which the container reads; what a registry or AWS keeps;
 //! and what the application itself has printed, where the engine puts it. A variable's value may stand where the engine
@@ -237,7 +237,7 @@ fn the_net_has_no_holes() {
     for Canary { value, .. } in &canaries {
         for text in net::spellings(value) {
             assert!(
-                !net.search(&format!("before {text} after").as_bytes()).is_empty(),
+                !net.search(format!("before {text} after").as_bytes()).is_empty(),
                 "{text}"
             );
         }

@@ -86,8 +86,14 @@ fn stores_that_refuse(boot: &Boot<'_>) {
     assert!(agent.output().contains("ThrottlingException"));
 }
 
-/// What is fetched and is not what was meant: said without a word of it. And what is not there at all.
-fn values_that_cannot_be_used(boot: &Boot<'_>) {
+/// Why there is no key to pick.
+const NO_JSON: &str = "is no JSON document";
+
+/// A reference, the canary in what it refers to, and what has to be said.
+type Wrong<'a> = (String, Option<&'a Canary>, &'static str);
+
+/// What is fetched and is not what was meant; and what is not there at all.
+fn wrong_values<'a>(boot: &Boot<'a>) -> [Wrong<'a>; 13] {
     let aws = boot.machine.aws();
     let bytes =
         |canary: &Canary, more: &[u8]| [canary.value.as_bytes(), more, canary.value.as_bytes()].concat();
@@ -108,8 +114,7 @@ fn values_that_cannot_be_used(boot: &Boot<'_>) {
     };
     let name = |canary: &Canary| canary.name.clone();
     let secret = |canary: &Canary, text: &str| aws.put_secret(&name(canary), text).0;
-    let no_json = "is no JSON document";
-    let wrong: [(String, Option<&Canary>, &str); 13] = [
+    [
         (aws.encrypt(bytes(utf8, b"\xff")), Some(utf8), "UTF-8"),
         (
             aws.put_parameter(&name(nul), &String::from_utf8(bytes(nul, b"\0")).unwrap()),
@@ -119,17 +124,17 @@ fn values_that_cannot_be_used(boot: &Boot<'_>) {
         (
             secret(text, &format!("it is {}", text.value)) + "?key=password",
             Some(text),
-            no_json,
+            NO_JSON,
         ),
         (
             secret(scalar, &json!(scalar.value).to_string()) + "?key=password",
             Some(scalar),
-            no_json,
+            NO_JSON,
         ),
         (
             secret(array, &json!([array.value]).to_string()) + "?key=password",
             Some(array),
-            no_json,
+            NO_JSON,
         ),
         (
             secret(document, &json!({"pass": document.value}).to_string()) + "?key=password",
@@ -144,18 +149,18 @@ fn values_that_cannot_be_used(boot: &Boot<'_>) {
         (
             secret(trailing, &(json!({"password": trailing.value}).to_string() + "}")) + "?key=password",
             Some(trailing),
-            no_json,
+            NO_JSON,
         ),
         (
             aws.put_parameter(&name(parameter_text), &format!("it is {}", parameter_text.value))
                 + "?key=password",
             Some(parameter_text),
-            no_json,
+            NO_JSON,
         ),
         (
             aws.encrypt(format!("it {}", file.value)) + "?key=password",
             Some(file),
-            no_json,
+            NO_JSON,
         ),
         ("aws:ssm:/not/there".to_owned(), None, "ParameterNotFound"),
         (
@@ -168,7 +173,12 @@ fn values_that_cannot_be_used(boot: &Boot<'_>) {
             None,
             "InvalidCiphertextException",
         ),
-    ];
+    ]
+}
+
+/// Each of them is refused without a word of it.
+fn values_that_cannot_be_used(boot: &Boot<'_>) {
+    let wrong = wrong_values(boot);
     let good = boot.user_data(&parrot(boot), &login(boot));
     for (number, (reference, canary, words)) in wrong.iter().enumerate() {
         // A variable, a secret, a text, in turn.
