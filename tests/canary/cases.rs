@@ -1,64 +1,68 @@
-//! What is done to a machine full of canaries.
+//! What is done to a machine full of canaries: everything in its life but refusals, and values that change.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use monopod_testrig::{AwsFault, Image};
+use monopod_testrig::Image;
 use nix::sys::signal::Signal;
 
-use super::{Boot, Case};
+use super::Case;
+use super::boot::Boot;
 use crate::common::*;
 
 pub(crate) const CASES: &[Case] = &[
     Case {
         name: "a good life",
-        share: 145,
+        share: 130,
+        kept: 0,
         play: a_good_life,
     },
     Case {
         name: "never healthy",
-        share: 145,
+        share: 110,
+        kept: 0,
         play: never_healthy,
     },
     Case {
         name: "a crash loop",
-        share: 145,
+        share: 110,
+        kept: 0,
         play: a_crash_loop,
     },
     Case {
         name: "a check that says it",
-        share: 140,
+        share: 100,
+        kept: 0,
         play: a_check_that_says_it,
     },
     Case {
         name: "no such program",
-        share: 140,
+        share: 100,
+        kept: 0,
         play: no_such_program,
     },
     Case {
         name: "a container the engine does not make",
-        share: 140,
+        share: 100,
+        kept: 0,
         play: not_made,
-    },
-    Case {
-        name: "a registry that refuses",
-        share: 15,
-        play: a_registry_that_refuses,
-    },
-    Case {
-        name: "KMS that refuses",
-        share: 130,
-        play: kms_that_refuses,
     },
 ];
 
 /// Prints every canary: as it is, quoted by the shell, as JSON, in base64 of 76 columns; then does what it is told.
 const PARROT: &str = r#"
+one() {
+    printf '%s is %s\n' "$1" "$2"
+    printf %s "$2" | /bin/busybox base64
+    printf %s "$2" | /bin/busybox awk -v q='"' '{ gsub(/\\/, "\\\\"); gsub(q, "\\" q); printf "%s%s", (NR > 1 ? "\\n" : "{" q "v" q ":" q), $0 } END { print q "}" }'
+}
 say() {
-    for name in $(/bin/busybox env | sed -n 's/^\(C[0-9][0-9][0-9]\)=.*/\1/p'); do
-        eval "value=\$$name"
-        printf '%s is %s\n' "$name" "$value"
-        printf %s "$value" | /bin/busybox base64
-        printf %s "$value" | /bin/busybox awk -v q='"' '{ gsub(/\\/, "\\\\"); gsub(q, "\\" q); printf "%s%s", (NR > 1 ? "\\n" : "{" q "v" q ":" q), $0 } END { print q "}" }'
+    for name in $(/bin/busybox env | sed -n 's/^\(C[0-9][0-9][0-9][0-9]\)=.*/\1/p'); do
+        eval "one $name \"\$$name\""
+    done
+    for file in /run/secrets/* /etc/canary/* /meta/credentials/*; do
+        [ ! -f "$file" ] || one "$file" "$(cat "$file")"
+    done
+    # The fields of a document, one by one.
+    for file in /meta/credentials/*; do
+        [ ! -f "$file" ] || sed -n 's/^ *"[^"]*": "\(.*\)",*$/it says \1/p' "$file"
     done
     echo "parrot done"
 }
@@ -71,22 +75,22 @@ sleep 1000000 &
 wait $!
 "#;
 
-fn parrot(boot: &Boot<'_>) -> String {
+pub(crate) fn parrot(boot: &Boot<'_>) -> String {
     boot.machine.registry().push(&Image::new("parrot", PARROT))
 }
 
-fn login(boot: &Boot<'_>) -> String {
+pub(crate) fn login(boot: &Boot<'_>) -> String {
     boot.machine.registry().dockercfg().to_string()
 }
 
-fn serve(boot: &Boot<'_>, more: &str) {
+pub(crate) fn serve(boot: &Boot<'_>, more: &str) {
     let text = boot.user_data(&parrot(boot), &login(boot));
     // More variables may follow.
     boot.serve(&format!("{text}{more}\n"));
 }
 
 /// The lines are in application.log, or the search of it would be none.
-fn wait_for_lines(boot: &Boot<'_>, part: &str) {
+pub(crate) fn wait_for_lines(boot: &Boot<'_>, part: &str) {
     let path = boot.machine.dirs().logs.join("application.log");
     let read = || {
         std::fs::read_to_string(&path)
@@ -113,6 +117,7 @@ fn a_good_life(boot: &Boot<'_>) {
     let agent = boot.run();
     wait_ready(boot.machine, &agent);
     boot.delivered();
+    boot.delivered_inside(|canary| canary.value.clone());
     wait_for_lines(boot, "parrot done");
     boot.look();
     agent.signal(Signal::SIGTERM);
@@ -159,7 +164,7 @@ fn a_crash_loop(boot: &Boot<'_>) {
 
 /// The last line of a check is its reason.
 fn a_check_that_says_it(boot: &Boot<'_>) {
-    let check = r#"for n in $(/bin/busybox env | sed -n "s/^\(C[0-9]*\)=.*/\1/p"); do eval "printf %s \"\$$n\""; done; exit 1"#;
+    let check = r#"for f in /run/secrets/C* /etc/canary/C*; do printf %s "$(cat "$f")"; done; for n in $(/bin/busybox env | sed -n "s/^\(C[0-9]*\)=.*/\1/p"); do eval "printf %s \"\$$n\""; done; exit 1"#;
     let lines = format!(
         "health_check_type: exec\nhealth_check_command: [/bin/sh, -c, {}]\nhealth_check_timeout_seconds: 8",
         serde_json::to_string(check).unwrap()
@@ -180,7 +185,7 @@ fn no_such_program(boot: &Boot<'_>) {
     let quoted = boot
         .canaries
         .iter()
-        .find(|canary| canary.value.contains('"') && canary.value.len() < 200);
+        .find(|canary| canary.is_variable() && canary.value.contains('"') && canary.value.len() < 200);
     let program = serde_json::to_string(&quoted.unwrap().value).unwrap();
     // The user data has it in clear here: plans show that, so none is made.
     let text = boot.user_data(&parrot(boot), &login(boot));
@@ -200,53 +205,11 @@ fn no_such_program(boot: &Boot<'_>) {
     boot.delivered();
 }
 
-/// More processors than there are: the engine refuses what it was sent, and nothing is made.
+/// More processors than there are: the engine refuses what it was sent, and nothing is made of what lies ready.
 fn not_made(boot: &Boot<'_>) {
     serve(boot, "cpus: 1000");
     let agent = boot.run();
     assert_eq!(agent.wait_exit(BOOT), 78, "{}", agent.output());
     assert!(boot.machine.containers().is_empty());
-    assert_eq!(boot.machine.aws().decrypt_calls(), boot.canaries.len());
-}
-
-/// A password that the registry does not know: kept by KMS, and written in clear.
-fn a_registry_that_refuses(boot: &Boot<'_>) {
-    let registry = login(boot).split('"').nth(1).unwrap().to_owned();
-    let password = boot
-        .canaries
-        .iter()
-        .find(|canary| !canary.value.contains('\n'))
-        .unwrap();
-    let auth = STANDARD.encode(format!("app:{}", password.value));
-    let references = [boot.machine.aws().encrypt(&auth), auth];
-    for reference in references {
-        let image = parrot(boot);
-        let text = boot.user_data(&image, &format!("{{{registry:?}: {{auth: {reference:?}}}}}"));
-        // Not a file: it would be one with the password in it.
-        boot.machine.set_user_data(&text);
-        let agent = run_with(boot.machine, &["--log-level", "debug"]);
-        assert_eq!(agent.wait_exit(BOOT), 78, "{}", agent.output());
-        boot.look();
-    }
-    assert!(boot.machine.containers().is_empty());
-}
-
-/// Some were decrypted when one was refused.
-fn kms_that_refuses(boot: &Boot<'_>) {
-    serve(boot, "");
-    boot.machine.aws().faults(&[
-        AwsFault::error("Decrypt", "ThrottlingException").times(2),
-        AwsFault::error("Decrypt", "AccessDeniedException")
-            .times(1)
-            .after(std::time::Duration::from_millis(300)),
-    ]);
-    let agent = boot.run();
-    assert_eq!(agent.wait_exit(BOOT), 78, "{}", agent.output());
-    assert!(boot.machine.aws().decrypt_calls() > 8);
-    boot.machine.aws().faults(&[]);
-    // And then it works.
-    let agent = boot.run();
-    wait_ready(boot.machine, &agent);
-    boot.delivered();
-    wait_for_lines(boot, "parrot done");
+    boot.all_fetched(boot.fetches());
 }

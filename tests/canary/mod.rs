@@ -1,148 +1,81 @@
 //! The canary run: a thousand random values through every source and every error that can be forced, and then a look
 //! for each of them, in every spelling, in everything that was said or written.
 //!
-//! [`SOURCES`] says how a value is referred to, [`CASES`] what happens to the machine that has it: a new source or a
-//! new error is a row. Each case has a machine of its own and its share of the canaries, dealt over the sources.
+//! [`SOURCES`] says how a value is referred to and delivered, the `CASES` of three modules what happens to the machine
+//! that has it: a new source or a new error is a row. Each case has a machine of its own and its share of the canaries,
+//! dealt over the sources; what it keeps back is for what user data does not name: credentials, logins, later values.
+//!
+//! Not searched: the directories that files are delivered in, which the container reads; what a registry or AWS keeps;
+//! and what the application itself has printed, where the engine puts it. A variable's value may stand where the engine
+//! and the kernel show it, a file's nowhere.
 
+mod boot;
 mod cases;
+mod files;
 mod net;
+mod refusals;
+mod sources;
 mod values;
 
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::thread;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use monopod_testrig::Machine;
 
-use crate::common::*;
-use cases::CASES;
+use boot::{Boot, Seen};
 use net::Net;
+use sources::{SOURCES, Source, Way};
 
 /// All cases together.
 const CANARIES: usize = 1000;
 /// How many machines are used at once.
-const AT_ONCE: usize = 2;
+const AT_ONCE: usize = 3;
 /// Less than this was not the whole search.
-const LEAST_BYTES: usize = 1_000_000;
-/// In each case: output, messages to systemd, status, plan, hint, logs, command lines.
-const LEAST_PLACES: usize = 12;
+const LEAST_BYTES: usize = 20_000_000;
+/// In each case: output, messages to systemd, status, logs, command lines, environments, the engine's data.
+const LEAST_PLACES: usize = 60;
 
 /// A value that must be seen nowhere.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Canary {
-    /// The variable it is in.
+    /// The variable or the file it is in.
     pub(crate) name: String,
     pub(crate) value: String,
+    /// Where user data finds it; none for what a case keeps back.
+    pub(crate) source: Option<&'static Source>,
 }
 
-/// How user data refers to a value that is kept elsewhere.
-struct Source {
-    name: &'static str,
-    reference: fn(&Machine, &str) -> String,
-}
+impl Canary {
+    fn is_variable(&self) -> bool {
+        self.source.is_some_and(|source| source.way == Way::Variable)
+    }
 
-const SOURCES: &[Source] = &[Source {
-    name: "KMS",
-    reference: |machine, value| machine.aws().encrypt(value),
-}];
+    /// Fits into a header, a password, and a name.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.value.len() < 120
+            && self
+                .value
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() && byte != b':')
+    }
+}
 
 /// What happens to a machine with canaries in it.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     /// How many of them fit into what it can be given.
     pub(crate) share: usize,
+    /// How many more it keeps back.
+    pub(crate) kept: usize,
     pub(crate) play: fn(&Boot<'_>),
 }
 
-/// A machine, and what it has been given.
-pub(crate) struct Boot<'a> {
-    pub(crate) machine: &'a Machine,
-    pub(crate) canaries: &'a [Canary],
-    /// Every text that was made outside of the machine's own files: plans, inspections, command lines.
-    texts: Mutex<Vec<(String, String)>>,
-}
-
-impl Boot<'_> {
-    /// User data for this image, with all canaries in the environment.
-    pub(crate) fn user_data(&self, source: &str, dockercfg: &str) -> String {
-        let mut text = format!(
-            "#taupage-ami-config\napplication_id: app\napplication_version: \"1.0\"\nruntime: Docker\nsource: {source}\n\
-             dockercfg: {dockercfg}\nredact_secrets: true\nenvironment:\n"
-        );
-        for (number, canary) in self.canaries.iter().enumerate() {
-            let source = &SOURCES[number % SOURCES.len()];
-            let reference = (source.reference)(self.machine, &canary.value);
-            text.push_str(&format!("  {}: {reference:?}\n", canary.name));
-        }
-        text
-    }
-
-    /// Gives it to the machine as a file, for it is more than EC2 takes; what was there is replaced.
-    pub(crate) fn serve(&self, text: &str) {
-        std::fs::write(self.file(), text).unwrap();
-        self.note("plan", &["plan", &self.file()]);
-        self.note("plan --json", &["plan", "--json", &self.file()]);
-        self.note("validate", &["validate", &self.file()]);
-    }
-
-    /// The agent on it.
-    pub(crate) fn run(&self) -> monopod_testrig::Agent {
-        run_with(
-            self.machine,
-            &["--log-level", "debug", "--user-data", &self.file()],
-        )
-    }
-
-    /// Keeps what a command of ours prints.
-    pub(crate) fn note(&self, place: &str, args: &[&str]) {
-        let output = self.machine.monopod(binary(), args).output().unwrap();
-        let text = [output.stdout, output.stderr].concat();
-        self.keep(place, &String::from_utf8_lossy(&text));
-    }
-
-    pub(crate) fn keep(&self, place: &str, text: &str) {
-        self.texts
-            .lock()
-            .unwrap()
-            .push((place.to_owned(), text.to_owned()));
-    }
-
-    /// What everybody can see now, before it changes.
-    pub(crate) fn look(&self) {
-        self.note("status", &["status"]);
-        self.note("status --json", &["status", "--json"]);
-        for (place, text) in self.machine.traces() {
-            if place.starts_with("/proc/") || place.ends_with(".json") {
-                self.keep(&place, &text);
-            }
-        }
-    }
-
-    /// The container has every value, byte for byte: without that nothing would be shown.
-    pub(crate) fn delivered(&self) {
-        let container = the_container(self.machine);
-        let environment: Vec<&str> = container["Config"]["Env"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .filter_map(|variable| variable.as_str())
-            .collect();
-        for Canary { name, value } in self.canaries {
-            let wanted = format!("{name}={value}");
-            assert!(
-                environment.contains(&wanted.as_str()),
-                "{name} is not what was meant"
-            );
-        }
-    }
-
-    fn file(&self) -> String {
-        self.machine
-            .dirs()
-            .base
-            .join("user-data.yaml")
-            .display()
-            .to_string()
-    }
+fn all_cases() -> impl Iterator<Item = &'static Case> {
+    // The longest first: what waits for a refresh has time for it.
+    files::CASES.iter().chain(cases::CASES).chain(refusals::CASES)
 }
 
 /// What a case came to.
@@ -155,61 +88,99 @@ struct Outcome {
 
 fn play(case: &Case, canaries: &[Canary], everybody: &Net) -> Outcome {
     let machine = Machine::acquire();
-    let boot = Boot {
-        machine: &machine,
-        canaries,
-        texts: Mutex::default(),
-    };
+    let (dealt, kept) = canaries.split_at(case.share);
+    let boot = Boot::new(&machine, dealt, kept);
     (case.play)(&boot);
-    boot.look();
-    let mut texts = machine.traces();
-    texts.append(&mut boot.texts.lock().unwrap());
+    let never: BTreeSet<&str> = canaries.iter().map(|canary| canary.name.as_str()).collect();
+    let reached = boot.reached();
+    let never: Vec<&&str> = never.iter().filter(|name| !reached.contains(**name)).collect();
+    assert!(never.is_empty(), "{}: {never:?} came nowhere", case.name);
+    let texts = boot.texts();
     let mut hits: Vec<String> = Vec::new();
-    for (place, text) in &texts {
-        for hit in everybody.search(text) {
-            hits.push(format!("{}: {hit} in {place}", case.name));
+    for text in &texts {
+        for hit in everybody.search(&text.bytes) {
+            if text.seen == Seen::ByAll || !hit.canary.is_variable() {
+                let source = hit.canary.source.map_or("kept back", |source| source.name);
+                hits.push(format!(
+                    "{}: {} ({source}) in {}: {:?}",
+                    case.name, hit.canary.name, text.place, hit.around
+                ));
+            }
         }
     }
     Outcome {
         name: case.name,
-        bytes: texts.iter().map(|(_, text)| text.len()).sum(),
+        bytes: texts.iter().map(|text| text.bytes.len()).sum(),
         places: texts.len(),
         hits,
     }
 }
 
+/// Of this run; that of another one as `CANARY_SEED`.
+fn seed() -> u64 {
+    let given = std::env::var("CANARY_SEED")
+        .ok()
+        .and_then(|seed| u64::from_str_radix(&seed, 16).ok());
+    given.unwrap_or_else(|| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        // The high bits of a time hardly change: spread over all.
+        (now.as_nanos() as u64 ^ u64::from(std::process::id())).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    })
+}
+
+/// Each case with its canaries.
+fn deal(seed: u64) -> Vec<(&'static Case, Vec<Canary>)> {
+    let count = all_cases().map(|case| case.share + case.kept).sum();
+    let mut values = values::make(seed, count)
+        .into_iter()
+        .zip(values::make_plain(seed, count))
+        .enumerate();
+    let mut dealt = Vec::new();
+    for case in all_cases() {
+        let share = values.by_ref().take(case.share + case.kept).enumerate();
+        let canaries = share.map(|(own, (number, (value, plain)))| Canary {
+            name: format!("C{number:04}"),
+            // Of what is kept back every other one fits anywhere.
+            value: if own < case.share || own % 2 == 0 {
+                value
+            } else {
+                plain
+            },
+            // Over all of them, whatever kind of value comes when.
+            source: SOURCES
+                .get((number + number / 10) % SOURCES.len())
+                .filter(|_| own < case.share),
+        });
+        dealt.push((case, canaries.collect()));
+    }
+    dealt
+}
+
 #[test]
 #[expect(clippy::print_stdout, reason = "the figure is what the run is for")]
 fn no_canary_is_seen_anywhere() {
-    let dealt: usize = CASES.iter().map(|case| case.share).sum();
-    assert_eq!(dealt, CANARIES, "every canary is in one case");
-    let values = values::make(CANARIES);
-    let canaries: Vec<Canary> = values
-        .into_iter()
-        .enumerate()
-        .map(|(number, value)| Canary {
-            name: format!("C{number:03}"),
-            value,
-        })
-        .collect();
+    let seed = seed();
+    let dealt = deal(seed);
+    let canaries: Vec<Canary> = dealt.iter().flat_map(|(_, canaries)| canaries.clone()).collect();
+    assert!(canaries.len() >= CANARIES, "only {}", canaries.len());
+    let different: BTreeSet<&str> = canaries.iter().map(|canary| canary.value.as_str()).collect();
+    assert_eq!(different.len(), canaries.len());
     let net = Net::new(&canaries);
-    let mut rest = canaries.as_slice();
-    let mut work = Vec::new();
-    for case in CASES {
-        let (share, more) = rest.split_at(case.share);
-        rest = more;
-        work.push((case, share));
-    }
-    let work = Mutex::new(work.into_iter());
+    let work = Mutex::new(dealt.into_iter());
     let outcomes = Mutex::new(Vec::new());
+    let failed = Mutex::new(Vec::new());
     thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 loop {
                     let next = work.lock().unwrap().next();
-                    let Some((case, share)) = next else { break };
-                    let outcome = play(case, share, &net);
-                    outcomes.lock().unwrap().push(outcome);
+                    let Some((case, canaries)) = next else { break };
+                    // What the others have found is told too.
+                    let played = catch_unwind(AssertUnwindSafe(|| play(case, &canaries, &net)));
+                    match played {
+                        Ok(outcome) => outcomes.lock().unwrap().push(outcome),
+                        Err(_) => failed.lock().unwrap().push(case.name),
+                    }
                 }
             });
         }
@@ -217,15 +188,18 @@ fn no_canary_is_seen_anywhere() {
     let outcomes = outcomes.into_inner().unwrap();
     let hits: Vec<&String> = outcomes.iter().flat_map(|outcome| &outcome.hits).collect();
     let bytes: usize = outcomes.iter().map(|outcome| outcome.bytes).sum();
+    let places: usize = outcomes.iter().map(|outcome| outcome.places).sum();
     println!(
-        "canary_hits {} of {CANARIES} canaries, {bytes} bytes of output searched ({} spellings, sources: {})",
+        "canary_hits {} of {} canaries, {bytes} bytes in {places} places searched ({} spellings, {} cases, seed {seed:x}, sources: {})",
         hits.len(),
+        canaries.len(),
         net.len(),
+        outcomes.len(),
         SOURCES
             .iter()
             .map(|source| source.name)
             .collect::<Vec<_>>()
-            .join(", "),
+            .join("; "),
     );
     assert!(
         hits.is_empty(),
@@ -233,7 +207,10 @@ fn no_canary_is_seen_anywhere() {
         hits.len(),
         &hits[..hits.len().min(20)]
     );
-    assert_eq!(outcomes.len(), CASES.len());
+    assert_eq!(
+        (outcomes.len(), failed.into_inner().unwrap()),
+        (all_cases().count(), Vec::new())
+    );
     assert!(bytes > LEAST_BYTES, "only {bytes} bytes were searched");
     for outcome in &outcomes {
         assert!(
@@ -248,21 +225,25 @@ fn no_canary_is_seen_anywhere() {
 /// The net catches: or it would be no proof that nothing was caught.
 #[test]
 fn the_net_has_no_holes() {
-    let canaries: Vec<Canary> = values::make(50)
+    let canaries: Vec<Canary> = values::make(seed(), 50)
         .into_iter()
         .map(|value| Canary {
             name: "X".to_owned(),
             value,
+            source: None,
         })
         .collect();
     let net = Net::new(&canaries);
     for Canary { value, .. } in &canaries {
         for text in net::spellings(value) {
-            assert!(!net.search(&format!("before {text} after")).is_empty(), "{text}");
+            assert!(
+                !net.search(format!("before {text} after").as_bytes()).is_empty(),
+                "{text}"
+            );
         }
     }
     assert!(
-        net.search("ordinary text, and more of it: monopod 0.1.0 is ready\n")
+        net.search(b"ordinary text, and more of it: monopod 0.1.0 is ready\n")
             .is_empty()
     );
 }

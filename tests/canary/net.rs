@@ -10,23 +10,36 @@ use super::Canary;
 /// Shorter texts are not searched for: the redactor doesn't promise them.
 const LEAST: usize = 8;
 
+/// How many bits a beginning is looked up in before the map is asked: nearly every place of a text ends there.
+const BITS: u32 = 22;
+
 pub(crate) struct Net {
-    by_beginning: HashMap<[u8; LEAST], Vec<(String, String)>>,
+    by_beginning: HashMap<[u8; LEAST], Vec<(String, Canary)>>,
+    sieve: Vec<bool>,
+}
+
+/// A canary in a text.
+pub(crate) struct Hit {
+    pub(crate) canary: Canary,
+    /// What stands there.
+    pub(crate) around: String,
 }
 
 impl Net {
     pub(crate) fn new(canaries: &[Canary]) -> Self {
-        let mut by_beginning: HashMap<[u8; LEAST], Vec<(String, String)>> = HashMap::new();
-        for Canary { name, value } in canaries {
-            for text in spellings(value) {
-                let beginning = text.as_bytes()[..LEAST].try_into().unwrap();
+        let mut by_beginning: HashMap<[u8; LEAST], Vec<(String, Canary)>> = HashMap::new();
+        let mut sieve = vec![false; 1 << BITS];
+        for canary in canaries {
+            for text in spellings(&canary.value) {
+                let beginning: [u8; LEAST] = text.as_bytes()[..LEAST].try_into().unwrap();
+                sieve[hole(&beginning)] = true;
                 by_beginning
                     .entry(beginning)
                     .or_default()
-                    .push((text, name.clone()));
+                    .push((text, canary.clone()));
             }
         }
-        Self { by_beginning }
+        Self { by_beginning, sieve }
     }
 
     /// How many spellings there are.
@@ -34,24 +47,33 @@ impl Net {
         self.by_beginning.values().map(Vec::len).sum()
     }
 
-    /// The names of the canaries in this text, with what stands there.
-    pub(crate) fn search(&self, text: &str) -> Vec<String> {
-        let bytes = text.as_bytes();
+    /// The canaries in these bytes.
+    pub(crate) fn search(&self, bytes: &[u8]) -> Vec<Hit> {
         let mut found = Vec::new();
         for (at, beginning) in bytes.windows(LEAST).enumerate() {
+            if !self.sieve[hole(beginning)] {
+                continue;
+            }
             let Some(known) = self.by_beginning.get(beginning) else {
                 continue;
             };
-            for (text, name) in known {
+            for (text, canary) in known {
                 if bytes[at..].starts_with(text.as_bytes()) {
-                    let around =
-                        String::from_utf8_lossy(&bytes[at.saturating_sub(60)..bytes.len().min(at + 40)]);
-                    found.push(format!("{name} ({around:?})"));
+                    let around = &bytes[at.saturating_sub(60)..bytes.len().min(at + 40)];
+                    found.push(Hit {
+                        canary: canary.clone(),
+                        around: String::from_utf8_lossy(around).into_owned(),
+                    });
                 }
             }
         }
         found
     }
+}
+
+fn hole(beginning: &[u8]) -> usize {
+    let four = u32::from_le_bytes([beginning[0], beginning[1], beginning[2], beginning[3]]);
+    (four.wrapping_mul(0x9e37_79b1) >> (32 - BITS)) as usize
 }
 
 /// The value and each of its lines: as it is, as JSON, in a URL, in a shell's quotes, and in base64 wherever it begins.

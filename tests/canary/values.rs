@@ -1,9 +1,22 @@
-//! The canaries: random, the same in every run.
+//! The canaries: random, others in every run, of the same kinds. An engine's data outlives a run, and what was a
+//! variable in it may be a file in the next.
 
-/// A thousand values of 8 to 4,096 bytes; each of ten kinds, most of them short: the texts they go into are limited.
-pub(crate) fn make(count: usize) -> Vec<String> {
-    let mut random = Random(0x006d_6f6e_6f70_6f64);
+/// Values of 8 to 4,096 bytes; each of ten kinds, most of them short: the texts they go into are limited.
+pub(crate) fn make(seed: u64, count: usize) -> Vec<String> {
+    let mut random = Random(seed | 1);
     (0..count).map(|number| one(number, &mut random)).collect()
+}
+
+/// Values that fit anywhere: into a header, a user's name.
+pub(crate) fn make_plain(seed: u64, count: usize) -> Vec<String> {
+    let mut random = Random(!seed | 1);
+    let characters = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.%+/=";
+    (0..count)
+        .map(|_| {
+            let size = 12 + random.below(60);
+            random.of(characters, size)
+        })
+        .collect()
 }
 
 fn one(number: usize, random: &mut Random) -> String {
