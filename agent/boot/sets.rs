@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::context::Context;
 use crate::host::clock;
 use crate::host::delivery::DeliveryError;
+use crate::host::mint;
 use crate::host::secret_set::{Delivered, Files, SecretSet};
 
 /// One set. In the hint without its values: those are read back from where they lie.
@@ -50,9 +51,14 @@ impl SetCharge {
 
     /// Reads back what the container has, and makes it known to whoever redacts. Whether it was there.
     pub(super) fn recall(&mut self, context: &Context) -> bool {
-        self.values = self.place.recall();
+        self.values = self.recalled();
         self.learn(context);
         self.values.is_some()
+    }
+
+    /// What lies there, if it is whole.
+    pub(super) fn recalled(&self) -> Option<Files> {
+        self.place.recall(&names(&self.wanted.contents))
     }
 
     /// These came from where its contents come from, just now.
@@ -80,7 +86,7 @@ impl SetCharge {
     pub fn ensure(&self) -> Result<Option<Delivered>, DeliveryError> {
         match &self.values {
             Some(values) => self.place.ensure(values).map(Some),
-            None => Ok(self.place.recall().map(|_| Delivered::Unchanged)),
+            None => Ok(self.recalled().map(|_| Delivered::Unchanged)),
         }
     }
 
@@ -116,6 +122,14 @@ impl SetCharge {
             stale_since: self.stale_since,
             unhealthy,
         }
+    }
+}
+
+/// The files that a set of these contents has.
+fn names(contents: &Contents) -> Vec<&str> {
+    match contents {
+        Contents::Stores(files) => files.iter().map(|(name, _)| name.as_str()).collect(),
+        Contents::Bucket { .. } => mint::FILES.to_vec(),
     }
 }
 

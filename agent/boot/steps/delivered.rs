@@ -25,7 +25,7 @@ use crate::boot::{BootError, copies, timed};
 use crate::context::Context;
 use crate::host::delivery::{Delivery, DeliveryError};
 use crate::host::mint::{Mint, MintFetch};
-use crate::host::secret_set::{Files, SecretSet};
+use crate::host::secret_set::Files;
 use crate::host::{Class, Classified, chain, clock};
 
 /// A container's files and sets, their values as far as they are known.
@@ -52,7 +52,7 @@ impl Delivered {
             let mut set = SetCharge::new(context, wanted, spec);
             match fetched.files(wanted) {
                 Some(values) => set.fetched_now(values),
-                None => set.values = set.place.recall(),
+                None => set.values = set.recalled(),
             }
             if let Some(old) = fetched.old(wanted.name) {
                 set.fetched_at = Some(old.fetched_at);
@@ -160,7 +160,7 @@ impl Fetch<'_> {
         let spec = SpecHash::new(&self.plan.intent, digest);
         let runtime = &self.context.directories.runtime;
         let mut files = Delivery::new(runtime, &spec, &self.plan.container.files, |_| None);
-        let is_there = |set: &FileSet| SecretSet::new(runtime, set.name, &spec).recall().is_some();
+        let is_there = |set: &FileSet| SetCharge::new(self.context, set, &spec).recalled().is_some();
         (files.is_known() || files.recall()) && self.plan.sets.iter().all(is_there)
     }
 
