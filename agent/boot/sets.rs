@@ -70,6 +70,18 @@ impl SetCharge {
         self.last_error = None;
     }
 
+    /// These lie there, and nobody remembers since when: an agent ended before it could note it. What equals the copy may
+    /// have come from it, so it is as old as the copy, and is asked for soon.
+    pub(super) fn found(&mut self, values: Option<Files>, copy: Option<(Files, u64)>) {
+        let copied_at = copy.and_then(|(mut files, fetched_at)| {
+            files.sort_by(|one, other| one.0.cmp(&other.0));
+            (Some(&files) == values.as_ref()).then_some(fetched_at)
+        });
+        self.stale_since = copied_at.map(|_| clock::now_millis());
+        self.fetched_at = copied_at.or_else(|| self.place.delivered_at());
+        self.values = values;
+    }
+
     /// No value of it is told from now on.
     pub fn learn(&self, context: &Context) {
         for (name, value) in self.values.iter().flatten() {
@@ -154,5 +166,70 @@ pub(super) fn ensure_no_others(context: &Context, plan: &Plan) {
         if !plan.sets.iter().any(|set| set.name == name) {
             SecretSet::ensure_none(&context.directories.runtime, name);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use monopod_core::config::OnChange;
+    use monopod_core::secret::SecretRef;
+    use serde_json::json;
+
+    use super::*;
+
+    fn set() -> SetCharge {
+        let reference = SecretRef::parse("aws:ssm:/db").unwrap().unwrap();
+        let contents = Contents::Stores(vec![
+            ("a".to_owned(), reference.clone()),
+            ("b".to_owned(), reference),
+        ]);
+        SetCharge {
+            place: SecretSet::new(
+                std::path::Path::new("/nowhere"),
+                SetName::Secrets,
+                &SpecHash::new(&json!(1), "sha256:1"),
+            ),
+            wanted: FileSet {
+                name: SetName::Secrets,
+                contents,
+                interval_seconds: None,
+                on_change: OnChange::default(),
+                max_age_seconds: None,
+                keep: true,
+            },
+            fetched_at: None,
+            stale_since: None,
+            last_error: None,
+            untold: false,
+            values: None,
+        }
+    }
+
+    fn files(all: [(&str, &str); 2]) -> Files {
+        all.map(|(name, value)| (name.to_owned(), Secret::new(value.to_owned())))
+            .to_vec()
+    }
+
+    #[test]
+    fn what_may_have_come_from_the_copy_is_as_old_as_the_copy() {
+        let there = files([("a", "1"), ("b", "2")]);
+        let mut same = set();
+        same.found(Some(there.clone()), Some((files([("b", "2"), ("a", "1")]), 7)));
+        assert_eq!((same.fetched_at, same.values.as_ref()), (Some(7), Some(&there)));
+        assert!(same.stale_since.is_some(), "asked for soon, and copied no more");
+        for copy in [None, Some((files([("a", "1"), ("b", "3")]), 7))] {
+            let mut newer = set();
+            newer.found(Some(there.clone()), copy);
+            assert_eq!(
+                (newer.fetched_at, newer.stale_since),
+                (newer.place.delivered_at(), None)
+            );
+        }
+        let mut gone = set();
+        gone.found(None, Some((there, 7)));
+        assert_eq!(
+            (gone.fetched_at, gone.stale_since, gone.values),
+            (None, None, None)
+        );
     }
 }

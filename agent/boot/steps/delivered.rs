@@ -50,19 +50,20 @@ impl Delivered {
         }
         let sets = plan.sets.iter().map(|wanted| {
             let mut set = SetCharge::new(context, wanted, spec);
-            match fetched.files(wanted) {
+            let values = fetched.files(wanted);
+            let is_fetched = values.is_some();
+            match values {
                 Some(values) => set.fetched_now(values),
-                None => set.values = set.recalled(),
+                None => set.found(set.recalled(), copies::set(context, instance_id(plan), wanted)),
             }
             if let Some(old) = fetched.old(wanted.name) {
                 set.fetched_at = Some(old.fetched_at);
                 set.stale_since = Some(clock::now_millis());
                 set.last_error = Some(context.reporter.redacted(&old.error));
             }
-            if set.stale_since.is_some() || set.fetched_at.is_none() || wanted.name == SetName::Credentials {
+            if !is_fetched || set.stale_since.is_some() || wanted.name == SetName::Credentials {
                 set.learn(context);
             }
-            set.fetched_at = set.fetched_at.or_else(|| set.place.delivered_at());
             set
         });
         let fresh = plan
