@@ -207,7 +207,10 @@ fn no_reader_sees_a_mixed_set_or_a_torn_file() {
         let by_directory = scope.spawn(|| {
             let mut sets = 0;
             while !done.load(Ordering::Relaxed) {
-                let directory = File::open(set.directory().join(DATA)).unwrap();
+                // As below: two swaps may have passed before it is open.
+                let Ok(directory) = File::open(set.directory().join(DATA)) else {
+                    continue;
+                };
                 let at = format!("/proc/self/fd/{}", directory.as_raw_fd());
                 // A version may go while it is read, if the reader was away for two swaps: then it is gone, not mixed.
                 let all: Result<Vec<String>, _> = NAMES
