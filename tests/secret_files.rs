@@ -615,6 +615,30 @@ fn a_copy_is_no_answer_to_a_refusal() {
     assert!(files_in(&machine.dirs().state.join("sealed")).is_empty());
 }
 
+#[test]
+fn a_copy_stands_in_for_what_is_broken_in_the_store() {
+    let machine = Machine::acquire();
+    let (secret, _) = machine.aws().put_secret("api", r#"{"token": "token-1"}"#);
+    let image = machine.registry().push(&Image::new("reader", READER));
+    let data = UserData::of(&machine, &image).line("keep_secrets: true");
+    let token = format!("{secret}?key=token");
+    secrets(&machine, data, &[("db", &token), ("token", &token)]);
+    drop(run_until_ready(&machine));
+    machine.reboot();
+    drop(machine.aws().put_secret("api", "no document"));
+    let agent = run_until_ready(&machine);
+    let warned = agent.wait_for_line("the encrypted copy of secrets from", SOON);
+    for words in [
+        "is used until it is mended in AWS",
+        "secrets.token",
+        "no JSON document",
+    ] {
+        assert!(warned.text.contains(words), "{}", warned.text);
+    }
+    assert_eq!(cat(&machine, "/run/secrets/token"), "token-1");
+    assert!(!set(&machine)["stale_since"].is_null());
+}
+
 fn files_in(directory: &Path) -> Vec<std::path::PathBuf> {
     fs::read_dir(directory)
         .into_iter()

@@ -8,7 +8,7 @@
 //!   next start needs them.
 //!
 //! A refusal is an answer: it ends the boot, and no copy is used. Somebody took the secret or the permission away, and
-//! a disk must not give it back.
+//! a disk must not give it back. What is broken where it is kept (no JSON, no text) is no refusal: the copy stands in.
 
 use monopod_core::event::Event;
 use monopod_core::plan::reconcile::{SpecHash, Then};
@@ -26,7 +26,7 @@ use crate::context::Context;
 use crate::host::delivery::{Delivery, DeliveryError};
 use crate::host::mint::{Mint, MintFetch};
 use crate::host::secret_set::Files;
-use crate::host::{Class, Classified, chain, clock};
+use crate::host::{Verdict, chain, clock};
 
 /// A container's files and sets, their values as far as they are known.
 pub(in crate::boot) struct Delivered {
@@ -229,14 +229,19 @@ impl Fetch<'_> {
         (!all.is_empty()).then_some((all, oldest))
     }
 
-    /// No answer is a reason to use a copy; a refusal is not.
+    /// No answer is a reason to use a copy, and so is one that is broken; a refusal is not.
     fn old(&self, set: SetName, fetched_at: u64, error: BootError) -> Result<Old, BootError> {
-        if error.class() == Class::Permanent {
+        let verdict = error.verdict();
+        if !verdict.allows_copy() {
             return Err(error);
         }
         let age = std::time::Duration::from_millis(clock::now_millis().saturating_sub(fetched_at));
+        let until = match verdict {
+            Verdict::Broken => "it is mended in AWS",
+            Verdict::NoAnswer | Verdict::Refused => "AWS answers",
+        };
         let text = format!(
-            "the encrypted copy of {set} from {} ago is used until AWS answers: {}",
+            "the encrypted copy of {set} from {} ago is used until {until}: {}",
             text::duration(age),
             chain(&error)
         );

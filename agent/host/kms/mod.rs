@@ -11,7 +11,7 @@ use aws_sdk_kms::primitives::Blob;
 use monopod_core::secret::{Ciphertext, Secret};
 
 use super::aws::{self, Answer, waiting_advice};
-use super::{Class, Classified};
+use super::{Class, Classified, Verdict};
 
 /// Why a value was not decrypted.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +66,18 @@ impl Classified for KmsError {
             Self::Throttled { .. } => Class::Throttled,
             Self::Busy { .. } | Self::Unreachable { .. } => Class::Transient,
             Self::Refused { .. } | Self::Unusable(_) => Class::Permanent,
+        }
+    }
+}
+
+impl KmsError {
+    /// What it says of the value.
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Self::Throttled { .. } | Self::Busy { .. } | Self::Unreachable { .. } | Self::Refused { .. } => {
+                Verdict::of(self.class())
+            }
+            Self::Unusable(_) => Verdict::Broken,
         }
     }
 }
