@@ -576,7 +576,16 @@ fn a_reboot_without_aws_takes_the_copy_where_one_was_kept() {
         "{}",
         warned.text
     );
-    assert!(!set(&machine)["stale_since"].is_null());
+    let before = set(&machine);
+    assert!(!before["stale_since"].is_null());
+    // An agent that ends before it could note that they are from the copy makes them no newer.
+    agent.kill9();
+    fs::remove_file(machine.dirs().runtime.join("hint.json")).unwrap();
+    let agent = run_until_ready(&machine);
+    agent.wait_for_line("the container's files are there, nobody was asked", SOON);
+    let after = set(&machine);
+    assert_eq!(after["fetched_at"], before["fetched_at"]);
+    assert!(!after["stale_since"].is_null());
     put_all_while_away(&machine, 3);
     machine.aws().line().up();
     machine.syslog().wait_for("reader sees db-3", BOOT);
@@ -604,6 +613,30 @@ fn a_copy_is_no_answer_to_a_refusal() {
     reader(&machine, "keep_secrets: false");
     let _agent = run_until_ready(&machine);
     assert!(files_in(&machine.dirs().state.join("sealed")).is_empty());
+}
+
+#[test]
+fn a_copy_stands_in_for_what_is_broken_in_the_store() {
+    let machine = Machine::acquire();
+    let (secret, _) = machine.aws().put_secret("api", r#"{"token": "token-1"}"#);
+    let image = machine.registry().push(&Image::new("reader", READER));
+    let data = UserData::of(&machine, &image).line("keep_secrets: true");
+    let token = format!("{secret}?key=token");
+    secrets(&machine, data, &[("db", &token), ("token", &token)]);
+    drop(run_until_ready(&machine));
+    machine.reboot();
+    drop(machine.aws().put_secret("api", "no document"));
+    let agent = run_until_ready(&machine);
+    let warned = agent.wait_for_line("the encrypted copy of secrets from", SOON);
+    for words in [
+        "is used until it is mended in AWS",
+        "secrets.token",
+        "no JSON document",
+    ] {
+        assert!(warned.text.contains(words), "{}", warned.text);
+    }
+    assert_eq!(cat(&machine, "/run/secrets/token"), "token-1");
+    assert!(!set(&machine)["stale_since"].is_null());
 }
 
 fn files_in(directory: &Path) -> Vec<std::path::PathBuf> {

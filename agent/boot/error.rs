@@ -16,7 +16,7 @@ use crate::host::include::FetchError;
 use crate::host::mint::MintError;
 use crate::host::secrets::StoreError;
 use crate::host::surroundings::SurroundingsError;
-use crate::host::{Class, Classified};
+use crate::host::{Class, Classified, Verdict};
 
 /// sysexits(3) EX_CONFIG: nothing will change until somebody changes something. The unit does not restart on it.
 pub const EXIT_PERMANENT: u8 = 78;
@@ -194,9 +194,86 @@ impl BootError {
     }
 }
 
+impl BootError {
+    /// What it says of a value that was to be fetched.
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Self::Secret { source, .. } => source.verdict(),
+            Self::Mint(error) => error.verdict(),
+            Self::NotInSecret { .. } => Verdict::Broken,
+            Self::Lock(_)
+            | Self::File(_)
+            | Self::ImageFiles(_)
+            | Self::NoUserData
+            | Self::Config { .. }
+            | Self::Include(_)
+            | Self::FactsFile { .. }
+            | Self::Imds(_)
+            | Self::Engine(_)
+            | Self::Image(_)
+            | Self::Delivery(_)
+            | Self::Surroundings(_)
+            | Self::Ecr { .. }
+            | Self::Credentials { .. }
+            | Self::Refused(_)
+            | Self::Unverified(_)
+            | Self::NameTaken(_)
+            | Self::StartOver(_)
+            | Self::Vanished { .. }
+            | Self::NoUserDataFile { .. }
+            | Self::BudgetSpent { .. }
+            | Self::NothingToRun => Verdict::of(self.class()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::kms::KmsError;
+
+    #[test]
+    fn a_copy_stands_in_for_silence_and_for_what_is_broken() {
+        let store = |source: StoreError| BootError::Secret {
+            used_by: "secrets.db".into(),
+            source: Box::new(source),
+        };
+        let text = String::new;
+        let throttled = KmsError::Throttled {
+            region: text(),
+            code: text(),
+            message: text(),
+        };
+        let refused = KmsError::Refused {
+            region: text(),
+            code: text(),
+            message: text(),
+        };
+        let unusable = StoreError::Unusable {
+            source_name: text(),
+            what: "",
+        };
+        let no_key = BootError::NotInSecret {
+            used_by: text(),
+            source: NotInThere::NoKey { key: text() },
+        };
+        let not_json = BootError::Mint(MintError::NotJson {
+            place: text(),
+            at: text(),
+        });
+        for (error, verdict) in [
+            (store(throttled.into()), Verdict::NoAnswer),
+            (store(unusable), Verdict::Broken),
+            (store(KmsError::Unusable("").into()), Verdict::Broken),
+            (no_key, Verdict::Broken),
+            (not_json, Verdict::Broken),
+            (store(refused.into()), Verdict::Refused),
+            (BootError::NothingToRun, Verdict::Refused),
+        ] {
+            assert_eq!(error.verdict(), verdict, "{error}");
+            assert_eq!(error.verdict().allows_copy(), verdict != Verdict::Refused);
+        }
+    }
 
     #[test]
     fn bad_config_is_final_and_a_spent_budget_is_not() {

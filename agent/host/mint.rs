@@ -21,7 +21,7 @@ use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 use super::s3::{Got, Object, S3, S3Error};
-use super::{Class, Classified};
+use super::{Class, Classified, Verdict};
 
 /// The files there are, in the order they are handed on.
 pub const FILES: [&str; 2] = ["user.json", "client.json"];
@@ -93,6 +93,18 @@ impl Classified for MintError {
     }
 }
 
+impl MintError {
+    /// What it says of the credentials.
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Self::Unreachable { .. } | Self::TimedOut { .. } | Self::Busy { .. } | Self::Refused { .. } => {
+                Verdict::of(self.class())
+            }
+            Self::TooLarge { .. } | Self::NotJson { .. } => Verdict::Broken,
+        }
+    }
+}
+
 /// What the bucket holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MintFetch {
@@ -150,8 +162,8 @@ impl Mint {
         };
         let now = match both {
             (Ok(user), Ok(client)) => [user, client],
-            // What somebody has to mend is told before what may mend itself.
-            (Err(one), Err(other)) if one.class() == Class::Transient => return Err(other),
+            // A refusal is told before what somebody has to mend, and that before what may mend itself.
+            (Err(one), Err(other)) if one.verdict() < other.verdict() => return Err(other),
             (Err(error), _) | (_, Err(error)) => return Err(error),
         };
         let files: Vec<(String, Secret)> = FILES
@@ -378,5 +390,26 @@ mod tests {
             place: mint().place("*.json"),
         };
         assert_eq!(late.class(), Class::Transient);
+    }
+
+    #[test]
+    fn a_copy_stands_in_for_what_is_broken_and_not_for_what_is_refused() {
+        let answer = || "403 AccessDenied: said".to_owned();
+        let refused = S3Error::Refused {
+            answer: answer(),
+            code: "AccessDenied".to_owned(),
+        };
+        let broken = mint().checked("user.json", object(b"{")).unwrap_err();
+        for (error, verdict) in [
+            (broken, Verdict::Broken),
+            (mint().told("user.json", S3Error::TooLarge), Verdict::Broken),
+            (
+                mint().told("user.json", S3Error::Busy { answer: answer() }),
+                Verdict::NoAnswer,
+            ),
+            (mint().told("user.json", refused), Verdict::Refused),
+        ] {
+            assert_eq!(error.verdict(), verdict, "{error}");
+        }
     }
 }

@@ -38,6 +38,36 @@ pub enum Class {
     Permanent,
 }
 
+/// What a failed fetch of a value says, and with it whether a copy that was kept may stand in. In ascending order of
+/// what is told first where several failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verdict {
+    /// Nobody said anything about it.
+    NoAnswer,
+    /// It came and is of no use: its content has to be mended where it is kept.
+    Broken,
+    /// Somebody took it, or the permission, away: a disk must not give it back.
+    Refused,
+}
+
+impl Verdict {
+    /// Of an error that is about asking, not about what came.
+    pub fn of(class: Class) -> Self {
+        match class {
+            Class::Transient | Class::Throttled => Self::NoAnswer,
+            Class::Permanent => Self::Refused,
+        }
+    }
+
+    /// Whether a copy that was kept may stand in.
+    pub fn allows_copy(self) -> bool {
+        match self {
+            Self::NoAnswer | Self::Broken => true,
+            Self::Refused => false,
+        }
+    }
+}
+
 /// An error that knows its class.
 pub trait Classified: std::error::Error {
     /// Whether trying again can help.

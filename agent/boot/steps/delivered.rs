@@ -8,7 +8,7 @@
 //!   next start needs them.
 //!
 //! A refusal is an answer: it ends the boot, and no copy is used. Somebody took the secret or the permission away, and
-//! a disk must not give it back.
+//! a disk must not give it back. What is broken where it is kept (no JSON, no text) is no refusal: the copy stands in.
 
 use monopod_core::event::Event;
 use monopod_core::plan::reconcile::{SpecHash, Then};
@@ -25,8 +25,8 @@ use crate::boot::{BootError, copies, timed};
 use crate::context::Context;
 use crate::host::delivery::{Delivery, DeliveryError};
 use crate::host::mint::{Mint, MintFetch};
-use crate::host::secret_set::{Files, SecretSet};
-use crate::host::{Class, Classified, chain, clock};
+use crate::host::secret_set::Files;
+use crate::host::{Verdict, chain, clock};
 
 /// A container's files and sets, their values as far as they are known.
 pub(in crate::boot) struct Delivered {
@@ -50,19 +50,20 @@ impl Delivered {
         }
         let sets = plan.sets.iter().map(|wanted| {
             let mut set = SetCharge::new(context, wanted, spec);
-            match fetched.files(wanted) {
+            let values = fetched.files(wanted);
+            let is_fetched = values.is_some();
+            match values {
                 Some(values) => set.fetched_now(values),
-                None => set.values = set.place.recall(),
+                None => set.found(set.recalled(), copies::set(context, instance_id(plan), wanted)),
             }
             if let Some(old) = fetched.old(wanted.name) {
                 set.fetched_at = Some(old.fetched_at);
                 set.stale_since = Some(clock::now_millis());
                 set.last_error = Some(context.reporter.redacted(&old.error));
             }
-            if set.stale_since.is_some() || set.fetched_at.is_none() || wanted.name == SetName::Credentials {
+            if !is_fetched || set.stale_since.is_some() || wanted.name == SetName::Credentials {
                 set.learn(context);
             }
-            set.fetched_at = set.fetched_at.or_else(|| set.place.delivered_at());
             set
         });
         let fresh = plan
@@ -160,7 +161,7 @@ impl Fetch<'_> {
         let spec = SpecHash::new(&self.plan.intent, digest);
         let runtime = &self.context.directories.runtime;
         let mut files = Delivery::new(runtime, &spec, &self.plan.container.files, |_| None);
-        let is_there = |set: &FileSet| SecretSet::new(runtime, set.name, &spec).recall().is_some();
+        let is_there = |set: &FileSet| SetCharge::new(self.context, set, &spec).recalled().is_some();
         (files.is_known() || files.recall()) && self.plan.sets.iter().all(is_there)
     }
 
@@ -228,14 +229,19 @@ impl Fetch<'_> {
         (!all.is_empty()).then_some((all, oldest))
     }
 
-    /// No answer is a reason to use a copy; a refusal is not.
+    /// No answer is a reason to use a copy, and so is one that is broken; a refusal is not.
     fn old(&self, set: SetName, fetched_at: u64, error: BootError) -> Result<Old, BootError> {
-        if error.class() == Class::Permanent {
+        let verdict = error.verdict();
+        if !verdict.allows_copy() {
             return Err(error);
         }
         let age = std::time::Duration::from_millis(clock::now_millis().saturating_sub(fetched_at));
+        let until = match verdict {
+            Verdict::Broken => "it is mended in AWS",
+            Verdict::NoAnswer | Verdict::Refused => "AWS answers",
+        };
         let text = format!(
-            "the encrypted copy of {set} from {} ago is used until AWS answers: {}",
+            "the encrypted copy of {set} from {} ago is used until {until}: {}",
             text::duration(age),
             chain(&error)
         );

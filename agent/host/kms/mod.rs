@@ -11,7 +11,7 @@ use aws_sdk_kms::primitives::Blob;
 use monopod_core::secret::{Ciphertext, Secret};
 
 use super::aws::{self, Answer, waiting_advice};
-use super::{Class, Classified};
+use super::{Class, Classified, Verdict};
 
 /// Why a value was not decrypted.
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +70,18 @@ impl Classified for KmsError {
     }
 }
 
+impl KmsError {
+    /// What it says of the value.
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Self::Throttled { .. } | Self::Busy { .. } | Self::Unreachable { .. } | Self::Refused { .. } => {
+                Verdict::of(self.class())
+            }
+            Self::Unusable(_) => Verdict::Broken,
+        }
+    }
+}
+
 /// A KMS client for one region.
 #[derive(Debug)]
 pub struct Kms {
@@ -105,17 +117,7 @@ impl Kms {
         let plaintext = output
             .plaintext
             .ok_or(KmsError::Unusable("is missing from the answer"))?;
-        let text = String::from_utf8(plaintext.into_inner()).map_err(|error| {
-            drop(Secret::new(
-                String::from_utf8_lossy(error.as_bytes()).into_owned(),
-            ));
-            KmsError::Unusable("is not UTF-8")
-        })?;
-        if text.contains('\0') {
-            drop(Secret::new(text));
-            return Err(KmsError::Unusable("holds a NUL byte"));
-        }
-        Ok(Secret::new(text))
+        usable(plaintext.into_inner())
     }
 
     fn classify(&self, error: SdkError<DecryptError>) -> KmsError {
@@ -141,6 +143,15 @@ impl Kms {
             },
         }
     }
+}
+
+/// As a text that a variable can hold; what is none is wiped.
+fn usable(plaintext: Vec<u8>) -> Result<Secret, KmsError> {
+    let secret = Secret::from_bytes(plaintext).ok_or(KmsError::Unusable("is not UTF-8"))?;
+    if secret.expose().contains('\0') {
+        return Err(KmsError::Unusable("holds a NUL byte"));
+    }
+    Ok(secret)
 }
 
 fn advice(code: &str) -> &'static str {
@@ -170,6 +181,19 @@ mod tests {
             "NotFoundException",
         ] {
             assert!(!advice(code).is_empty(), "{code} says what to do");
+        }
+    }
+
+    #[test]
+    fn only_a_text_without_nul_is_of_use() {
+        assert_eq!(usable("é".into()).unwrap().expose(), "é");
+        for (bytes, what) in [(b"canary\xff", "is not UTF-8"), (b"canary\0", "holds a NUL byte")] {
+            let error = usable(bytes.to_vec()).unwrap_err();
+            assert!(
+                matches!(error, KmsError::Unusable(said) if said == what),
+                "{error}"
+            );
+            assert!(!error.to_string().contains("canary"));
         }
     }
 

@@ -112,8 +112,8 @@ impl SecretSet {
         ensure_others_gone(&runtime.join(set.word()), None);
     }
 
-    /// What the container finds; `None` if there is no whole set.
-    pub fn recall(&self) -> Option<Files> {
+    /// What the container finds; `None` unless it is whole: exactly the files of these names.
+    pub fn recall(&self, names: &[&str]) -> Option<Files> {
         let version = self.version(self.current()?);
         let mut files: Files = fs::read_dir(&version)
             .ok()?
@@ -124,7 +124,9 @@ impl SecretSet {
             })
             .collect::<Option<_>>()?;
         files.sort_by(|one, other| one.0.cmp(&other.0));
-        Some(files)
+        let is_whole =
+            files.len() == names.len() && files.iter().all(|(name, _)| names.contains(&name.as_str()));
+        is_whole.then_some(files)
     }
 
     /// When the container got what it has now, in milliseconds since the epoch.

@@ -55,12 +55,12 @@ fn read(set: &SecretSet, name: &str) -> String {
 fn a_set_is_swapped_when_it_changes_and_only_then() {
     let Some(place) = Place::new("swap") else { return };
     let set = place.set("s");
-    assert_eq!(set.recall(), None);
+    assert_eq!(set.recall(&["a", "b"]), None);
     let first = files(&[("a", "one"), ("b", "two")]);
     assert_eq!(set.ensure(&first).unwrap(), Delivered::Swapped);
     assert_eq!(set.ensure(&first).unwrap(), Delivered::Unchanged);
     assert_eq!(listed(&set), ["..1", "..data", "a", "b"]);
-    assert_eq!(set.recall(), Some(first));
+    assert_eq!(set.recall(&["b", "a"]), Some(first));
     for directory in [set.directory(), set.version(1)] {
         let metadata = fs::metadata(directory).unwrap();
         assert_eq!((metadata.gid(), metadata.mode() & 0o7777), (GROUP, 0o2750));
@@ -142,12 +142,26 @@ fn what_a_killed_agent_or_anybody_left_is_mended() {
 }
 
 #[test]
+fn a_set_counts_as_whole_with_exactly_its_files() {
+    let Some(place) = Place::new("whole") else { return };
+    let set = place.set("s");
+    let both = files(&[("a", "one"), ("b", "two")]);
+    set.ensure(&both).unwrap();
+    assert_eq!(set.recall(&["a", "b"]), Some(both));
+    assert_eq!(set.recall(&["a"]), None, "one more");
+    assert_eq!(set.recall(&["a", "b", "c"]), None, "one less");
+    assert_eq!(set.recall(&["a", "c"]), None, "another");
+    fs::remove_file(fs::canonicalize(set.directory().join("b")).unwrap()).unwrap();
+    assert_eq!(set.recall(&["a", "b"]), None, "somebody removed one");
+}
+
+#[test]
 fn sets_of_other_specs_go() {
     let Some(place) = Place::new("specs") else { return };
     let (old, new) = (place.set("old"), place.set("new"));
     old.ensure(&files(&[("a", "one")])).unwrap();
     new.ensure(&files(&[("a", "one")])).unwrap();
-    assert_eq!((old.recall(), old.directory().exists()), (None, false));
+    assert_eq!((old.recall(&["a"]), old.directory().exists()), (None, false));
     SecretSet::ensure_none(&place.0, SetName::Secrets);
     assert!(!new.directory().exists());
 }
@@ -160,7 +174,8 @@ fn it_is_remembered_without_its_values() {
     let text = serde_json::to_string(&set).unwrap();
     assert!(!text.contains("canary") && !format!("{set:?}").contains("canary"));
     let recalled: SecretSet = serde_json::from_str(&text).unwrap();
-    assert_eq!(recalled.recall(), set.recall());
+    assert!(set.recall(&["a"]).is_some());
+    assert_eq!(recalled.recall(&["a"]), set.recall(&["a"]));
 }
 
 /// Readers in a loop while the set is swapped as fast as it goes: whoever opens `..data` once and reads below it never
@@ -192,7 +207,10 @@ fn no_reader_sees_a_mixed_set_or_a_torn_file() {
         let by_directory = scope.spawn(|| {
             let mut sets = 0;
             while !done.load(Ordering::Relaxed) {
-                let directory = File::open(set.directory().join(DATA)).unwrap();
+                // As below: two swaps may have passed before it is open.
+                let Ok(directory) = File::open(set.directory().join(DATA)) else {
+                    continue;
+                };
                 let at = format!("/proc/self/fd/{}", directory.as_raw_fd());
                 // A version may go while it is read, if the reader was away for two swaps: then it is gone, not mixed.
                 let all: Result<Vec<String>, _> = NAMES

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 
 use super::aws::AwsError;
 use super::kms::{Kms, KmsError};
-use super::{Class, Classified};
+use super::{Class, Classified, Verdict};
 use parameters::Parameters;
 use secrets_manager::SecretsManager;
 
@@ -39,6 +39,17 @@ impl Classified for StoreError {
             Self::Kms(error) => error.class(),
             Self::Aws(error) => error.class(),
             Self::Unusable { .. } => Class::Permanent,
+        }
+    }
+}
+
+impl StoreError {
+    /// What it says of the value.
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            Self::Kms(error) => error.verdict(),
+            Self::Aws(error) => Verdict::of(error.class()),
+            Self::Unusable { .. } => Verdict::Broken,
         }
     }
 }
