@@ -7,7 +7,7 @@ use monopod_core::config::ImageRef;
 use monopod_core::image::space::{RESERVE, UNPACKING};
 use monopod_core::text;
 
-use crate::host::docker::EngineError;
+use crate::host::docker::{EngineError, What};
 use crate::host::{Class, Classified};
 
 /// What keeps an image from being here.
@@ -117,6 +117,11 @@ impl ImageError {
     pub(super) fn is_of_registry(&self) -> bool {
         match self {
             Self::Engine(EngineError::DiskFull { .. } | EngineError::WrongPlatform { .. }) => false,
+            // The engine says nothing for as long as the one it asks says nothing.
+            Self::Engine(EngineError::Silent {
+                what: What::Resolve { .. } | What::Pull { .. },
+                ..
+            }) => true,
             Self::Engine(error) => !error.is_outage(),
             Self::Stalled { .. } => true,
             Self::WrongPlatform { .. } | Self::NoRoom { .. } | Self::DiskFull { .. } => false,
@@ -135,7 +140,6 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
-    use crate::host::docker::What;
 
     fn image() -> Box<ImageRef> {
         Box::new(ImageRef::parse("registry.example.org/team/app:1").unwrap())
@@ -182,6 +186,21 @@ mod tests {
         };
         expect!["the pull of registry.example.org/team/app@sha256:1 stood still for 1 min with 3 MiB of 20 MiB loaded, and was given up; look at the line to the registry"]
             .assert_eq(&stalled.to_string());
+    }
+
+    #[test]
+    fn one_that_hangs_is_passed_over_and_an_engine_that_hangs_is_not() {
+        let silent = |what| {
+            ImageError::Engine(EngineError::Silent {
+                what,
+                host: "/run/docker.sock".to_owned(),
+                after: Duration::from_secs(60),
+            })
+        };
+        let name = || "mirror.example.org/team/app:1".to_owned();
+        assert!(silent(What::Resolve { image: name() }).is_of_registry());
+        assert!(silent(What::Pull { image: name() }).is_of_registry());
+        assert!(!silent(What::Describe).is_of_registry());
     }
 
     #[test]
