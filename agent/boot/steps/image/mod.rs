@@ -1,9 +1,9 @@
 //! The image: a tag becomes a digest once in the life of the instance, and from there on only the digest counts.
 //!
 //! ```text
-//! record or container ─► digest ─► here already? ──────────────────────────────► platform ─► container
-//!        else registry ─►   │            └─► check of the digest ─► room ─► pull ─┘
-//!                        recorded
+//! record or container ─► digest ─► here already? ─► check of the digest ───────────► platform ─► container
+//!        else registry ─►                └─► check of the digest ─► room ─► pull ─┘
+//!                                                        └─► recorded
 //! ```
 //!
 //! Mirrors are asked before the registry, for tags, manifests and layers alike ([`places`]).
@@ -158,8 +158,6 @@ impl Obtaining<'_> {
         let (digest, since) = match (resolved, remote) {
             (Some(resolved), _) => resolved,
             (None, Some(remote)) => {
-                // Before anything of it is loaded: a power cut from here on does not change what it is.
-                self.store.resolve(&image.canonical(), &remote.digest);
                 context.reporter.tell(Event::StepProgress {
                     step: StepId::Image,
                     text: format!(
@@ -174,6 +172,11 @@ impl Obtaining<'_> {
 
         // Before a byte of the image is on the disk.
         self.verify(&digest, secrets).await?;
+        // What may not run is not what the tag stands for: it may be pushed again, and be another image then. From here
+        // on not even a power cut changes what it is.
+        if image.digest().is_none() {
+            self.store.resolve(&image.canonical(), &digest);
+        }
 
         // Resolving may have taken long, and what was good for that may have ended.
         turns.log_in(self.plan, secrets, self.deadline).await?;
