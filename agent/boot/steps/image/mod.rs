@@ -35,7 +35,7 @@ use crate::boot::{BootError, timed};
 use crate::context::Context;
 use crate::host::chain;
 use crate::host::docker::{About, EngineError, Local, Remote};
-use places::{Place, Turns, places};
+use places::{Place, Question, Turns, places};
 
 /// An image on this machine.
 #[derive(Debug)]
@@ -217,7 +217,7 @@ impl Obtaining<'_> {
     async fn look_up(&self, turns: &Turns<'_>, known: bool) -> Result<Option<Remote>, BootError> {
         let ask = async || {
             turns
-                .ask(async |place, login| {
+                .ask(Question::Reference, async |place, login| {
                     let name = place.as_written(self.image);
                     Ok(self.context.engine.look_up(&name, login).await?)
                 })
@@ -258,7 +258,7 @@ impl Obtaining<'_> {
         self.persistently(async || {
             disk.ensure_room(&layers).await?;
             let pulled = turns
-                .ask(async |place, login| {
+                .ask(Question::Bytes, async |place, login| {
                     pull::pull(self.context, &place.pinned(digest), login, self.deadline).await
                 })
                 .await;

@@ -68,6 +68,15 @@ pub(super) fn places(plan: &Plan, image: &ImageRef) -> Vec<Place> {
     mirrors.chain([own]).collect()
 }
 
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Question {
+    /// What a reference stands for: the registry's word on its own tag is final.
+    Reference,
+    /// The bytes of a digest, which are the same wherever they come from.
+    Bytes,
+}
+
 /// Asks one after another.
 pub(super) struct Turns<'a> {
     context: &'a Context,
@@ -125,6 +134,7 @@ impl<'a> Turns<'a> {
     /// fault ends the round.
     pub(super) async fn ask<T>(
         &self,
+        question: Question,
         ask: impl AsyncFn(&'a Place, Option<&Credentials>) -> Result<T, ImageError>,
     ) -> Result<(&'a Place, T), ImageError> {
         let mut failures = Vec::new();
@@ -140,7 +150,15 @@ impl<'a> Turns<'a> {
                 }
             }
         }
-        Err(most_hopeful(failures))
+        let (chosen, of_registry) = chosen(question, failures);
+        if let (Some(error), Some(own)) = (of_registry, self.places.last()) {
+            self.tell(format!(
+                "{} itself does not have the image either, and only a mirror is waited for: {}",
+                own.registry,
+                chain(&error)
+            ));
+        }
+        Err(chosen)
     }
 
     fn tell(&self, text: String) {
@@ -153,14 +171,20 @@ impl<'a> Turns<'a> {
     }
 }
 
-/// The registry's own failure, unless a mirror's is one that may pass and the registry's is not.
-fn most_hopeful(mut failures: Vec<ImageError>) -> ImageError {
+/// The failure that counts: the registry's own, which is the last, unless a mirror's may pass, the registry's may not,
+/// and the mirror is as good. Then the registry's comes second.
+fn chosen(question: Question, mut failures: Vec<ImageError>) -> (ImageError, Option<ImageError>) {
+    let last = failures.len().saturating_sub(1);
     let may_pass = failures
         .iter()
-        .rposition(|error| error.class() != Class::Permanent);
-    let chosen = may_pass.unwrap_or(failures.len().saturating_sub(1));
+        .rposition(|error| error.class() != Class::Permanent)
+        .filter(|_| question == Question::Bytes);
     // There is always the registry itself.
-    failures.swap_remove(chosen)
+    let own = failures.swap_remove(last);
+    match may_pass {
+        Some(at) if at < last => (failures.swap_remove(at), Some(own)),
+        Some(_) | None => (own, None),
+    }
 }
 
 #[cfg(test)]
@@ -193,15 +217,26 @@ mod tests {
 
     #[test]
     fn a_failure_that_may_pass_is_tried_again_whoever_had_it() {
-        for (failures, chosen) in [
-            (vec![denied("a"), denied("b")], "b"),
-            (vec![down("a"), denied("b")], "a"),
-            (vec![denied("a"), down("b")], "b"),
-            (vec![down("a"), down("b")], "b"),
+        for (failures, wanted, told) in [
+            (vec![denied("a"), denied("b")], "b", None),
+            (vec![down("a"), denied("b")], "a", Some("b")),
+            (vec![down("a"), down("m"), denied("b")], "m", Some("b")),
+            (vec![denied("a"), down("b")], "b", None),
+            (vec![down("a"), down("b")], "b", None),
         ] {
-            let text = most_hopeful(failures).to_string();
-            assert!(text.contains(&format!("pull {chosen}")), "{text}");
+            let (error, own) = chosen(Question::Bytes, failures);
+            assert!(error.to_string().contains(&format!("pull {wanted}")), "{error}");
+            let own = own.map(|own| own.to_string());
+            assert_eq!(own.is_some(), told.is_some());
+            assert!(own.is_none_or(|own| own.contains("pull b")));
         }
+    }
+
+    #[test]
+    fn what_the_registry_says_of_its_tag_is_final_whatever_a_mirror_may_say_later() {
+        let (error, other) = chosen(Question::Reference, vec![down("a"), denied("b")]);
+        assert!(error.to_string().contains("pull b") && other.is_none(), "{error}");
+        assert_eq!(error.class(), Class::Permanent);
     }
 
     #[test]
