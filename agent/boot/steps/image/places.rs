@@ -1,10 +1,12 @@
 //! Who is asked for an image: its mirrors in their order, and its registry last.
 
 use std::cell::RefCell;
+use std::time::Duration;
 
 use monopod_core::config::ImageRef;
 use monopod_core::event::Event;
 use monopod_core::plan::Plan;
+use monopod_core::text;
 use tokio::time::Instant;
 
 use super::ImageError;
@@ -14,6 +16,9 @@ use crate::boot::steps::secrets::Fetcher;
 use crate::context::Context;
 use crate::host::docker::Credentials;
 use crate::host::{Class, Classified as _, chain};
+
+/// A mirror can be done without, and so can its login: it gets a part of the boot budget, not all of it.
+const MIRROR_LOGIN: Duration = Duration::from_secs(10);
 
 /// A registry or a mirror, and what the image is called there.
 #[derive(Clone, Debug)]
@@ -106,12 +111,12 @@ impl<'a> Turns<'a> {
     ) -> Result<(), BootError> {
         self.logins.clear();
         for auth in &plan.mirror_auths {
-            match login::of(self.context, auth, secrets, deadline).await {
+            let login = login::of(self.context, auth, secrets, deadline);
+            match soon(login).await {
                 Ok(login) => self.logins.push(login),
-                Err(error) => self.tell(format!(
-                    "the mirror {} is asked without a login: {}",
-                    auth.registry,
-                    chain(&error)
+                Err(why) => self.tell(format!(
+                    "the mirror {} is asked without a login: {why}",
+                    auth.registry
                 )),
             }
         }
@@ -168,6 +173,17 @@ impl<'a> Turns<'a> {
             drop(told);
             self.context.reporter.tell(Event::Warning { text });
         }
+    }
+}
+
+/// A mirror's login, or why there is none.
+async fn soon<T>(login: impl Future<Output = Result<T, BootError>>) -> Result<T, String> {
+    match tokio::time::timeout(MIRROR_LOGIN, login).await {
+        Ok(result) => result.map_err(|error| chain(&error)),
+        Err(_) => Err(format!(
+            "none was to be had within {}",
+            text::duration(MIRROR_LOGIN)
+        )),
     }
 }
 
@@ -237,6 +253,20 @@ mod tests {
         let (error, other) = chosen(Question::Reference, vec![down("a"), denied("b")]);
         assert!(error.to_string().contains("pull b") && other.is_none(), "{error}");
         assert_eq!(error.class(), Class::Permanent);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_mirrors_login_is_not_waited_for_until_the_budget_is_spent() {
+        let login = async {
+            tokio::time::sleep(Duration::from_secs(900)).await;
+            Ok(())
+        };
+        let began = Instant::now();
+        assert_eq!(
+            soon(login).await,
+            Err("none was to be had within 10 s".to_owned())
+        );
+        assert_eq!(began.elapsed(), MIRROR_LOGIN);
     }
 
     #[test]
