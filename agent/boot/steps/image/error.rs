@@ -7,6 +7,7 @@ use monopod_core::config::ImageRef;
 use monopod_core::image::space::{RESERVE, UNPACKING};
 use monopod_core::text;
 
+use crate::boot::BootError;
 use crate::host::docker::{EngineError, What};
 use crate::host::{Class, Classified};
 
@@ -16,6 +17,9 @@ pub enum ImageError {
     /// The engine, or a registry through it.
     #[error(transparent)]
     Engine(EngineError),
+    /// No login for the registry, which was tried for as long as there was time.
+    #[error(transparent)]
+    Login(Box<BootError>),
     /// It is for other machines.
     #[error(
         "{image} is for {platforms}, and this machine is {machine}; build the image for {machine}, or run it on an instance type that is {platforms}"
@@ -102,7 +106,7 @@ impl Classified for ImageError {
     fn class(&self) -> Class {
         match self {
             Self::Engine(error) => error.class(),
-            Self::WrongPlatform { .. } => Class::Permanent,
+            Self::WrongPlatform { .. } | Self::Login(_) => Class::Permanent,
             // Somebody may free some, and the check costs nothing.
             Self::NoRoom { .. } | Self::Stalled { .. } => Class::Transient,
             // Every try loads everything again: only after something has gone.
@@ -124,8 +128,14 @@ impl ImageError {
             }) => true,
             Self::Engine(error) => !error.is_outage(),
             Self::Stalled { .. } => true,
-            Self::WrongPlatform { .. } | Self::NoRoom { .. } | Self::DiskFull { .. } => false,
+            Self::Login(_) | Self::WrongPlatform { .. } | Self::NoRoom { .. } | Self::DiskFull { .. } => false,
         }
+    }
+}
+
+impl From<BootError> for ImageError {
+    fn from(error: BootError) -> Self {
+        Self::Login(Box::new(error))
     }
 }
 

@@ -34,7 +34,7 @@ use crate::boot::hint::Charge;
 use crate::boot::{BootError, timed};
 use crate::context::Context;
 use crate::host::chain;
-use crate::host::docker::{About, EngineError, Local, Remote};
+use crate::host::docker::{About, Credentials, EngineError, Local, Remote};
 use places::{Place, Question, Turns, places};
 
 /// An image on this machine.
@@ -148,8 +148,10 @@ impl Obtaining<'_> {
     ) -> Result<(Pinned, String), BootError> {
         let (context, image) = (self.context, self.image);
         let mut turns = Turns::new(context, self.places);
-        turns.log_in(self.plan, secrets, self.deadline).await?;
-        let (about, remote) = tokio::join!(self.about(), self.look_up(&turns, resolved.is_some()));
+        let (about, remote) = tokio::join!(
+            self.about(),
+            self.look_up(&mut turns, secrets, resolved.is_some())
+        );
         let remote = remote?;
         let machine = about.as_ref().and_then(|about| about.platform.as_ref());
         if let Some(remote) = &remote {
@@ -178,9 +180,7 @@ impl Obtaining<'_> {
             self.store.resolve(&image.canonical(), &digest);
         }
 
-        // Resolving may have taken long, and what was good for that may have ended.
-        turns.log_in(self.plan, secrets, self.deadline).await?;
-        let (place, how) = self.pull(&turns, about.as_ref(), &digest).await?;
+        let (place, how) = self.pull(&mut turns, secrets, about.as_ref(), &digest).await?;
         let reference = place.pinned(&digest);
         if let Some(local) = self
             .persistently(async || Ok(context.engine.image(&reference).await?))
@@ -214,24 +214,33 @@ impl Obtaining<'_> {
 
     /// What the registry says about the image. Where the digest is known it is asked for platforms only, once, and may
     /// keep them to itself.
-    async fn look_up(&self, turns: &Turns<'_>, known: bool) -> Result<Option<Remote>, BootError> {
-        let ask = async || {
-            turns
-                .ask(Question::Reference, async |place, login| {
-                    let name = place.as_written(self.image);
-                    Ok(self.context.engine.look_up(&name, login).await?)
-                })
-                .await
+    async fn look_up(
+        &self,
+        turns: &mut Turns<'_>,
+        secrets: &Fetcher<'_>,
+        known: bool,
+    ) -> Result<Option<Remote>, BootError> {
+        let ask = async |place: &Place, login: Option<&Credentials>| {
+            let name = place.as_written(self.image);
+            Ok(self.context.engine.look_up(&name, login).await?)
         };
         if !known {
-            let (_, remote) = self.persistently(ask).await?;
+            let (_, remote) = self
+                .persistently(async || {
+                    // Some end while the registry is away.
+                    turns.log_in(self.plan, secrets, self.deadline).await?;
+                    turns.ask(Question::Reference, ask).await
+                })
+                .await?;
             return Ok(Some(remote));
         }
         // A tag may stand for another image by now.
         if self.image.digest().is_none() {
             return Ok(None);
         }
-        Ok(ask()
+        turns.log_in(self.plan, secrets, self.deadline).await?;
+        Ok(turns
+            .ask(Question::Bytes, ask)
             .await
             .inspect_err(|error| {
                 tracing::debug!("what {} is for is not known yet: {}", self.image, chain(error))
@@ -242,7 +251,8 @@ impl Obtaining<'_> {
 
     async fn pull<'p>(
         &'p self,
-        turns: &Turns<'p>,
+        turns: &mut Turns<'p>,
+        secrets: &Fetcher<'_>,
         about: Option<&About>,
         digest: &str,
     ) -> Result<(&'p Place, String), BootError> {
@@ -254,9 +264,12 @@ impl Obtaining<'_> {
             image: self.image,
             keep: &keep,
         };
+        // Resolving may have taken long, and what was good for that may have ended.
+        turns.log_in(self.plan, secrets, self.deadline).await?;
         let layers = layers::lacking(self.context, turns, digest, about, |layers| disk.fits(layers)).await;
         self.persistently(async || {
             disk.ensure_room(&layers).await?;
+            turns.log_in(self.plan, secrets, self.deadline).await?;
             let pulled = turns
                 .ask(Question::Bytes, async |place, login| {
                     pull::pull(self.context, &place.pinned(digest), login, self.deadline).await
@@ -326,6 +339,11 @@ impl Obtaining<'_> {
             operation,
         )
         .await
-        .map_err(|gave_up| gave_up.into_boot_error(StepId::Image, |error| BootError::Image(Box::new(error))))
+        .map_err(|gave_up| {
+            gave_up.into_boot_error(StepId::Image, |error| match error {
+                ImageError::Login(error) => *error,
+                error => BootError::Image(Box::new(error)),
+            })
+        })
     }
 }
