@@ -31,6 +31,7 @@ mod model;
 mod nearest;
 mod policy;
 mod problem;
+mod registry;
 mod report;
 pub mod template;
 #[cfg(test)]
@@ -47,6 +48,7 @@ pub use model::{
     RestartPolicy, Rsyslog, S3, Sampling, Scalyr, Seccomp, Shutdown, Storage, Stream, Tmpfs, Ulimit,
 };
 pub use problem::{Code, Place, Problem, Related, Severity};
+pub use registry::RegistryHost;
 pub use report::{Report, Style};
 use yaml::Entry;
 

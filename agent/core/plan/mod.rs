@@ -335,6 +335,12 @@ impl Plan {
         sets::for_files(&self.secrets)
     }
 
+    /// Whether a mirror may say which image a tag means. Where a rule of the policy lets the image run without any proof, the
+    /// word of its own registry is all there is, and a mirror that user data names would put its own in that place.
+    pub const fn mirrors_may_resolve(&self) -> bool {
+        self.trust.rule.is_none() || self.trust.requirement.asks_registry()
+    }
+
     /// The steps for what was found on the engine: a container that exists needs no registry, and no secrets but those
     /// in files, which went with the memory they lay in.
     pub fn steps(&self, then: &Then) -> Vec<Step> {

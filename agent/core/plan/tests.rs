@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::parse;
+use crate::config::{ImageLayer, Text, parse, read};
 
 fn plan(lines: &str) -> Plan {
     let text = format!(
@@ -253,4 +253,39 @@ fn mirrors_are_in_the_plan_with_their_own_logins_and_change_no_container() {
         serde_json::json!(["mirror.example.org", "other.example.org/hub"])
     );
     assert_eq!(mirrored.intent, plan("").intent);
+}
+
+fn plan_under(policy: &str, lines: &str) -> Plan {
+    let text = format!("#taupage-ami-config\napplication_id: my-app\napplication_version: \"1\"\n{lines}\n");
+    let (name, bytes) = ("/etc/monopod/policy.yaml", policy.as_bytes());
+    let image = ImageLayer {
+        policy: Some(Text { name, bytes }),
+        ..ImageLayer::default()
+    };
+    let (name, bytes) = ("user data", text.as_bytes());
+    let report = read(Text { name, bytes }, &image);
+    let config = report
+        .planned()
+        .unwrap_or_else(|| panic!("{:?}", report.problems()));
+    Plan::new(config, Vec::new(), None)
+}
+
+#[test]
+fn a_mirror_says_what_a_tag_means_unless_a_rule_lets_the_image_run_unproved() {
+    let mirrored =
+        "source: registry.example.org/a:1\nregistry_mirrors: {registry.example.org: [mirror.example.org]}";
+    assert!(plan(mirrored.split_once('\n').unwrap().1).mirrors_may_resolve());
+    for (policy, wanted) in [
+        ("{}", true),
+        ("images: [{match: '**', require: header}]", true),
+        ("images: [{match: '**', require: nothing}]", false),
+    ] {
+        let plan = plan_under(policy, mirrored);
+        assert_eq!(plan.mirrors_may_resolve(), wanted, "{policy}");
+        let told = "whoever has it first, the registry alone saying which image the tag means";
+        assert_eq!(plan.to_text().contains(told), !wanted, "{policy}");
+    }
+    let pinned = mirrored.replacen("a:1", &format!("a:1@sha256:{}", "1".repeat(64)), 1);
+    let plan = plan_under("images: [{match: '**', require: digest}]", &pinned);
+    assert!(!plan.mirrors_may_resolve() && !plan.to_text().contains("the tag means"));
 }

@@ -12,17 +12,11 @@
 //! name is completed as Docker does before it is compared. A pattern that no image could ever match is no pattern.
 
 use std::fmt;
-use std::net::Ipv6Addr;
 
 use thiserror::Error;
 
-use crate::config::ImageRef;
+use crate::config::{ImageRef, RegistryHost as Host};
 
-/// The port of a registry that names none.
-const HTTPS: u16 = 443;
-/// Where short names lie, by the two names it has.
-const DOCKER_HUB: &str = "docker.io";
-const DOCKER_HUB_INDEX: &str = "index.docker.io";
 /// Longer than any name an image can have.
 const LONGEST: usize = 512;
 
@@ -52,9 +46,9 @@ pub enum PatternError {
     /// `docker.io/nginx`.
     #[error("an image of docker.io without a path has `library/` before its name")]
     Library,
-    /// `index.docker.io`.
-    #[error("index.docker.io is called docker.io")]
-    Index,
+    /// `index.docker.io`, and the other names of Docker Hub's API.
+    #[error("Docker Hub is called docker.io in rules, by whichever of its names the image comes")]
+    Alias,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,13 +57,6 @@ enum Registries {
     One(Host),
     /// Everything below a domain, at one port.
     Below(Host),
-}
-
-/// A registry, in one spelling only.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Host {
-    name: String,
-    port: u16,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +85,7 @@ impl Pattern {
         let registries = registries(registry)?;
         let path = path.split('/').map(part).collect::<Result<Vec<Part>, _>>()?;
         if let Registries::One(host) = &registries
-            && host.name == DOCKER_HUB
+            && host.is_docker_hub()
             && matches!(path.as_slice(), [Part::Component(_)])
         {
             return Err(PatternError::Library);
@@ -111,7 +98,7 @@ impl Pattern {
         let host = Host::new(image.registry());
         let mut components: Vec<&str> = image.repository().split('/').collect();
         // `Docker.io/nginx` is completed nowhere else.
-        if host.name == DOCKER_HUB && components.len() == 1 {
+        if host.is_docker_hub() && components.len() == 1 {
             components.insert(0, "library");
         }
         let items: Vec<Item<'_>> = components.into_iter().map(Item::Word).collect();
@@ -135,37 +122,6 @@ impl Pattern {
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.written)
-    }
-}
-
-impl Host {
-    /// Of a registry that was checked before.
-    fn new(registry: &str) -> Self {
-        let (name, port) = match registry.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-            Some((address, port)) => {
-                let name = address
-                    .parse::<Ipv6Addr>()
-                    .map_or_else(|_| address.to_ascii_lowercase(), |address| address.to_string());
-                (name, port.strip_prefix(':'))
-            }
-            None => match registry.split_once(':') {
-                Some((name, port)) => (name.to_ascii_lowercase(), Some(port)),
-                None => (registry.to_ascii_lowercase(), None),
-            },
-        };
-        let name = if name == DOCKER_HUB_INDEX {
-            DOCKER_HUB.to_owned()
-        } else {
-            name
-        };
-        let port = port.and_then(|port| port.parse().ok()).unwrap_or(HTTPS);
-        Self { name, port }
-    }
-
-    /// Whether it lies below a domain, at the same port.
-    fn is_below(&self, domain: &Self) -> bool {
-        let before = self.name.strip_suffix(domain.name.as_str());
-        self.port == domain.port && before.is_some_and(|before| before.len() > 1 && before.ends_with('.'))
     }
 }
 
@@ -193,11 +149,13 @@ fn registries(text: &str) -> Result<Registries, PatternError> {
         let image = ImageRef::parse(&format!("{text}/a")).map_err(|_| PatternError::Registry)?;
         match image.registry() {
             registry if registry == text => Ok(Host::new(registry)),
-            _ if text.eq_ignore_ascii_case(DOCKER_HUB_INDEX) => Err(PatternError::Index),
             // Without a dot or a port the first component is a path on docker.io.
             _ => Err(PatternError::NoRegistry),
         }
     };
+    if Host::is_hub_alias(text) {
+        return Err(PatternError::Alias);
+    }
     match text.strip_prefix("*.") {
         Some(domain) => {
             checked(&format!("x.{domain}"))?;

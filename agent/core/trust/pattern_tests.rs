@@ -140,6 +140,12 @@ fn a_pattern_means_what_it_says_and_nothing_that_looks_like_it() {
         ("docker.io/library/*", "index.docker.io/nginx:1", true),
         ("docker.io/library/*", "DOCKER.io/nginx:1", true),
         ("docker.io/library/*", "INDEX.docker.io/nginx:1", true),
+        (
+            "docker.io/library/*",
+            "registry-1.docker.io/library/nginx:1",
+            true,
+        ),
+        ("docker.io/**", "Registry.Hub.docker.com:443/team/nginx:1", true),
         ("docker.io/library/*", "team/nginx:1", false),
         ("docker.io/team/*", "team/nginx:1", true),
         ("docker.io/**", "nginx:1", true),
@@ -179,7 +185,11 @@ fn what_no_image_could_match_is_no_pattern() {
         ("registry.example.org/team/app:*", PatternError::Tag),
         ("docker.io/nginx", PatternError::Library),
         ("docker.io/*", PatternError::Library),
-        ("index.docker.io/library/nginx", PatternError::Index),
+        ("index.docker.io/library/nginx", PatternError::Alias),
+        ("Registry-1.docker.io:443/**", PatternError::Alias),
+        ("registry.hub.docker.com/library/nginx", PatternError::Alias),
+        ("*.docker.io/**", PatternError::Alias),
+        ("*.docker.com/**", PatternError::Alias),
     ] {
         assert_eq!(Pattern::parse(text), Err(error), "{text}");
     }

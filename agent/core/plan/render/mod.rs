@@ -300,6 +300,9 @@ impl Plan {
                 ", from {} or the registry itself, whoever has it first",
                 mirrors.join(", ")
             )?;
+            if !self.mirrors_may_resolve() && self.container.image.digest().is_none() {
+                out.push_str(", the registry alone saying which image the tag means");
+            }
         }
         let logins: Vec<String> = auth
             .into_iter()
