@@ -6,7 +6,8 @@
 //!                                                        └─► recorded
 //! ```
 //!
-//! Mirrors are asked before the registry, for tags, manifests and layers alike ([`places`]).
+//! Mirrors are asked before the registry, for manifests and layers, and for tags where the policy leaves them that
+//! ([`places`]).
 
 mod error;
 mod layers;
@@ -147,7 +148,7 @@ impl Obtaining<'_> {
         secrets: &Fetcher<'_>,
     ) -> Result<(Pinned, String), BootError> {
         let (context, image) = (self.context, self.image);
-        let mut turns = Turns::new(context, self.places);
+        let mut turns = Turns::new(context, self.places, self.plan);
         let (about, remote) = tokio::join!(
             self.about(),
             self.look_up(&mut turns, secrets, resolved.is_some())

@@ -86,6 +86,8 @@ pub(super) enum Question {
 pub(super) struct Turns<'a> {
     context: &'a Context,
     places: &'a [Place],
+    /// Whether mirrors may say what a tag stands for.
+    mirrors_resolve: bool,
     logins: Vec<Credentials>,
     /// What was told about mirrors already.
     told: RefCell<Vec<String>>,
@@ -93,10 +95,11 @@ pub(super) struct Turns<'a> {
 
 impl<'a> Turns<'a> {
     /// Without a login for anybody yet.
-    pub(super) fn new(context: &'a Context, places: &'a [Place]) -> Self {
+    pub(super) fn new(context: &'a Context, places: &'a [Place], plan: &Plan) -> Self {
         Self {
             context,
             places,
+            mirrors_resolve: plan.mirrors_may_resolve(),
             logins: Vec::new(),
             told: RefCell::default(),
         }
@@ -143,7 +146,7 @@ impl<'a> Turns<'a> {
         ask: impl AsyncFn(&'a Place, Option<&Credentials>) -> Result<T, ImageError>,
     ) -> Result<(&'a Place, T), ImageError> {
         let mut failures = Vec::new();
-        for place in self.places {
+        for place in asked(question, self.mirrors_resolve, self.places) {
             match ask(place, self.login(place)).await {
                 Ok(answer) => return Ok((place, answer)),
                 Err(error) if !error.is_of_registry() => return Err(error),
@@ -173,6 +176,14 @@ impl<'a> Turns<'a> {
             drop(told);
             self.context.reporter.tell(Event::Warning { text });
         }
+    }
+}
+
+/// Who is asked: for a tag perhaps the registry alone, which is the last.
+fn asked(question: Question, mirrors_resolve: bool, places: &[Place]) -> &[Place] {
+    match question {
+        Question::Reference if !mirrors_resolve => places.last().map_or(&[], std::slice::from_ref),
+        Question::Reference | Question::Bytes => places,
     }
 }
 
@@ -256,6 +267,23 @@ mod tests {
         let (error, other) = chosen(Question::Reference, vec![down("a"), denied("b")]);
         assert!(error.to_string().contains("pull b") && other.is_none(), "{error}");
         assert_eq!(error.class(), Class::Permanent);
+    }
+
+    #[test]
+    fn a_tag_may_be_the_registrys_alone_to_explain_and_bytes_are_anybodys() {
+        let place = |registry: &str| Place {
+            registry: registry.to_owned(),
+            repository: "app".to_owned(),
+            mirror: None,
+        };
+        let all = [place("mirror"), place("own")];
+        let names = |question, resolve| -> Vec<&str> {
+            let asked = asked(question, resolve, &all).iter();
+            asked.map(|place| place.registry.as_str()).collect()
+        };
+        assert_eq!(names(Question::Reference, true), ["mirror", "own"]);
+        assert_eq!(names(Question::Reference, false), ["own"]);
+        assert_eq!(names(Question::Bytes, false), ["mirror", "own"]);
     }
 
     #[tokio::test]
