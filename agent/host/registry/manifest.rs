@@ -31,15 +31,15 @@ pub struct Manifest {
     pub content: Content,
 }
 
-/// What Pier One says about an image, value for value as it says it.
+/// What Pier One says about an image, value for value as it says it; a header that stands twice has two.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustHeaders {
     /// `X-Production-Ready-Taupage`.
-    pub production_ready: Option<String>,
+    pub production_ready: Vec<String>,
     /// `X-Trusted`.
-    pub trusted: Option<String>,
+    pub trusted: Vec<String>,
     /// `X-Production-Ready-Reason`.
-    pub reason: Option<String>,
+    pub reason: Vec<String>,
 }
 
 /// What a manifest holds.

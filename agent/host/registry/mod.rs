@@ -109,11 +109,14 @@ impl Registry {
         let answer = self
             .get(&["manifests", reference], &what, &manifest::ACCEPT.join(", "))
             .await?;
-        let header = |name: &str| {
-            let value = answer.headers().get(name)?;
-            Some(text::printable(&String::from_utf8_lossy(value.as_bytes())))
+        // All of them: whoever says yes and no has not said yes.
+        let header = |name: &str| -> Vec<String> {
+            let values = answer.headers().get_all(name).iter();
+            values
+                .map(|value| text::printable(&String::from_utf8_lossy(value.as_bytes())))
+                .collect()
         };
-        let media_type = header(CONTENT_TYPE.as_str());
+        let media_type = header(CONTENT_TYPE.as_str()).into_iter().next();
         let trust = if self.is_home(answer.url()) {
             TrustHeaders {
                 production_ready: header("x-production-ready-taupage"),

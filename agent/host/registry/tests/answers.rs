@@ -14,11 +14,21 @@ async fn a_manifest_by_tag_with_what_is_said_about_it() {
     .await;
     let manifest = server.registry(false).manifest("team/app", "1.0").await.unwrap();
     assert_eq!(manifest.digest, digest(image().to_string().as_bytes()));
-    assert_eq!(manifest.trust.production_ready.as_deref(), Some("true"));
-    assert_eq!(manifest.trust.reason.as_deref(), Some("reviewed"));
-    assert_eq!(manifest.trust.trusted, None);
+    assert_eq!(manifest.trust.production_ready, ["true"]);
+    assert_eq!(manifest.trust.reason, ["reviewed"]);
+    assert!(manifest.trust.trusted.is_empty());
     assert!(matches!(manifest.content, Content::Single { .. }));
     assert_eq!(server.asked(), [("/v2/team/app/manifests/1.0".to_owned(), None)]);
+}
+
+#[tokio::test]
+async fn a_header_that_stands_twice_is_read_twice() {
+    let server = Server::start(|_| {
+        |_: &Asked| manifest().with("X-Trusted", "true").with("X-Trusted", "false")
+    })
+    .await;
+    let manifest = server.registry(false).manifest("team/app", "1.0").await.unwrap();
+    assert_eq!(manifest.trust.trusted, ["true", "false"]);
 }
 
 #[tokio::test]
