@@ -19,7 +19,7 @@ pub(super) const ACCEPT: [&str; 4] = [OCI_INDEX, DOCKER_LIST, OCI_MANIFEST, DOCK
 /// A manifest, and what the registry said beside it.
 #[derive(Clone, Debug)]
 pub struct Manifest {
-    /// Of the bytes: `sha256:...`.
+    /// Of the bytes: `sha256:...`, or by the algorithm it was asked for with.
     pub digest: String,
     /// One of the four.
     pub media_type: String,

@@ -30,7 +30,7 @@ use std::time::Duration;
 use monopod_core::text;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, Url};
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 use super::web;
 use clients::Clients;
@@ -128,7 +128,8 @@ impl Registry {
             TrustHeaders::default()
         };
         let bytes = self.body(answer, &what, LARGEST_MANIFEST).await?;
-        let digest = digest(&bytes);
+        // A tag has no colon.
+        let digest = digest_as(reference, &bytes);
         if reference.contains(':') {
             self.compare(&what, reference, &digest)?;
         }
@@ -157,7 +158,7 @@ impl Registry {
         };
         let answer = self.get(&["blobs", digest], &what, "*/*").await?;
         let bytes = self.body(answer, &what, limit).await?;
-        self.compare(&what, digest, &self::digest(&bytes))?;
+        self.compare(&what, digest, &digest_as(digest, &bytes))?;
         Ok(bytes)
     }
 
@@ -369,11 +370,15 @@ impl Registry {
     }
 }
 
-/// `sha256:` and the hash.
-fn digest(bytes: &[u8]) -> String {
-    let hash: [u8; 32] = Sha256::digest(bytes).into();
+/// The digest of these bytes, by the algorithm of another one; by SHA-256 where that is none.
+fn digest_as(other: &str, bytes: &[u8]) -> String {
+    let (name, hash) = match other.split_once(':') {
+        Some(("sha384", _)) => ("sha384", Sha384::digest(bytes).to_vec()),
+        Some(("sha512", _)) => ("sha512", Sha512::digest(bytes).to_vec()),
+        Some(_) | None => ("sha256", Sha256::digest(bytes).to_vec()),
+    };
     let digits: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{digits}")
+    format!("{name}:{digits}")
 }
 
 fn seconds(headers: &HeaderMap) -> Option<u64> {

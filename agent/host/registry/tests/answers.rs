@@ -1,5 +1,7 @@
 //! What is made of a registry's answers.
 
+use monopod_core::trust;
+
 use super::*;
 
 #[tokio::test]
@@ -42,6 +44,18 @@ async fn other_bytes_than_the_digest_says_are_refused() {
     assert!(matches!(error, RegistryError::DigestMismatch { .. }), "{error}");
     let right = digest(image().to_string().as_bytes());
     assert_eq!(registry.manifest("a", &right).await.unwrap().digest, right);
+    for algorithm in ["sha384:", "sha512:"] {
+        let right = digest_as(algorithm, image().to_string().as_bytes());
+        assert!(trust::has_digest(image().to_string().as_bytes(), &right), "{right}");
+        assert_eq!(registry.manifest("a", &right).await.unwrap().digest, right);
+        let error = registry
+            .manifest("a", &digest_as(algorithm, b"other"))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, RegistryError::DigestMismatch { .. }), "{error}");
+        let all = image().to_string();
+        assert!(registry.blob("a", &right, 4096).await.unwrap() == all.as_bytes());
+    }
 }
 
 #[tokio::test]
