@@ -128,7 +128,9 @@ impl ImageError {
             }) => true,
             Self::Engine(error) => !error.is_outage(),
             Self::Stalled { .. } => true,
-            Self::Login(_) | Self::WrongPlatform { .. } | Self::NoRoom { .. } | Self::DiskFull { .. } => false,
+            Self::Login(_) | Self::WrongPlatform { .. } | Self::NoRoom { .. } | Self::DiskFull { .. } => {
+                false
+            }
         }
     }
 }

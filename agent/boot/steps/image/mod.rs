@@ -273,7 +273,7 @@ impl Obtaining<'_> {
             turns.log_in(self.plan, secrets, self.deadline).await?;
             let pulled = turns
                 .ask(Question::Bytes, async |place, login| {
-                    pull::pull(self.context, &place.pinned(digest), login, self.deadline).await
+                    pull::pull(self.context, &place.pinned(digest), login, &layers, self.deadline).await
                 })
                 .await;
             match pulled {

@@ -188,16 +188,10 @@ fn asked(question: Question, mirrors_resolve: bool, places: &[Place]) -> &[Place
 }
 
 /// A mirror's login, or why there is none.
-async fn within<T>(
-    time: Duration,
-    login: impl Future<Output = Result<T, BootError>>,
-) -> Result<T, String> {
+async fn within<T>(time: Duration, login: impl Future<Output = Result<T, BootError>>) -> Result<T, String> {
     match tokio::time::timeout(time, login).await {
         Ok(result) => result.map_err(|error| chain(&error)),
-        Err(_) => Err(format!(
-            "none was to be had within {}",
-            text::duration(time)
-        )),
+        Err(_) => Err(format!("none was to be had within {}", text::duration(time))),
     }
 }
 

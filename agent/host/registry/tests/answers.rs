@@ -25,10 +25,8 @@ async fn a_manifest_by_tag_with_what_is_said_about_it() {
 
 #[tokio::test]
 async fn a_header_that_stands_twice_is_read_twice() {
-    let server = Server::start(|_| {
-        |_: &Asked| manifest().with("X-Trusted", "true").with("X-Trusted", "false")
-    })
-    .await;
+    let server =
+        Server::start(|_| |_: &Asked| manifest().with("X-Trusted", "true").with("X-Trusted", "false")).await;
     let manifest = server.registry(false).manifest("team/app", "1.0").await.unwrap();
     assert_eq!(manifest.trust.trusted, ["true", "false"]);
 }
@@ -46,7 +44,10 @@ async fn other_bytes_than_the_digest_says_are_refused() {
     assert_eq!(registry.manifest("a", &right).await.unwrap().digest, right);
     for algorithm in ["sha384:", "sha512:"] {
         let right = digest_as(algorithm, image().to_string().as_bytes());
-        assert!(trust::has_digest(image().to_string().as_bytes(), &right), "{right}");
+        assert!(
+            trust::has_digest(image().to_string().as_bytes(), &right),
+            "{right}"
+        );
         assert_eq!(registry.manifest("a", &right).await.unwrap().digest, right);
         let error = registry
             .manifest("a", &digest_as(algorithm, b"other"))
