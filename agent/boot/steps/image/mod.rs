@@ -16,11 +16,13 @@ mod pull;
 mod room;
 mod store;
 
+use std::cell::Cell;
+
 use monopod_core::config::ImageRef;
 use monopod_core::event::Event;
 use monopod_core::image::pins::Source;
 use monopod_core::image::platform::{self, Platform};
-use monopod_core::plan::reconcile::Observed;
+use monopod_core::plan::reconcile::{Observed, Removal};
 use monopod_core::plan::{Plan, Step, StepId, container::NAME};
 use monopod_core::{retry, text};
 use tokio::time::Instant;
@@ -70,6 +72,8 @@ pub(in crate::boot) struct Known<'a> {
     pub(in crate::boot) store: &'a Store<'a>,
     /// See [`made`].
     pub(in crate::boot) made: &'a [(String, String)],
+    /// Containers of ours that have ended and have to go.
+    pub(in crate::boot) ended: &'a [Removal],
 }
 
 pub(in crate::boot) async fn run(
@@ -98,6 +102,7 @@ pub(in crate::boot) async fn run(
             plan,
             image,
             store: known.store,
+            ended: known.ended,
             places: &places,
             deadline,
         };
@@ -136,6 +141,7 @@ struct Obtaining<'a> {
     plan: &'a Plan,
     image: &'a ImageRef,
     store: &'a Store<'a>,
+    ended: &'a [Removal],
     places: &'a [Place],
     deadline: Instant,
 }
@@ -264,6 +270,9 @@ impl Obtaining<'_> {
             data: about.map(|about| about.data.as_path()),
             image: self.image,
             keep: &keep,
+            ended: Cell::new(self.ended),
+            deadline: self.deadline,
+            told: Cell::new(false),
         };
         // Resolving may have taken long, and what was good for that may have ended.
         turns.log_in(self.plan, secrets, self.deadline).await?;
@@ -342,7 +351,7 @@ impl Obtaining<'_> {
         .await
         .map_err(|gave_up| {
             gave_up.into_boot_error(StepId::Image, |error| match error {
-                ImageError::Login(error) => *error,
+                ImageError::Step(error) => *error,
                 error => BootError::Image(Box::new(error)),
             })
         })
