@@ -29,7 +29,7 @@ use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
 use monopod_core::budget::{self, Moments};
 use monopod_core::event::Event;
-use monopod_core::plan::reconcile::{self, Phase, Reconciliation, Then};
+use monopod_core::plan::reconcile::{self, Phase, Reconciliation, Removal, Then};
 use monopod_core::plan::{Plan, Step, StepId};
 use monopod_core::{retry, text};
 use tokio::time::Instant;
@@ -119,6 +119,7 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<(Charge, Begin
         &plan,
         known.as_ref(),
         &observed,
+        &reconciliation,
         &identity.facts.instance_id,
     );
     images.note(&plan, &reconciliation.then);
@@ -226,6 +227,7 @@ async fn take_over(
 struct Images<'a> {
     store: Store<'a>,
     made: Vec<(String, String)>,
+    ended: Vec<Removal>,
 }
 
 impl<'a> Images<'a> {
@@ -234,11 +236,13 @@ impl<'a> Images<'a> {
         plan: &Plan,
         hint: Option<&Charge>,
         observed: &[reconcile::Observed],
+        reconciliation: &Reconciliation,
         instance_id: &str,
     ) -> Self {
         Self {
             store: Store::open(context, instance_id),
             made: steps::image::made(&plan.container.image, hint, observed),
+            ended: ended(reconciliation, observed),
         }
     }
 
@@ -258,8 +262,21 @@ impl<'a> Images<'a> {
         steps::image::Known {
             store: &self.store,
             made: &self.made,
+            ended: &self.ended,
         }
     }
+}
+
+/// Those of the containers which have to go that do nothing any more.
+fn ended(reconciliation: &Reconciliation, observed: &[reconcile::Observed]) -> Vec<Removal> {
+    let has_ended = |id: &str| {
+        observed.iter().any(|one| match one.phase {
+            Phase::Created | Phase::Exited | Phase::Dead => one.id == id,
+            Phase::Running | Phase::Paused => false,
+        })
+    };
+    let remove = reconciliation.remove.iter();
+    remove.filter(|removal| has_ended(&removal.id)).cloned().collect()
 }
 
 /// What steps hand to each other.

@@ -222,7 +222,7 @@ impl Manifests for Registry {
             bytes: manifest.bytes,
             headers: headers
                 .into_iter()
-                .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+                .flat_map(|(name, values)| values.into_iter().map(move |value| (name.to_owned(), value)))
                 .collect(),
         }))
     }

@@ -1,7 +1,9 @@
 //! How far a pull is, by layer, from what the engine says about each.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::space;
 use crate::text;
 
 /// The bars' width in characters.
@@ -85,6 +87,21 @@ impl Progress {
     /// Bytes in all, of the layers whose size is known so far.
     pub fn total(&self) -> u64 {
         self.layers.iter().map(|layer| layer.size).sum()
+    }
+
+    /// Bytes in all, where a manifest says how large the layers are: the engine says it of those it has begun only, a few
+    /// at a time. Layers that were here are not counted.
+    pub fn total_of(&self, manifest: &[space::Layer]) -> u64 {
+        let mut seen = BTreeSet::new();
+        let to_load = manifest
+            .iter()
+            .filter(|one| {
+                let id = text::short_id(&one.digest);
+                let mut here = self.layers.iter().filter(|layer| layer.phase == Phase::Here);
+                !here.any(|layer| layer.id == id) && seen.insert(id)
+            })
+            .fold(0u64, |sum, one| sum.saturating_add(one.size));
+        self.total().max(to_load)
     }
 
     /// Every byte is here.
@@ -202,6 +219,19 @@ mod tests {
             middle().line(Duration::from_secs(3)),
             "5 MiB of 8 MiB loaded, 1 of 4 layers unpacked, 3 s so far"
         );
+    }
+
+    #[test]
+    fn the_manifest_knows_the_sizes_of_layers_that_wait() {
+        let layer = |letter: &str, mib: u64| space::Layer {
+            digest: format!("sha256:{}", letter.repeat(64)),
+            size: mib << 20,
+        };
+        // The first was here, the second waits.
+        let manifest = ["a", "b", "c", "d", "d"].map(|letter| layer(letter, 4));
+        assert_eq!(middle().total(), 8 << 20);
+        assert_eq!(middle().total_of(&manifest), 12 << 20);
+        assert_eq!(middle().total_of(&[]), 8 << 20);
     }
 
     #[test]

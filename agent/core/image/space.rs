@@ -1,12 +1,14 @@
 //! Whether the engine's disk has room for an image, before anything is loaded.
 //!
 //! ```text
-//! needs = packed size of the layers the engine lacks × 3 + 128 MiB
+//! needs = packed size of the layers the engine lacks     + 128 MiB: with less it can't fit
+//! wants = packed size of the layers the engine lacks × 3 + 128 MiB: with less it may not
 //! ```
 //!
 //! A registry tells packed sizes only. Layers of programs and libraries unpack to twice their size and a half, and the
-//! packed file lies beside until its layer is unpacked: three times is enough for nearly every image. The rest is for
-//! what others write meanwhile; a disk that is filled to its last byte stops the machine's logs.
+//! packed file lies beside until its layer is unpacked: three times is enough for nearly every image. What is packed
+//! already (models, archives) unpacks to its own size, so that between the two nobody knows, and the pull shows. The
+//! rest is for what others write meanwhile; a disk that is filled to its last byte stops the machine's logs.
 
 use std::collections::BTreeSet;
 
@@ -29,12 +31,17 @@ pub struct Layer {
 pub enum Room {
     /// It does.
     Enough,
-    /// It does not.
+    /// It may, and most don't.
+    Tight {
+        /// What would be enough, by the rule above.
+        wants: u64,
+    },
+    /// It can't.
     Short {
-        /// What it needs, by the rule above.
+        /// The least it needs.
         needs: u64,
-        /// What is free.
-        free: u64,
+        /// What would be enough.
+        wants: u64,
     },
 }
 
@@ -49,11 +56,14 @@ pub fn room(lacking: &[Layer], free: u64) -> Room {
     if packed == 0 {
         return Room::Enough;
     }
-    let needs = packed.saturating_mul(UNPACKING).saturating_add(RESERVE);
-    if needs <= free {
+    let needs = packed.saturating_add(RESERVE);
+    let wants = packed.saturating_mul(UNPACKING).saturating_add(RESERVE);
+    if wants <= free {
         Room::Enough
+    } else if needs <= free {
+        Room::Tight { wants }
     } else {
-        Room::Short { needs, free }
+        Room::Short { needs, wants }
     }
 }
 
@@ -90,13 +100,17 @@ mod tests {
     #[test]
     fn three_times_the_packed_size_and_the_reserve() {
         let image = layers(&[10 << 20, 20 << 20]);
-        let needs = (90 << 20) + RESERVE;
-        assert_eq!(room(&image, needs), Room::Enough);
-        let short = Room::Short {
-            needs,
-            free: needs - 1,
-        };
-        assert_eq!(room(&image, needs - 1), short);
+        let wants = (90 << 20) + RESERVE;
+        assert_eq!(room(&image, wants), Room::Enough);
+        assert_eq!(room(&image, wants - 1), Room::Tight { wants });
+    }
+
+    #[test]
+    fn only_what_cannot_fit_is_refused() {
+        let image = layers(&[10 << 20, 20 << 20]);
+        let (needs, wants) = ((30 << 20) + RESERVE, (90 << 20) + RESERVE);
+        assert_eq!(room(&image, needs), Room::Tight { wants });
+        assert_eq!(room(&image, needs - 1), Room::Short { needs, wants });
     }
 
     #[test]

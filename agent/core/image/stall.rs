@@ -11,6 +11,10 @@ pub const AFTER: Duration = Duration::from_secs(60);
 /// Once the boot budget is spent, a pull that says nothing for so long ends the boot.
 pub const LAST: Duration = Duration::from_secs(120);
 
+/// The same where every byte is here: large layers on a slow disk are silent for minutes, and a new pull of theirs would be
+/// too.
+pub const LAST_OF_DISK: Duration = Duration::from_secs(15 * 60);
+
 /// How a pull is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pull {
@@ -47,7 +51,8 @@ pub enum Verdict {
 /// Decides.
 pub fn judge(pull: Pull) -> Verdict {
     let Some(left) = pull.left else {
-        return match LAST.checked_sub(pull.silent) {
+        let last = if pull.all_loaded { LAST_OF_DISK } else { LAST };
+        return match last.checked_sub(pull.silent) {
             Some(rest) if !rest.is_zero() => Verdict::Moves { look_again: rest },
             _ => Verdict::GiveUp,
         };
@@ -142,6 +147,20 @@ mod tests {
             }),
             Verdict::GiveUp
         );
+    }
+
+    #[test]
+    fn a_slow_disk_is_waited_for_even_when_the_time_is_up_but_not_for_ever() {
+        let spent = Pull {
+            left: None,
+            all_loaded: true,
+            silent: LAST,
+            ..HALF
+        };
+        let look_again = LAST_OF_DISK - LAST;
+        assert_eq!(judge(spent), Verdict::Moves { look_again });
+        let silent = LAST_OF_DISK;
+        assert_eq!(judge(Pull { silent, ..spent }), Verdict::GiveUp);
     }
 
     #[test]

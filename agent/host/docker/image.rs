@@ -59,12 +59,15 @@ pub struct About {
 }
 
 /// What became of an image that was to go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Removed {
     /// The name is gone, and what nobody else holds with it.
     Gone,
     /// A container is made of it.
-    InUse,
+    InUse {
+        /// The engine's words; they name the container.
+        message: String,
+    },
 }
 
 impl Engine {
@@ -161,7 +164,9 @@ impl Engine {
             .await
         {
             Ok(_) | Err(EngineError::NotFound { .. }) => Ok(Removed::Gone),
-            Err(EngineError::Refused { status: 409, .. }) => Ok(Removed::InUse),
+            Err(EngineError::Refused {
+                status: 409, message, ..
+            }) => Ok(Removed::InUse { message }),
             Err(error) => Err(error),
         }
     }

@@ -19,7 +19,7 @@ pub(super) const ACCEPT: [&str; 4] = [OCI_INDEX, DOCKER_LIST, OCI_MANIFEST, DOCK
 /// A manifest, and what the registry said beside it.
 #[derive(Clone, Debug)]
 pub struct Manifest {
-    /// Of the bytes: `sha256:...`.
+    /// Of the bytes: `sha256:...`, or by the algorithm it was asked for with.
     pub digest: String,
     /// One of the four.
     pub media_type: String,
@@ -31,15 +31,15 @@ pub struct Manifest {
     pub content: Content,
 }
 
-/// What Pier One says about an image, value for value as it says it.
+/// What Pier One says about an image, value for value as it says it; a header that stands twice has two.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustHeaders {
     /// `X-Production-Ready-Taupage`.
-    pub production_ready: Option<String>,
+    pub production_ready: Vec<String>,
     /// `X-Trusted`.
-    pub trusted: Option<String>,
+    pub trusted: Vec<String>,
     /// `X-Production-Ready-Reason`.
-    pub reason: Option<String>,
+    pub reason: Vec<String>,
 }
 
 /// What a manifest holds.

@@ -30,7 +30,7 @@ use std::time::Duration;
 use monopod_core::text;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
 use reqwest::{Client, Response, StatusCode, Url};
-use sha2::{Digest as _, Sha256};
+use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 use super::web;
 use clients::Clients;
@@ -109,11 +109,14 @@ impl Registry {
         let answer = self
             .get(&["manifests", reference], &what, &manifest::ACCEPT.join(", "))
             .await?;
-        let header = |name: &str| {
-            let value = answer.headers().get(name)?;
-            Some(text::printable(&String::from_utf8_lossy(value.as_bytes())))
+        // All of them: whoever says yes and no has not said yes.
+        let header = |name: &str| -> Vec<String> {
+            let values = answer.headers().get_all(name).iter();
+            values
+                .map(|value| text::printable(&String::from_utf8_lossy(value.as_bytes())))
+                .collect()
         };
-        let media_type = header(CONTENT_TYPE.as_str());
+        let media_type = header(CONTENT_TYPE.as_str()).into_iter().next();
         let trust = if self.is_home(answer.url()) {
             TrustHeaders {
                 production_ready: header("x-production-ready-taupage"),
@@ -125,7 +128,8 @@ impl Registry {
             TrustHeaders::default()
         };
         let bytes = self.body(answer, &what, LARGEST_MANIFEST).await?;
-        let digest = digest(&bytes);
+        // A tag has no colon.
+        let digest = digest_as(reference, &bytes);
         if reference.contains(':') {
             self.compare(&what, reference, &digest)?;
         }
@@ -154,7 +158,7 @@ impl Registry {
         };
         let answer = self.get(&["blobs", digest], &what, "*/*").await?;
         let bytes = self.body(answer, &what, limit).await?;
-        self.compare(&what, digest, &self::digest(&bytes))?;
+        self.compare(&what, digest, &digest_as(digest, &bytes))?;
         Ok(bytes)
     }
 
@@ -366,11 +370,15 @@ impl Registry {
     }
 }
 
-/// `sha256:` and the hash.
-fn digest(bytes: &[u8]) -> String {
-    let hash: [u8; 32] = Sha256::digest(bytes).into();
+/// The digest of these bytes, by the algorithm of another one; by SHA-256 where that is none.
+fn digest_as(other: &str, bytes: &[u8]) -> String {
+    let (name, hash) = match other.split_once(':') {
+        Some(("sha384", _)) => ("sha384", Sha384::digest(bytes).to_vec()),
+        Some(("sha512", _)) => ("sha512", Sha512::digest(bytes).to_vec()),
+        Some(_) | None => ("sha256", Sha256::digest(bytes).to_vec()),
+    };
     let digits: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{digits}")
+    format!("{name}:{digits}")
 }
 
 fn seconds(headers: &HeaderMap) -> Option<u64> {

@@ -236,7 +236,11 @@ pub(in crate::boot) async fn take_over(
 }
 
 /// Lines first: removing a container deletes its log files.
-async fn ensure_removed(context: &Context, removals: &[Removal], deadline: Instant) -> Result<(), BootError> {
+pub(in crate::boot) async fn ensure_removed(
+    context: &Context,
+    removals: &[Removal],
+    deadline: Instant,
+) -> Result<(), BootError> {
     for Removal { id, reason } in removals {
         let text = format!("removing the container {}: {reason}", text::short_id(id));
         context.reporter.tell(Event::StepProgress {
@@ -245,11 +249,13 @@ async fn ensure_removed(context: &Context, removals: &[Removal], deadline: Insta
         });
         if *reason != RemovalReason::HalfMade {
             let status = persistently(context, deadline, async || context.engine.status(id).await).await?;
+            // The image may have needed its room.
+            let Some(status) = status else { continue };
             // Its last lines may hold values that the new one's user data doesn't have any more.
-            for (name, secret) in status.iter().flat_map(|status| &status.secrets) {
+            for (name, secret) in &status.secrets {
                 context.reporter.learn(name, secret);
             }
-            let log_path = status.and_then(|status| status.log_path);
+            let log_path = status.log_path;
             context.ensure_followed(id, log_path.as_deref()).await;
             persistently(context, deadline, async || {
                 context.engine.ensure_stopped(id).await

@@ -1,12 +1,13 @@
 //! The image: a tag becomes a digest once in the life of the instance, and from there on only the digest counts.
 //!
 //! ```text
-//! record or container ─► digest ─► here already? ──────────────────────────────► platform ─► container
-//!        else registry ─►   │            └─► check of the digest ─► room ─► pull ─┘
-//!                        recorded
+//! record or container ─► digest ─► here already? ─► check of the digest ───────────► platform ─► container
+//!        else registry ─►                └─► check of the digest ─► room ─► pull ─┘
+//!                                                        └─► recorded
 //! ```
 //!
-//! Mirrors are asked before the registry, for tags, manifests and layers alike ([`places`]).
+//! Mirrors are asked before the registry, for manifests and layers, and for tags where the policy leaves them that
+//! ([`places`]).
 
 mod error;
 mod layers;
@@ -15,11 +16,13 @@ mod pull;
 mod room;
 mod store;
 
+use std::cell::Cell;
+
 use monopod_core::config::ImageRef;
 use monopod_core::event::Event;
 use monopod_core::image::pins::Source;
 use monopod_core::image::platform::{self, Platform};
-use monopod_core::plan::reconcile::Observed;
+use monopod_core::plan::reconcile::{Observed, Removal};
 use monopod_core::plan::{Plan, Step, StepId, container::NAME};
 use monopod_core::{retry, text};
 use tokio::time::Instant;
@@ -34,8 +37,8 @@ use crate::boot::hint::Charge;
 use crate::boot::{BootError, timed};
 use crate::context::Context;
 use crate::host::chain;
-use crate::host::docker::{About, EngineError, Local, Remote};
-use places::{Place, Turns, places};
+use crate::host::docker::{About, Credentials, EngineError, Local, Remote};
+use places::{Place, Question, Turns, places};
 
 /// An image on this machine.
 #[derive(Debug)]
@@ -69,6 +72,8 @@ pub(in crate::boot) struct Known<'a> {
     pub(in crate::boot) store: &'a Store<'a>,
     /// See [`made`].
     pub(in crate::boot) made: &'a [(String, String)],
+    /// Containers of ours that have ended and have to go.
+    pub(in crate::boot) ended: &'a [Removal],
 }
 
 pub(in crate::boot) async fn run(
@@ -97,6 +102,7 @@ pub(in crate::boot) async fn run(
             plan,
             image,
             store: known.store,
+            ended: known.ended,
             places: &places,
             deadline,
         };
@@ -135,6 +141,7 @@ struct Obtaining<'a> {
     plan: &'a Plan,
     image: &'a ImageRef,
     store: &'a Store<'a>,
+    ended: &'a [Removal],
     places: &'a [Place],
     deadline: Instant,
 }
@@ -147,9 +154,11 @@ impl Obtaining<'_> {
         secrets: &Fetcher<'_>,
     ) -> Result<(Pinned, String), BootError> {
         let (context, image) = (self.context, self.image);
-        let mut turns = Turns::new(context, self.places);
-        turns.log_in(self.plan, secrets, self.deadline).await?;
-        let (about, remote) = tokio::join!(self.about(), self.look_up(&turns, resolved.is_some()));
+        let mut turns = Turns::new(context, self.places, self.plan);
+        let (about, remote) = tokio::join!(
+            self.about(),
+            self.look_up(&mut turns, secrets, resolved.is_some())
+        );
         let remote = remote?;
         let machine = about.as_ref().and_then(|about| about.platform.as_ref());
         if let Some(remote) = &remote {
@@ -158,8 +167,6 @@ impl Obtaining<'_> {
         let (digest, since) = match (resolved, remote) {
             (Some(resolved), _) => resolved,
             (None, Some(remote)) => {
-                // Before anything of it is loaded: a power cut from here on does not change what it is.
-                self.store.resolve(&image.canonical(), &remote.digest);
                 context.reporter.tell(Event::StepProgress {
                     step: StepId::Image,
                     text: format!(
@@ -174,10 +181,13 @@ impl Obtaining<'_> {
 
         // Before a byte of the image is on the disk.
         self.verify(&digest, secrets).await?;
+        // What may not run is not what the tag stands for: it may be pushed again, and be another image then. From here
+        // on not even a power cut changes what it is.
+        if image.digest().is_none() {
+            self.store.resolve(&image.canonical(), &digest);
+        }
 
-        // Resolving may have taken long, and what was good for that may have ended.
-        turns.log_in(self.plan, secrets, self.deadline).await?;
-        let (place, how) = self.pull(&turns, about.as_ref(), &digest).await?;
+        let (place, how) = self.pull(&mut turns, secrets, about.as_ref(), &digest).await?;
         let reference = place.pinned(&digest);
         if let Some(local) = self
             .persistently(async || Ok(context.engine.image(&reference).await?))
@@ -211,24 +221,33 @@ impl Obtaining<'_> {
 
     /// What the registry says about the image. Where the digest is known it is asked for platforms only, once, and may
     /// keep them to itself.
-    async fn look_up(&self, turns: &Turns<'_>, known: bool) -> Result<Option<Remote>, BootError> {
-        let ask = async || {
-            turns
-                .ask(async |place, login| {
-                    let name = place.as_written(self.image);
-                    Ok(self.context.engine.look_up(&name, login).await?)
-                })
-                .await
+    async fn look_up(
+        &self,
+        turns: &mut Turns<'_>,
+        secrets: &Fetcher<'_>,
+        known: bool,
+    ) -> Result<Option<Remote>, BootError> {
+        let ask = async |place: &Place, login: Option<&Credentials>| {
+            let name = place.as_written(self.image);
+            Ok(self.context.engine.look_up(&name, login).await?)
         };
         if !known {
-            let (_, remote) = self.persistently(ask).await?;
+            let (_, remote) = self
+                .persistently(async || {
+                    // Some end while the registry is away.
+                    turns.log_in(self.plan, secrets, self.deadline).await?;
+                    turns.ask(Question::Reference, ask).await
+                })
+                .await?;
             return Ok(Some(remote));
         }
         // A tag may stand for another image by now.
         if self.image.digest().is_none() {
             return Ok(None);
         }
-        Ok(ask()
+        turns.log_in(self.plan, secrets, self.deadline).await?;
+        Ok(turns
+            .ask(Question::Bytes, ask)
             .await
             .inspect_err(|error| {
                 tracing::debug!("what {} is for is not known yet: {}", self.image, chain(error))
@@ -239,7 +258,8 @@ impl Obtaining<'_> {
 
     async fn pull<'p>(
         &'p self,
-        turns: &Turns<'p>,
+        turns: &mut Turns<'p>,
+        secrets: &Fetcher<'_>,
         about: Option<&About>,
         digest: &str,
     ) -> Result<(&'p Place, String), BootError> {
@@ -250,13 +270,19 @@ impl Obtaining<'_> {
             data: about.map(|about| about.data.as_path()),
             image: self.image,
             keep: &keep,
+            ended: Cell::new(self.ended),
+            deadline: self.deadline,
+            told: Cell::new(false),
         };
+        // Resolving may have taken long, and what was good for that may have ended.
+        turns.log_in(self.plan, secrets, self.deadline).await?;
         let layers = layers::lacking(self.context, turns, digest, about, |layers| disk.fits(layers)).await;
         self.persistently(async || {
             disk.ensure_room(&layers).await?;
+            turns.log_in(self.plan, secrets, self.deadline).await?;
             let pulled = turns
-                .ask(async |place, login| {
-                    pull::pull(self.context, &place.pinned(digest), login, self.deadline).await
+                .ask(Question::Bytes, async |place, login| {
+                    pull::pull(self.context, &place.pinned(digest), login, &layers, self.deadline).await
                 })
                 .await;
             match pulled {
@@ -323,6 +349,11 @@ impl Obtaining<'_> {
             operation,
         )
         .await
-        .map_err(|gave_up| gave_up.into_boot_error(StepId::Image, |error| BootError::Image(Box::new(error))))
+        .map_err(|gave_up| {
+            gave_up.into_boot_error(StepId::Image, |error| match error {
+                ImageError::Step(error) => *error,
+                error => BootError::Image(Box::new(error)),
+            })
+        })
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use monopod_core::event::Event;
 use monopod_core::image::progress::Progress;
+use monopod_core::image::space::Layer;
 use monopod_core::image::stall::{self, Pull, Verdict};
 use monopod_core::plan::StepId;
 use monopod_core::text;
@@ -17,14 +18,15 @@ use crate::host::docker::{Credentials, LayerProgress};
 /// How often a pull that stands still and is not given up is looked at.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// Loads an image by its digest; says what it came to.
+/// Loads an image by its digest; says what it came to. `layers` are those it may lack, where that is known.
 pub(super) async fn pull(
     context: &Context,
     reference: &str,
     login: Option<&Credentials>,
+    layers: &[Layer],
     deadline: Instant,
 ) -> Result<String, ImageError> {
-    let watch = RefCell::new(Watch::new(context));
+    let watch = RefCell::new(Watch::new(context, layers));
     let pull = context
         .engine
         .pull(reference, login, |seen| watch.borrow_mut().hear(&seen));
@@ -83,6 +85,8 @@ fn waiting_text(pull: Pull) -> String {
 /// What is known about a pull while it runs.
 struct Watch<'a> {
     context: &'a Context,
+    /// As far as they are known.
+    layers: &'a [Layer],
     progress: Progress,
     begun: Instant,
     told: Instant,
@@ -91,10 +95,11 @@ struct Watch<'a> {
 }
 
 impl<'a> Watch<'a> {
-    fn new(context: &'a Context) -> Self {
+    fn new(context: &'a Context, layers: &'a [Layer]) -> Self {
         let now = Instant::now();
         Self {
             context,
+            layers,
             progress: Progress::default(),
             begun: now,
             told: now,
@@ -126,7 +131,7 @@ impl<'a> Watch<'a> {
             active: self.moved - self.begun,
             silent: now - self.moved,
             loaded: self.progress.loaded(),
-            total: self.progress.total(),
+            total: self.progress.total_of(self.layers),
             all_loaded: self.progress.all_loaded(),
             left: deadline.checked_duration_since(now),
         }

@@ -1,5 +1,7 @@
 //! What is made of a registry's answers.
 
+use monopod_core::trust;
+
 use super::*;
 
 #[tokio::test]
@@ -14,11 +16,19 @@ async fn a_manifest_by_tag_with_what_is_said_about_it() {
     .await;
     let manifest = server.registry(false).manifest("team/app", "1.0").await.unwrap();
     assert_eq!(manifest.digest, digest(image().to_string().as_bytes()));
-    assert_eq!(manifest.trust.production_ready.as_deref(), Some("true"));
-    assert_eq!(manifest.trust.reason.as_deref(), Some("reviewed"));
-    assert_eq!(manifest.trust.trusted, None);
+    assert_eq!(manifest.trust.production_ready, ["true"]);
+    assert_eq!(manifest.trust.reason, ["reviewed"]);
+    assert!(manifest.trust.trusted.is_empty());
     assert!(matches!(manifest.content, Content::Single { .. }));
     assert_eq!(server.asked(), [("/v2/team/app/manifests/1.0".to_owned(), None)]);
+}
+
+#[tokio::test]
+async fn a_header_that_stands_twice_is_read_twice() {
+    let server =
+        Server::start(|_| |_: &Asked| manifest().with("X-Trusted", "true").with("X-Trusted", "false")).await;
+    let manifest = server.registry(false).manifest("team/app", "1.0").await.unwrap();
+    assert_eq!(manifest.trust.trusted, ["true", "false"]);
 }
 
 #[tokio::test]
@@ -32,6 +42,21 @@ async fn other_bytes_than_the_digest_says_are_refused() {
     assert!(matches!(error, RegistryError::DigestMismatch { .. }), "{error}");
     let right = digest(image().to_string().as_bytes());
     assert_eq!(registry.manifest("a", &right).await.unwrap().digest, right);
+    for algorithm in ["sha384:", "sha512:"] {
+        let right = digest_as(algorithm, image().to_string().as_bytes());
+        assert!(
+            trust::has_digest(image().to_string().as_bytes(), &right),
+            "{right}"
+        );
+        assert_eq!(registry.manifest("a", &right).await.unwrap().digest, right);
+        let error = registry
+            .manifest("a", &digest_as(algorithm, b"other"))
+            .await
+            .unwrap_err();
+        assert!(matches!(error, RegistryError::DigestMismatch { .. }), "{error}");
+        let all = image().to_string();
+        assert!(registry.blob("a", &right, 4096).await.unwrap() == all.as_bytes());
+    }
 }
 
 #[tokio::test]

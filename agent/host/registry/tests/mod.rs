@@ -90,6 +90,10 @@ impl Server {
     }
 }
 
+fn digest(bytes: &[u8]) -> String {
+    digest_as("sha256:", bytes)
+}
+
 fn nowhere() -> Options {
     Options {
         certificates: PathBuf::from("/nonexistent"),
