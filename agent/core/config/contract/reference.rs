@@ -143,7 +143,8 @@ fn codes(out: &mut String) {
 fn policy_file(out: &mut String) {
     out.push_str(&format!(
         "\n## {POLICY_FILE}\n\n`/etc/monopod/policy.yaml` in the machine's image says what user data may ask for. A mistake in it is an \
-         error: a rule that nobody enforces is worse than none. `monopod explain policy.KEY` explains one of its keys.\n"
+         error: a rule that nobody enforces is worse than none. So is a file that holds nothing, such as a copy that was \
+         cut off; `{{}}` is a policy that says nothing. `monopod explain policy.KEY` explains one of its keys.\n"
     ));
     for path in every_policy() {
         if path.keys().len() == 1 {
