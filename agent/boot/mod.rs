@@ -109,21 +109,19 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<(Charge, Begin
         .identify(Some(&plan.application), Some(&identity.facts));
     let known = hint.and_then(|hint| hint.charge);
     let known_id = known.as_ref().map(|charge| charge.container_id.as_str());
-    let reconciliation =
-        reconcile::reconcile(&plan.intent, &observed, known_id).map_err(BootError::NameTaken)?;
+    let store = Store::open(context, &identity.facts.instance_id);
+    let reconciliation = match store.is_copied() {
+        true => reconcile::reconcile_copied(&observed, known_id),
+        false => reconcile::reconcile(&plan.intent, &observed, known_id),
+    }
+    .map_err(BootError::NameTaken)?;
     tell_left_alone(context, &reconciliation);
     context.redact_lines(plan.redact_secrets);
     context.ensure_shipping(Some(&plan.application)).await;
-    let images = Images::new(
-        context,
-        &plan,
-        known.as_ref(),
-        &observed,
-        &reconciliation,
-        &identity.facts.instance_id,
-    );
+    let images = Images::new(&plan, known.as_ref(), &observed, &reconciliation, store);
     images.note(&plan, &reconciliation.then);
     let made = execute(context, &plan, &reconciliation, &images, Instant::now() + left).await?;
+    images.store.settle();
 
     let gate_end = clock::now_millis() + u64::try_from(plan.gate.timeout().as_millis()).unwrap_or(u64::MAX);
     let charge = Charge {
@@ -232,15 +230,14 @@ struct Images<'a> {
 
 impl<'a> Images<'a> {
     fn new(
-        context: &'a Context,
         plan: &Plan,
         hint: Option<&Charge>,
         observed: &[reconcile::Observed],
         reconciliation: &Reconciliation,
-        instance_id: &str,
+        store: Store<'a>,
     ) -> Self {
         Self {
-            store: Store::open(context, instance_id),
+            store,
             made: steps::image::made(&plan.container.image, hint, observed),
             ended: ended(reconciliation, observed),
         }

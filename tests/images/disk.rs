@@ -70,9 +70,14 @@ fn images_of_earlier_boots_go_first_and_nobody_elses() {
 
 fn boot_and_leave(machine: &Machine, source: &str) {
     UserData::of(machine, source).serve(machine);
-    let agent = run_until_ready(machine);
+    leave(machine, &run_until_ready(machine));
+}
+
+/// As if the machine had booted: a reboot of the rig's would take the small disk away.
+fn leave(machine: &Machine, agent: &monopod_testrig::Agent) {
     agent.signal(monopod_testrig::Signal::SIGTERM);
     assert_eq!(agent.wait_exit(SOON), 0);
+    drop(std::fs::remove_dir_all(&machine.dirs().runtime));
 }
 
 /// Two that fit one after the other, and not together.
@@ -83,7 +88,7 @@ fn one_after_the_other(machine: &Machine, name: &str) -> String {
     let agent = run_until_ready(machine);
     // Three times its size is not free, and once is.
     assert!(agent.output().contains("may not fit"), "{}", agent.output());
-    agent.kill9();
+    leave(machine, &agent);
     let new = machine.registry().push(&sized(&format!("{name}-new"), 60));
     UserData::of(machine, &new).serve(machine);
     new

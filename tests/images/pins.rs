@@ -128,6 +128,38 @@ fn another_instance_on_the_same_disk_resolves_for_itself() {
 }
 
 #[test]
+fn a_container_that_came_with_a_copied_disk_is_not_resumed() {
+    let machine = Machine::acquire();
+    let source = machine.registry().push(&version("pins-came-along", "1"));
+    UserData::of(&machine, &source).serve(&machine);
+    let agent = run_until_ready(&machine);
+    let first = container_id(&machine);
+    agent.kill9();
+    let _same = machine.registry().push(&version("pins-came-along", "2"));
+    let second = machine.registry().digest(&source);
+    machine
+        .imds()
+        .identity(|identity| identity.instance_id = "i-0fedcba9876543210".to_owned());
+    machine.reboot();
+    let again = run_until_ready(&machine);
+    assert!(
+        again
+            .output()
+            .contains("it came with this disk from another instance"),
+        "{}",
+        again.output()
+    );
+    assert_runs(&machine, &second);
+    let made = container_id(&machine);
+    assert_ne!(made, first);
+    // Once: from now on it is this instance's.
+    again.kill9();
+    machine.reboot();
+    let _third = run_until_ready(&machine);
+    assert_eq!(container_id(&machine), made);
+}
+
+#[test]
 fn another_source_is_resolved_and_the_first_stays_what_it_was() {
     let machine = Machine::acquire();
     let source = machine.registry().push(&version("pins-changed", "1"));

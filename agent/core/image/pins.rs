@@ -24,6 +24,9 @@ pub struct Pins {
     instance_id: String,
     resolved: BTreeMap<String, Resolved>,
     pulled: BTreeMap<String, u64>,
+    /// Containers that came with the disk are not removed yet.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    copied: bool,
 }
 
 /// What a reference stands for.
@@ -68,7 +71,21 @@ impl Pins {
             instance_id: instance_id.to_owned(),
             resolved: BTreeMap::new(),
             pulled: BTreeMap::new(),
+            copied: false,
         }
+    }
+
+    /// For an instance whose disk was another one's, until [`Self::settled`].
+    pub fn copied(instance_id: &str) -> Self {
+        Self {
+            copied: true,
+            ..Self::new(instance_id)
+        }
+    }
+
+    /// Notes that no container of another instance is left.
+    pub fn settled(&mut self) {
+        self.copied = false;
     }
 
     /// Notes what a reference stands for. What is known already stays.
@@ -117,6 +134,17 @@ fn drop_oldest<T>(map: &mut BTreeMap<String, T>, added: &str, at: impl Fn(&T) ->
     }
 }
 
+impl Found {
+    /// Whether containers on this disk may be another instance's.
+    pub fn is_copied(&self) -> bool {
+        match self {
+            Self::OtherInstance => true,
+            Self::Ours(pins) => pins.copied,
+            Self::Nothing | Self::Torn(_) => false,
+        }
+    }
+}
+
 /// Reads a record; `None` is no file.
 pub fn read(bytes: Option<&[u8]>, instance_id: &str) -> Found {
     let Some(bytes) = bytes else {
@@ -150,6 +178,9 @@ pub fn lookup(found: &Found, reference: &str, made: &[(String, String)]) -> Opti
     };
     if let Some(one) = recorded {
         return Some((one.digest.clone(), Source::Record { at: one.at }));
+    }
+    if found.is_copied() {
+        return None;
     }
     made.iter()
         .find(|(of, digest)| of == reference && is_digest(digest))
@@ -202,6 +233,19 @@ mod tests {
         let found = read(Some(&bytes(&recorded())), "i-2");
         assert_eq!(found, Found::OtherInstance);
         assert_eq!(lookup(&found, APP, &[(APP.to_owned(), digest(2))]), None);
+    }
+
+    #[test]
+    fn a_copied_disk_stays_one_until_its_containers_are_gone() {
+        let mut pins = Pins::copied("i-2");
+        pins.pulled("b@1", 20);
+        let made = [(APP.to_owned(), digest(2))];
+        let found = read(Some(&bytes(&pins)), "i-2");
+        assert!(found.is_copied() && lookup(&found, APP, &made).is_none());
+        pins.settled();
+        let found = read(Some(&bytes(&pins)), "i-2");
+        assert!(!found.is_copied() && lookup(&found, APP, &made).is_some());
+        assert!(read(Some(&bytes(&recorded())), "i-2").is_copied());
     }
 
     #[test]

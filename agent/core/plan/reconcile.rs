@@ -120,6 +120,8 @@ pub enum RemovalReason {
     Surplus,
     /// The engine calls it dead.
     Dead,
+    /// It came with the disk, from another instance.
+    CameAlong,
 }
 
 impl fmt::Display for RemovalReason {
@@ -128,6 +130,7 @@ impl fmt::Display for RemovalReason {
             Self::OtherSpec => "it was made from other user data",
             Self::HalfMade => "it was created but never started",
             Self::Surplus => "there is more than one",
+            Self::CameAlong => "it came with this disk from another instance",
             Self::Dead => "the engine could not finish removing it",
         })
     }
@@ -181,6 +184,18 @@ pub fn reconcile_known(
     observed: &[Observed],
 ) -> Result<Reconciliation, NameTaken> {
     decide(observed, Some(id), |spec, _| spec == hash.as_str())
+}
+
+/// Decides on a disk that was another instance's: none of its containers is the right one, for nobody has resolved or
+/// verified their images here.
+pub fn reconcile_copied(observed: &[Observed], known: Option<&str>) -> Result<Reconciliation, NameTaken> {
+    let mut decided = decide(observed, known, |_, _| false)?;
+    for removal in &mut decided.remove {
+        if removal.reason == RemovalReason::OtherSpec {
+            removal.reason = RemovalReason::CameAlong;
+        }
+    }
+    Ok(decided)
 }
 
 fn decide(
@@ -278,6 +293,29 @@ mod tests {
 
     fn decided(observed: &[Observed]) -> Reconciliation {
         reconcile(&json!({"source": "a"}), observed, None).unwrap()
+    }
+
+    #[test]
+    fn nothing_that_came_with_a_copied_disk_is_kept() {
+        let digest = "sha256:1";
+        let one = |id: &str, phase| Observed {
+            id: id.to_owned(),
+            name: NAME.to_owned(),
+            spec: Some(SpecHash::new(&json!({}), digest).as_str().to_owned()),
+            digest: Some(digest.to_owned()),
+            source: None,
+            phase,
+        };
+        for phase in [Phase::Exited, Phase::Running] {
+            let found = [one("a", phase)];
+            assert_ne!(reconcile(&json!({}), &found, None).unwrap().then, Then::Create);
+            let copied = reconcile_copied(&found, None).unwrap();
+            let gone = Removal {
+                id: "a".to_owned(),
+                reason: RemovalReason::CameAlong,
+            };
+            assert_eq!((copied.remove, copied.then), (vec![gone], Then::Create));
+        }
     }
 
     #[test]

@@ -29,7 +29,8 @@ impl<'a> Store<'a> {
         };
         let pins = match &found {
             Found::Ours(pins) => pins.clone(),
-            Found::Nothing | Found::OtherInstance | Found::Torn(_) => Pins::new(instance_id),
+            Found::OtherInstance => Pins::copied(instance_id),
+            Found::Nothing | Found::Torn(_) => Pins::new(instance_id),
         };
         Self {
             context,
@@ -63,6 +64,18 @@ impl<'a> Store<'a> {
     /// Notes what a reference stands for from now on.
     pub(in crate::boot) fn resolve(&self, reference: &str, digest: &str) {
         self.change(|pins| pins.resolve(reference, digest, clock::now_seconds()));
+    }
+
+    /// Whether containers on this disk may be another instance's.
+    pub(in crate::boot) fn is_copied(&self) -> bool {
+        self.found.is_copied()
+    }
+
+    /// Notes that the container of this instance is the only one.
+    pub(in crate::boot) fn settle(&self) {
+        if self.is_copied() {
+            self.change(Pins::settled);
+        }
     }
 
     pub(super) fn pulled(&self, image: &str) {
