@@ -576,6 +576,12 @@ fn a_reboot_without_aws_takes_the_copy_where_one_was_kept() {
         "{}",
         warned.text
     );
+    let warned = agent.wait_for_line("the encrypted copy of files from", SOON);
+    assert!(
+        warned.text.contains("until the next boot of the machine"),
+        "nobody fetches them before: {}",
+        warned.text
+    );
     assert!(!set(&machine)["stale_since"].is_null());
     // An agent that ends before it could note that they are from the copy makes them no newer.
     agent.kill9();
