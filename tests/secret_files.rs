@@ -576,15 +576,24 @@ fn a_reboot_without_aws_takes_the_copy_where_one_was_kept() {
         "{}",
         warned.text
     );
-    let before = set(&machine);
-    assert!(!before["stale_since"].is_null());
+    let warned = agent.wait_for_line("the encrypted copy of files from", SOON);
+    assert!(
+        warned.text.contains("until the next boot of the machine"),
+        "nobody fetches them before: {}",
+        warned.text
+    );
+    assert!(!set(&machine)["stale_since"].is_null());
     // An agent that ends before it could note that they are from the copy makes them no newer.
     agent.kill9();
     fs::remove_file(machine.dirs().runtime.join("hint.json")).unwrap();
     let agent = run_until_ready(&machine);
     agent.wait_for_line("the container's files are there, nobody was asked", SOON);
     let after = set(&machine);
-    assert_eq!(after["fetched_at"], before["fetched_at"]);
+    let at = |key: &str| after[key].as_u64().unwrap();
+    assert!(
+        at("fetched_at") < at("delivered_at"),
+        "fetched before the reboot, delivered after it: {after}"
+    );
     assert!(!after["stale_since"].is_null());
     put_all_while_away(&machine, 3);
     machine.aws().line().up();

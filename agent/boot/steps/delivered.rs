@@ -240,12 +240,21 @@ impl Fetch<'_> {
             Verdict::Broken => "it is mended in AWS",
             Verdict::NoAnswer | Verdict::Refused => "AWS answers",
         };
-        let text = format!(
-            "the encrypted copy of {set} from {} ago is used until {until}: {}",
-            text::duration(age),
-            chain(&error)
-        );
-        self.context.reporter.tell(Event::Warning { text });
+        let warn = |what: &str, until: &str| {
+            let text = format!(
+                "the encrypted copy of {what} from {} ago is used until {until}: {}",
+                text::duration(age),
+                chain(&error)
+            );
+            self.context.reporter.tell(Event::Warning { text });
+        };
+        if self.set(set).is_some() {
+            warn(set.word(), until);
+        }
+        // A mounted file can't be swapped while the container runs, so nobody looks after these.
+        if set == SetName::Secrets && self.plan.container.fetched_files().next().is_some() {
+            warn("files", "the next boot of the machine");
+        }
         Ok(Old {
             set,
             fetched_at,

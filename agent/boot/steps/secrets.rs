@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use futures_util::{StreamExt as _, TryStreamExt as _};
+use futures_util::{Stream, StreamExt as _};
 use monopod_core::plan::sets::{Contents, FileSet, SetName};
 use monopod_core::plan::{Plan, SecretUse, StepId};
 use monopod_core::retry;
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::until_it_works;
 use crate::boot::BootError;
 use crate::context::Context;
+use crate::host::Verdict;
 use crate::host::secret_set::Files;
 use crate::host::secrets::Stores;
 
@@ -113,7 +114,7 @@ impl<'a> Fetcher<'a> {
         uses: &[SecretUse],
         patience: Patience,
     ) -> Result<Vec<(SecretRef, Secret)>, BootError> {
-        let fetched: Vec<Vec<(SecretRef, Secret)>> = futures_util::stream::iter(uses.iter().cloned())
+        let fetches = futures_util::stream::iter(uses.iter().cloned())
             .map(async |one| {
                 let mut picked = Vec::with_capacity(one.uses.len());
                 for (_, reference) in one.uses {
@@ -122,10 +123,8 @@ impl<'a> Fetcher<'a> {
                 }
                 Ok::<_, BootError>(picked)
             })
-            .buffer_unordered(AT_ONCE)
-            .try_collect()
-            .await?;
-        Ok(fetched.into_iter().flatten().collect())
+            .buffer_unordered(AT_ONCE);
+        collected(fetches, patience).await
     }
 
     /// One value, fetched now or before.
@@ -176,5 +175,106 @@ impl<'a> Fetcher<'a> {
         };
         self.context.reporter.learn(used_by, &secret);
         Ok(secret)
+    }
+}
+
+/// All of it, or what went wrong. With one try each, a refusal wins over an outage whichever comes first: the one says
+/// that no copy may be used, the other that one may.
+async fn collected<T>(
+    fetches: impl Stream<Item = Result<Vec<T>, BootError>>,
+    patience: Patience,
+) -> Result<Vec<T>, BootError> {
+    let mut fetches = std::pin::pin!(fetches);
+    let mut all = Vec::new();
+    let mut failed: Option<BootError> = None;
+    while let Some(one) = fetches.next().await {
+        match (one, patience) {
+            (Ok(some), _) => all.extend(some),
+            (Err(error), Patience::Budget) => return Err(error),
+            (Err(error), Patience::Once) if error.verdict() == Verdict::Refused => return Err(error),
+            (Err(error), Patience::Once) => {
+                let is_told = failed
+                    .as_ref()
+                    .is_none_or(|told| told.verdict() < error.verdict());
+                if is_told {
+                    failed = Some(error);
+                }
+            }
+        }
+    }
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(all),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+    use monopod_core::secret::NotInThere;
+
+    use super::*;
+    use crate::host::kms::KmsError;
+
+    fn kms(error: KmsError) -> Result<Vec<u8>, BootError> {
+        Err(BootError::Secret {
+            used_by: "secrets.db".into(),
+            source: Box::new(error.into()),
+        })
+    }
+
+    fn away() -> Result<Vec<u8>, BootError> {
+        kms(KmsError::Unreachable {
+            region: String::new(),
+            source: "refused".into(),
+        })
+    }
+
+    fn refused() -> Result<Vec<u8>, BootError> {
+        kms(KmsError::Refused {
+            region: String::new(),
+            code: String::new(),
+            message: String::new(),
+        })
+    }
+
+    fn broken() -> Result<Vec<u8>, BootError> {
+        Err(BootError::NotInSecret {
+            used_by: String::new(),
+            source: NotInThere::NoKey { key: String::new() },
+        })
+    }
+
+    async fn verdict(all: Vec<Result<Vec<u8>, BootError>>, patience: Patience) -> Verdict {
+        let outcome = collected(futures_util::stream::iter(all), patience).await;
+        outcome.unwrap_err().verdict()
+    }
+
+    #[tokio::test]
+    async fn a_refusal_wins_over_an_outage_whichever_comes_first() {
+        let once = Patience::Once;
+        assert_eq!(verdict(vec![away(), refused()], once).await, Verdict::Refused);
+        assert_eq!(verdict(vec![refused(), away()], once).await, Verdict::Refused);
+        assert_eq!(
+            verdict(vec![away(), broken(), refused()], once).await,
+            Verdict::Refused
+        );
+        assert_eq!(
+            verdict(vec![away(), broken(), away()], once).await,
+            Verdict::Broken
+        );
+        assert_eq!(verdict(vec![Ok(vec![1]), away()], once).await, Verdict::NoAnswer);
+    }
+
+    #[tokio::test]
+    async fn what_ends_a_fetch_with_patience_ends_it_at_once() {
+        for patience in [Patience::Budget, Patience::Once] {
+            let never = futures_util::stream::iter([refused()]).chain(futures_util::stream::pending());
+            let ended = collected(never, patience).now_or_never();
+            assert!(ended.is_some_and(|outcome| outcome.is_err()), "{patience:?}");
+        }
+        let all = vec![Ok(vec![1]), Ok(vec![2, 3])];
+        let got = collected(futures_util::stream::iter(all), Patience::Once).await;
+        assert_eq!(got.unwrap(), [1, 2, 3]);
     }
 }

@@ -87,7 +87,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("tmpfs", Either(&[Map { key: "the path", names: Grammar::Path, value: &Text(Grammar::MountOptions) }, List(&PATHS), PATHS]), Read, "Memory mounted as file systems, with their mount options. nosuid, nodev and noexec hold unless the options say otherwise.")
         .default("none; /tmp with `read_only`")
         .example("tmpfs:\n  /run: size=16m"),
-    Key::new("files", Map { key: "the path in the container", names: Grammar::Path, value: &Shape::Scalar }, Read, "Small files and their text, mounted read-only, 64 at most. They lie in memory on the machine, readable to the container's user; not for secrets.")
+    Key::new("files", Map { key: "the path in the container", names: Grammar::Path, value: &Shape::Scalar }, Read, "Small files and their text, mounted read-only, 64 at most. They lie in memory on the machine, readable to the container's user; not for secrets. A text that is a reference is fetched at a boot of the machine and never while it runs.")
         .default("none")
         .example("files:\n  /etc/my-app/config.ini: |\n    [server]\n    threads = 8"),
     Key::new("gpus", Choice(&["all", "none"]), Read, "Which of the machine's NVIDIA graphics processors the container gets.")

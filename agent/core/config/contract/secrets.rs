@@ -42,7 +42,7 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("refresh", Object(REFRESH), Read, "Fetches `secrets` again while the container runs. All files change at one moment; while AWS does not answer, the last ones stay. `on_change` and `max_age` hold for the credentials of `mint_bucket` too.")
         .default("`secrets` stay as they were at the boot")
         .example("refresh:\n  interval: 10m\n  on_change: SIGHUP\n  max_age: 1h"),
-    Key::new("keep_secrets", Flag, Read, "Keeps a copy of what is below /run/secrets and /meta/credentials, and of references in `files`, on the disk, encrypted with a key of this machine that lies beside it, for a reboot while AWS is away. Without it such a reboot waits, as long as the boot budget lasts. A copy is no answer to a refusal: that ends the boot.")
+    Key::new("keep_secrets", Flag, Read, "Keeps a copy of what is below /run/secrets and /meta/credentials, and of references in `files`, on the disk, encrypted with a key of this machine that lies beside it, for a reboot while AWS is away. Without it such a reboot waits, as long as the boot budget lasts. A copy stands in for an AWS that does not answer and for a value that is broken there, not for a refusal: that ends the boot. What came from a copy is fetched again as soon as AWS answers; texts of `files` at the next boot of the machine.")
         .default("false for `secrets`, true for `mint_bucket`")
         .example("keep_secrets: true"),
     Key::new("mint_bucket", Text(Grammar::Bucket), Read, "The S3 bucket with the application's own OAuth credentials, `<application_id>/user.json` and `client.json`: kept fresh below CREDENTIALS_DIR, which is /meta/credentials.")
