@@ -53,6 +53,7 @@ const LOOSER: &[(&str, &str)] = &[
 const STRICTER: &[(&str, &str)] = &[
     ("notify_cfn", "false, nothing and {} ask for nothing"),
     ("match_expression", "any single value, as Scalyr took it"),
+    ("sampling_rate", "minus nothing"),
     (
         "dockercfg",
         "a login that nobody asks for is a warning, whatever it is",
