@@ -47,7 +47,7 @@ fn images_of_earlier_boots_go_first_and_nobody_elses() {
     let theirs = machine.registry().push(&sized("theirs", 1));
     machine.docker_ok(&["pull", &theirs]);
     // The second takes the place of the first one's container, so that its image may go before the third is loaded.
-    for (name, mib) in [("old", 20), ("between", 20)] {
+    for (name, mib) in [("old", 20), ("between", 21)] {
         let source = machine.registry().push(&sized(name, mib));
         boot_and_leave(&machine, &source);
     }
@@ -89,7 +89,7 @@ fn one_after_the_other(machine: &Machine, name: &str) -> String {
     // Three times its size is not free, and once is.
     assert!(agent.output().contains("may not fit"), "{}", agent.output());
     leave(machine, &agent);
-    let new = machine.registry().push(&sized(&format!("{name}-new"), 60));
+    let new = machine.registry().push(&sized(&format!("{name}-new"), 62));
     UserData::of(machine, &new).serve(machine);
     new
 }
