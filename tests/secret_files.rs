@@ -551,10 +551,17 @@ fn a_reboot_without_aws_takes_the_copy_where_one_was_kept() {
         &machine,
         &format!("keep_secrets: true\nfiles: {{/etc/app.conf: '{file}'}}\nrefresh: {{interval: 1s}}"),
     );
+    let copy = machine.dirs().state.join("sealed/secrets");
+    let rewritten = |before: &[u8]| {
+        let now = || fs::read(&copy).ok().filter(|now| now != before);
+        wait_until(BOOT, now).expect("the copy is written")
+    };
     let agent = run_until_ready(&machine);
-    // The copy follows what changes.
+    // Once at the first fetch of each agent, and then it follows what changes.
+    let first = rewritten(&rewritten(&[]));
     put_all(&machine, 2);
     machine.syslog().wait_for("reader sees db-2", BOOT);
+    rewritten(&first);
     drop(agent);
     let id = container_id(&machine);
     for value in ["db-2", "token-2", "the-text-of-a-file"] {
@@ -581,6 +588,25 @@ fn a_reboot_without_aws_takes_the_copy_where_one_was_kept() {
     machine.aws().line().up();
     machine.syslog().wait_for("reader sees db-3", BOOT);
     wait_for_set(&machine, |set| set["stale_since"].is_null());
+}
+
+/// A disk that does not answer is a file that cannot be opened: the copy waits, and the supervisor does not.
+#[test]
+fn a_copy_that_waits_for_the_disk_holds_up_nothing() {
+    let machine = Machine::acquire();
+    reader(&machine, "keep_secrets: true\nrefresh: {interval: 1s}");
+    let agent = run_until_ready(&machine);
+    let key = machine.dirs().state.join("seal.key");
+    fs::remove_file(&key).unwrap();
+    nix::unistd::mkfifo(&key, nix::sys::stat::Mode::S_IRUSR).unwrap();
+    for number in 2..4 {
+        put_all(&machine, number);
+        machine
+            .syslog()
+            .wait_for(&format!("reader sees db-{number}"), BOOT);
+    }
+    machine.docker_ok(&["kill", CONTAINER]);
+    agent.wait_for_line("the container was started again", BOOT);
 }
 
 fn put_all_while_away(machine: &Machine, number: usize) {

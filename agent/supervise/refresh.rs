@@ -13,13 +13,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{LocalBoxFuture, OptionFuture};
 use futures_util::stream::FuturesUnordered;
 use monopod_core::event::Event;
 use monopod_core::plan::sets::{Contents, SetName};
 use monopod_core::secret::Secret;
 use monopod_core::supervise::refresh::{Begin, Freshness, Rhythm};
 use monopod_core::text;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::fetch::{self, FetchError, Round};
@@ -55,6 +56,8 @@ pub(super) struct Refreshing<'a> {
     sources: Rc<Sources>,
     sets: Vec<Looked>,
     fetching: FuturesUnordered<LocalBoxFuture<'a, (SetName, Result<Round, FetchError>)>>,
+    /// A copy is on its way to the disk; one at a time, so that an older one can't replace a newer.
+    copying: Option<JoinHandle<()>>,
 }
 
 /// Who is asked; none is before its first fetch.
@@ -83,6 +86,8 @@ struct Looked {
     is_fetching: bool,
     /// When its encrypted copy was written last, where one is kept.
     kept: Option<Instant>,
+    /// Its copy is to be written.
+    is_copy_due: bool,
     /// What was told last.
     told: Freshness,
 }
@@ -107,6 +112,7 @@ impl<'a> Refreshing<'a> {
                 set: set.clone(),
                 is_fetching: false,
                 kept: None,
+                is_copy_due: false,
                 told: Freshness::Fresh,
             }
         });
@@ -117,6 +123,7 @@ impl<'a> Refreshing<'a> {
             sources: Rc::new(Sources::new(charge)),
             sets: sets.collect(),
             fetching: FuturesUnordered::new(),
+            copying: None,
         };
         for looked in &refreshing.sets {
             refreshing.tell(looked, String::new());
@@ -183,6 +190,7 @@ impl<'a> Refreshing<'a> {
                     self.fetching.push(fetched(Rc::clone(&self.sources), &looked.set));
                 }
             }
+            self.copy_one();
             let wake = self.sets.iter().filter_map(|looked| match looked.is_fetching {
                 true => looked.rhythm.too_old(now),
                 false => looked.rhythm.wake(now),
@@ -194,11 +202,27 @@ impl<'a> Refreshing<'a> {
             let deadline = Instant::now() + wait;
             let news = tokio::select! {
                 Some((name, outcome)) = self.fetching.next() => self.take(name, outcome),
+                Some(_) = OptionFuture::from(self.copying.as_mut()) => {
+                    self.copying = None;
+                    None
+                }
                 () = tokio::time::sleep_until(deadline) => None,
             };
             if let Some(news) = news.or_else(|| self.look_at_ages()) {
                 return news;
             }
+        }
+    }
+
+    /// On another thread: a disk that is throttled or hangs must hold up nothing here.
+    fn copy_one(&mut self) {
+        if self.copying.is_some() {
+            return;
+        }
+        if let Some(looked) = self.sets.iter_mut().find(|looked| looked.is_copy_due) {
+            looked.is_copy_due = false;
+            let copying = copies::copying(self.context, &self.charge.facts.instance_id, &looked.set);
+            self.copying = Some(tokio::task::spawn_blocking(copying));
         }
     }
 
@@ -273,7 +297,7 @@ impl<'a> Refreshing<'a> {
         let is_recent = looked.kept.is_some_and(|at| at.elapsed() < COPY_AGE);
         if looked.set.wanted.keep && (delivered == Delivered::Swapped || !is_recent) {
             looked.kept = Some(Instant::now());
-            copies::keep_set(self.context, &self.charge.facts.instance_id, &looked.set);
+            looked.is_copy_due = true;
         }
         Ok(delivered)
     }
