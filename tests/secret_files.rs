@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::Path;
 use std::time::Duration;
 
-use monopod_testrig::{AwsFault, Image, Machine, wait_until};
+use monopod_testrig::{AwsFault, Image, Machine, Signal, wait_until};
 use serde_json::Value;
 
 use crate::common::*;
@@ -551,10 +551,18 @@ fn a_reboot_without_aws_takes_the_copy_where_one_was_kept() {
         &machine,
         &format!("keep_secrets: true\nfiles: {{/etc/app.conf: '{file}'}}\nrefresh: {{interval: 1s}}"),
     );
+    let copy = machine.dirs().state.join("sealed/secrets");
     let agent = run_until_ready(&machine);
-    // The copy follows what changes.
+    // Written at the first fetch of each agent, and then it follows what changes.
+    wait_until(BOOT, || {
+        (machine.aws().calls_of("GetParameter") > 7).then_some(())
+    })
+    .unwrap();
+    let first = fs::read(&copy).unwrap();
     put_all(&machine, 2);
     machine.syslog().wait_for("reader sees db-2", BOOT);
+    let rewritten = || fs::read(&copy).ok().filter(|now| *now != first);
+    wait_until(BOOT, rewritten).expect("the copy follows");
     drop(agent);
     let id = container_id(&machine);
     for value in ["db-2", "token-2", "the-text-of-a-file"] {
@@ -599,6 +607,25 @@ fn a_reboot_without_aws_takes_the_copy_where_one_was_kept() {
     machine.aws().line().up();
     machine.syslog().wait_for("reader sees db-3", BOOT);
     wait_for_set(&machine, |set| set["stale_since"].is_null());
+}
+
+/// A disk that does not answer is a file that cannot be opened: the copy waits, and the supervisor does not.
+#[test]
+fn a_copy_that_waits_for_the_disk_holds_up_nothing() {
+    let machine = Machine::acquire();
+    reader(&machine, "keep_secrets: true\nrefresh: {interval: 1s}");
+    let agent = run_until_ready(&machine);
+    let key = machine.dirs().state.join("seal.key");
+    fs::remove_file(&key).unwrap();
+    nix::unistd::mkfifo(&key, nix::sys::stat::Mode::S_IRUSR).unwrap();
+    for number in 2..4 {
+        put_all(&machine, number);
+        machine
+            .syslog()
+            .wait_for(&format!("reader sees db-{number}"), BOOT);
+    }
+    machine.docker_ok(&["kill", CONTAINER]);
+    agent.wait_for_line("the container was started again", BOOT);
 }
 
 fn put_all_while_away(machine: &Machine, number: usize) {
@@ -781,6 +808,63 @@ fn a_kill_in_the_middle_of_a_restart_loses_no_container() {
             .wait_for(&format!("reader begins with db-{number}"), BOOT);
         wait_until(SOON, || machine.inspect(CONTAINER).filter(is_running)).expect("it runs");
     }
+}
+
+/// It takes its time to end, so that the agent is told to stop while it does.
+#[test]
+fn an_agent_that_is_stopped_in_a_restart_starts_the_container_first() {
+    let machine = Machine::acquire();
+    let script = READER.replace(
+        "echo \"reader ends\"; exit 0",
+        "echo \"reader ends\"; sleep 2; exit 0",
+    );
+    let (db, token) = put(&machine, 1);
+    let image = machine.registry().push(&Image::new("slow-reader", &script));
+    UserData::of(&machine, &image)
+        .line(&format!(
+            "secrets: {{db: '{db}', token: '{token}'}}\nrefresh: {{interval: 1s, on_change: restart}}"
+        ))
+        .serve(&machine);
+    let agent = run_until_ready(&machine);
+    let started = || machine.inspect(CONTAINER).unwrap()["State"]["StartedAt"].clone();
+    let before = started();
+    put_all(&machine, 2);
+    machine.syslog().wait_for("reader ends", BOOT);
+    agent.signal(Signal::SIGTERM);
+    assert_eq!(agent.wait_exit(SOON), 0, "{}", agent.output());
+    assert_ne!(started(), before);
+    assert!(machine.inspect(CONTAINER).is_some_and(|it| is_running(&it)));
+    assert_eq!(cat(&machine, "/run/secrets/db"), "db-2");
+    // Nothing is left to be told.
+    let _agent = run_until_ready(&machine);
+    assert_eq!(status(&machine)["container"]["restarts"], 0);
+}
+
+#[test]
+fn a_container_that_could_not_be_started_again_is_not_stopped() {
+    let machine = Machine::acquire();
+    reader(
+        &machine,
+        "files: {/etc/app.conf: a-text}\nrefresh: {interval: 1s, on_change: restart}",
+    );
+    let agent = run_until_ready(&machine);
+    let started = || machine.inspect(CONTAINER).unwrap()["State"]["StartedAt"].clone();
+    let before = started();
+    let files = machine.dirs().runtime.join("files");
+    fs::rename(&files, machine.dirs().runtime.join("elsewhere")).unwrap();
+    fs::write(&files, "").unwrap();
+    put_all(&machine, 2);
+    agent.wait_for_line("the container is not restarted for its new files", BOOT);
+    machine.syslog().wait_for("reader sees db-2", SOON);
+    assert!(machine.inspect(CONTAINER).is_some_and(|it| is_running(&it)));
+    assert_eq!(started(), before);
+    // The mark is still there.
+    agent.kill9();
+    fs::remove_file(&files).unwrap();
+    fs::rename(machine.dirs().runtime.join("elsewhere"), &files).unwrap();
+    let agent = run_until_ready(&machine);
+    machine.syslog().wait_for("reader begins with db-2", BOOT);
+    agent.wait_for_line("the container was started again", SOON);
 }
 
 /// As the unit runs it, after systemd-tmpfiles.

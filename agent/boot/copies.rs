@@ -4,6 +4,8 @@
 //! a copy that outlived a change of the user data cannot be taken for another secret. No failure here ends anything:
 //! without a copy the next reboot waits for AWS, as it would have without `keep_secrets`.
 
+use std::path::Path;
+
 use monopod_core::event::Event;
 use monopod_core::plan::Plan;
 use monopod_core::plan::sets::{Contents, FileSet, SetName};
@@ -14,6 +16,7 @@ use crate::context::Context;
 use crate::host::sealed::{Sealed, SealedError};
 use crate::host::secret_set::Files;
 use crate::host::{chain, clock};
+use crate::report::Reporter;
 
 /// The copy of what is fetched for `files`.
 const FILES: &str = "files";
@@ -22,25 +25,30 @@ const FILES: &str = "files";
 pub(super) type Kept<T> = Option<(T, u64)>;
 
 /// Keeps a copy of a set, or sees to it that there is none.
-pub fn keep_set(context: &Context, instance_id: &str, set: &SetCharge) {
-    let Some(values) = set.values.as_ref().filter(|_| set.wanted.keep) else {
-        if !set.wanted.keep {
-            forget(context, set.wanted.name.word());
-        }
-        return;
-    };
-    let entries: Option<Files> = values
-        .iter()
-        .map(|(name, value)| Some((key(&set.wanted.contents, name)?, value.clone())))
-        .collect();
+pub(super) fn keep_set(context: &Context, instance_id: &str, set: &SetCharge) {
+    if set.wanted.keep {
+        copying(context, instance_id, set)();
+    } else {
+        forget(context, set.wanted.name.word());
+    }
+}
+
+/// Keeping the copy of a set that is to be kept, for a thread that may wait for the disk.
+pub fn copying(context: &Context, instance_id: &str, set: &SetCharge) -> impl FnOnce() + Send + use<> {
+    let entries = set.values.as_ref().map(|values| {
+        let keyed = values
+            .iter()
+            .map(|(name, value)| Some((key(&set.wanted.contents, name)?, value.clone())));
+        keyed.collect::<Option<Files>>().unwrap_or_default()
+    });
     let fetched_at = set.fetched_at.unwrap_or_else(clock::now_millis);
-    write(
-        context,
-        set.wanted.name.word(),
-        instance_id,
-        &entries.unwrap_or_default(),
-        fetched_at,
-    );
+    let (name, instance_id) = (set.wanted.name.word(), instance_id.to_owned());
+    let (state, reporter) = (context.directories.state.clone(), context.reporter.clone());
+    move || {
+        if let Some(entries) = entries {
+            write(&state, &reporter, name, &instance_id, &entries, fetched_at);
+        }
+    }
 }
 
 /// The same for what `files` got; only sets and files that the container has are kept.
@@ -55,7 +63,8 @@ pub(super) fn keep_files(context: &Context, plan: &Plan, instance_id: &str, valu
             .iter()
             .map(|(reference, value)| (reference.canonical(), value.clone()))
             .collect();
-        write(context, FILES, instance_id, &entries, clock::now_millis());
+        let (state, reporter) = (&context.directories.state, &context.reporter);
+        write(state, reporter, FILES, instance_id, &entries, clock::now_millis());
     } else {
         forget(context, FILES);
     }
@@ -113,11 +122,18 @@ fn key(contents: &Contents, name: &str) -> Option<String> {
     }
 }
 
-fn write(context: &Context, name: &str, instance_id: &str, entries: &[(String, Secret)], fetched_at: u64) {
-    let written = Sealed::open(&context.directories.state)
-        .and_then(|sealed| sealed.ensure_copy(name, instance_id, entries, fetched_at));
+fn write(
+    state: &Path,
+    reporter: &Reporter,
+    name: &str,
+    instance_id: &str,
+    entries: &[(String, Secret)],
+    fetched_at: u64,
+) {
+    let written =
+        Sealed::open(state).and_then(|sealed| sealed.ensure_copy(name, instance_id, entries, fetched_at));
     warn(
-        context,
+        reporter,
         written,
         "no encrypted copy was kept, so a reboot while AWS is away will wait for it",
     );
@@ -128,7 +144,7 @@ fn read(context: &Context, name: &str, instance_id: &str) -> Kept<Files> {
         return None;
     }
     let read = Sealed::open(&context.directories.state).and_then(|sealed| sealed.copy(name, instance_id));
-    let copy = warn(context, read, "an encrypted copy is of no use")??;
+    let copy = warn(&context.reporter, read, "an encrypted copy is of no use")??;
     Some((copy.files, copy.fetched_at_millis))
 }
 
@@ -137,7 +153,7 @@ fn forget(context: &Context, name: &str) {
         let forgotten =
             Sealed::open(&context.directories.state).and_then(|sealed| sealed.ensure_forgotten(name));
         warn(
-            context,
+            &context.reporter,
             forgotten,
             "an encrypted copy that is not wanted any more is still there",
         );
@@ -149,11 +165,11 @@ fn has_any(context: &Context) -> bool {
     Sealed::is_there(&context.directories.state)
 }
 
-fn warn<T>(context: &Context, outcome: Result<T, SealedError>, what: &str) -> Option<T> {
+fn warn<T>(reporter: &Reporter, outcome: Result<T, SealedError>, what: &str) -> Option<T> {
     outcome
         .inspect_err(|error| {
             let text = format!("{what}: {}", chain(error));
-            context.reporter.tell(Event::Warning { text });
+            reporter.tell(Event::Warning { text });
         })
         .ok()
 }

@@ -95,11 +95,7 @@ async fn daemon(options: Options) -> u8 {
         Err(error) => return fail(error.into()),
     };
     let context = Context::new(engine, reporter.clone(), directories, sources, log_targets);
-    let end = tokio::select! {
-        () = stop.cancelled() => Ok(()),
-        end = look_after(&context, &stop) => end,
-    };
-    let code = match end {
+    let code = match look_after(&context, &stop).await {
         Ok(()) => {
             reporter.tell(Event::Stopping);
             0
@@ -110,12 +106,16 @@ async fn daemon(options: Options) -> u8 {
     code
 }
 
-/// Until the agent is stopped; a container that vanished is made again.
+/// Until the agent is stopped; a container that vanished is made again. A boot is left where it is, and supervision ends
+/// by itself: it may have stopped the container to start it anew.
 async fn look_after(context: &Context, stop: &CancellationToken) -> Result<(), BootError> {
     let mut vanished = 0;
     let mut occasion = Occasion::Start;
     loop {
-        let (charge, begin) = boot_watched(context, occasion).await?;
+        let (charge, begin) = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            booted = boot_watched(context, occasion) => booted?,
+        };
         let since = Instant::now();
         match supervise::supervise(context, &charge, begin, stop).await {
             End::Stopped => return Ok(()),
@@ -126,7 +126,10 @@ async fn look_after(context: &Context, stop: &CancellationToken) -> Result<(), B
                 } else {
                     vanished + 1
                 };
-                tokio::time::sleep(VANISHED.delay(vanished, clock::chance())).await;
+                tokio::select! {
+                    () = stop.cancelled() => return Ok(()),
+                    () = tokio::time::sleep(VANISHED.delay(vanished, clock::chance())) => {}
+                }
                 occasion = Occasion::Vanished;
                 context.reporter.tell(Event::Booting);
             }

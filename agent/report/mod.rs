@@ -13,6 +13,7 @@ mod status;
 #[cfg(test)]
 mod testing;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
@@ -41,6 +42,8 @@ struct Inner {
     redactor: SharedRedactor,
     record: Mutex<BootRecord>,
     status_path: PathBuf,
+    /// Whose values are too short to be redacted: told once.
+    short: Mutex<BTreeSet<String>>,
 }
 
 impl Reporter {
@@ -52,6 +55,7 @@ impl Reporter {
             redactor,
             record: Mutex::new(record),
             status_path: runtime_directory.join(STATUS_FILE),
+            short: Mutex::default(),
         }))
     }
 
@@ -101,7 +105,11 @@ impl Reporter {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .learn(secret);
-        if learnt == Redactable::TooShort {
+        let is_news = || {
+            let mut short = self.0.short.lock().unwrap_or_else(PoisonError::into_inner);
+            short.insert(used_by.to_owned())
+        };
+        if learnt == Redactable::TooShort && is_news() {
             let text = format!(
                 "the value of {used_by} is shorter than {} bytes, too short to be found and redacted in messages",
                 monopod_core::redact::MIN_LENGTH
@@ -174,6 +182,16 @@ mod tests {
 
     fn learn(reporter: &Reporter, value: &str) {
         reporter.learn("a test", &Secret::new(value.to_owned()));
+    }
+
+    #[test]
+    fn a_short_value_is_told_once_a_name() {
+        let directory = TempDir::new("short");
+        let reporter = reporter(&directory);
+        for (name, value) in [("a", "one"), ("a", "two"), ("b", "one")] {
+            reporter.learn(name, &Secret::new(value.to_owned()));
+        }
+        assert_eq!(status(&directory).matches("too short to be found").count(), 2);
     }
 
     fn status(directory: &TempDir) -> String {

@@ -14,7 +14,8 @@
 //! watchdog is fed exactly while the loop comes round.
 //!
 //! Invariants
-//! - The container is never stopped by the agent's own end (SIGTERM, crash): only `drain` will.
+//! - The container is never stopped by the agent's own end (SIGTERM, crash): only `drain` will. A restart for new files
+//!   that has begun goes on to its start.
 //! - READY is told once, after the gate; after an adoption whose gate was passed, at once.
 //! - A container is told of new secret files by this task alone, after they are in place.
 //! - A container that vanished (somebody removed it) ends this task, and the boot makes a new one.
@@ -43,6 +44,7 @@ use crate::boot::hint::{self, Charge};
 use crate::context::Context;
 use crate::host::chain;
 use crate::host::clock::{self, Monotonic};
+use crate::host::docker::Stopped;
 use crate::report::notify;
 use gate::Verdict;
 use refresh::{News, Refreshing};
@@ -50,6 +52,10 @@ use watch::{Seen, Start};
 
 /// Counters in the status file are at most this old.
 const REFRESH: Duration = Duration::from_secs(10);
+
+/// A restart for new files gets so long when the agent is told to stop: with the lines in flight, less than the unit's
+/// TimeoutStopSec.
+const FINISH: Duration = Duration::from_secs(12);
 
 /// How the container was handed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,7 +103,12 @@ pub async fn supervise(context: &Context, charge: &Charge, begin: Begin, stop: &
     }
     loop {
         tokio::select! {
-            () = stop.cancelled() => return End::Stopped,
+            () = stop.cancelled() => {
+                if let Some(restart) = doing.take().filter(|_| supervision.renewing) {
+                    supervision.finish(restart).await;
+                }
+                return End::Stopped;
+            }
             Some(outcome) = OptionFuture::from(doing.as_mut()) => {
                 let outcome = match outcome {
                     Doing::Watched(Seen::Vanished) | Doing::Started(Start::Vanished) => {
@@ -141,6 +152,8 @@ struct Supervision<'a> {
     /// Degraded by the container, which says more than its secrets could.
     degraded: bool,
     refreshing: Refreshing<'a>,
+    /// It is being stopped, or is down, to be started with new files.
+    renewing: bool,
     /// The container is being told of these.
     signalling: Option<LocalBoxFuture<'a, ()>>,
     signalled: Vec<SetName>,
@@ -159,6 +172,7 @@ impl<'a> Supervision<'a> {
             gate_open: !charge.gate_passed,
             degraded: false,
             refreshing: Refreshing::new(context, charge, clock),
+            renewing: false,
             signalling: None,
             signalled: Vec::new(),
         }
@@ -181,6 +195,7 @@ impl<'a> Supervision<'a> {
     /// One outcome in, the next thing to do out.
     fn take(&mut self, outcome: Doing) -> Option<LocalBoxFuture<'a, Doing>> {
         let reporter = &self.context.reporter;
+        self.renewing = false;
         let input = match outcome {
             Doing::Watched(Seen::Ended { exit, cause }) => {
                 reporter.tell(Event::ContainerEnded { exit: exit.clone() });
@@ -219,7 +234,7 @@ impl<'a> Supervision<'a> {
                 }))
             }
             Some(Action::Start) => Some(self.start()),
-            Some(Action::Restart) => Some(self.restart()),
+            Some(Action::Restart) => Some(self.restart(false)),
             None => match self.machine.state() {
                 State::Running => Some(self.watch()),
                 State::Completed { exit } => {
@@ -259,12 +274,41 @@ impl<'a> Supervision<'a> {
         })
     }
 
-    fn restart(&self) -> LocalBoxFuture<'a, Doing> {
+    /// One that `ran` and is found down has ended by itself meanwhile: that is seen, and judged as any end is.
+    fn restart(&self, ran: bool) -> LocalBoxFuture<'a, Doing> {
         let (context, id, start) = (self.context, self.charge.container_id.as_str(), self.start());
         Box::pin(async move {
-            watch::stop(context, id).await;
-            start.await
+            match watch::stop(context, id).await {
+                Stopped::Before if ran => Doing::Watched(watch::until_ended(context, id).await),
+                Stopped::Before | Stopped::ByUs => start.await,
+            }
         })
+    }
+
+    /// What is known before a stop to keep the start after it from working.
+    fn keeps_from_starting(&self) -> Option<String> {
+        match self.refreshing.ensure() {
+            Ok(true) if self.charge.files.is_known() => {
+                self.charge.files.ensure().err().map(|error| chain(&error))
+            }
+            Ok(_) => Some("its files are gone, and only the user data has them".to_owned()),
+            Err(error) => Some(chain(&error)),
+        }
+    }
+
+    /// The agent has to end, and the container must not stay down for that.
+    async fn finish(&mut self, restart: LocalBoxFuture<'a, Doing>) {
+        match tokio::time::timeout(FINISH, restart).await {
+            // What would follow is the next agent's.
+            Ok(outcome) => drop(self.take(outcome)),
+            Err(_) => {
+                let text = format!(
+                    "the container is still stopping after {} s, to be started with its new files; the agent's next start starts it",
+                    FINISH.as_secs()
+                );
+                self.context.reporter.tell(Event::Warning { text });
+            }
+        }
     }
 
     /// What the sets of secret files bring; the next thing to do if it is another now.
@@ -299,8 +343,17 @@ impl<'a> Supervision<'a> {
                 None
             }
             Reaction::Restart => {
+                let ran = *self.machine.state() == State::Running;
+                if let Some(why) = self.keeps_from_starting().filter(|_| ran) {
+                    let text = format!(
+                        "the container is not restarted for its new files, as it could not be started again: {why}; it goes on, and the agent's next start tries again"
+                    );
+                    self.context.reporter.tell(Event::Warning { text });
+                    return None;
+                }
                 let action = self.machine.on(Input::Renew, self.clock.now(), clock::chance());
-                (action == Some(Action::Restart)).then(|| self.restart())
+                self.renewing |= action == Some(Action::Restart);
+                (action == Some(Action::Restart)).then(|| self.restart(ran))
             }
         }
     }

@@ -13,16 +13,17 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{LocalBoxFuture, OptionFuture};
 use futures_util::stream::FuturesUnordered;
 use monopod_core::event::Event;
 use monopod_core::plan::sets::{Contents, SetName};
 use monopod_core::secret::Secret;
-use monopod_core::supervise::refresh::{Begin, Freshness, Rhythm};
+use monopod_core::supervise::refresh::{Begin, Failure, Freshness, Rhythm};
 use monopod_core::text;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use super::fetch::{self, FetchError, Round};
+use super::fetch::{self, FetchError, Got, Round};
 use crate::boot::copies;
 use crate::boot::hint::{self, Charge};
 use crate::boot::sets::SetCharge;
@@ -54,7 +55,9 @@ pub(super) struct Refreshing<'a> {
     clock: Monotonic,
     sources: Rc<Sources>,
     sets: Vec<Looked>,
-    fetching: FuturesUnordered<LocalBoxFuture<'a, (SetName, Result<Round, FetchError>)>>,
+    fetching: FuturesUnordered<LocalBoxFuture<'a, Fetched>>,
+    /// A copy is on its way to the disk; one at a time, so that an older one can't replace a newer.
+    copying: Option<JoinHandle<()>>,
 }
 
 /// Who is asked; none is before its first fetch.
@@ -77,12 +80,24 @@ impl Sources {
     }
 }
 
+/// How a fetch ended, with what it has of a round that is not complete.
+struct Fetched {
+    name: SetName,
+    outcome: Result<Round, FetchError>,
+    got: Got,
+}
+
 struct Looked {
     set: SetCharge,
     rhythm: Rhythm,
     is_fetching: bool,
+    /// Of a round that is not complete, and since when.
+    got: Got,
+    got_since: Instant,
     /// When its encrypted copy was written last, where one is kept.
     kept: Option<Instant>,
+    /// Its copy is to be written.
+    is_copy_due: bool,
     /// What was told last.
     told: Freshness,
 }
@@ -106,7 +121,10 @@ impl<'a> Refreshing<'a> {
                 ),
                 set: set.clone(),
                 is_fetching: false,
+                got: Got::new(),
+                got_since: Instant::now(),
                 kept: None,
+                is_copy_due: false,
                 told: Freshness::Fresh,
             }
         });
@@ -117,6 +135,7 @@ impl<'a> Refreshing<'a> {
             sources: Rc::new(Sources::new(charge)),
             sets: sets.collect(),
             fetching: FuturesUnordered::new(),
+            copying: None,
         };
         for looked in &refreshing.sets {
             refreshing.tell(looked, String::new());
@@ -180,9 +199,16 @@ impl<'a> Refreshing<'a> {
             for looked in &mut self.sets {
                 if !looked.is_fetching && looked.rhythm.is_due(now) {
                     looked.is_fetching = true;
-                    self.fetching.push(fetched(Rc::clone(&self.sources), &looked.set));
+                    if looked.got.is_empty() || looked.got_since.elapsed() >= looked.rhythm.retry_within() {
+                        looked.got.clear();
+                        looked.got_since = Instant::now();
+                    }
+                    let got = std::mem::take(&mut looked.got);
+                    self.fetching
+                        .push(fetched(Rc::clone(&self.sources), &looked.set, got));
                 }
             }
+            self.copy_one();
             let wake = self.sets.iter().filter_map(|looked| match looked.is_fetching {
                 true => looked.rhythm.too_old(now),
                 false => looked.rhythm.wake(now),
@@ -193,7 +219,11 @@ impl<'a> Refreshing<'a> {
                 .map_or(Duration::from_secs(86_400), |at| at.saturating_sub(now));
             let deadline = Instant::now() + wait;
             let news = tokio::select! {
-                Some((name, outcome)) = self.fetching.next() => self.take(name, outcome),
+                Some(fetched) = self.fetching.next() => self.take(fetched),
+                Some(_) = OptionFuture::from(self.copying.as_mut()) => {
+                    self.copying = None;
+                    None
+                }
                 () = tokio::time::sleep_until(deadline) => None,
             };
             if let Some(news) = news.or_else(|| self.look_at_ages()) {
@@ -202,27 +232,41 @@ impl<'a> Refreshing<'a> {
         }
     }
 
+    /// On another thread: a disk that is throttled or hangs must hold up nothing here.
+    fn copy_one(&mut self) {
+        if self.copying.is_some() {
+            return;
+        }
+        if let Some(looked) = self.sets.iter_mut().find(|looked| looked.is_copy_due) {
+            looked.is_copy_due = false;
+            let copying = copies::copying(self.context, &self.charge.facts.instance_id, &looked.set);
+            self.copying = Some(tokio::task::spawn_blocking(copying));
+        }
+    }
+
     /// One outcome in; whether the container has to be told.
-    fn take(&mut self, name: SetName, outcome: Result<Round, FetchError>) -> Option<News> {
+    fn take(&mut self, fetched: Fetched) -> Option<News> {
+        let Fetched { name, outcome, got } = fetched;
         let (context, now) = (self.context, self.clock.now());
         let at = self
             .sets
             .iter()
             .position(|looked| looked.set.wanted.name == name)?;
         let failed = match outcome {
-            Ok(round) => self.put(at, round).map_err(|error| chain(&error)),
-            Err(error) => Err(chain(&error)),
+            Ok(round) => self.put(at, round).map_err(|error| (Failure::Any, chain(&error))),
+            Err(error) => Err((error.failure(), chain(&error))),
         };
         let looked = self.sets.get_mut(at)?;
         looked.is_fetching = false;
+        looked.got = got;
         let swapped = match failed {
             Ok(swapped) => {
                 looked.rhythm.succeeded(now, clock::chance());
                 swapped
             }
-            Err(error) => {
+            Err((failure, error)) => {
                 let error = context.reporter.redacted(&error);
-                looked.rhythm.failed(now, clock::chance());
+                looked.rhythm.failed(failure, now, clock::chance());
                 looked.set.stale_since.get_or_insert_with(clock::now_millis);
                 if looked.set.last_error.as_ref() != Some(&error) {
                     let age = text::duration(looked.rhythm.age(now));
@@ -254,8 +298,11 @@ impl<'a> Refreshing<'a> {
         if let Some(looked) = self.sets.get_mut(at).filter(changed) {
             looked.set.untold = true;
             let name = looked.set.wanted.name;
+            // What has not changed is known already.
+            let before = looked.set.values.as_deref().unwrap_or_default();
+            let new = files.iter().filter(|file| !before.contains(file)).cloned();
             SetCharge {
-                values: Some(files.clone()),
+                values: Some(new.collect()),
                 ..looked.set.clone()
             }
             .learn(self.context);
@@ -273,7 +320,7 @@ impl<'a> Refreshing<'a> {
         let is_recent = looked.kept.is_some_and(|at| at.elapsed() < COPY_AGE);
         if looked.set.wanted.keep && (delivered == Delivered::Swapped || !is_recent) {
             looked.kept = Some(Instant::now());
-            copies::keep_set(self.context, &self.charge.facts.instance_id, &looked.set);
+            looked.is_copy_due = true;
         }
         Ok(delivered)
     }
@@ -335,17 +382,14 @@ fn unhealthy_text(looked: &Looked, now: Duration) -> String {
 }
 
 /// One look, with nothing borrowed from the set.
-fn fetched<'a>(
-    sources: Rc<Sources>,
-    set: &SetCharge,
-) -> LocalBoxFuture<'a, (SetName, Result<Round, FetchError>)> {
+fn fetched<'a>(sources: Rc<Sources>, set: &SetCharge, mut got: Got) -> LocalBoxFuture<'a, Fetched> {
     let (name, contents) = (set.wanted.name, set.wanted.contents.clone());
     let known = set.values.clone().unwrap_or_default();
     Box::pin(async move {
         let outcome = match &contents {
-            Contents::Stores(wanted) => fetch::from_stores(&sources.stores, wanted, &known).await,
+            Contents::Stores(wanted) => fetch::from_stores(&sources.stores, wanted, &known, &mut got).await,
             Contents::Bucket { .. } => fetch::from_bucket(&sources.mint, &known).await,
         };
-        (name, outcome)
+        Fetched { name, outcome, got }
     })
 }

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::{cause, has_ended};
 use crate::boot::hint::Charge;
 use crate::context::Context;
-use crate::host::docker::{Engine, EngineError};
+use crate::host::docker::{Engine, EngineError, Stopped};
 use crate::host::{chain, clock};
 
 /// A frozen engine does not end a wait: it is asked for the container this often beside it.
@@ -86,7 +86,8 @@ pub(super) enum Start {
 }
 
 /// Stops it to be started again, waiting for an engine that is away. What keeps it from stopping is told by the start.
-pub(super) async fn stop(context: &Context, id: &str) {
+/// Down before anybody told it to be means that it ended by itself; after an outage nobody knows, and it is started.
+pub(super) async fn stop(context: &Context, id: &str) -> Stopped {
     let mut outage = Outage::default();
     loop {
         match context.engine.ensure_stopped(id).await {
@@ -95,15 +96,19 @@ pub(super) async fn stop(context: &Context, id: &str) {
                 tokio::time::sleep(outage.wait()).await;
             }
             stopped => {
-                outage.ends(context).await;
-                if let Err(error) = stopped {
-                    let text = format!(
-                        "the container could not be stopped to be started with its new files: {}",
-                        chain(&error)
-                    );
-                    context.reporter.tell(Event::Warning { text });
+                let was_away = outage.ends(context).await;
+                match stopped {
+                    Ok(Stopped::Before) if !was_away => return Stopped::Before,
+                    Ok(_) => {}
+                    Err(error) => {
+                        let text = format!(
+                            "the container could not be stopped to be started with its new files: {}",
+                            chain(&error)
+                        );
+                        context.reporter.tell(Event::Warning { text });
+                    }
                 }
-                return;
+                return Stopped::ByUs;
             }
         }
     }

@@ -68,6 +68,10 @@ impl Redactor {
         if value.trim().len() < MIN_LENGTH {
             return Redactable::TooShort;
         }
+        // A set is read again and again: what is known is not to be kept twice.
+        if self.needles.has_kept(value.as_bytes()) {
+            return Redactable::Yes;
+        }
         self.blanks |= value.trim().contains(' ');
         let parts = parts(value);
         let plain = self

@@ -81,6 +81,19 @@ impl Needles {
         !self.thorny.is_empty()
     }
 
+    /// Whether this value is kept as it is, and so in every spelling.
+    pub(super) fn has_kept(&self, value: &[u8]) -> bool {
+        self.buffers
+            .iter()
+            .any(|buffer| buffer.spelling == Spelling::Plain && buffer.bytes.as_slice() == value)
+    }
+
+    /// How many buffers are kept.
+    #[cfg(test)]
+    pub(super) fn buffers(&self) -> usize {
+        self.buffers.len()
+    }
+
     /// Keeps a value, of which parts are searched for.
     pub(super) fn keep(&mut self, spelling: Spelling, bytes: Zeroizing<Vec<u8>>) -> usize {
         self.buffers.push(Buffer { spelling, bytes });

@@ -175,6 +175,8 @@ pub struct Supervisor {
     budget: Budget,
     state: State,
     restarts: u64,
+    /// The restart that [`Input::Renew`] asked for has not begun anything yet.
+    renewing: bool,
     last_exit: Option<Exit>,
 }
 
@@ -186,6 +188,7 @@ impl Supervisor {
             budget,
             state: State::Starting,
             restarts: 0,
+            renewing: false,
             last_exit: None,
         }
     }
@@ -210,6 +213,7 @@ impl Supervisor {
         if self.state.is_final() {
             return None;
         }
+        let was_renewing = std::mem::replace(&mut self.renewing, input == Input::Renew);
         match input {
             Input::Started => {
                 self.budget.started(now);
@@ -219,6 +223,8 @@ impl Supervisor {
             Input::StartFailed { error } => self.again(error, now, chance),
             Input::Exited { exit, cause } => {
                 self.last_exit = Some(exit.clone());
+                // It ended by itself before anybody could stop it: that is no restart.
+                self.restarts -= u64::from(was_renewing);
                 let again = match (self.policy, cause) {
                     (RestartPolicy::Never, _) => false,
                     (RestartPolicy::Always, _) | (RestartPolicy::OnFailure, Cause::Engine) => true,
@@ -241,7 +247,12 @@ impl Supervisor {
                 Some(Action::Start)
             }
             // One that is down reads the new files when it is started.
-            Input::Renew if matches!(self.state, State::BackingOff { .. }) => None,
+            Input::Renew if matches!(self.state, State::BackingOff { .. }) => {
+                self.renewing = false;
+                None
+            }
+            // One that was asked for before it had done anything is the same.
+            Input::Renew if was_renewing => Some(Action::Restart),
             Input::Renew => {
                 self.restarts += 1;
                 self.state = State::Starting;
@@ -369,6 +380,21 @@ mod tests {
         );
         machine.on(exited(0, Cause::Own), SECOND * 100, 0.5);
         assert_eq!(machine.on(Input::Renew, SECOND * 101, 0.5), None, "done is done");
+    }
+
+    #[test]
+    fn one_that_ended_before_it_could_be_stopped_is_judged() {
+        use RestartPolicy::{Never, OnFailure};
+        for (policy, code, waits) in [(OnFailure, 0, false), (OnFailure, 1, true), (Never, 1, false)] {
+            let mut machine = running(policy);
+            for _ in 0..2 {
+                assert_eq!(machine.on(Input::Renew, SECOND, 0.5), Some(Action::Restart));
+            }
+            let action = machine.on(exited(code, Cause::Own), SECOND * 2, 1.0);
+            assert_eq!(action, waits.then_some(Action::Wait(SECOND)), "{policy:?} {code}");
+            assert_eq!(machine.state().is_final(), !waits);
+            assert_eq!(machine.restarts(), 0, "nothing was started");
+        }
     }
 
     #[test]

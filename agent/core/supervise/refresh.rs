@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use super::State;
 use crate::config::OnChange;
-use crate::retry::Backoff;
+use crate::retry::{Backoff, THROTTLED};
 
 /// After a failed fetch: 5, 10, 20 ... s with jitter, never longer than the interval.
 const FIRST_RETRY: Duration = Duration::from_secs(5);
@@ -33,6 +33,15 @@ pub enum Freshness {
     Stale,
     /// Nor did any other for longer than `max_age`.
     Unhealthy,
+}
+
+/// What kept a fetch from working.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// Whatever it was.
+    Any,
+    /// A limit that other machines share is spent: too many of them ask at once.
+    Throttled,
 }
 
 /// How a set stood when the machine began to look after it.
@@ -54,6 +63,8 @@ pub struct Rhythm {
     confirmed: Option<Duration>,
     stale: bool,
     failures: u32,
+    /// How often in a row a shared limit was spent, and when first.
+    throttled: Option<(u32, Duration)>,
     next: Option<Duration>,
 }
 
@@ -74,10 +85,11 @@ impl Rhythm {
             confirmed: None,
             stale: false,
             failures: 0,
+            throttled: None,
             next: interval.map(|interval| now + spread(interval, chance).saturating_sub(begin.age)),
         };
         if begin.stale_for.is_some() {
-            rhythm.failed(now, chance);
+            rhythm.failed(Failure::Any, now, chance);
         }
         rhythm
     }
@@ -112,20 +124,38 @@ impl Rhythm {
     pub fn succeeded(&mut self, now: Duration, chance: f64) {
         self.confirmed = Some(now);
         self.failures = 0;
+        self.throttled = None;
         self.stale = false;
         self.next = self.interval.map(|interval| now + spread(interval, chance));
     }
 
     /// A fetch failed.
-    pub fn failed(&mut self, now: Duration, chance: f64) {
+    pub fn failed(&mut self, failure: Failure, now: Duration, chance: f64) {
         self.stale = true;
         self.failures = self.failures.saturating_add(1);
-        let max = self.interval.unwrap_or(LONGEST_RETRY);
+        let max = self.retry_within();
+        if failure == Failure::Throttled {
+            let (refusals, since) = self
+                .throttled
+                .map_or((1, now), |(n, since)| (n.saturating_add(1), since));
+            self.throttled = Some((refusals, since));
+            let waited = now.saturating_sub(since);
+            // An interval of a second leaves nothing to spread over.
+            let wait = THROTTLED.delay(refusals, waited, Some(max), chance);
+            self.next = Some(now + wait.unwrap_or(max));
+            return;
+        }
+        self.throttled = None;
         let backoff = Backoff {
             first: FIRST_RETRY.min(max),
             max,
         };
         self.next = Some(now + backoff.delay(self.failures, chance));
+    }
+
+    /// The longest wait after a failed fetch, and for so long values of a round that is not complete are kept.
+    pub fn retry_within(&self) -> Duration {
+        self.interval.unwrap_or(LONGEST_RETRY)
     }
 
     /// How it stands.
@@ -210,17 +240,49 @@ mod tests {
         let mut rhythm = Rhythm::new(Some(MINUTE), None, FRESH, Duration::ZERO, 0.5);
         let mut waits = Vec::new();
         for _ in 0..6 {
-            rhythm.failed(MINUTE, 1.0);
+            rhythm.failed(Failure::Any, MINUTE, 1.0);
             waits.push((rhythm.wake(MINUTE).unwrap() - MINUTE).as_secs());
         }
         assert_eq!(waits, [5, 10, 20, 40, 60, 60]);
         rhythm.succeeded(MINUTE, 0.5);
         assert_eq!(rhythm.freshness(MINUTE), Freshness::Fresh);
-        rhythm.failed(MINUTE, 1.0);
+        rhythm.failed(Failure::Any, MINUTE, 1.0);
         assert_eq!(rhythm.wake(MINUTE), Some(MINUTE + Duration::from_secs(5)));
         let mut short = Rhythm::new(Some(Duration::from_secs(1)), None, FRESH, Duration::ZERO, 0.5);
-        short.failed(MINUTE, 1.0);
+        short.failed(Failure::Any, MINUTE, 1.0);
         assert_eq!(short.wake(MINUTE), Some(MINUTE + Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn a_spent_limit_spreads_the_fetches_within_the_interval() {
+        let hour = MINUTE * 60;
+        let waits = |interval, chance| {
+            let mut rhythm = Rhythm::new(Some(interval), None, FRESH, Duration::ZERO, 0.5);
+            let mut now = MINUTE;
+            [0; 3].map(|_| {
+                rhythm.failed(Failure::Throttled, now, chance);
+                let wait = rhythm.wake(now).unwrap() - now;
+                now += wait;
+                wait.as_millis()
+            })
+        };
+        assert_eq!(waits(hour, 1.0), [10_000, 98_000, 6000], "the windows of a herd");
+        assert_eq!(waits(hour, 0.0), [100, 9900, 100]);
+        assert_eq!(
+            waits(MINUTE, 1.0),
+            [10_000, 54_000, 44_000],
+            "no later than the next fetch"
+        );
+        assert_eq!(waits(Duration::from_millis(900), 0.5), [900; 3]);
+        let mut rhythm = Rhythm::new(Some(hour), None, FRESH, Duration::ZERO, 0.5);
+        rhythm.failed(Failure::Throttled, MINUTE, 1.0);
+        rhythm.succeeded(MINUTE * 2, 0.5);
+        rhythm.failed(Failure::Throttled, MINUTE * 3, 1.0);
+        assert_eq!(
+            rhythm.wake(MINUTE * 3),
+            Some(MINUTE * 3 + Duration::from_secs(10)),
+            "one that worked ends the row"
+        );
     }
 
     #[test]
@@ -228,10 +290,10 @@ mod tests {
         let mut rhythm = Rhythm::new(Some(MINUTE), Some(MINUTE * 3), FRESH, Duration::ZERO, 0.5);
         // Old alone is not unhealthy: nobody has asked.
         assert_eq!(rhythm.freshness(MINUTE * 9), Freshness::Fresh);
-        rhythm.failed(MINUTE, 0.5);
+        rhythm.failed(Failure::Any, MINUTE, 0.5);
         assert_eq!(rhythm.freshness(MINUTE), Freshness::Stale);
         for _ in 0..9 {
-            rhythm.failed(MINUTE * 2 + Duration::from_secs(59), 1.0);
+            rhythm.failed(Failure::Any, MINUTE * 2 + Duration::from_secs(59), 1.0);
         }
         // The moment it becomes so comes before the next fetch.
         assert_eq!(
@@ -289,7 +351,7 @@ mod tests {
     proptest! {
         /// Whatever happens: there is a next look, it lies ahead within an interval and a tenth, and unhealthy means old.
         #[test]
-        fn it_never_stops(outcomes in proptest::collection::vec((any::<bool>(), 0.0..1.0f64), 1..40), interval in 1..4000u64, age in 0..9000u64) {
+        fn it_never_stops(outcomes in proptest::collection::vec((0..3u8, 0.0..1.0f64), 1..40), interval in 1..4000u64, age in 0..9000u64) {
             let interval = Duration::from_secs(interval);
             let max_age = interval * 3;
             let begin = Begin { age: Duration::from_secs(age), stale_for: None };
@@ -300,7 +362,11 @@ mod tests {
                 prop_assert!(next <= now + interval.mul_f64(1.1));
                 now = now.max(next);
                 if rhythm.is_due(now) {
-                    if works { rhythm.succeeded(now, chance) } else { rhythm.failed(now, chance) }
+                    match works {
+                        0 => rhythm.succeeded(now, chance),
+                        1 => rhythm.failed(Failure::Any, now, chance),
+                        _ => rhythm.failed(Failure::Throttled, now, chance),
+                    }
                     prop_assert!(!rhythm.is_due(now));
                 }
                 let unhealthy = rhythm.freshness(now) == Freshness::Unhealthy;

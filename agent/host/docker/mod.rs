@@ -31,6 +31,7 @@ pub use exec::Ran;
 pub use image::{About, LayerProgress, Local, Remote, Removed};
 pub use observe::{Address, ContainerStatus, Health};
 pub use spec::{Labels, Made};
+pub use stop::Stopped;
 
 /// A question.
 const ASK: Duration = Duration::from_secs(10);

@@ -202,3 +202,24 @@ fn url_escaped(value: &str) -> String {
     };
     value.bytes().map(one).collect()
 }
+
+#[test]
+fn what_is_known_is_not_kept_again() {
+    let mut redactor = Redactor::default();
+    let secret = Secret::new("one-of-two-lines\nthe-other-of-them\n".to_owned());
+    redactor.learn(&secret);
+    let (buffers, needles) = (redactor.needles.buffers(), redactor.needles.len());
+    for _ in 0..3 {
+        assert_eq!(redactor.learn(&secret), Redactable::Yes);
+    }
+    assert_eq!(
+        (redactor.needles.buffers(), redactor.needles.len()),
+        (buffers, needles)
+    );
+    redactor.learn(&Secret::new("the-other-of-them".to_owned()));
+    assert_eq!(
+        redactor.needles.buffers(),
+        buffers * 2,
+        "a part is a value of its own"
+    );
+}
