@@ -36,18 +36,8 @@ impl SecretsManager {
             .send()
             .await
             .map_err(|error| AwsError::new(&self.service, &format!("the secret {id}"), error, advice))?;
-        let binary = || {
-            let bytes = answer.secret_binary?.into_inner();
-            String::from_utf8(bytes)
-                // Wiped when dropped, though it is not used.
-                .map_err(|error| {
-                    drop(Secret::new(
-                        String::from_utf8_lossy(error.as_bytes()).into_owned(),
-                    ))
-                })
-                .ok()
-        };
-        Ok(answer.secret_string.or_else(binary).map(Secret::new))
+        let bytes = || Secret::from_bytes(answer.secret_binary?.into_inner());
+        Ok(answer.secret_string.map(Secret::new).or_else(bytes))
     }
 }
 
