@@ -151,7 +151,7 @@ fn a_boot_with_ecrs_login() {
     .serve(&machine);
     machine
         .aws()
-        .faults(&[AwsFault::error("GetAuthorizationToken", "ThrottlingException").times(2)]);
+        .faults(&[AwsFault::error("GetAuthorizationToken", "ServerException").times(2)]);
     let agent = run_until_ready(&machine);
     // Two that were throttled, and one for resolving and pulling together.
     assert_eq!(machine.aws().count("GetAuthorizationToken"), 3);

@@ -94,7 +94,8 @@ pub async fn supervise(context: &Context, charge: &Charge, begin: Begin, stop: &
     let mut doing: Option<LocalBoxFuture<'_, Doing>> = supervision.begin(begin);
     let mut gate: Option<LocalBoxFuture<'_, Verdict>> = supervision.open_gate();
     for name in untold {
-        doing = supervision.changed(name).or(doing);
+        // The agent before may have stopped it for that already: how it ends now is no word of its own.
+        doing = supervision.changed(name, Judged::No).or(doing);
     }
     let mut refresh = tokio::time::interval(REFRESH);
     let mut watchdog = notify::watchdog_interval().map(tokio::time::interval);
@@ -140,6 +141,13 @@ pub async fn supervise(context: &Context, charge: &Charge, begin: Begin, stop: &
             _ = refresh.tick() => context.refresh_logs().await,
         }
     }
+}
+
+/// Whether an end that is found when it is stopped for new files is the container's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Judged {
+    Yes,
+    No,
 }
 
 struct Supervision<'a> {
@@ -315,7 +323,7 @@ impl<'a> Supervision<'a> {
     fn hear(&mut self, news: News) -> Option<LocalBoxFuture<'a, Doing>> {
         let reporter = &self.context.reporter;
         match news {
-            News::Changed(name) => return self.changed(name),
+            News::Changed(name) => return self.changed(name, Judged::Yes),
             // The gate and the container's end say more; what the gate does not say is told after it.
             News::Unhealthy(_) | News::Recovered if self.gate_open || self.degraded => {}
             News::Unhealthy(reason) => reporter.tell(Event::Degraded { reason }),
@@ -329,7 +337,7 @@ impl<'a> Supervision<'a> {
     }
 
     /// Tells the container that it has other files now.
-    fn changed(&mut self, name: SetName) -> Option<LocalBoxFuture<'a, Doing>> {
+    fn changed(&mut self, name: SetName, judged: Judged) -> Option<LocalBoxFuture<'a, Doing>> {
         let set = self.refreshing.of(name)?;
         match Reaction::new(&set.wanted.on_change, self.machine.state()) {
             Reaction::Nothing => {
@@ -353,7 +361,7 @@ impl<'a> Supervision<'a> {
                 }
                 let action = self.machine.on(Input::Renew, self.clock.now(), clock::chance());
                 self.renewing |= action == Some(Action::Restart);
-                (action == Some(Action::Restart)).then(|| self.restart(ran))
+                (action == Some(Action::Restart)).then(|| self.restart(ran && judged == Judged::Yes))
             }
         }
     }

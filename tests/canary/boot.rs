@@ -7,7 +7,7 @@ use std::sync::Mutex;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use monopod_testrig::{Agent, Machine};
+use monopod_testrig::{Agent, Machine, wait_until};
 use serde_json::Value;
 
 use super::Canary;
@@ -245,16 +245,20 @@ impl<'a> Boot<'a> {
         args.push("for file; do /bin/busybox base64 \"$file\" | /bin/busybox tr -d '\\n'; echo; done");
         args.push("sh");
         args.extend(files.iter().map(|(_, path)| path.as_str()));
-        let output = self.machine.docker_ok(&args);
-        let lines: Vec<&str> = output.lines().collect();
-        assert_eq!(lines.len(), files.len());
-        for ((canary, path), line) in files.iter().zip(lines) {
-            let there = STANDARD.decode(line).unwrap();
-            assert!(
-                there == value(canary).into_bytes(),
-                "{path} is not what was meant"
-            );
-        }
+        // Values that change one after the other may come in two rounds, with a restart for each.
+        let as_meant = || {
+            let output = self.machine.docker(&args);
+            let output = String::from_utf8_lossy(&output.stdout).into_owned();
+            let lines: Vec<&str> = output.trim_end().lines().collect();
+            let right = lines.len() == files.len()
+                && files.iter().zip(lines).all(|((canary, _), line)| {
+                    STANDARD
+                        .decode(line)
+                        .is_ok_and(|there| there == value(canary).into_bytes())
+                });
+            right.then_some(())
+        };
+        wait_until(BOOT, as_meant).expect("the container's files are what was meant");
     }
 
     fn file(&self) -> String {
