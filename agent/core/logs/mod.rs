@@ -24,6 +24,7 @@ mod record;
 mod redaction;
 mod resume;
 mod rotation;
+mod route;
 
 pub use batch::{Batch, Line, Stream};
 pub use cursor::{AheadFile, Cursor, CursorError, FileIdentity, Partial, Position, Source};
@@ -32,3 +33,8 @@ pub use record::{Decoded, Joiner, MAX_LINE};
 pub use redaction::{LineRedaction, Patience, Redacted};
 pub use resume::{PresentFile, Resume, resume};
 pub use rotation::{RotatedFile, Rotation, RotationPolicy, decide};
+pub use route::{
+    ApplicationLogPlan, Attributes, Framing, LineStyle, LogKey, LogPlan, Origin, Protocol, RedactRule,
+    Rotate, Route, RsyslogTarget, S3Target, SamplingRule, ScalyrTarget, StreamName, SyslogFormat, Target,
+    Treatment,
+};
