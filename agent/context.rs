@@ -1,18 +1,22 @@
 //! What every part of a run shares: the engine, the reporter, the shipper, the directories.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use monopod_core::event::Event;
-use monopod_core::plan::Application;
+use monopod_core::logs::{Attributes, LogKey, LogPlan};
+use monopod_core::secret::Secret;
 use monopod_core::text;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::boot::BootError;
 use crate::host::docker::Engine;
 use crate::host::ecr::Ecr;
-use crate::host::{chain, files};
+use crate::host::secrets::Stores;
+use crate::host::{Class, Classified, chain, files};
 use crate::logs;
 use crate::report::Reporter;
 
@@ -60,12 +64,23 @@ pub struct Context {
     log_targets: LogTargets,
     redaction: logs::Redaction,
     shipping: Mutex<Shipping>,
+    /// Keys of log services that stand in the user data as they are, by the key's name.
+    literal_keys: Arc<Mutex<Vec<(String, Secret)>>>,
+}
+
+/// What is shipped, and who it is from.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct ShippingOrders {
+    /// Where lines go.
+    pub plan: LogPlan,
+    /// Who they are from.
+    pub attributes: Attributes,
 }
 
 /// What is known about log shipping, and what has not worked yet.
 #[derive(Default)]
 struct Shipping {
-    application: Option<Application>,
+    orders: Option<ShippingOrders>,
     shipper: Option<logs::Shipper>,
     wanted: Option<(String, PathBuf)>,
     told: Option<String>,
@@ -93,6 +108,7 @@ impl Context {
             sources,
             log_targets,
             shipping: Mutex::default(),
+            literal_keys: Arc::default(),
         }
     }
 
@@ -109,9 +125,9 @@ impl Context {
     /// Sees to it that lines are shipped: starts the shipper and points it at the container, whatever of that has not
     /// worked yet. A failure is told and tried again with the next call; it never ends a boot, for the lines wait in the
     /// engine's files.
-    pub async fn ensure_shipping(&self, application: Option<&Application>) {
+    pub async fn ensure_shipping(&self, orders: Option<&ShippingOrders>) {
         let mut shipping = self.shipping.lock().await;
-        shipping.application = application.cloned().or(shipping.application.take());
+        shipping.orders = orders.cloned().or(shipping.orders.take());
         if let Err(error) = self.try_shipping(&mut shipping).await {
             let text = format!(
                 "log lines are not shipped yet, they wait in the engine's files: {}",
@@ -125,17 +141,19 @@ impl Context {
     }
 
     async fn try_shipping(&self, shipping: &mut Shipping) -> Result<(), logs::LogsError> {
-        let Some(application) = &shipping.application else {
+        let Some(orders) = &shipping.orders else {
             return Ok(());
         };
         let shipper = match &mut shipping.shipper {
             Some(shipper) => shipper,
             none => none.insert(
                 logs::Shipper::start(logs::Options {
-                    application_id: application.id.clone(),
                     state_dir: self.directories.state.clone(),
                     application_log: self.log_targets.application_log.clone(),
                     syslog_socket: self.log_targets.syslog_socket.clone(),
+                    plan: orders.plan.clone(),
+                    attributes: orders.attributes.clone(),
+                    keys: self.log_keys(&orders.attributes.region),
                     redaction: self.redaction.clone(),
                 })
                 .await?,
@@ -150,6 +168,42 @@ impl Context {
         }
         shipping.told = None;
         Ok(())
+    }
+
+    /// Where log services' keys come from: a store, or the user data as it was read last.
+    fn log_keys(&self, region: &str) -> logs::Keys {
+        let stores = Arc::new(Stores::new(region));
+        let (reporter, literals) = (self.reporter.clone(), Arc::clone(&self.literal_keys));
+        logs::Keys::new(move |key| {
+            let (stores, reporter, literals) = (Arc::clone(&stores), reporter.clone(), Arc::clone(&literals));
+            Box::pin(async move {
+                let reference = match key {
+                    LogKey::Stored(reference) => reference,
+                    LogKey::UserData(path) => return literal(&literals.lock().await, &path),
+                };
+                let whole = stores
+                    .fetch(&reference.source)
+                    .await
+                    .map_err(|error| logs::KeyError {
+                        class: error.class(),
+                        text: format!(
+                            "cannot fetch the log service's key from {}: {}",
+                            reference.source,
+                            chain(&error)
+                        ),
+                    })?;
+                let secret = reference.pick(&whole).map_err(|error| logs::KeyError {
+                    class: Class::Permanent,
+                    text: format!(
+                        "no key for the log service in {}: {}",
+                        reference.source,
+                        chain(&error)
+                    ),
+                })?;
+                reporter.learn("a log service's key", &secret);
+                Ok(secret)
+            })
+        })
     }
 
     /// Ships this container's lines from now on, after those of the one before. Asked again for the same container it
@@ -209,4 +263,16 @@ impl Context {
             shipper.stop(deadline).await;
         }
     }
+}
+
+fn literal(known: &[(String, Secret)], path: &str) -> Result<Secret, logs::KeyError> {
+    let found = known.iter().find(|(name, _)| name == path);
+    found
+        .map(|(_, secret)| secret.clone())
+        .ok_or_else(|| logs::KeyError {
+            class: Class::Transient,
+            text: format!(
+                "`{path}` of the user data is not known yet: it is read again after a restart of the agent"
+            ),
+        })
 }

@@ -14,7 +14,7 @@ use monopod_core::plan::{Application, Gate};
 
 use super::BootError;
 use super::sets::SetCharge;
-use crate::context::Context;
+use crate::context::{Context, ShippingOrders};
 use crate::host::delivery::Delivery;
 use crate::host::{chain, clock, files};
 
@@ -50,6 +50,9 @@ pub struct Charge {
     /// Its lines are shipped without the secrets known here.
     #[serde(default)]
     pub redact_secrets: bool,
+    /// Where its lines go.
+    #[serde(default)]
+    pub shipping: ShippingOrders,
     /// Its files, which have to be there whenever it is started.
     #[serde(default)]
     pub files: Delivery,

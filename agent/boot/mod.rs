@@ -34,7 +34,7 @@ use monopod_core::plan::{Plan, Step, StepId};
 use monopod_core::{retry, text};
 use tokio::time::Instant;
 
-use crate::context::Context;
+use crate::context::{Context, ShippingOrders};
 use crate::host::{chain, clock};
 use crate::supervise::Begin;
 pub use error::BootError;
@@ -117,7 +117,14 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<(Charge, Begin
     .map_err(BootError::NameTaken)?;
     tell_left_alone(context, &reconciliation);
     context.redact_lines(plan.redact_secrets);
-    context.ensure_shipping(Some(&plan.application)).await;
+    let shipping = ShippingOrders {
+        attributes: monopod_core::logs::Attributes {
+            application_id: plan.application.id.clone(),
+            ..Default::default()
+        },
+        ..ShippingOrders::default()
+    };
+    context.ensure_shipping(Some(&shipping)).await;
     let images = Images::new(&plan, known.as_ref(), &observed, &reconciliation, store);
     images.note(&plan, &reconciliation.then);
     let made = execute(context, &plan, &reconciliation, &images, Instant::now() + left).await?;
@@ -137,6 +144,7 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<(Charge, Begin
         budget_end,
         restart: plan.restart,
         redact_secrets: plan.redact_secrets,
+        shipping,
         files: made.files.clone(),
         sets: made.sets.clone(),
     };
@@ -204,7 +212,7 @@ async fn take_over(
         });
     }
     context.redact_lines(charge.redact_secrets);
-    context.ensure_shipping(Some(&charge.application)).await;
+    context.ensure_shipping(Some(&charge.shipping)).await;
     for (step, why) in [
         (StepId::Facts, "known since an earlier start in this boot"),
         (StepId::Config, "known since an earlier start in this boot"),

@@ -5,7 +5,9 @@
 use std::io;
 use std::sync::Arc;
 
-use monopod_core::logs::{Batch, Cursor, Gap, GapReason, Line, Source, Stream};
+use monopod_core::logs::{
+    Batch, Cursor, Gap, GapReason, Line, Pending, Planned, Position, Source, Span, Stream, Treated,
+};
 use monopod_core::text;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -37,6 +39,20 @@ pub(crate) enum Command {
     Stop(Instant),
 }
 
+/// How far the sink's parcel reaches.
+#[derive(Debug)]
+struct Taken {
+    position: Option<Position>,
+    pending: Vec<Pending>,
+    spans: Vec<Span>,
+    /// Files that ended within it.
+    passed: usize,
+    /// Bytes read when the parcel was last added to.
+    in_flight: u64,
+    excluded: u64,
+    lost: u64,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Desk {
@@ -45,7 +61,7 @@ pub(crate) struct Desk {
     pub(crate) cursor: Cursor,
     pub(crate) figures: Figures,
     /// The time of the last line delivered.
-    pub(crate) last_time: Option<String>,
+    last_time: Option<String>,
     /// The last look or read failed: nothing may be concluded from what is there.
     pub(crate) trouble: bool,
     /// Once the first look was taken: whether reading goes on exactly where the cursor stood.
@@ -65,6 +81,10 @@ pub(crate) struct Desk {
     telling: usize,
     /// Bytes of records read and not settled.
     in_flight: u64,
+    /// Lines left out since the parcel was last added to.
+    excluded: u64,
+    /// What the parcel holds; none when it holds nothing.
+    taken: Option<Taken>,
     lock: Arc<Lock>,
 }
 
@@ -107,6 +127,8 @@ impl Desk {
             followed: false,
             telling: 0,
             in_flight: 0,
+            excluded: 0,
+            taken: None,
             lock,
         })
     }
@@ -243,14 +265,100 @@ impl Desk {
         result.ok()
     }
 
-    /// What was read is delivered: the cursor moves behind it.
-    pub(crate) fn settle(&mut self) {
-        if let Some(reader) = &mut self.reader {
-            self.cursor.position = reader.position().or(self.cursor.position.take());
-            self.in_flight = 0;
-            self.figures.lock().behind_bytes = reader.behind();
+    /// Events begun when the cursor was saved last.
+    pub(crate) fn pending(&self) -> Vec<Pending> {
+        self.cursor.pending.clone()
+    }
+
+    /// What was read up to now is in the sink's parcel.
+    pub(crate) fn taken(&mut self, pending: &[Pending]) {
+        let Some(reader) = &mut self.reader else { return };
+        let taken = self.taken.get_or_insert_with(|| Taken {
+            position: None,
+            pending: Vec::new(),
+            spans: Vec::new(),
+            passed: 0,
+            in_flight: 0,
+            excluded: 0,
+            lost: 0,
+        });
+        taken.position = reader.position().or(taken.position.take());
+        taken.pending = pending.to_vec();
+        taken.spans.extend(reader.spans());
+        taken.passed = reader.passed();
+        taken.in_flight = self.in_flight;
+        taken.excluded += std::mem::take(&mut self.excluded);
+    }
+
+    /// The first piece of a file in the parcel.
+    pub(crate) fn parcel_start(&self) -> Option<&Span> {
+        self.taken.as_ref()?.spans.first()
+    }
+
+    /// Whether anything was read that the cursor is not behind yet.
+    pub(crate) fn has_taken(&self) -> bool {
+        self.taken.is_some()
+    }
+
+    /// Lines that were left out or changed on their way.
+    pub(crate) fn count(&mut self, treated: &Treated) {
+        let excluded = treated.excluded + treated.sampled_out;
+        self.excluded += excluded;
+        let mut figures = self.figures.lock();
+        figures.excluded += excluded;
+        figures.cut += treated.cut;
+    }
+
+    /// The sink has the parcel, but for what it said it will never take.
+    pub(crate) fn sent(&mut self, gaps: Vec<Gap>) {
+        if let Some(taken) = &mut self.taken {
+            taken.lost += gaps.iter().map(|gap| gap.lines).sum::<u64>();
+        }
+        self.add_gaps(gaps);
+    }
+
+    /// The parcel is delivered: the cursor moves behind it.
+    pub(crate) fn settle(&mut self, lines: u64, bytes: u64, last_time: Option<String>) {
+        let Some(taken) = self.taken.take() else { return };
+        self.cursor.position = taken.position.or(self.cursor.position.take());
+        self.cursor.pending = taken.pending;
+        self.cursor.planned = None;
+        self.cursor.ledger.add(&taken.spans);
+        self.cursor.ledger.excluded += taken.excluded;
+        self.in_flight = self.in_flight.saturating_sub(taken.in_flight);
+        if last_time.is_some() {
+            self.last_time = last_time;
         }
         self.cursor.last_time.clone_from(&self.last_time);
+        let mut figures = self.figures.lock();
+        figures.delivered += lines.saturating_sub(taken.excluded + taken.lost);
+        figures.delivered_bytes += bytes;
+        figures.last_line.clone_from(&self.last_time);
+        if let Some(reader) = &mut self.reader {
+            reader.forget_passed(taken.passed);
+            figures.behind_bytes = reader.behind() + self.in_flight;
+        }
+    }
+
+    /// What the sink planned before a kill, if the same lines come again: reading stops where that parcel ends.
+    pub(crate) fn replan(&mut self, replay: Replay) -> Option<serde_json::Value> {
+        let planned = self.cursor.planned.take()?;
+        let again = replay == Replay::Exact
+            && self
+                .reader
+                .as_mut()
+                .is_some_and(|reader| reader.stop_at(&planned.end));
+        again.then_some(planned.parcel)
+    }
+
+    /// Saves what the sink plans to send, up to where its parcel reaches. A disk that doesn't take it is no reason to
+    /// wait: lines could then come twice after a kill, and waiting loses them for certain.
+    pub(crate) async fn save_plan(&mut self, parcel: serde_json::Value) {
+        let Some(end) = self.taken.as_ref().and_then(|taken| taken.position.clone()) else {
+            return;
+        };
+        self.cursor.planned = Some(Planned { end, parcel });
+        self.save(self.cursor.sink.clone()).await;
     }
 
     /// Writes the cursor, with the sink's own mark of this moment. True when it's on disk.
@@ -349,7 +457,7 @@ impl Desk {
     /// They have been told. Those found meanwhile stay.
     pub(crate) fn gaps_told(&mut self) {
         let told = self.telling.min(self.cursor.gaps.len());
-        self.cursor.gaps.drain(..told);
+        self.cursor.ledger.tell(self.cursor.gaps.drain(..told));
         self.telling = 0;
     }
 
@@ -372,7 +480,9 @@ impl Desk {
     pub(crate) fn next_source(&mut self) {
         self.cursor.sources.drain(..1.min(self.cursor.sources.len()));
         (self.cursor.position, self.reader, self.survey_due) = (None, None, true);
+        (self.taken, self.in_flight) = (None, 0);
         self.cursor.ahead.clear();
+        self.cursor.pending.clear();
     }
 
     pub(crate) fn has_drains(&self) -> bool {

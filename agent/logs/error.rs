@@ -40,6 +40,9 @@ pub enum LogsError {
         #[source]
         source: io::Error,
     },
+    /// A pattern can't be used. The user data was checked, so a release before this one left it.
+    #[error("a pattern for log lines can't be used")]
+    Pattern(#[source] monopod_core::logs::PatternError),
     /// The shipper's tasks have ended: it was stopped, or the runtime is shutting down.
     #[error("log shipping has stopped")]
     Stopped,
@@ -60,7 +63,7 @@ impl LogsError {
         match self {
             Self::StateDir { source, .. } | Self::Watch { source, .. } => io_retry(source),
             Self::Busy { .. } => Retry::Transient,
-            Self::LogPath { .. } | Self::Stopped => Retry::Permanent,
+            Self::LogPath { .. } | Self::Pattern(_) | Self::Stopped => Retry::Permanent,
         }
     }
 }

@@ -31,10 +31,13 @@ mod cursor_file;
 mod desk;
 mod error;
 mod files;
+mod folder;
+mod keys;
 mod lock;
 mod pump;
 mod reader;
 mod redaction;
+mod routes;
 mod sinks;
 mod status;
 mod tail;
@@ -45,26 +48,21 @@ mod tests;
 mod watcher;
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use monopod_core::logs::{Gap, GapReason, RotationPolicy, Source};
+use monopod_core::logs::{Attributes, Gap, GapReason, LogPlan, Origin, Source};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use self::cursor_file::CursorFile;
 use self::desk::Command;
 use self::lock::Lock;
-use self::pump::Pump;
-use self::redaction::Filter;
-use self::sinks::Sink;
-use self::sinks::application_log::ApplicationLog;
-use self::sinks::syslog::Syslog;
 use self::status::Figures;
 use self::watcher::{Changes, Watcher};
 
 pub use error::{LogsError, Retry};
+pub use keys::{KeyError, Keys};
 pub use redaction::Redaction;
 pub use status::{Drained, Guarantee, LogsStatus, SinkState, SinkStatus};
 
@@ -76,92 +74,71 @@ const GLANCE: Duration = Duration::from_millis(100);
 /// Where lines come from and go to.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The tag of each line in syslog.
-    pub application_id: String,
     /// Where the cursors live: it must survive a reboot.
     pub state_dir: PathBuf,
     /// `/var/log/application.log`, or none.
     pub application_log: Option<PathBuf>,
     /// `/dev/log`, or none.
     pub syslog_socket: Option<PathBuf>,
+    /// What else is shipped, and how application.log looks.
+    pub plan: LogPlan,
+    /// Who lines are from.
+    pub attributes: Attributes,
+    /// Where the keys of log services come from.
+    pub keys: Keys,
     /// Whether the lines pass the redactor.
     pub redaction: Redaction,
 }
 
-/// Ships a container's lines to every sink. Dropped without [`stop`](Self::stop) it behaves as if it were killed.
+/// Ships lines to every sink. Dropped without [`stop`](Self::stop) it behaves as if it were killed.
 #[derive(Debug)]
 pub struct Shipper {
-    sinks: Vec<Feed>,
+    shared: Arc<Shared>,
+}
+
+/// What the shipper and the tasks that add to it have in common.
+#[derive(Debug)]
+struct Shared {
+    options: Options,
+    feeds: Mutex<Vec<Feed>>,
+    tasks: Mutex<JoinSet<()>>,
     watcher: Watcher,
-    tasks: JoinSet<()>,
-    redaction: Redaction,
-    container: Mutex<Option<String>>,
+    changes: watch::Receiver<Changes>,
+    lock: Arc<Lock>,
+    /// The container followed last.
+    container: Mutex<Option<Source>>,
 }
 
 /// A sink's task, from outside.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Feed {
+    origin: Origin,
     orders: mpsc::Sender<Command>,
     figures: Figures,
 }
 
 impl Shipper {
-    /// Loads the cursors and starts a task for each sink. Nothing is read before the first [`follow`](Self::follow).
+    /// Loads the cursors and starts a task for each sink. Of a container nothing is read before the first
+    /// [`follow`](Self::follow).
     pub async fn start(options: Options) -> Result<Self, LogsError> {
-        Self::start_with(options, RotationPolicy::default()).await
-    }
-
-    async fn start_with(options: Options, policy: RotationPolicy) -> Result<Self, LogsError> {
         let directory = &options.state_dir;
         tokio::fs::create_dir_all(directory)
             .await
             .map_err(|source| state_dir(directory, source))?;
         let lock = Arc::new(Lock::take(directory).await?);
         let (changed, changes) = watch::channel(Changes::default());
-        let (sinks, container) = (Vec::new(), Mutex::new(None));
-        let mut shipper = Self {
-            sinks,
+        let shared = Arc::new(Shared {
+            options,
+            feeds: Mutex::default(),
+            tasks: Mutex::default(),
             watcher: Watcher::new(),
-            tasks: JoinSet::new(),
-            redaction: options.redaction.clone(),
-            container,
-        };
-        if let Some(path) = &options.application_log {
-            let sink = |figures| ApplicationLog::new(path, policy, figures, Arc::clone(&lock));
-            shipper.add(sink, directory, &changes, &lock)?;
-        }
-        if let Some(path) = &options.syslog_socket {
-            let sink = |figures| Syslog::new(path, &options.application_id, figures);
-            shipper.add(sink, directory, &changes, &lock)?;
-        }
-        drop(changes);
-        shipper.tasks.spawn(shipper.watcher.clone().run(changed));
-        Ok(shipper)
-    }
-
-    fn add<S: Sink>(
-        &mut self,
-        sink: impl FnOnce(Figures) -> S,
-        directory: &Path,
-        changes: &watch::Receiver<Changes>,
-        lock: &Arc<Lock>,
-    ) -> Result<(), LogsError> {
-        let figures = Figures::new(S::NAME, S::GUARANTEE);
-        let (orders, commands) = mpsc::channel(ORDERS);
-        let file = CursorFile::new(directory, S::NAME);
-        let pump = Pump::new(
-            sink(figures.clone()),
-            file,
-            figures.clone(),
-            Filter::new(self.redaction.clone()),
-            commands,
-            changes.clone(),
-            Arc::clone(lock),
-        );
-        self.tasks
-            .spawn(pump.map_err(|source| state_dir(directory, source))?.run());
-        self.sinks.push(Feed { orders, figures });
-        Ok(())
+            changes,
+            lock,
+            container: Mutex::default(),
+        });
+        routes::start(&shared).await?;
+        locked(&shared.tasks).spawn(shared.watcher.clone().run(changed));
+        Ok(Self { shared })
     }
 
     /// Ships this container's log, `<id>-json.log` in its own directory, from where each sink's cursor stands. The
@@ -176,21 +153,25 @@ impl Shipper {
             .filter(|_| log_path.file_name().is_some())
             .ok_or_else(bad_path)?;
         let directory = log_path.parent().ok_or_else(bad_path)?;
-        self.watcher.watch(directory).map_err(|source| LogsError::Watch {
-            path: directory.to_owned(),
-            source,
-        })?;
+        self.shared
+            .watcher
+            .watch(directory)
+            .map_err(|source| LogsError::Watch {
+                path: directory.to_owned(),
+                source,
+            })?;
         let source = Source {
             container: container_id.to_owned(),
             path: path.to_owned(),
         };
-        for sink in &self.sinks {
-            sink.orders
+        let feeds = self.shared.feeds_of(|feed| feed.origin == Origin::Application);
+        for feed in feeds {
+            feed.orders
                 .send(Command::Follow(source.clone()))
                 .await
                 .map_err(|_closed| LogsError::Stopped)?;
         }
-        *self.container.lock().unwrap_or_else(PoisonError::into_inner) = Some(source.container);
+        *locked(&self.shared.container) = Some(source);
         Ok(())
     }
 
@@ -200,36 +181,24 @@ impl Shipper {
     /// After `Behind` the container should stay. If it has to go, [`record_gap`](Self::record_gap) first: what is
     /// left of its files can then be lost.
     pub async fn drain(&self, deadline: Instant) -> Drained {
-        let mut replies = Vec::new();
-        for sink in &self.sinks {
-            let (reply, drained) = oneshot::channel();
-            let sent = tokio::time::timeout_at(deadline, sink.orders.send(Command::Drain(reply))).await;
-            if !matches!(sent, Ok(Ok(()))) {
-                tracing::debug!("A log sink takes no orders");
-            }
-            replies.push((sink, drained));
-        }
-        let mut behind = None;
-        for (sink, reply) in replies {
-            if !sink.drained(reply, deadline).await {
-                let status = sink.figures.snapshot();
-                if status.guarantee == Guarantee::Acknowledged {
-                    behind.get_or_insert(Drained::Behind {
-                        sink: status.name,
-                        bytes: status.behind_bytes,
-                    });
-                }
-            }
-        }
-        behind.unwrap_or(Drained::Complete)
+        let feeds = self.shared.feeds_of(|feed| feed.origin == Origin::Application);
+        drained(&feeds, Patience::Whole, deadline).await
     }
 
-    /// Writes into every stream that lines may be lost, how many nobody knows: the engine died, for example.
+    /// Brings out what there is of every stream, as far as that works before the deadline. A sink that is in trouble is
+    /// not waited for: what it lacks is in the files and goes out after the next start.
+    pub async fn flush(&self, deadline: Instant) -> Drained {
+        let feeds = self.shared.feeds_of(|_| true);
+        drained(&feeds, Patience::WhileItWorks, deadline).await
+    }
+
+    /// Writes into every stream of the container that lines may be lost, how many nobody knows: the engine died, for
+    /// example.
     pub fn record_gap(&self, reason: &str) {
         let gap = Gap::unknown(GapReason::Other(reason.to_owned()));
-        for sink in &self.sinks {
-            if sink.orders.try_send(Command::Gap(gap.clone())).is_err() {
-                sink.figures.lock().lost_exact = false;
+        for feed in self.shared.feeds_of(|feed| feed.origin == Origin::Application) {
+            if feed.orders.try_send(Command::Gap(gap.clone())).is_err() {
+                feed.figures.lock().lost_exact = false;
                 tracing::warn!(reason, "A gap in the logs can't be told in the stream, ignoring");
             }
         }
@@ -237,28 +206,31 @@ impl Shipper {
 
     /// The figures since the start of the agent.
     pub fn status(&self) -> LogsStatus {
+        let container = locked(&self.shared.container).clone();
         LogsStatus {
-            container: self
-                .container
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .clone(),
-            sinks: self.sinks.iter().map(|sink| sink.figures.snapshot()).collect(),
+            container: container.map(|source| source.container),
+            sinks: locked(&self.shared.feeds)
+                .iter()
+                .map(|feed| feed.figures.snapshot())
+                .collect(),
         }
     }
 
     /// Ends every task with its cursor saved. Lines that are read are still delivered if that works before the
-    /// deadline; all others are the next start's. For a machine that goes away, [`drain`](Self::drain) first.
-    pub async fn stop(mut self, deadline: Instant) {
-        for sink in &self.sinks {
-            let sent = tokio::time::timeout_at(deadline, sink.orders.send(Command::Stop(deadline))).await;
+    /// deadline; all others are the next start's. For a machine that goes away, [`flush`](Self::flush) first.
+    pub async fn stop(self, deadline: Instant) {
+        for feed in self.shared.feeds_of(|_| true) {
+            let sent = tokio::time::timeout_at(deadline, feed.orders.send(Command::Stop(deadline))).await;
             if !matches!(sent, Ok(Ok(()))) {
                 tracing::debug!("A log sink had ended already or takes no orders, ignoring");
             }
         }
+        let mut tasks = std::mem::take(&mut *locked(&self.shared.tasks));
+        // Whoever looks for new files would do so for ever; the sinks end by themselves.
+        drop(self);
         // Saving the cursor begins at the deadline at the latest.
         let patience = deadline + Duration::from_secs(1);
-        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        let ended = async { while tasks.join_next().await.is_some() {} };
         if tokio::time::timeout_at(patience, ended).await.is_err() {
             tracing::warn!(
                 "Log shipping didn't end in time, some lines may be shipped twice after the next start"
@@ -275,20 +247,67 @@ impl Shipper {
     }
 }
 
+impl Shared {
+    fn feeds_of(&self, which: impl Fn(&Feed) -> bool) -> Vec<Feed> {
+        let feeds = locked(&self.feeds);
+        feeds.iter().filter(|feed| which(feed)).cloned().collect()
+    }
+}
+
+/// Which sinks are waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Patience {
+    /// Acknowledged ones to the deadline, best-effort ones while they work.
+    Whole,
+    /// All while they work.
+    WhileItWorks,
+}
+
+async fn drained(feeds: &[Feed], patience: Patience, deadline: Instant) -> Drained {
+    let mut replies = Vec::new();
+    for feed in feeds {
+        let (reply, drained) = oneshot::channel();
+        let sent = tokio::time::timeout_at(deadline, feed.orders.send(Command::Drain(reply))).await;
+        if !matches!(sent, Ok(Ok(()))) {
+            tracing::debug!("A log sink takes no orders");
+        }
+        replies.push((feed, drained));
+    }
+    let mut behind = None;
+    for (feed, reply) in replies {
+        if !feed.drained(reply, patience, deadline).await {
+            let status = feed.figures.snapshot();
+            if status.guarantee == Guarantee::Acknowledged {
+                behind.get_or_insert(Drained::Behind {
+                    sink: status.name,
+                    bytes: status.behind_bytes,
+                });
+            }
+        }
+    }
+    behind.unwrap_or(Drained::Complete)
+}
+
 impl Feed {
-    async fn drained(&self, mut reply: oneshot::Receiver<()>, deadline: Instant) -> bool {
+    async fn drained(&self, mut reply: oneshot::Receiver<()>, patience: Patience, deadline: Instant) -> bool {
         loop {
             let glance = deadline.min(Instant::now() + GLANCE);
             if let Ok(reply) = tokio::time::timeout_at(glance, &mut reply).await {
                 return reply.is_ok();
             }
             let status = self.figures.snapshot();
-            let hopeless = status.guarantee == Guarantee::BestEffort && status.state != SinkState::Ok;
+            let may_give_up = status.guarantee == Guarantee::BestEffort || patience == Patience::WhileItWorks;
+            let hopeless = may_give_up && status.state != SinkState::Ok;
             if hopeless || Instant::now() >= deadline {
                 return false;
             }
         }
     }
+}
+
+/// Nothing here is left half written by a panic elsewhere.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn state_dir(path: &Path, source: std::io::Error) -> LogsError {

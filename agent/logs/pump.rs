@@ -1,15 +1,16 @@
-//! One sink's task: reads, delivers, saves the cursor.
+//! One sink's task: reads, hands over, saves the cursor.
 //!
 //! ```text
 //!            ┌────────── commands, changes ──────────┐
 //!            ▼                                       ▼
-//!   survey ─► markers of gaps ─► fill ─► deliver ─► at end: answer drains, next source, wait
-//!                                          │
-//!                            once a second └─► commit: sink, then cursor file
+//!   survey ─► markers of gaps ─► fill ─► redact ─► treat ─► take ─► due? ─► send ─► settle
+//!                                                                    │
+//!                at end: drains, next source, wait ◄─────────────────┘   once a second, or after
+//!                                                                        each parcel: commit
 //! ```
 //!
 //! Invariants:
-//! - The cursor's place is behind lines that were delivered, never behind ones that were only read.
+//! - The cursor's place is behind lines that the sink has, never behind ones that were only read or gathered.
 //! - The cursor file is written after the sink has made its part durable.
 //! - Lines that wait for the rest of a secret are read and not settled: a kill meanwhile reads them again.
 //! - While the sink can't deliver, commands are still taken and rotation is still followed.
@@ -17,7 +18,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use monopod_core::logs::{Batch, Patience, Redacted, Stream};
+use monopod_core::logs::{Batch, Patience, Redacted, Stream, Treater};
+use monopod_core::retry::Backoff;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -25,9 +27,11 @@ use super::cursor_file::CursorFile;
 use super::desk::{Command, Desk};
 use super::lock::Lock;
 use super::redaction::Filter;
-use super::sinks::Sink;
+use super::sinks::{Due, Sink};
 use super::status::Figures;
 use super::watcher::Changes;
+use crate::host::Class;
+use crate::host::clock::{chance, now_seconds};
 
 /// At most this much is delivered twice by a sink that can't tell, and at most this often a disk is synced.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
@@ -36,6 +40,36 @@ const RETRY_READ: Duration = Duration::from_secs(1);
 /// Lines that may be the beginning of a secret wait this long for its rest, and up to so many bytes.
 const HOLD: Duration = Duration::from_secs(1);
 const HOLD_MOST: usize = 1024 * 1024;
+/// An event of many lines is over when nothing has come for this long.
+const EVENT_OVER: Duration = Duration::from_secs(1);
+
+/// For ever: the spool bounds an outage, not a count. 0.1, 0.2, 0.4 ... 10 s, each between half and all of it.
+const RETRY: Backoff = Backoff {
+    first: Duration::from_millis(100),
+    max: Duration::from_secs(10),
+};
+/// What a limit that others share makes of it: 1, 2, 4 ... 30 s.
+const THROTTLED: Backoff = Backoff {
+    first: Duration::from_secs(1),
+    max: Duration::from_secs(30),
+};
+/// After a no: somebody has to change something first. 5, 10, 20 ... 60 s.
+const REFUSED: Backoff = Backoff {
+    first: Duration::from_secs(5),
+    max: Duration::from_secs(60),
+};
+
+/// What every pump is made of, whatever its sink.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    pub(crate) cursor_file: CursorFile,
+    pub(crate) figures: Figures,
+    pub(crate) filter: Filter,
+    pub(crate) treater: Treater,
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) changes: watch::Receiver<Changes>,
+    pub(crate) lock: Arc<Lock>,
+}
 
 /// A sink with all that feeds it.
 #[derive(Debug)]
@@ -44,8 +78,13 @@ pub(crate) struct Pump<S> {
     desk: Desk,
     batch: Batch,
     filter: Filter,
+    treater: Treater,
     /// The lines read wait for more, since then.
     held: Option<Instant>,
+    /// The last event may go on, until then.
+    event_over: Option<Instant>,
+    /// What the parcel holds and nobody has counted.
+    parcel: Parcel,
     restored: bool,
     /// The cursor file says where the sink stood before the first line of this run.
     anchored: bool,
@@ -53,23 +92,36 @@ pub(crate) struct Pump<S> {
     commit_at: Option<Instant>,
 }
 
+/// What went into the sink's parcel.
+#[derive(Debug, Default)]
+struct Parcel {
+    lines: u64,
+    bytes: u64,
+    last_time: Option<String>,
+}
+
 impl<S: Sink> Pump<S> {
-    pub(crate) fn new(
-        sink: S,
-        cursor_file: CursorFile,
-        figures: Figures,
-        filter: Filter,
-        commands: mpsc::Receiver<Command>,
-        changes: watch::Receiver<Changes>,
-        lock: Arc<Lock>,
-    ) -> std::io::Result<Self> {
+    pub(crate) fn new(sink: S, parts: Parts) -> std::io::Result<Self> {
+        let Parts {
+            cursor_file,
+            figures,
+            filter,
+            mut treater,
+            commands,
+            changes,
+            lock,
+        } = parts;
         let desk = Desk::new(S::NAME, cursor_file, figures, commands, changes, lock)?;
+        treater.resume(desk.pending());
         Ok(Self {
             sink,
             desk,
             batch: Batch::default(),
             filter,
+            treater,
             held: None,
+            event_over: None,
+            parcel: Parcel::default(),
             restored: false,
             anchored: false,
             commit_at: None,
@@ -81,6 +133,8 @@ impl<S: Sink> Pump<S> {
         loop {
             self.step().await;
             if self.desk.stopping().is_some() {
+                // What was gathered leaves if there is time; else it is read again by the next start.
+                self.send().await;
                 self.commit().await;
                 return;
             }
@@ -92,10 +146,7 @@ impl<S: Sink> Pump<S> {
             return self.wait(None).await;
         }
         self.desk.survey_if_due().await;
-        if let Some(replay) = self.desk.first_look.filter(|_| !self.restored) {
-            self.sink.restore(self.desk.cursor.sink.clone(), replay);
-            self.restored = true;
-        }
+        self.restore();
         if self.desk.trouble {
             return self.wait(Some(Instant::now() + RETRY_READ)).await;
         }
@@ -103,7 +154,6 @@ impl<S: Sink> Pump<S> {
             return self.tell_gaps().await;
         }
         let filled = self.desk.fill(&mut self.batch).await;
-        let held = self.held.is_some();
         if !self.batch.is_empty() && self.holds().await {
             if filled.at_end {
                 let end = self.held.map(|since| since + HOLD);
@@ -111,13 +161,12 @@ impl<S: Sink> Pump<S> {
             }
             return;
         }
-        self.held = None;
-        if !self.batch.is_empty() && !self.deliver().await {
-            return;
+        let moved = filled.moved || self.held.take().is_some();
+        if moved {
+            self.take(filled.planned_end);
         }
-        if filled.moved || held {
-            self.desk.settle();
-            self.commit_soon();
+        if (self.parcel_is_due() || filled.planned_end) && !self.send().await {
+            return;
         }
         if filled.at_end && !self.desk.has_gaps() && !self.desk.trouble && !self.desk.survey_due() {
             self.at_end().await;
@@ -125,6 +174,17 @@ impl<S: Sink> Pump<S> {
         if self.commit_at.is_some_and(|at| at <= Instant::now()) {
             self.commit().await;
         }
+    }
+
+    fn restore(&mut self) {
+        let Some(replay) = self.desk.first_look.filter(|_| !self.restored) else {
+            return;
+        };
+        self.sink.restore(self.desk.cursor.sink.clone(), replay);
+        if let Some(plan) = self.desk.replan(replay) {
+            self.sink.replan(plan);
+        }
+        self.restored = true;
     }
 
     /// Takes secrets out of the lines read; true if they had better wait for those behind them.
@@ -143,73 +203,200 @@ impl<S: Sink> Pump<S> {
         waits
     }
 
-    /// Delivers the batch and counts it. False when stopped halfway.
-    async fn deliver(&mut self) -> bool {
+    /// Puts what was read into the parcel, treated as the user data says.
+    fn take(&mut self, flush: bool) {
+        let lines = own_lines(&self.batch);
+        if !self.treater.is_idle() {
+            let treated = self.treater.treat(&mut self.batch);
+            self.desk.count(&treated);
+            if flush {
+                let rest = self.treater.flush(&mut self.batch);
+                self.desk.count(&rest);
+            }
+            let open = !self.treater.pending().is_empty();
+            self.event_over = open.then(|| Instant::now() + EVENT_OVER);
+        }
+        self.parcel.lines += lines;
+        self.put();
+    }
+
+    /// The batch goes into the parcel, and the parcel reaches to where the reader is.
+    fn put(&mut self) {
+        for line in self.batch.lines().filter(|line| line.stream != Stream::Monopod) {
+            self.parcel.bytes += line.text.len() as u64;
+        }
+        if let Some(last) = self.batch.last() {
+            self.parcel.last_time = Some(last.time.to_owned());
+        }
+        if !self.batch.is_empty() {
+            self.sink.take(&mut self.batch);
+            self.batch.clear();
+        }
+        self.desk.taken(self.treater.pending());
+    }
+
+    /// An event that nobody goes on with is over.
+    fn end_event(&mut self) {
+        self.event_over = None;
+        let treated = self.treater.flush(&mut self.batch);
+        self.desk.count(&treated);
+        self.put();
+    }
+
+    fn parcel_is_due(&self) -> bool {
+        match self.sink.due() {
+            // Everything that was read was left out: that is progress too.
+            Due::Nothing => true,
+            Due::Now => true,
+            Due::At(at) => at <= Instant::now(),
+        }
+    }
+
+    /// Hands the parcel over, however long that takes, and moves the cursor. False when stopped halfway.
+    async fn send(&mut self) -> bool {
+        if self.sink.due() == Due::Nothing {
+            self.settle();
+            return true;
+        }
         if !self.anchored {
             // Or a kill before the first commit would make a sink that replays take its own lines for others'.
             self.commit_soon();
             self.commit().await;
             self.anchored = true;
-        } else if self.commit_at.is_some() && self.sink.wants_commit(&self.batch) {
+        } else if self.commit_at.is_some() && self.sink.wants_commit() {
             self.commit().await;
         }
-        let Self {
-            sink, desk, batch, ..
-        } = self;
-        let delivered = {
-            let delivery = sink.deliver(batch);
-            tokio::pin!(delivery);
-            loop {
-                // Only waiting is raced: an event, once there, is worked off before the next look.
-                let stopping = desk.stopping();
-                let event = tokio::select! {
-                    () = &mut delivery => break true,
-                    event = desk.event(), if stopping.is_none() => event,
-                    () = past(stopping) => break false,
-                };
-                desk.take(event).await;
-            }
-        };
-        if delivered {
-            let lines = batch
-                .lines()
-                .filter(|line| line.stream != Stream::Monopod)
-                .count();
-            desk.figures.lock().delivered += lines as u64;
-            if let Some(last) = batch.last().filter(|_| lines > 0) {
-                desk.last_time = Some(last.time.to_owned());
+        if let Some(plan) = self.sink.plan(self.desk.parcel_start()) {
+            self.desk.save_plan(plan).await;
+        }
+        let mut failures = 0;
+        loop {
+            let Some(attempt) = self.attempt().await else {
+                return false;
+            };
+            match attempt {
+                Ok(gaps) => {
+                    self.desk.sent(gaps);
+                    break;
+                }
+                Err(error) => {
+                    failures += 1;
+                    self.tell_failure(&error);
+                    let schedule = match error.class {
+                        Class::Transient => RETRY,
+                        Class::Throttled => THROTTLED,
+                        Class::Permanent => REFUSED,
+                    };
+                    if !self.pause(schedule.delay(failures, chance())).await {
+                        return false;
+                    }
+                }
             }
         }
-        batch.clear();
-        delivered
+        if self.desk.figures.recovered() {
+            tracing::info!(sink = S::NAME, "Log lines are delivered again");
+        }
+        self.settle();
+        if S::SAVES_EACH {
+            self.commit_soon();
+            self.commit().await;
+        }
+        true
+    }
+
+    /// One attempt, with orders taken meanwhile. None when it was given up because the agent stops.
+    async fn attempt(&mut self) -> Option<Result<Vec<monopod_core::logs::Gap>, super::sinks::SendError>> {
+        let Self { sink, desk, .. } = self;
+        let sending = sink.send();
+        tokio::pin!(sending);
+        loop {
+            // Only waiting is raced: an event, once there, is worked off before the next look.
+            let stopping = desk.stopping();
+            let event = tokio::select! {
+                sent = &mut sending => return Some(sent),
+                event = desk.event(), if stopping.is_none() => event,
+                () = past(stopping) => return None,
+            };
+            desk.take(event).await;
+        }
+    }
+
+    /// False when the agent stops: an outage is no reason to wait for.
+    async fn pause(&mut self, length: Duration) -> bool {
+        let until = Instant::now() + length;
+        loop {
+            if self.desk.stopping().is_some() {
+                return false;
+            }
+            let event = tokio::select! {
+                () = past(Some(until)) => return true,
+                event = self.desk.event() => event,
+            };
+            self.desk.take(event).await;
+        }
+    }
+
+    fn tell_failure(&self, error: &super::sinks::SendError) {
+        let figures = &self.desk.figures;
+        if !figures.failed(&error.text, error.class, now_seconds()) {
+            return;
+        }
+        let (sink, target, error, class) = (S::NAME, figures.snapshot().target, &error.text, error.class);
+        match class {
+            Class::Transient | Class::Throttled => tracing::warn!(
+                sink, %target, %error, "Log lines can't be delivered, trying again while the spool lasts"
+            ),
+            Class::Permanent => tracing::error!(
+                sink, %target, %error,
+                "Log lines can't be delivered until somebody changes it, trying again while the spool lasts"
+            ),
+        }
+    }
+
+    /// The sink has the parcel: the cursor moves behind it.
+    fn settle(&mut self) {
+        if !self.desk.has_taken() {
+            return;
+        }
+        let parcel = std::mem::take(&mut self.parcel);
+        self.desk.settle(parcel.lines, parcel.bytes, parcel.last_time);
+        self.commit_soon();
     }
 
     /// Writes a marker for each gap. Saved before it's written: a kill in between must neither lose a marker nor
     /// confuse a sink that replays.
     async fn tell_gaps(&mut self) {
+        // What was read before belongs before it.
+        if self.event_over.is_some() {
+            self.end_event();
+        }
+        if !self.send().await {
+            return;
+        }
         self.batch.clear();
-        self.desk.settle();
         self.desk.tell_gaps(&mut self.batch);
         self.filter.apply(&mut self.batch, Patience::None).await;
         self.commit_soon();
         self.commit().await;
-        if self.deliver().await {
+        self.sink.take(&mut self.batch);
+        self.batch.clear();
+        if self.send().await {
             self.desk.gaps_told();
             self.commit_soon();
         }
     }
 
     async fn at_end(&mut self) {
+        if self.event_over.is_some_and(|over| over <= Instant::now()) || self.desk.has_drains() {
+            self.end_event();
+        }
         if self.desk.has_next_source() {
-            self.desk.flush(&mut self.batch);
-            self.filter.apply(&mut self.batch, Patience::None).await;
-            if self.batch.is_empty() || self.deliver().await {
-                self.desk.next_source();
-                self.commit_soon();
-            }
-            return;
+            return self.next_source().await;
         }
         if self.desk.has_drains() {
+            if !self.send().await {
+                return;
+            }
             self.commit().await;
             if self.commit_at.is_none() {
                 self.desk.answer_drains();
@@ -217,7 +404,23 @@ impl<S: Sink> Pump<S> {
         }
         if self.desk.stopping().is_none() {
             self.desk.rest();
-            self.wait(self.commit_at).await;
+            let due = match self.sink.due() {
+                Due::At(at) => Some(at),
+                Due::Nothing | Due::Now => None,
+            };
+            let first = [self.commit_at, self.event_over, due];
+            self.wait(first.into_iter().flatten().min()).await;
+        }
+    }
+
+    /// The log is done with: what has begun in it ends, and everything of it leaves before the next one is read.
+    async fn next_source(&mut self) {
+        self.desk.flush(&mut self.batch);
+        self.filter.apply(&mut self.batch, Patience::None).await;
+        self.take(true);
+        if self.send().await {
+            self.desk.next_source();
+            self.commit_soon();
         }
     }
 
@@ -249,6 +452,14 @@ impl<S: Sink> Pump<S> {
         };
         self.commit_at = (!saved).then(|| Instant::now() + COMMIT_EVERY);
     }
+}
+
+/// Lines of the application, without our own words.
+fn own_lines(batch: &Batch) -> u64 {
+    batch
+        .lines()
+        .filter(|line| line.stream != Stream::Monopod)
+        .count() as u64
 }
 
 /// Waits for that moment, for ever if there is none.

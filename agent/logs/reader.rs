@@ -16,7 +16,7 @@ use std::io;
 use std::path::PathBuf;
 
 use monopod_core::logs::{
-    AheadFile, Batch, Cursor, Gap, GapReason, Joiner, Position, PresentFile, Source, resume,
+    AheadFile, Batch, Cursor, Gap, GapReason, Joiner, Position, PresentFile, Source, Span, ledger, resume,
 };
 
 use super::files::{LogFile, scan};
@@ -35,6 +35,12 @@ pub(crate) struct Reader {
     joiner: Joiner,
     buffer: Vec<u8>,
     resumed: bool,
+    /// Files read to their end whose lines the sink doesn't have yet.
+    passed: Vec<AheadFile>,
+    /// What was read and the sink doesn't have yet.
+    spans: Vec<Span>,
+    /// Reading stops at this place once.
+    stop: Option<Position>,
 }
 
 /// What one step of reading came to.
@@ -44,6 +50,8 @@ pub(crate) struct Filled {
     pub(crate) moved: bool,
     /// There is nothing more to read now.
     pub(crate) at_end: bool,
+    /// This is where a planned parcel ends.
+    pub(crate) planned_end: bool,
     /// Bytes of records read.
     pub(crate) consumed: u64,
     /// Records that could not be read.
@@ -62,6 +70,9 @@ impl Reader {
             joiner: Joiner::default(),
             buffer,
             resumed: false,
+            passed: Vec::new(),
+            spans: Vec::new(),
+            stop: None,
         }
     }
 
@@ -132,8 +143,11 @@ impl Reader {
             ..Gap::unknown(GapReason::RotatedAway)
         };
         let mut batch = Batch::default();
+        let spans = self.spans.len();
         loop {
             let read = self.decode_chunk(&mut batch)?;
+            // Nobody gets these.
+            self.spans.truncate(spans);
             gap.bytes += read.consumed as u64;
             if read.consumed == 0 {
                 self.joiner.flush(&mut batch);
@@ -149,7 +163,13 @@ impl Reader {
 
     /// Reads about one chunk of lines into the batch.
     pub(crate) fn fill(&mut self, batch: &mut Batch) -> io::Result<Filled> {
-        let mut filled = Filled::default();
+        let mut filled = Filled {
+            planned_end: self.at_stop(),
+            ..Filled::default()
+        };
+        if filled.planned_end {
+            return Ok(filled);
+        }
         loop {
             // To be asked before the read: only then does "nothing more" mean the end of the file.
             let closed = self.queue.len() > 1;
@@ -166,6 +186,7 @@ impl Reader {
             filled.consumed = read.consumed as u64;
             if read.consumed > 0 {
                 filled.moved = true;
+                filled.planned_end = self.at_stop();
                 return Ok(filled);
             }
             if !closed {
@@ -197,19 +218,71 @@ impl Reader {
     }
 
     fn next_file(&mut self) {
-        self.queue.pop_front();
+        if let Some(mut passed) = self.queue.pop_front() {
+            let file = passed.identity();
+            let size = passed.len().unwrap_or(self.offset);
+            self.passed.push(AheadFile { file, size });
+        }
         self.offset = 0;
     }
 
+    /// Reading stops once exactly here, the end of a parcel that was planned before a kill. False if that place is not
+    /// to be reached any more.
+    pub(crate) fn stop_at(&mut self, place: &Position) -> bool {
+        let reachable = self.queue.iter_mut().any(|file| {
+            place.file.is(&file.identity()) && file.len().is_ok_and(|length| length >= place.offset)
+        });
+        self.stop = reachable.then(|| place.clone());
+        reachable
+    }
+
+    /// Whether this is where reading stops, and then no more.
+    fn at_stop(&mut self) -> bool {
+        let here = self.until_stop() == Some(0);
+        if here {
+            self.stop = None;
+        }
+        here
+    }
+
+    /// Bytes up to the place where reading stops, if that is in this file.
+    fn until_stop(&mut self) -> Option<u64> {
+        let stop = self.stop.as_ref()?;
+        let here = self.queue.front_mut()?.identity();
+        stop.file
+            .is(&here)
+            .then(|| stop.offset.saturating_sub(self.offset))
+    }
+
+    /// What was read since this was asked last, for the ledger.
+    pub(crate) fn spans(&mut self) -> Vec<Span> {
+        std::mem::take(&mut self.spans)
+    }
+
+    /// The sink has everything that was read up to the file before this many: they are not of interest any more.
+    pub(crate) fn forget_passed(&mut self, files: usize) {
+        self.passed.drain(..files.min(self.passed.len()));
+    }
+
+    /// How many files were read to their end and are still of interest.
+    pub(crate) fn passed(&self) -> usize {
+        self.passed.len()
+    }
+
     fn decode_chunk(&mut self, batch: &mut Batch) -> io::Result<Chunk> {
-        let Some(file) = self.queue.front() else {
+        let until_stop = self
+            .until_stop()
+            .map_or(usize::MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+        let Some(file) = self.queue.front_mut() else {
             return Ok(Chunk::default());
         };
         let mut size = CHUNK;
         let limit = batch.bytes() + CHUNK;
+        let lines = batch.len();
         loop {
             self.buffer.resize(size, 0);
-            let read = file.read_at(&mut self.buffer, self.offset)?;
+            let wanted = size.min(until_stop);
+            let read = file.read_at(self.buffer.get_mut(..wanted).unwrap_or_default(), self.offset)?;
             let bytes = self.buffer.get(..read).unwrap_or_default();
             let decoded = self.joiner.decode(bytes, limit, batch);
             let mut chunk = Chunk {
@@ -225,7 +298,19 @@ impl Reader {
                 chunk.consumed = read;
             }
             chunk.torn = chunk.consumed == 0 && read > 0;
+            let from = self.offset;
             self.offset += chunk.consumed as u64;
+            if let Some(consumed) = bytes.get(..chunk.consumed).filter(|bytes| !bytes.is_empty()) {
+                let checksum = ledger::checksum(consumed);
+                let (file, to, lines) = (file.identity(), self.offset, (batch.len() - lines) as u64);
+                self.spans.push(Span {
+                    file,
+                    from,
+                    to,
+                    checksum,
+                    lines,
+                });
+            }
             return Ok(chunk);
         }
     }
@@ -249,15 +334,13 @@ impl Reader {
         })
     }
 
-    /// The files from the current one on, with their lengths.
+    /// The files from the one the sink is in on, with their lengths.
     pub(crate) fn ahead(&mut self) -> Vec<AheadFile> {
-        self.queue
-            .iter_mut()
-            .map(|file| AheadFile {
-                file: file.identity(),
-                size: file.len().unwrap_or(0),
-            })
-            .collect()
+        let open = self.queue.iter_mut().map(|file| AheadFile {
+            file: file.identity(),
+            size: file.len().unwrap_or(0),
+        });
+        self.passed.iter().cloned().chain(open).collect()
     }
 
     /// Bytes of the files that are open and not read.

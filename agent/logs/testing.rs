@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use monopod_core::logs::RotationPolicy;
+use monopod_core::logs::{ApplicationLogPlan, Attributes, LogPlan, Rotate};
 use tokio::time::Instant;
 
 use super::files::{highest_number, numbered};
-use super::{Options, Redaction, Shipper, SinkState, SinkStatus};
+use super::{Keys, Options, Redaction, Shipper, SinkState, SinkStatus};
 
 /// A directory of its own, removed when dropped.
 #[derive(Debug)]
@@ -114,11 +114,14 @@ pub(crate) async fn until(what: &str, mut yes: impl FnMut() -> bool) {
     }
 }
 
-pub(crate) const SMALL: RotationPolicy = RotationPolicy {
-    max_size: 20_000,
-    keep: 1_000,
-    total: 1 << 30,
-};
+fn small() -> Rotate {
+    Rotate {
+        size: 20_000,
+        keep: 1_000,
+        total: 1 << 30,
+        ..Rotate::default()
+    }
+}
 
 /// A container's log, and where its lines go.
 #[derive(Debug)]
@@ -144,10 +147,21 @@ impl Rig {
 
     pub(crate) fn options(&self) -> Options {
         Options {
-            application_id: "my-app".into(),
             state_dir: self.dir.path().join("state"),
             application_log: Some(self.log()),
             syslog_socket: None,
+            plan: LogPlan {
+                application_log: ApplicationLogPlan {
+                    rotate: small(),
+                    ..ApplicationLogPlan::default()
+                },
+                ..LogPlan::default()
+            },
+            attributes: Attributes {
+                application_id: "my-app".into(),
+                ..Attributes::default()
+            },
+            keys: Keys::new(|_| panic!("no key is asked for")),
             redaction: Redaction::default(),
         }
     }
@@ -160,7 +174,7 @@ impl Rig {
     }
 
     pub(crate) async fn start(&self, options: Options) -> Shipper {
-        let shipper = Shipper::start_with(options, SMALL).await.unwrap();
+        let shipper = Shipper::start(options).await.unwrap();
         shipper.follow("c1", self.engine.path()).await.unwrap();
         shipper
     }

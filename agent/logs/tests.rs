@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::testing::{EngineLog, Rig, SMALL, retrying, sink, soon, until};
+use super::testing::{EngineLog, Rig, retrying, sink, soon, until};
 use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -154,7 +154,7 @@ async fn a_torn_cursor_means_lines_twice_and_none_lost() {
     let shipper = rig.start(rig.options()).await;
     assert_eq!(shipper.drain(soon()).await, Drained::Complete);
     shipper.stop(soon()).await;
-    let path = rig.dir.path().join("state/application-log.cursor");
+    let path = rig.dir.path().join("state/applog.application-log.cursor");
     let cursor = std::fs::read(&path).unwrap();
     std::fs::write(&path, &cursor[..cursor.len() / 2]).unwrap();
     let shipper = rig.start(rig.options()).await;
@@ -203,7 +203,7 @@ async fn another_container_begins_when_the_first_is_read() {
     shipper.follow("c2", second.path()).await.unwrap();
     drop(shipper);
     std::fs::remove_dir_all(rig.engine.path().parent().unwrap()).unwrap();
-    let shipper = Shipper::start_with(rig.options(), SMALL).await.unwrap();
+    let shipper = Shipper::start(rig.options()).await.unwrap();
     shipper.follow("c2", second.path()).await.unwrap();
     second.write("still there");
     assert_eq!(shipper.drain(soon()).await, Drained::Complete);

@@ -55,6 +55,13 @@ impl Batch {
         });
     }
 
+    /// Adds all of another one at the end.
+    pub fn append(&mut self, other: &Self) {
+        for line in other.lines() {
+            self.push(line);
+        }
+    }
+
     /// The lines.
     pub fn lines(&self) -> impl Iterator<Item = Line<'_>> {
         self.spans.iter().filter_map(|span| {

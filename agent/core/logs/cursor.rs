@@ -5,7 +5,9 @@ use sha2::{Digest, Sha256};
 
 use super::batch::{Line, Stream};
 use super::gap::Gap;
+use super::ledger::Ledger;
 use super::record::MAX_LINE;
+use super::treatment::Pending;
 
 /// The version of the format. A reader of another version starts over: lines twice rather than lines lost.
 const VERSION: u32 = 1;
@@ -130,6 +132,15 @@ pub struct Source {
     pub path: String,
 }
 
+/// A parcel that was about to leave: after a kill it is made again, of the same lines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Planned {
+    /// Its lines are those from the cursor's place to this one.
+    pub end: Position,
+    /// What the sink wants to know of it.
+    pub parcel: serde_json::Value,
+}
+
 /// All that a sink has to know after a restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
@@ -147,6 +158,15 @@ pub struct Cursor {
     /// The time of the last line delivered.
     #[serde(default)]
     pub last_time: Option<String>,
+    /// Events begun before the position and not ended.
+    #[serde(default)]
+    pub pending: Vec<Pending>,
+    /// A parcel that was about to leave.
+    #[serde(default)]
+    pub planned: Option<Planned>,
+    /// What the sink has.
+    #[serde(default)]
+    pub ledger: Ledger,
     /// What the sink itself wants to keep, such as the length of its own file.
     #[serde(default)]
     pub sink: Option<serde_json::Value>,

@@ -20,15 +20,18 @@
 mod batch;
 mod cursor;
 mod gap;
+pub mod ledger;
 mod record;
 mod redaction;
 mod resume;
 mod rotation;
 mod route;
+mod treatment;
 
 pub use batch::{Batch, Line, Stream};
-pub use cursor::{AheadFile, Cursor, CursorError, FileIdentity, Partial, Position, Source};
+pub use cursor::{AheadFile, Cursor, CursorError, FileIdentity, Partial, Planned, Position, Source};
 pub use gap::{Gap, GapReason};
+pub use ledger::{Ledger, Span};
 pub use record::{Decoded, Joiner, MAX_LINE};
 pub use redaction::{LineRedaction, Patience, Redacted};
 pub use resume::{PresentFile, Resume, resume};
@@ -38,3 +41,4 @@ pub use route::{
     Rotate, Route, RsyslogTarget, S3Target, SamplingRule, ScalyrTarget, StreamName, SyslogFormat, Target,
     Treatment,
 };
+pub use treatment::{PatternError, Pending, Treated, Treater};

@@ -1,21 +1,22 @@
 //! Where lines go. One folder a sink, each with the same files: `mod.rs` the sink itself, `encode.rs` a line in its
 //! format, `transport.rs` the way out, `tests.rs` the whole of it against the real thing.
 //!
-//! A sink never fails: it retries until the line is out, and says so in its figures. Its task reads no further
-//! meanwhile, so the lines wait in the spool and not in memory.
+//! A sink gathers lines into a parcel and hands it over when it is due; whoever drives it ([`super::pump`]) knows when
+//! to try again, what to tell and when the cursor may move. So a sink has no loop, no clock beyond its parcel's age, and
+//! no opinion about outages: it makes one attempt and says what came of it. While it can't deliver nothing more is read,
+//! and the lines wait in the spool and not in memory.
 
 pub(crate) mod application_log;
 pub(crate) mod syslog;
 
-use std::fmt::Display;
 use std::future::Future;
-use std::time::Duration;
 
-use monopod_core::logs::Batch;
+use monopod_core::logs::{Batch, Gap, Span};
+use tokio::time::Instant;
 
 use super::error::{Retry, io_retry};
-use super::status::{Figures, Guarantee};
-use crate::host::clock::now_seconds;
+use super::status::Guarantee;
+use crate::host::Class;
 
 /// Whether the lines read after a restart are those after the cursor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,80 +27,78 @@ pub(crate) enum Replay {
     Different,
 }
 
-/// What a task needs of its sink.
+/// When a parcel leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    /// There is none.
+    Nothing,
+    /// It is as large as it should be, or the sink doesn't gather.
+    Now,
+    /// At this moment, unless it grows full before.
+    At(Instant),
+}
+
+/// Why an attempt failed.
+#[derive(Debug)]
+pub(crate) struct SendError {
+    /// Whether trying again can help: it is tried again all the same, but not as often.
+    pub(crate) class: Class,
+    /// What was tried, on what, why it failed, what to do.
+    pub(crate) text: String,
+}
+
+impl SendError {
+    /// A local file or socket.
+    pub(crate) fn io(what: impl std::fmt::Display, error: &std::io::Error) -> Self {
+        let class = match io_retry(error) {
+            Retry::Transient => Class::Transient,
+            Retry::Permanent => Class::Permanent,
+        };
+        let text = format!("{what}: {error}");
+        Self { class, text }
+    }
+}
+
+/// What a pump needs of its sink.
 pub(crate) trait Sink: Send + 'static {
     /// In status and in the cursor file's name.
     const NAME: &'static str;
     /// What it means that a line was delivered.
     const GUARANTEE: Guarantee;
+    /// It takes events with fields: lines that belong together come as one.
+    const EVENTS: bool;
+    /// The cursor is saved after every parcel, not once a second: what a parcel costs twice is more than a sync.
+    const SAVES_EACH: bool;
 
-    /// Called once before the first line, with what `commit` gave to the cursor last.
+    /// Called once before the first line, with what [`commit`](Self::commit) gave to the cursor last.
     fn restore(&mut self, mark: Option<serde_json::Value>, replay: Replay);
 
-    /// Whether this batch changes something that the cursor must not lag behind.
-    fn wants_commit(&self, batch: &Batch) -> bool;
+    /// Called after [`restore`](Self::restore) if a kill came between the plan of a parcel and its acknowledgement: the
+    /// lines that come up to the end of the plan are that parcel again.
+    fn replan(&mut self, _plan: serde_json::Value) {}
 
-    /// Hands the lines over, however long that takes. When dropped halfway, some of them may be delivered, and
-    /// only `commit` may be called after it.
-    fn deliver(&mut self, batch: &Batch) -> impl Future<Output = ()> + Send;
+    /// Puts the lines into the parcel and leaves the batch empty. Never waits, never fails.
+    fn take(&mut self, batch: &mut Batch);
 
-    /// Makes what was delivered durable and says how to find it again.
+    /// When the parcel has to leave.
+    fn due(&self) -> Due;
+
+    /// Whether this parcel changes something that the cursor must not lag behind.
+    fn wants_commit(&self) -> bool {
+        false
+    }
+
+    /// What has to be on disk before the parcel leaves, so that a retry after a kill makes the same one. `start` is the
+    /// first piece of a file in it; there is none when it holds nothing but our own words.
+    fn plan(&mut self, _start: Option<&Span>) -> Option<serde_json::Value> {
+        None
+    }
+
+    /// Makes one attempt to hand the parcel over, and goes on where a failed one stopped. `Ok` means that the far end
+    /// has all of it but what is in the gaps: lines that it will never take, of a kind that trying again can't mend.
+    /// When dropped halfway, some lines may be delivered, and only `commit` may be called after it.
+    fn send(&mut self) -> impl Future<Output = Result<Vec<Gap>, SendError>> + Send;
+
+    /// Makes what was sent durable and says how to find it again.
     fn commit(&mut self) -> impl Future<Output = std::io::Result<Option<serde_json::Value>>> + Send;
-}
-
-/// 0.1 s, doubling to 5 s, for ever: the spool bounds the outage, not a count. No jitter: nothing here is shared
-/// between machines.
-#[derive(Debug)]
-pub(crate) struct Backoff(Duration);
-
-impl Backoff {
-    const FIRST: Duration = Duration::from_millis(100);
-    const MOST: Duration = Duration::from_secs(5);
-
-    pub(crate) fn new() -> Self {
-        Self(Self::FIRST)
-    }
-
-    pub(crate) fn next(&mut self) -> Duration {
-        let now = self.0;
-        self.0 = now.saturating_mul(2).min(Self::MOST);
-        now
-    }
-}
-
-/// Puts a failure into the figures, and into the log when it's a new one.
-pub(crate) fn failed(figures: &Figures, sink: &'static str, target: &dyn Display, error: &std::io::Error) {
-    if !figures.failed(&error.to_string(), now_seconds()) {
-        return;
-    }
-    match io_retry(error) {
-        Retry::Transient => {
-            tracing::warn!(sink, %target, %error, "Log lines can't be delivered, trying again while the spool lasts");
-        }
-        Retry::Permanent => {
-            tracing::error!(
-                sink, %target, %error,
-                "Log lines can't be delivered until somebody changes it, trying again while the spool lasts"
-            );
-        }
-    }
-}
-
-/// Puts a success into the figures, and into the log when it ends an outage.
-pub(crate) fn recovered(figures: &Figures, sink: &'static str) {
-    if figures.recovered() {
-        tracing::info!(sink, "Log lines are delivered again");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn backs_off_to_five_seconds() {
-        let mut backoff = Backoff::new();
-        let waits: Vec<u128> = (0..8).map(|_| backoff.next().as_millis()).collect();
-        assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
-    }
 }

@@ -15,18 +15,17 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use monopod_core::logs::{Batch, RotationPolicy};
+use monopod_core::logs::{Batch, Gap, RotationPolicy};
 
 use self::transport::{Mark, Transport};
-use super::{Backoff, Replay, Sink, failed, recovered};
+use super::{Due, Replay, SendError, Sink};
 use crate::logs::lock::Lock;
-use crate::logs::status::{Figures, Guarantee};
+use crate::logs::status::Guarantee;
 
 /// The sink.
 #[derive(Debug)]
 pub(crate) struct ApplicationLog {
     path: PathBuf,
-    figures: Figures,
     /// Away while a thread works with it; gone when that work was given up halfway.
     parts: Option<Parts>,
 }
@@ -41,7 +40,7 @@ struct Parts {
 }
 
 impl ApplicationLog {
-    pub(crate) fn new(path: &Path, policy: RotationPolicy, figures: Figures, lock: Arc<Lock>) -> Self {
+    pub(crate) fn new(path: &Path, policy: RotationPolicy, lock: Arc<Lock>) -> Self {
         let parts = Parts {
             transport: Transport::new(path, policy),
             bytes: Vec::new(),
@@ -50,7 +49,6 @@ impl ApplicationLog {
         };
         Self {
             path: path.to_owned(),
-            figures,
             parts: Some(parts),
         }
     }
@@ -76,6 +74,8 @@ impl ApplicationLog {
 impl Sink for ApplicationLog {
     const NAME: &'static str = "application-log";
     const GUARANTEE: Guarantee = Guarantee::Acknowledged;
+    const EVENTS: bool = false;
+    const SAVES_EACH: bool = false;
 
     fn restore(&mut self, mark: Option<serde_json::Value>, replay: Replay) {
         // A mark of another form is no mark: the file is appended to.
@@ -85,38 +85,50 @@ impl Sink for ApplicationLog {
         }
     }
 
-    fn wants_commit(&self, batch: &Batch) -> bool {
-        // A line feed for each line beside the text; times make it a little too much, and a commit too many is
-        // no harm.
-        self.parts
-            .as_ref()
-            .is_some_and(|parts| parts.transport.rotates((batch.bytes() + batch.len()) as u64))
+    fn take(&mut self, batch: &mut Batch) {
+        if let Some(parts) = &mut self.parts {
+            if parts.done == parts.bytes.len() {
+                parts.bytes.clear();
+                parts.done = 0;
+            }
+            encode::encode(batch, &mut parts.bytes);
+        }
     }
 
-    async fn deliver(&mut self, batch: &Batch) {
-        if let Some(parts) = &mut self.parts {
-            encode::encode(batch, &mut parts.bytes);
-            parts.done = 0;
+    fn due(&self) -> Due {
+        match &self.parts {
+            Some(parts) if parts.done == parts.bytes.len() => Due::Nothing,
+            _ => Due::Now,
         }
-        let mut backoff = Backoff::new();
-        while let Err(error) = self
-            .blocking(|parts| parts.transport.append(&parts.bytes, &mut parts.done))
-            .await
-        {
-            failed(&self.figures, Self::NAME, &self.path.display(), &error);
-            tokio::time::sleep(backoff.next()).await;
+    }
+
+    fn wants_commit(&self) -> bool {
+        self.parts
+            .as_ref()
+            .is_some_and(|parts| parts.transport.rotates((parts.bytes.len() - parts.done) as u64))
+    }
+
+    async fn send(&mut self) -> Result<Vec<Gap>, SendError> {
+        let appended = self.blocking(|parts| parts.transport.append(&parts.bytes, &mut parts.done));
+        match appended.await {
+            Ok(()) => Ok(Vec::new()),
+            Err(error) => Err(SendError::io(
+                format_args!("cannot append to {}", self.path.display()),
+                &error,
+            )),
         }
-        recovered(&self.figures, Self::NAME);
     }
 
     async fn commit(&mut self) -> io::Result<Option<serde_json::Value>> {
         let mark = self.blocking(|parts| {
             // Half a batch is in the file, and no cursor says so: the mark of before is the right one.
-            if parts.done < parts.bytes.len() {
+            if parts.done > 0 && parts.done < parts.bytes.len() {
                 return Err(io::Error::other("a delivery was given up halfway"));
             }
-            // Nothing is on its way now, so an idle machine needn't keep the memory.
-            (parts.bytes, parts.done) = (Vec::new(), 0);
+            if parts.done == parts.bytes.len() {
+                // Nothing is on its way now, so an idle machine needn't keep the memory.
+                (parts.bytes, parts.done) = (Vec::new(), 0);
+            }
             parts.transport.mark()
         });
         mark.await?

@@ -10,7 +10,6 @@ use super::ApplicationLog;
 use super::transport::{Mark, Transport};
 use crate::logs::lock::Lock;
 use crate::logs::sinks::{Replay, Sink};
-use crate::logs::status::{Figures, Guarantee};
 use crate::logs::testing::TempDir;
 
 const POLICY: RotationPolicy = RotationPolicy {
@@ -133,9 +132,8 @@ fn a_file_moved_away_by_others_is_left_to_them() {
 #[tokio::test]
 async fn half_a_batch_is_no_place_for_a_mark() {
     let rig = Rig::new();
-    let figures = Figures::new("x", Guarantee::Acknowledged);
     let lock = Arc::new(Lock::take(rig.path.parent().unwrap()).await.unwrap());
-    let mut sink = ApplicationLog::new(&rig.path, POLICY, figures, lock);
+    let mut sink = ApplicationLog::new(&rig.path, POLICY, lock);
     let parts = sink.parts.as_mut().unwrap();
     (parts.bytes, parts.done) = (b"one\ntwo\n".to_vec(), 3);
     assert!(sink.commit().await.is_err());

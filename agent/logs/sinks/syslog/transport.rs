@@ -19,7 +19,7 @@ pub(super) struct Transport {
 
 /// What became of one datagram.
 #[derive(Debug)]
-pub(super) enum SendError {
+pub(super) enum Failure {
     /// It's longer than the socket takes.
     TooLong,
     /// Try again.
@@ -35,10 +35,10 @@ impl Transport {
     }
 
     /// Sends it, waiting for room but not for ever, so that the outage can be told.
-    pub(super) async fn send(&mut self, datagram: &[u8]) -> Result<(), SendError> {
+    pub(super) async fn send(&mut self, datagram: &[u8]) -> Result<(), Failure> {
         let socket = match &self.socket {
             Some(socket) => socket,
-            None => self.connect().map_err(SendError::Io)?,
+            None => self.connect().map_err(Failure::Io)?,
         };
         let sent = match socket.try_send(datagram) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -49,16 +49,16 @@ impl Transport {
         };
         let Err(error) = sent else { return Ok(()) };
         if error.raw_os_error() == Some(Errno::EMSGSIZE as i32) {
-            return Err(SendError::TooLong);
+            return Err(Failure::TooLong);
         }
         if error.kind() == io::ErrorKind::TimedOut {
-            return Err(SendError::Io(io::Error::new(
+            return Err(Failure::Io(io::Error::new(
                 error.kind(),
                 "the reader of the socket doesn't keep up",
             )));
         }
         self.socket = None;
-        Err(SendError::Io(error))
+        Err(Failure::Io(error))
     }
 
     fn connect(&mut self) -> io::Result<&UnixDatagram> {

@@ -1,0 +1,151 @@
+//! From the plan to tasks: one pump for each source and sink.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use monopod_core::logs::{
+    LogPlan, Origin, RotationPolicy, Route, Source, StreamName, Target, Treater, Treatment,
+};
+use sha2::{Digest, Sha256};
+use tokio::sync::mpsc;
+
+use super::cursor_file::CursorFile;
+use super::desk::Command;
+use super::pump::{Parts, Pump};
+use super::redaction::Filter;
+use super::sinks::Sink;
+use super::sinks::application_log::ApplicationLog;
+use super::sinks::syslog::Syslog;
+use super::status::{Figures, Label};
+use super::{Feed, LogsError, ORDERS, Shared, folder, locked, state_dir};
+
+/// Starts everything the plan says: first what stays on the machine.
+pub(super) async fn start(shared: &Arc<Shared>) -> Result<(), LogsError> {
+    let options = &shared.options;
+    let local = |target: &Path| Place {
+        stream: StreamName::Applog,
+        origin: Origin::Application,
+        target: target.display().to_string(),
+        distinct: None,
+        treatment: Treatment::default(),
+    };
+    if let Some(path) = &options.application_log {
+        let sink = ApplicationLog::new(path, policy(&options.plan), Arc::clone(&shared.lock));
+        add(shared, local(path), sink)?;
+    }
+    if let Some(path) = &options.syslog_socket {
+        let sink = Syslog::new(path, &options.attributes.application_id);
+        add(shared, local(path), sink)?;
+    }
+    for route in &options.plan.routes {
+        match &route.origin {
+            Origin::Application | Origin::File(_) => ship(shared, route).await?,
+            Origin::Folder(directory) => folder::watch(shared, route, Path::new(directory)),
+        }
+    }
+    Ok(())
+}
+
+/// What application.log may take. A plan without figures is that of an agent before this one.
+fn policy(plan: &LogPlan) -> RotationPolicy {
+    let rotate = &plan.application_log.rotate;
+    if rotate.size == 0 {
+        return RotationPolicy::default();
+    }
+    RotationPolicy {
+        max_size: rotate.size,
+        keep: rotate.keep,
+        total: rotate.total,
+    }
+}
+
+/// Starts one route, whose origin is no folder.
+pub(super) async fn ship(shared: &Arc<Shared>, route: &Route) -> Result<(), LogsError> {
+    let options = &shared.options;
+    let place = |target: String| Place {
+        stream: route.stream,
+        origin: route.origin.clone(),
+        distinct: Some(format!("{}\0{target}", route.origin)),
+        target,
+        treatment: route.treatment.clone(),
+    };
+    match &route.target {
+        Target::CloudWatch { group: _ }
+        | Target::S3(_)
+        | Target::Rsyslog(_)
+        | Target::Scalyr(_)
+        | Target::Logentries { .. } => {
+            let _ = (place("".into()).stream, &options.keys);
+            Ok(())
+        }
+    }
+}
+
+/// What a pump is called and what it does on the way.
+struct Place {
+    stream: StreamName,
+    origin: Origin,
+    /// Where lines go, for people.
+    target: String,
+    /// What tells it from another pump of the same stream and sink; another place to ship to has a cursor of its own.
+    distinct: Option<String>,
+    treatment: Treatment,
+}
+
+impl Place {
+    /// `applog.s3.1f2e3d4c`, the name of its cursor.
+    fn cursor_name(&self, sink: &str) -> String {
+        let mut name = format!("{}.{sink}", self.stream);
+        if let Some(distinct) = &self.distinct {
+            let hash = Sha256::digest(distinct.as_bytes());
+            name.push('.');
+            hash.iter()
+                .take(4)
+                .for_each(|byte| name.push_str(&format!("{byte:02x}")));
+        }
+        name
+    }
+}
+
+/// Starts a pump.
+fn add<S: Sink>(shared: &Arc<Shared>, place: Place, sink: S) -> Result<(), LogsError> {
+    let cursor_file = CursorFile::new(&shared.options.state_dir, &place.cursor_name(S::NAME));
+    let origin = match &place.origin {
+        Origin::Application => None,
+        Origin::File(path) | Origin::Folder(path) => Some(path.clone()),
+    };
+    let label = Label {
+        stream: place.stream,
+        sink: S::NAME,
+        origin: origin.clone(),
+        target: place.target,
+    };
+    let figures = Figures::new(label, S::GUARANTEE);
+    let (orders, commands) = mpsc::channel(ORDERS);
+    let treater = Treater::new(&place.treatment, S::EVENTS).map_err(LogsError::Pattern)?;
+    let parts = Parts {
+        cursor_file,
+        figures: figures.clone(),
+        filter: Filter::new(shared.options.redaction.clone()),
+        treater,
+        commands,
+        changes: shared.changes.clone(),
+        lock: Arc::clone(&shared.lock),
+    };
+    let pump = Pump::new(sink, parts).map_err(|source| state_dir(&shared.options.state_dir, source))?;
+    if let Some(path) = origin {
+        let source = Source {
+            container: String::new(),
+            path,
+        };
+        // The channel is new and empty.
+        orders.try_send(Command::Follow(source)).ok();
+    }
+    locked(&shared.tasks).spawn(pump.run());
+    locked(&shared.feeds).push(Feed {
+        origin: place.origin,
+        orders,
+        figures,
+    });
+    Ok(())
+}
