@@ -25,6 +25,7 @@ mod redaction;
 mod resume;
 mod rotation;
 mod route;
+mod treatment;
 
 pub use batch::{Batch, Line, Stream};
 pub use cursor::{AheadFile, Cursor, CursorError, FileIdentity, Partial, Position, Source};
@@ -38,3 +39,4 @@ pub use route::{
     Rotate, Route, RsyslogTarget, S3Target, SamplingRule, ScalyrTarget, StreamName, SyslogFormat, Target,
     Treatment,
 };
+pub use treatment::{PatternError, Pending, Treated, Treater, compile};
