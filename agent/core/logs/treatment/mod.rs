@@ -24,8 +24,8 @@
 //! - Our own words pass as they are, in their place; they don't end an event.
 //! - What was a JSON object is one after redaction, unless it is too long and cut.
 //! - A batch that nothing is done to is not copied.
-//! - A pattern finds a match, or none, in time linear in the line. To replace many matches of a contrived pattern can
-//!   take the square of it.
+//! - Whether a pattern matches is known in time linear in the line, and in the compiled pattern's size at worst. To
+//!   replace many matches of a contrived one can take the square of the line.
 //!
 //! Deliberately absent: a clock (who calls knows how long an event has been pending), and the secrets of this machine,
 //! which the redactor takes out before.
