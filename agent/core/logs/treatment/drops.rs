@@ -161,12 +161,18 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_of_none_and_of_all_are_exact() {
+    fn rates_are_exact() {
         let (none, all) = (drops(None, &[("", 0)]), drops(None, &[("", 1_000_000)]));
         for number in 0..100_000 {
             let text = number.to_string();
             assert_eq!(none.fate(&line("t", &text)), Fate::SampledOut);
             assert_eq!(all.fate(&line("t", &text)), Fate::Kept);
         }
+        // This one stands at 449,055.
+        assert_eq!(
+            drops(None, &[("", 449_055)]).fate(&line("t", "text")),
+            Fate::SampledOut
+        );
+        assert_eq!(drops(None, &[("", 449_056)]).fate(&line("t", "text")), Fate::Kept);
     }
 }
