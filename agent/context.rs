@@ -257,11 +257,20 @@ impl Context {
         }
     }
 
-    /// Lets lines in flight leave, and remembers how far each sink is.
+    /// Brings out the last lines, as far as sinks take them before the deadline, and remembers how far each is. Nobody
+    /// knows here whether the machine goes away or only the agent, so it is done in either case.
     pub async fn stop_shipping(&self, deadline: Instant) {
-        if let Some(shipper) = self.shipping.lock().await.shipper.take() {
-            shipper.stop(deadline).await;
+        let Some(shipper) = self.shipping.lock().await.shipper.take() else {
+            return;
+        };
+        if let logs::Drained::Behind { sink, bytes } = shipper.flush(deadline).await {
+            tracing::warn!(
+                sink,
+                "{} of log files are not delivered yet: they wait there for the next start",
+                text::bytes(bytes)
+            );
         }
+        shipper.stop(deadline).await;
     }
 }
 

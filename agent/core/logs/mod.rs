@@ -43,4 +43,4 @@ pub use route::{
     Treatment,
 };
 pub use style::LineStyler;
-pub use treatment::{PatternError, Pending, Treated, Treater};
+pub use treatment::{PatternError, Pending, Treated, Treater, compile};
