@@ -35,6 +35,6 @@ pub use resume::{PresentFile, Resume, resume};
 pub use rotation::{RotatedFile, Rotation, RotationPolicy, decide};
 pub use route::{
     ApplicationLogPlan, Attributes, Framing, LineStyle, LogKey, LogPlan, Origin, Protocol, RedactRule,
-    Rotate, Route, RsyslogTarget, S3Target, SamplingRule, ScalyrTarget, StreamName, SyslogFormat, Target,
-    Treatment,
+    Rotate, Route, RsyslogTarget, S3Target, SamplingRule, ScalyrTarget, Split, StreamName, SyslogFormat,
+    Target, Treatment,
 };
