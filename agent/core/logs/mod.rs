@@ -39,8 +39,8 @@ pub use resume::{PresentFile, Resume, resume};
 pub use rotation::{RotatedFile, Rotation, RotationPolicy, decide, sacrifice};
 pub use route::{
     ApplicationLogPlan, Attributes, Framing, LineStyle, LogKey, LogPlan, Origin, Protocol, RedactRule,
-    Rotate, Route, RsyslogTarget, S3Target, SamplingRule, ScalyrTarget, StreamName, SyslogFormat, Target,
-    Treatment,
+    Rotate, Route, RsyslogTarget, S3Target, SamplingRule, ScalyrTarget, Split, StreamName, SyslogFormat,
+    Target, Treatment,
 };
 pub use style::LineStyler;
 pub use treatment::{PatternError, Pending, Treated, Treater, compile};
