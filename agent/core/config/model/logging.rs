@@ -1,7 +1,7 @@
 //! Where lines go.
 
 use crate::logs::StreamName;
-use crate::secret::SecretSource;
+use crate::secret::{Secret, SecretSource};
 
 /// Everything the user data says about logs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,6 +54,16 @@ impl Logging {
             StreamName::Authlog => Some(&self.authlog),
             StreamName::Customlog => Some(&self.customlog),
             StreamName::File => None,
+        }
+    }
+
+    /// A log service's key that stands in the user data as it is, by its own name: `logging.scalyr_account_key`.
+    pub fn literal_key(&self, name: &str) -> Option<Secret> {
+        let keys = [&self.scalyr.account_key, &self.logentries_account_key];
+        let key = keys.into_iter().flatten().find(|key| key.key == name)?;
+        match &key.source {
+            SecretSource::Literal(secret) => Some(secret.clone()),
+            SecretSource::Stored(_) => None,
         }
     }
 
