@@ -5,6 +5,7 @@ use std::fmt::{self, Write as _};
 use serde_json::{Value, json};
 
 mod container;
+mod logs;
 
 use super::container::{NAME, OptOut};
 use super::reconcile::Then;
@@ -108,6 +109,7 @@ impl Plan {
         for OptOut { key, opens } in self.container.opt_outs() {
             writeln!(out, "  {key:<18} {opens}")?;
         }
+        self.logs.write_text(out)?;
         self.write_aws(out)?;
         if !self.storage.is_empty() {
             writeln!(out, "\nStorage")?;
@@ -190,6 +192,7 @@ impl Plan {
             "gate": self.gate,
             "restart": self.restart.to_string(),
             "redact_secrets": self.redact_secrets,
+            "logs": self.logs.to_json(),
             "opt_outs": self.container.opt_outs(),
             "aws_calls": self.aws_calls(),
             "iam_policy": self.iam_policy(),
