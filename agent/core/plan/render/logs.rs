@@ -231,8 +231,8 @@ fn route_json(route: &Route) -> Value {
         Target::Rsyslog(rsyslog) => {
             let mut all = json!(rsyslog);
             // Enough to tell one from another; nobody reads a certificate here.
-            if let Some(ca) = &rsyslog.ca {
-                all["ca"] = fingerprint(ca.as_bytes()).into();
+            if let (Some(ca), Some(map)) = (&rsyslog.ca, all.as_object_mut()) {
+                map.insert("ca".to_owned(), fingerprint(ca.as_bytes()).into());
             }
             all
         }

@@ -111,12 +111,7 @@ impl Plan {
         }
         self.logs.write_text(out)?;
         self.write_aws(out)?;
-        if !self.storage.is_empty() {
-            writeln!(out, "\nStorage")?;
-            for row in storage_rows(&self.storage) {
-                writeln!(out, "  {}", text::printable(&row))?;
-            }
-        }
+        self.write_storage(out)?;
         if !self.from_image.is_empty() {
             writeln!(out, "\nSet by the machine's image")?;
             let width = self.from_image.iter().map(|origin| origin.key.len()).max();
@@ -131,6 +126,17 @@ impl Plan {
             &self.refused,
             "reason why this version boots no machine with it",
         )
+    }
+
+    fn write_storage(&self, out: &mut String) -> fmt::Result {
+        if self.storage.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "\nStorage")?;
+        for row in storage_rows(&self.storage) {
+            writeln!(out, "  {}", text::printable(&row))?;
+        }
+        Ok(())
     }
 
     fn write_aws(&self, out: &mut String) -> fmt::Result {

@@ -156,6 +156,7 @@ pub(crate) const KEYS: &[(&str, &[&str])] = &[
         "logging.redact.*",
         &["pattern", "match_expression", "replacement"],
     ),
+    ("logging.redact", &["replacement"]),
 ];
 
 const FLAG: &[&str] = &["true", "false"];
