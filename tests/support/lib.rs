@@ -52,7 +52,10 @@ mod images;
 mod imds;
 mod layout;
 mod leaks;
+mod line_server;
+mod log_server;
 mod machine;
+mod place;
 mod pool;
 mod power;
 mod process;
@@ -60,6 +63,7 @@ mod registry;
 mod rsyslog;
 mod sandbox;
 mod sockets;
+mod tls;
 mod wait;
 
 use std::sync::OnceLock;
@@ -74,11 +78,15 @@ pub use https::Https;
 pub use identity::Identity;
 pub use images::Image;
 pub use imds::{Imds, ImdsCall, Token};
+pub use line_server::LineServer;
+pub use log_server::{LogServer, Received, Transport};
 pub use machine::{Dirs, Machine};
 pub use nix::sys::signal::Signal;
+pub use place::Where;
 pub use registry::{MIRROR, REGISTRY, REGISTRY_PASSWORD, REGISTRY_USER, Registry, Writer};
 pub use rsyslog::Rsyslog;
 pub use sockets::{Datagram, NotifySocket, SyslogSocket};
+pub use tls::{Presents, authority, other_authority};
 pub use wait::{Journal, pause, wait_until};
 
 /// Where the registry listens inside a machine.

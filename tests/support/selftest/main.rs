@@ -1,6 +1,7 @@
 //! The rig's own tests: what the agent's tests take for granted.
 
 mod images;
+mod log_servers;
 mod services;
 
 use std::path::Path;
