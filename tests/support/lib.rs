@@ -40,6 +40,7 @@
 
 mod agent;
 mod aws;
+mod aws_sinks;
 mod engine;
 mod forward;
 mod front;
@@ -70,6 +71,7 @@ use std::sync::OnceLock;
 
 pub use agent::{Agent, Line as OutputLine, Stream};
 pub use aws::{Aws, AwsCall, AwsFault};
+pub use aws_sinks::{LogBatch, Object};
 pub use forward::Line;
 pub use front::{Answer, Front};
 pub use guard::{Asked, GuardedRegistry};

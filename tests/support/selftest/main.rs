@@ -1,5 +1,6 @@
 //! The rig's own tests: what the agent's tests take for granted.
 
+mod aws_sinks;
 mod images;
 mod log_servers;
 mod services;
