@@ -3,6 +3,7 @@
 mod aws_sinks;
 mod images;
 mod log_servers;
+mod scalyr;
 mod services;
 
 use std::path::Path;
