@@ -181,7 +181,7 @@ impl Shipper {
             source,
         })?;
         let source = Source {
-            container: container_id.to_owned(),
+            container: Some(container_id.to_owned()),
             path: path.to_owned(),
         };
         for sink in &self.sinks {
@@ -190,7 +190,7 @@ impl Shipper {
                 .await
                 .map_err(|_closed| LogsError::Stopped)?;
         }
-        *self.container.lock().unwrap_or_else(PoisonError::into_inner) = Some(source.container);
+        *self.container.lock().unwrap_or_else(PoisonError::into_inner) = source.container;
         Ok(())
     }
 

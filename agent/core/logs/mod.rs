@@ -20,6 +20,7 @@
 mod batch;
 mod cursor;
 mod gap;
+mod plain;
 mod record;
 mod redaction;
 mod resume;
@@ -29,9 +30,10 @@ mod route;
 pub use batch::{Batch, Line, Stream};
 pub use cursor::{AheadFile, Cursor, CursorError, FileIdentity, Partial, Position, Source};
 pub use gap::{Gap, GapReason};
+pub use plain::{Lines, Rotated, fingerprint, read_at_time};
 pub use record::{Decoded, Joiner, MAX_LINE};
 pub use redaction::{LineRedaction, Patience, Redacted};
-pub use resume::{PresentFile, Resume, resume};
+pub use resume::{Look, Name, PresentFile, Resume, resume};
 pub use rotation::{RotatedFile, Rotation, RotationPolicy, decide};
 pub use route::{
     ApplicationLogPlan, Attributes, Framing, LineStyle, LogKey, LogPlan, Origin, Protocol, RedactRule,
