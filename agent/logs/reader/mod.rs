@@ -123,6 +123,12 @@ impl Reader {
             self.begin(cursor, scan(&self.path)?)?
         };
         while self.queue.iter().take(2).filter(|file| file.unlinked()).count() == 2 {
+            let empty = |file: &LogFile| file.len().is_ok_and(|length| length == 0);
+            if self.is_plain() && self.queue.get(1).is_some_and(empty) {
+                // Its writer never came: it's still with the one before.
+                self.queue.remove(1);
+                continue;
+            }
             let gap = self.count_rest()?;
             self.next_file();
             if gap.lines > 0 {

@@ -1,1 +1,518 @@
+//! Plain files through the reader, with real files: each way to rotate, then all of them at random.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::MetadataExt;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::logs::testing::{PlainLog, TempDir};
+
+struct Rig {
+    dir: TempDir,
+    log: PlainLog,
+    reader: Reader,
+    cursor: Cursor,
+    gaps: Vec<Gap>,
+}
+
+fn source(log: &PlainLog) -> Source {
+    Source {
+        container: None,
+        path: log.path().to_str().unwrap().to_owned(),
+    }
+}
+
+impl Rig {
+    fn new() -> Self {
+        let dir = TempDir::new();
+        let log = PlainLog::new(dir.path());
+        let reader = Reader::new(&source(&log));
+        let (cursor, gaps) = (Cursor::default(), Vec::new());
+        Self {
+            dir,
+            log,
+            reader,
+            cursor,
+            gaps,
+        }
+    }
+
+    fn survey(&mut self) {
+        self.gaps.extend(self.reader.survey(&self.cursor).unwrap());
+    }
+
+    fn fill(&mut self) -> Vec<String> {
+        let mut batch = Batch::default();
+        for _ in 0..10_000 {
+            let filled = self.reader.fill(&mut batch, "now").unwrap();
+            self.gaps.extend(filled.gaps);
+            if filled.at_end {
+                return batch.lines().map(|line| line.text.to_owned()).collect();
+            }
+        }
+        panic!("never at the end");
+    }
+
+    /// Looks and reads all there is.
+    fn read(&mut self) -> Vec<String> {
+        self.survey();
+        self.fill()
+    }
+
+    fn save(&mut self) {
+        self.cursor.position = self.reader.position().or(self.cursor.position.take());
+        self.cursor.ahead = self.reader.ahead();
+        self.cursor = Cursor::from_json(&self.cursor.to_json()).unwrap();
+    }
+
+    fn restart(&mut self) {
+        self.reader = Reader::new(&source(&self.log));
+    }
+
+    fn told(&mut self) -> Vec<(GapReason, u64, bool)> {
+        let told = std::mem::take(&mut self.gaps).into_iter();
+        told.map(|gap| (gap.reason, gap.bytes, gap.exact)).collect()
+    }
+}
+
+const TRUNCATED: (GapReason, u64, bool) = (GapReason::Truncated, 0, false);
+
+#[test]
+fn begins_with_the_current_file_whenever_it_comes() {
+    let mut rig = Rig::new();
+    rig.log.write("old");
+    rig.log.rename_to("x.log.1");
+    assert!(rig.read().is_empty());
+    rig.log.write("a");
+    rig.log.shift(3);
+    rig.log.rename_to("x.log.1");
+    rig.log.write("b");
+    assert_eq!(rig.read(), ["a", "b"]);
+    assert!(rig.told().is_empty());
+}
+
+#[test]
+fn follows_renames_and_a_writer_that_is_late() {
+    let mut rig = Rig::new();
+    rig.log.write("a");
+    assert_eq!(rig.read(), ["a"]);
+    let mut late = OpenOptions::new().append(true).open(rig.log.path()).unwrap();
+    rig.log.rename_to("x.log-20261121");
+    rig.log.raw(b"");
+    assert!(rig.read().is_empty());
+    late.write_all(b"b\nno end").unwrap();
+    assert_eq!(rig.read(), ["b"]);
+    rig.save();
+    rig.restart();
+    rig.log.write("c");
+    assert_eq!(rig.read(), ["no end", "c"]);
+    assert!(rig.told().is_empty());
+}
+
+#[test]
+fn a_copy_is_not_shipped_again_but_its_rest_is() {
+    for restart in [false, true] {
+        let mut rig = Rig::new();
+        rig.log.write("a");
+        assert_eq!(rig.read(), ["a"]);
+        rig.save();
+        rig.log.write("b");
+        rig.log.copy_to("x.log.1");
+        if !restart {
+            rig.survey();
+        }
+        rig.log.truncate();
+        rig.log.write("c");
+        if restart {
+            rig.restart();
+        }
+        assert_eq!(rig.read(), ["b", "c"], "restart: {restart}");
+        assert_eq!(rig.told(), [TRUNCATED], "restart: {restart}");
+        rig.log.write("d");
+        assert_eq!(rig.read(), ["d"]);
+        assert!(rig.told().is_empty());
+    }
+}
+
+#[test]
+fn a_truncated_file_that_has_grown_is_found_by_its_beginning() {
+    let mut rig = Rig::new();
+    rig.log.write("a");
+    assert_eq!(rig.read(), ["a"]);
+    rig.log.write("not read");
+    rig.reader.ahead();
+    rig.log.truncate();
+    rig.log.write("b, and longer");
+    assert_eq!(rig.fill(), ["b, and longer"]);
+    assert_eq!(rig.told(), [TRUNCATED]);
+}
+
+#[test]
+fn removed_and_made_again_is_another_file() {
+    let mut rig = Rig::new();
+    rig.log.write("a");
+    assert_eq!(rig.read(), ["a"]);
+    rig.save();
+    rig.log.write("b");
+    rig.log.delete();
+    assert_eq!(rig.read(), ["b"], "it is still open");
+    rig.log.write("c");
+    assert_eq!(rig.read(), ["c"]);
+    assert!(rig.told().is_empty(), "each was seen");
+    rig.restart();
+    assert_eq!(rig.read(), ["c"]);
+    assert_eq!(rig.told(), [(GapReason::RotatedAway, 0, false)]);
+}
+
+#[test]
+fn a_long_line_goes_on_after_a_restart() {
+    let mut rig = Rig::new();
+    rig.log.raw("x".repeat(100_000).as_bytes());
+    assert!(rig.read().is_empty());
+    rig.save();
+    assert_eq!(rig.cursor.position.as_ref().unwrap().offset, 100_000);
+    rig.restart();
+    rig.log.write("end");
+    let lines = rig.read();
+    assert_eq!((lines.len(), lines[0].len()), (1, 100_003));
+}
+
+#[test]
+fn a_flush_ends_the_last_line_and_it_comes_once() {
+    let mut rig = Rig::new();
+    rig.log.raw(b"a\nno end");
+    assert_eq!(rig.read(), ["a"]);
+    let mut batch = Batch::default();
+    rig.reader.flush(&mut batch);
+    assert_eq!(
+        batch.last().map(|line| (line.text, line.time)),
+        Some(("no end", "now"))
+    );
+    assert!(rig.read().is_empty());
+}
+
+#[test]
+fn of_two_files_without_a_name_the_first_is_given_up() {
+    let mut rig = Rig::new();
+    rig.log.write("a");
+    assert_eq!(rig.read(), ["a"]);
+    for text in ["b", "c", "d"] {
+        rig.log.write(text);
+        rig.log.delete();
+        rig.log.write(text);
+        rig.survey();
+    }
+    // The file with a and b; the one with b and c.
+    let lost: u64 = rig.gaps.iter().map(|gap| gap.lines).sum();
+    assert_eq!(lost, 3);
+    assert_eq!(rig.fill(), ["c", "d", "d"]);
+}
+
+/// What may happen to a file and to its reader.
+#[derive(Clone, Debug)]
+enum Step {
+    Write(u8),
+    /// A line that hasn't ended.
+    Begin,
+    /// By rename; the writer may go on with the old file, and the new one may be there before it.
+    Rename {
+        date: bool,
+        late: bool,
+        create: bool,
+    },
+    Copy,
+    CopyAndTruncate,
+    Truncate,
+    Delete {
+        late: bool,
+    },
+    /// The writer opens its file again.
+    Reopen,
+    Survey,
+    Fill,
+    /// Looks and reads until there is nothing more, and the books are checked.
+    Check,
+    Save,
+    /// A stop saves, a kill doesn't.
+    Restart {
+        save: bool,
+    },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (1..4u8).prop_map(Step::Write),
+        1 => Just(Step::Begin),
+        2 => any::<(bool, bool, bool)>().prop_map(|(date, late, create)| Step::Rename { date, late, create }),
+        1 => Just(Step::Copy),
+        3 => Just(Step::CopyAndTruncate),
+        1 => Just(Step::Truncate),
+        1 => any::<bool>().prop_map(|late| Step::Delete { late }),
+        1 => Just(Step::Reopen),
+        2 => Just(Step::Survey),
+        2 => Just(Step::Fill),
+        3 => Just(Step::Check),
+        1 => Just(Step::Save),
+        1 => any::<bool>().prop_map(|save| Step::Restart { save }),
+    ]
+}
+
+type Id = (u64, std::time::SystemTime);
+
+struct World {
+    rig: Rig,
+    /// The writer's open file.
+    open: Option<File>,
+    next: usize,
+    days: u32,
+    /// Begun lines, which wait for their end.
+    begun: BTreeSet<usize>,
+    /// How often each word was read since the start of the reader, and whether ever.
+    read: BTreeMap<usize, bool>,
+    ever: BTreeSet<usize>,
+    /// Words in a gap, and those nobody could know of.
+    lost: BTreeSet<usize>,
+    unseeable: BTreeSet<usize>,
+    seen: BTreeSet<Id>,
+    looked: bool,
+    /// Something of what is in the file was seen by a look or a read.
+    content_seen: bool,
+}
+
+fn words(text: &str) -> Vec<usize> {
+    assert_eq!(text.len() % 6, 0, "{text}");
+    text.as_bytes()
+        .chunks(6)
+        .map(|word| std::str::from_utf8(word).unwrap().parse().unwrap())
+        .collect()
+}
+
+impl World {
+    fn new() -> Self {
+        Self {
+            rig: Rig::new(),
+            open: None,
+            next: 0,
+            days: 0,
+            begun: BTreeSet::new(),
+            read: BTreeMap::new(),
+            ever: BTreeSet::new(),
+            lost: BTreeSet::new(),
+            unseeable: BTreeSet::new(),
+            seen: BTreeSet::new(),
+            looked: false,
+            content_seen: false,
+        }
+    }
+
+    fn files(&self) -> Vec<std::path::PathBuf> {
+        std::fs::read_dir(self.rig.dir.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect()
+    }
+
+    fn id(path: &std::path::Path) -> Option<Id> {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((metadata.ino(), metadata.created().unwrap()))
+    }
+
+    fn contents(path: &std::path::Path) -> Vec<usize> {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        text.lines().flat_map(words).collect()
+    }
+
+    fn raw(&mut self, bytes: &str) {
+        let path = self.rig.log.path().to_owned();
+        let open = || OpenOptions::new().append(true).create(true).open(path).unwrap();
+        self.open
+            .get_or_insert_with(open)
+            .write_all(bytes.as_bytes())
+            .unwrap();
+    }
+
+    /// What goes away before it was ever looked at can't be known.
+    fn remove(&mut self, path: &std::path::Path) {
+        if Self::id(path).is_some_and(|id| !self.seen.contains(&id)) {
+            self.unseeable.extend(Self::contents(path));
+        }
+        std::fs::remove_file(path).ok();
+    }
+
+    fn make_room(&mut self, date: bool) -> String {
+        if date {
+            self.days += 1;
+            let mut dated: Vec<_> = self
+                .files()
+                .into_iter()
+                .filter(|path| path.to_str().unwrap().contains("log-"))
+                .collect();
+            dated.sort();
+            for old in dated.iter().rev().skip(1) {
+                self.remove(&old.clone());
+            }
+            return format!("x.log-{}", 20_260_101 + self.days % 28 + 100 * (self.days / 28));
+        }
+        let last = self.rig.dir.path().join("x.log.2");
+        self.remove(&last);
+        self.rig.log.shift(2);
+        "x.log.1".into()
+    }
+
+    fn truncate(&mut self) {
+        let whole = std::fs::read_to_string(self.rig.log.path()).unwrap_or_default();
+        if !self.content_seen || !whole.contains('\n') {
+            self.unseeable.extend(whole.lines().flat_map(words));
+        }
+        self.rig.log.truncate();
+        self.content_seen = false;
+    }
+
+    fn note(&mut self) {
+        let ids: Vec<Id> = self.files().iter().filter_map(|path| Self::id(path)).collect();
+        self.seen = ids.into_iter().collect();
+        self.content_seen = std::fs::metadata(self.rig.log.path()).is_ok_and(|metadata| metadata.len() > 0);
+    }
+
+    fn survey(&mut self) {
+        if !self.looked {
+            // What lies in older files by then is not to be read.
+            self.looked = true;
+            let current = Self::contents(self.rig.log.path());
+            self.unseeable
+                .extend((0..self.next).filter(|word| !current.contains(word)));
+        }
+        self.rig.survey();
+        self.note();
+    }
+
+    fn fill(&mut self) -> Result<(), TestCaseError> {
+        for text in self.rig.fill() {
+            for word in words(&text) {
+                prop_assert!(self.read.insert(word, true).is_none(), "{} twice", word);
+                self.ever.insert(word);
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&mut self) -> Result<(), TestCaseError> {
+        for _ in 0..2 {
+            self.survey();
+            self.fill()?;
+        }
+        let gap = !std::mem::take(&mut self.rig.gaps).is_empty();
+        let text = std::fs::read_to_string(self.rig.log.path()).unwrap_or_default();
+        let waits: BTreeSet<usize> = if text.is_empty() {
+            self.begun.clone()
+        } else {
+            text.rsplit('\n')
+                .next()
+                .map(words)
+                .unwrap_or_default()
+                .into_iter()
+                .collect()
+        };
+        for word in (0..self.next).filter(|word| !self.ever.contains(word) && !waits.contains(word)) {
+            if self.lost.contains(&word) || self.unseeable.contains(&word) {
+                continue;
+            }
+            prop_assert!(gap, "{} skipped in silence", word);
+            prop_assert!(!text.contains(&format!("{word:06}")), "{} is there", word);
+            self.lost.insert(word);
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
+        match *step {
+            Step::Write(lines) => {
+                for _ in 0..lines {
+                    self.raw(&format!("{:06}\n", self.next));
+                    self.next += 1;
+                }
+            }
+            Step::Begin => {
+                self.begun.insert(self.next);
+                self.raw(&format!("{:06}", self.next));
+                self.next += 1;
+            }
+            Step::Rename { date, late, create } => {
+                if !self.rig.log.path().exists() {
+                    return Ok(());
+                }
+                let name = self.make_room(date);
+                self.rig.log.rename_to(&name);
+                self.content_seen = false;
+                if create {
+                    self.rig.log.raw(b"");
+                }
+                if !late {
+                    self.open = None;
+                }
+            }
+            Step::Copy if self.rig.log.path().exists() => {
+                // As much of a copytruncate as may be done at a look.
+                let name = self.make_room(false);
+                self.rig.log.copy_to(&name);
+            }
+            Step::Copy => {}
+            Step::CopyAndTruncate => {
+                let path = self.rig.log.path().to_owned();
+                // logrotate would copy into the file that is there.
+                if path.exists() {
+                    let name = self.make_room(false);
+                    self.rig.log.copy_to(&name);
+                    self.truncate();
+                    let copied = Self::contents(&self.rig.dir.path().join("x.log.1"));
+                    self.unseeable.retain(|word| !copied.contains(word));
+                }
+            }
+            Step::Truncate => self.truncate(),
+            Step::Delete { late } => {
+                let path = self.rig.log.path().to_owned();
+                self.remove(&path);
+                self.content_seen = false;
+                if !late {
+                    self.open = None;
+                }
+            }
+            Step::Reopen => self.open = None,
+            Step::Survey => self.survey(),
+            Step::Fill => self.fill()?,
+            Step::Check => self.check()?,
+            Step::Save => self.rig.save(),
+            Step::Restart { save } => {
+                if save {
+                    self.rig.save();
+                }
+                if self.rig.cursor.position.is_none() && self.rig.cursor.ahead.is_empty() {
+                    let current = Self::contents(self.rig.log.path());
+                    self.unseeable
+                        .extend((0..self.next).filter(|word| !current.contains(word)));
+                }
+                self.rig.restart();
+                self.read.clear();
+            }
+        }
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever is done to a file between looks at random moments: a line is read, or a gap is told when it's missed;
+    /// and no line is read twice without a restart.
+    #[test]
+    fn nothing_is_skipped_in_silence_nor_read_twice(steps in prop::collection::vec(step(), 1..40)) {
+        let mut world = World::new();
+        for step in &steps {
+            world.step(step)?;
+        }
+        world.check()?;
+    }
+}

@@ -65,7 +65,7 @@ impl Set<'_> {
             .iter()
             .position(|file| position.file.is(&file.identity));
         match found {
-            Some(index) if position.offset == 0 => self.unread(index),
+            Some(index) if position.offset == 0 => self.later_too(position, self.unread(position, index)),
             Some(index) => {
                 let size = self.file(index).map_or(0, |file| file.size);
                 if size >= position.offset {
@@ -96,10 +96,29 @@ impl Set<'_> {
     }
 
     /// Nothing of the file was read. Copies that came since hold what was in it before it was truncated.
-    fn unread(&self, index: usize) -> Resume {
+    fn unread(&self, position: &Position, index: usize) -> Resume {
         let oldest = self.oldest_unknown(index);
-        let gap = (oldest > index).then(|| Gap::unknown(GapReason::Truncated));
+        let shorter = self.known_size(&position.file) > self.file(index).map(|file| file.size);
+        let gap = (oldest > index || shorter).then(|| Gap::unknown(GapReason::Truncated));
         self.resume(self.since(oldest), 0, gap.is_none(), gap, Others::MayBeCopies)
+    }
+
+    /// The place is there, but a file known to come after it may have gone unread, or been truncated.
+    fn later_too(&self, position: &Position, mut resume: Resume) -> Resume {
+        let there = |known: &&AheadFile| self.present.iter().any(|file| known.file.is(&file.identity));
+        let lost: u64 = self
+            .later(position)
+            .iter()
+            .filter(|known| !there(known))
+            .map(|known| known.size)
+            .sum();
+        if lost > 0 && resume.gap.is_none() {
+            resume.gap = Some(Gap {
+                bytes: lost,
+                ..Gap::unknown(GapReason::RotatedAway)
+            });
+        }
+        resume
     }
 
     /// The file at `index` is the position's, with other content.
@@ -198,7 +217,7 @@ impl Set<'_> {
         self.present.get(index)
     }
 
-    /// This one and all newer ones, but for those that were done with before.
+    /// This one and all newer ones.
     fn since(&self, oldest: usize) -> Vec<usize> {
         (0..=oldest).rev().collect()
     }
