@@ -68,8 +68,7 @@ impl LogFile {
             beginning,
             largest: 0,
         };
-        opened.look_at_beginning()?;
-        opened.shrank()?;
+        opened.look_again()?;
         Ok(opened)
     }
 
@@ -102,6 +101,13 @@ impl LogFile {
     pub(crate) fn still_holds(&mut self, size: u64) -> io::Result<bool> {
         let same = self.identity.first_record.is_none() || self.identity.first_record == self.first_line()?;
         Ok(same && !self.shrank()? && self.largest >= size)
+    }
+
+    /// Takes it for what it is now.
+    pub(crate) fn look_again(&mut self) -> io::Result<()> {
+        self.look_at_beginning()?;
+        self.largest = self.len()?;
+        Ok(())
     }
 
     fn shrank(&mut self) -> io::Result<bool> {

@@ -58,7 +58,7 @@ impl Reader {
         for (file, name) in files.iter().rev() {
             present.push(PresentFile {
                 identity: file.known().clone(),
-                size: file.len()?,
+                size: file.largest(),
                 name: *name,
             });
         }
@@ -97,13 +97,12 @@ impl Reader {
                 after = Some(at);
                 continue;
             }
-            let new = || {
-                files
-                    .iter()
-                    .rposition(|(file, _)| known(file))
-                    .map_or(0, |at| at + 1)
-            };
-            let at = after.unwrap_or_else(new);
+            // Whatever is not known came later, copies of what is in the next file above all.
+            let mut before = files.iter().take(after.unwrap_or(files.len()));
+            let at = before.rposition(|(file, _)| known(file)).map_or(0, |at| at + 1);
+            let mut held = held;
+            // What can't be looked at now is as it was.
+            held.look_again().ok();
             files.insert(at, (held, Name::Gone));
             after = Some(at);
         }

@@ -69,13 +69,9 @@ impl Set<'_> {
             Some(index) => {
                 let size = self.file(index).map_or(0, |file| file.size);
                 if size >= position.offset {
-                    return self.resume(
-                        self.since(index),
-                        position.offset,
-                        true,
-                        None,
-                        Others::MayBeCopies,
-                    );
+                    let (files, others) = (self.since(index), Others::MayBeCopies);
+                    let resume = self.resume(files, position.offset, true, None, others);
+                    return self.later_too(position, resume);
                 }
                 if self.look == Look::PlainAgain {
                     return self.truncated(position, index);
