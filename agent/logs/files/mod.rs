@@ -153,6 +153,11 @@ impl LogFile {
         &self.identity
     }
 
+    /// Its beginning was not known, and there is something now.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.identity.first_record.is_none() && self.len().is_ok_and(|length| length > 0)
+    }
+
     /// The most it was seen to hold.
     pub(crate) fn largest(&self) -> u64 {
         self.largest

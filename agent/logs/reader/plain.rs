@@ -154,6 +154,14 @@ impl Reader {
         now.clone_into(&mut self.known.now);
         let mut filled = Filled::default();
         loop {
+            if self.offset == 0 && self.queue.front().is_some_and(LogFile::has_begun) {
+                // It was empty: other lines may have been in it and copied away since.
+                filled.gaps = self.look(None)?;
+                if !filled.gaps.is_empty() {
+                    filled.moved = true;
+                    return Ok(filled);
+                }
+            }
             // To be asked before the read: only then does "nothing more" mean the end of the file.
             let mut newer = self.queue.iter().skip(1);
             let left = newer.any(|file| file.len().is_ok_and(|length| length > 0));

@@ -477,8 +477,12 @@ impl World {
                 self.step(&Step::Copy)?;
                 if let Some(name) = self.copying.take() {
                     self.truncate();
-                    let copied = Self::contents(&self.rig.dir.path().join(&name));
-                    self.unseeable.retain(|word| !copied.contains(word));
+                    let copy = self.rig.dir.path().join(&name);
+                    // A copy of a line that hasn't ended can't be told from one that is being made.
+                    if std::fs::read_to_string(&copy).is_ok_and(|text| text.contains('\n')) {
+                        let copied = Self::contents(&copy);
+                        self.unseeable.retain(|word| !copied.contains(word));
+                    }
                 }
             }
             // Nobody does these while a copy is made.

@@ -120,15 +120,20 @@ impl Set<'_> {
     /// The file at `index` is the position's, with other content.
     fn truncated(&self, position: &Position, index: usize) -> Resume {
         let oldest = self.oldest_unknown(index);
-        let copied = (index + 1..=oldest)
+        // Usually right before the file; anywhere, if the file has lost its name meanwhile.
+        let copied = (0..self.present.len())
             .rev()
-            .find(|at| self.copy_of(*at, &position.file));
+            .find(|at| *at != index && !self.known(*at) && self.copy_of(*at, &position.file));
         let size = copied.and_then(|at| self.file(at)).map_or(0, |file| file.size);
-        let (files, offset, continues) = match copied {
-            Some(at) if size >= position.offset => (self.since(at), position.offset, true),
-            Some(at) => (self.since(at.saturating_sub(1)), 0, false),
-            None => (self.since(oldest), 0, false),
+        let whole = size >= position.offset;
+        let rest = |oldest| self.since(oldest).into_iter().filter(|at| Some(*at) != copied);
+        let files: Vec<usize> = match copied {
+            Some(at) if whole => std::iter::once(at).chain(rest(at.max(index))).collect(),
+            Some(at) => rest(at.max(index)).collect(),
+            None => self.since(oldest),
         };
+        let continues = copied.is_some() && whole;
+        let offset = if continues { position.offset } else { 0 };
         let known = self.known_size(&position.file).unwrap_or(0);
         let gap = Gap {
             bytes: known.saturating_sub(position.offset.max(size)),
