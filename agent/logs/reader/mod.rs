@@ -15,6 +15,8 @@
 
 mod plain;
 #[cfg(test)]
+mod plain_model;
+#[cfg(test)]
 mod plain_tests;
 
 use std::collections::VecDeque;
