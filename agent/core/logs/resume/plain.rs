@@ -101,6 +101,10 @@ impl Set<'_> {
 
     /// The place is there, but a file known to come after it may have gone unread, or been truncated.
     fn later_too(&self, position: &Position, mut resume: Resume) -> Resume {
+        // Beside a file without a name, what is done with can lie behind it.
+        let (done, files) = resume.files.iter().partition(|at| self.done(**at, position));
+        resume.files = files;
+        resume.done.extend::<Vec<usize>>(done);
         let there = |known: &&AheadFile| self.present.iter().any(|file| known.file.is(&file.identity));
         let lost: u64 = self
             .later(position)
