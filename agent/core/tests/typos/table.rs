@@ -156,7 +156,6 @@ pub(crate) const KEYS: &[(&str, &[&str])] = &[
         "logging.redact.*",
         &["pattern", "match_expression", "replacement"],
     ),
-    ("logging.redact", &["replacement"]),
 ];
 
 const FLAG: &[&str] = &["true", "false"];
