@@ -152,10 +152,6 @@ pub(crate) const KEYS: &[(&str, &[&str])] = &[
             "use_scalyr_agent_applog",
         ],
     ),
-    (
-        "logging.redact.*",
-        &["pattern", "match_expression", "replacement"],
-    ),
 ];
 
 const FLAG: &[&str] = &["true", "false"];
