@@ -58,6 +58,7 @@ use tokio::time::Instant;
 
 use self::desk::Command;
 use self::lock::Lock;
+use self::sinks::cloudwatch::Connection;
 use self::status::Figures;
 use self::watcher::{Changes, Watcher};
 
@@ -105,6 +106,7 @@ struct Shared {
     watcher: Watcher,
     changes: watch::Receiver<Changes>,
     lock: Arc<Lock>,
+    cloudwatch: Connection,
     /// The container followed last.
     container: Mutex<Option<Source>>,
 }
@@ -134,6 +136,7 @@ impl Shipper {
             watcher: Watcher::new(),
             changes,
             lock,
+            cloudwatch: Connection::default(),
             container: Mutex::default(),
         });
         routes::start(&shared).await?;
