@@ -120,6 +120,21 @@ impl Far {
         events.into_iter().map(|(_, message)| message).collect()
     }
 
+    /// With the stream there too, and one line in it.
+    async fn begun() -> (Self, Shipper) {
+        let mut far = Self::ready();
+        far.lines(1, 0);
+        let shipper = far.start().await;
+        complete(&shipper).await;
+        (far, shipper)
+    }
+
+    /// Everything that was written and that many lines of our own behind it.
+    async fn arrived_with_markers(&self, lines: usize) -> Vec<String> {
+        until("markers", || self.arrived().len() >= lines).await;
+        self.arrived()
+    }
+
     /// Calls that were judged; none of them broke a limit.
     fn calls(&self) -> Vec<LogBatch> {
         let calls = self.aws.put_log_calls();
@@ -278,7 +293,7 @@ async fn old_new_and_scattered_times() {
     }
     let shipper = far.start().await;
     let status = complete(&shipper).await;
-    let arrived = far.arrived();
+    let arrived = far.arrived_with_markers(7).await;
     assert_eq!(arrived[..5], ["1", "2", "3", "4", "5"]);
     let why = ["2 log lines lost between", "1 log line lost between"];
     assert!(
@@ -298,15 +313,12 @@ async fn old_new_and_scattered_times() {
 }
 
 #[tokio::test]
-async fn a_clock_that_is_wrong_is_counted_and_not_told_for_ever() {
-    let mut far = Far::ready();
-    far.lines(3, 0);
-    let shipper = far.start().await;
-    complete(&shipper).await;
-    // A group's retention can't refuse a marker of now, so AWS itself has to.
+async fn what_is_too_old_is_told_by_a_marker_of_now() {
+    let (mut far, shipper) = Far::begun().await;
     far.line("stdout", now_millis() - 15 * DAY, "old");
     let status = complete(&shipper).await;
-    assert_eq!((status.delivered, status.lost), (3, 1));
+    assert_eq!((status.delivered, status.lost), (1, 1));
+    far.arrived_with_markers(2).await;
     let marker = far.aws.log_events(&far.group, STREAM).pop().unwrap();
     assert!(marker.1.starts_with("monopod: 1 log line lost"), "{marker:?}");
     assert!(
@@ -318,23 +330,30 @@ async fn a_clock_that_is_wrong_is_counted_and_not_told_for_ever() {
 
 #[tokio::test]
 async fn a_lost_answer_costs_one_batch_twice() {
-    let mut far = Far::ready();
+    let (mut far, shipper) = Far::begun().await;
+    shipper.stop(soon()).await;
     far.lines(3_000, 100);
     far.aws.faults(&[AwsFault::lost("PutLogEvents").times(2)]);
     let shipper = far.start().await;
     let status = complete(&shipper).await;
     let (calls, arrived) = (far.calls(), far.arrived());
-    let batch = calls[0].events;
-    assert_eq!((status.delivered, arrived.len()), (3_000, 3_000 + 2 * batch));
-    assert_eq!(arrived[..batch], arrived[2 * batch..3 * batch]);
-    assert_eq!(arrived[2 * batch..], far.written);
+    let batch = calls[1].events;
+    assert_eq!((status.delivered, arrived.len()), (3_000, 3_001 + 2 * batch));
+    assert_eq!(arrived[1..=batch], arrived[1 + batch..=2 * batch]);
+    assert_eq!(arrived[1 + 2 * batch..], far.written[1..]);
+    println!(
+        "two answers lost: {} lines in batches of {batch}, {} twice",
+        3_000,
+        2 * batch
+    );
     assert!(batch <= 10_000);
 }
 
 /// The answer is on its way when the agent dies: the batch is there, and no cursor says so.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kills_before_the_cursor_is_saved_cost_one_parcel_each() {
-    let mut far = Far::ready();
+    let (mut far, shipper) = Far::begun().await;
+    shipper.stop(soon()).await;
     let mut largest = 0;
     for _ in 0..3 {
         far.aws.line().throttle(1);
@@ -360,6 +379,7 @@ async fn kills_before_the_cursor_is_saved_cost_one_parcel_each() {
     unique.dedup();
     assert_eq!(unique, far.written, "nothing lost");
     let twice = arrived.len() - far.written.len();
+    println!("three kills: {twice} lines twice, parcels of at most {largest}");
     assert!(
         (1..=3 * largest).contains(&twice),
         "{twice} lines twice, parcels of {largest}"
@@ -426,7 +446,7 @@ async fn a_line_that_aws_never_takes_holds_nobody_up() {
     let shipper = far.start().await;
     let status = complete(&shipper).await;
     assert_eq!((status.delivered, status.lost, status.failures), (99, 1, 0));
-    let arrived = far.arrived();
+    let arrived = far.arrived_with_markers(100).await;
     assert_eq!(arrived[..99], far.written[1..]);
     assert!(
         arrived[99].ends_with("CloudWatch Logs refused them: Log event too large: x"),
@@ -437,18 +457,17 @@ async fn a_line_that_aws_never_takes_holds_nobody_up() {
 
 #[tokio::test]
 async fn lines_linger_and_a_stop_does_not() {
-    let mut far = Far::ready();
-    let shipper = far.start().await;
-    complete(&shipper).await;
+    let (mut far, shipper) = Far::begun().await;
     let began = Instant::now();
     for _ in 0..5 {
         far.lines(1, 0);
         let behind = || sink(&shipper, "cloudwatch").behind_bytes > 0;
         until("a line that was read", behind).await;
     }
-    until("lines", || far.arrived().len() == 5).await;
+    until("lines", || far.arrived().len() == 6).await;
     assert!(began.elapsed() >= LINGER);
-    assert_eq!(far.calls().len(), 1);
+    complete(&shipper).await;
+    assert_eq!(far.calls().len(), 2);
     far.lines(1, 0);
     until("a line that was read", || {
         sink(&shipper, "cloudwatch").behind_bytes > 0
@@ -458,4 +477,30 @@ async fn lines_linger_and_a_stop_does_not() {
     shipper.stop(soon()).await;
     assert!(began.elapsed() < LINGER);
     assert_eq!(far.arrived(), far.written);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement: cargo test --release --lib cloudwatch::tests::lines_per_second -- --ignored --nocapture"]
+async fn lines_per_second() {
+    let (mut far, shipper) = Far::begun().await;
+    shipper.stop(soon()).await;
+    let count = 200_000;
+    far.lines(count, 195);
+    let cpu = || nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF).unwrap();
+    let (began, before) = (Instant::now(), cpu());
+    let shipper = far.start().await;
+    let all = || sink(&shipper, "cloudwatch").delivered == count as u64;
+    until("all lines", all).await;
+    let (took, after) = (began.elapsed(), cpu());
+    let seconds = |usage: nix::sys::resource::Usage| {
+        let [user, system] = [usage.user_time(), usage.system_time()];
+        (user.tv_sec() + system.tv_sec()) as f64 + (user.tv_usec() + system.tv_usec()) as f64 / 1e6
+    };
+    let spent = seconds(after) - seconds(before);
+    println!(
+        "{count} lines of 200 bytes in {took:?}: {:.0} lines/s, {:.1} us of CPU a line with the line to the stand-in, {} calls",
+        count as f64 / took.as_secs_f64(),
+        spent * 1e6 / count as f64,
+        far.calls().len() - 1,
+    );
 }
