@@ -205,6 +205,7 @@ mod tests {
         assert_eq!(class_of("anything", 429), Class::Throttled);
         assert_eq!(class_of("KMSInternalException", 500), Class::Transient);
         assert_eq!(class_of("UnrecognizedClientException", 400), Class::Transient);
+        assert_eq!(class_of("OperationAbortedException", 400), Class::Transient);
         assert_eq!(class_of("anything", 503), Class::Transient);
         for code in [
             "AccessDeniedException",
