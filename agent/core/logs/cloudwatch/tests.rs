@@ -108,6 +108,12 @@ fn our_own_words_are_never_too_old() {
     };
     marker.delivered(1, rejected);
     assert_eq!((marker.gaps(), marker.next(NOW, BATCH_EVENTS)), (Vec::new(), 0));
+    // A group may keep events for a day.
+    let mut others = parcel(&[
+        (Monopod, NOW - 30 * HOUR, "old"),
+        (Monopod, NOW + 3 * HOUR, "new"),
+    ]);
+    assert!(calls(&mut others)[0].iter().all(|(time, _)| *time == NOW));
     let mut young = parcel(&[(Monopod, NOW - HOUR, "in its place")]);
     assert_eq!(calls(&mut young), [[(NOW - HOUR, "in its place".to_owned())]]);
 }
@@ -195,6 +201,10 @@ fn a_parcel_is_full_before_it_is_two_calls() {
         push(&mut parcel, Stdout, NOW, "");
     }
     assert_eq!(calls(&mut parcel).len(), 1);
+    for _ in 0..20_000 {
+        push(&mut parcel, Stdout, NOW, "");
+    }
+    assert_eq!(parcel.next(NOW, usize::MAX), BATCH_EVENTS);
 }
 
 /// AWS, with a clock and a retention of its own.
