@@ -3,7 +3,7 @@
 //! What is here acts and reports, it never decides: decisions are pure functions of `monopod-core`.
 //! Every error says whether trying again can help ([`Class`]), in an exhaustive match beside it.
 
-mod aws;
+pub(crate) mod aws;
 pub mod clock;
 pub mod delivery;
 pub mod docker;

@@ -58,6 +58,7 @@ use tokio::time::Instant;
 
 use self::desk::Command;
 use self::lock::Lock;
+use self::sinks::cloudwatch::Connection;
 use self::status::Figures;
 use self::watcher::{Changes, Watcher};
 
@@ -107,6 +108,7 @@ struct Shared {
     lock: Arc<Lock>,
     /// Told when any figure may have changed.
     changed: Arc<Notify>,
+    cloudwatch: Connection,
     /// The container followed last.
     container: Mutex<Option<Source>>,
 }
@@ -137,6 +139,7 @@ impl Shipper {
             changes,
             lock,
             changed: Arc::default(),
+            cloudwatch: Connection::default(),
             container: Mutex::default(),
         });
         routes::start(&shared).await?;

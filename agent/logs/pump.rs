@@ -397,6 +397,10 @@ impl<S: Sink> Pump<S> {
             if !self.send().await {
                 return;
             }
+            if self.desk.has_gaps() {
+                // What the sink will never take is told first.
+                return;
+            }
             self.commit().await;
             if self.commit_at.is_none() {
                 self.desk.answer_drains();

@@ -18,6 +18,7 @@
 //! traces), other sources than json-file. They come as steps between `record` and `batch`.
 
 mod batch;
+pub mod cloudwatch;
 mod cursor;
 mod gap;
 pub mod ledger;

@@ -7,6 +7,7 @@
 //! and the lines wait in the spool and not in memory.
 
 pub(crate) mod application_log;
+pub(crate) mod cloudwatch;
 pub(crate) mod syslog;
 
 use std::future::Future;
