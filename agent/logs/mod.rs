@@ -61,6 +61,8 @@ use self::lock::Lock;
 use self::status::Figures;
 use self::watcher::{Changes, Watcher};
 
+use crate::host::s3::Clients;
+
 pub use error::{LogsError, Retry};
 pub use keys::{KeyError, Keys};
 pub use redaction::Redaction;
@@ -105,6 +107,7 @@ struct Shared {
     watcher: Watcher,
     changes: watch::Receiver<Changes>,
     lock: Arc<Lock>,
+    s3: Clients,
     /// The container followed last.
     container: Mutex<Option<Source>>,
 }
@@ -121,6 +124,10 @@ impl Shipper {
     /// Loads the cursors and starts a task for each sink. Of a container nothing is read before the first
     /// [`follow`](Self::follow).
     pub async fn start(options: Options) -> Result<Self, LogsError> {
+        Self::start_with(options, Clients::default()).await
+    }
+
+    async fn start_with(options: Options, s3: Clients) -> Result<Self, LogsError> {
         let directory = &options.state_dir;
         tokio::fs::create_dir_all(directory)
             .await
@@ -134,6 +141,7 @@ impl Shipper {
             watcher: Watcher::new(),
             changes,
             lock,
+            s3,
             container: Mutex::default(),
         });
         routes::start(&shared).await?;

@@ -15,6 +15,7 @@ use super::pump::{Parts, Pump};
 use super::redaction::Filter;
 use super::sinks::Sink;
 use super::sinks::application_log::ApplicationLog;
+use super::sinks::s3;
 use super::sinks::syslog::Syslog;
 use super::status::{Figures, Label};
 use super::{Feed, LogsError, ORDERS, Shared, folder, locked, state_dir};
@@ -70,8 +71,19 @@ pub(super) async fn ship(shared: &Arc<Shared>, route: &Route) -> Result<(), Logs
         treatment: route.treatment.clone(),
     };
     match &route.target {
+        Target::S3(target) => {
+            let file = match (&route.origin, route.stream) {
+                (Origin::File(path), StreamName::Customlog | StreamName::File) => {
+                    Path::new(path).file_name().and_then(|name| name.to_str())
+                }
+                _ => None,
+            };
+            let limits = s3::Limits::within(options.plan.budget);
+            let (attributes, clients) = (&options.attributes, shared.s3.clone());
+            let sink = s3::S3::new(target, route.stream, file, attributes, clients, limits);
+            add(shared, place(format!("s3://{}", target.bucket)), sink)
+        }
         Target::CloudWatch { group: _ }
-        | Target::S3(_)
         | Target::Rsyslog(_)
         | Target::Scalyr(_)
         | Target::Logentries { .. } => {

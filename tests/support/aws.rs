@@ -2,7 +2,8 @@
 //!
 //! Tests are kept apart by the access key id their agent signs with: each lease of a machine has its own.
 
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -12,7 +13,9 @@ use serde_json::{Value, json};
 use crate::forward::Line;
 use crate::http;
 use crate::layout;
+use crate::place::Where;
 use crate::process::{Part, tied};
+use crate::{AWS_PORT, Rig};
 
 /// The process.
 #[derive(Debug)]
@@ -158,9 +161,42 @@ pub struct Aws {
     pub(crate) standin: &'static Standin,
     pub(crate) line: Line,
     pub(crate) access_key: String,
+    pub(crate) port: u16,
 }
 
 impl Aws {
+    /// AWS without a machine: a line on the host's loopback, for tests of a sink alone.
+    #[must_use]
+    pub fn on_host() -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        // Beyond what machines are numbered with.
+        let number =
+            (u64::from(std::process::id()) << 20) + (1 << 19) + NUMBER.fetch_add(1, Ordering::Relaxed);
+        let (standin, port) = (Rig::get().standin(), Where::Host.free_port());
+        Self {
+            standin,
+            line: Line::new(&Where::Host.network(), port, standin.address),
+            access_key: format!("AKIA{number:016X}"),
+            port,
+        }
+    }
+
+    /// The line of a machine, at the usual port.
+    pub(crate) fn of_machine(standin: &'static Standin, line: Line, access_key: String) -> Self {
+        Self {
+            standin,
+            line,
+            access_key,
+            port: AWS_PORT,
+        }
+    }
+
+    /// Where it is, for whoever is at this end of the line: `http://127.0.0.1:4566`.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("http://{}", SocketAddr::from((Ipv4Addr::LOCALHOST, self.port)))
+    }
+
     /// The line between the machine and AWS.
     #[must_use]
     pub fn line(&self) -> &Line {

@@ -101,11 +101,11 @@ impl Machine {
                 server,
                 line: Line::new(&network, REGISTRY_PORT, server.address),
             },
-            aws: Aws {
+            aws: Aws::of_machine(
                 standin,
-                line: Line::new(&network, AWS_PORT, standin.address),
-                access_key: format!("AKIA{number:016X}"),
-            },
+                Line::new(&network, AWS_PORT, standin.address),
+                format!("AKIA{number:016X}"),
+            ),
             notify: NotifySocket::new(&dirs.notify),
             syslog: SyslogSocket::new(&dirs.syslog),
             agents: Mutex::default(),
