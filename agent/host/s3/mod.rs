@@ -50,7 +50,10 @@ impl Clients {
     #[cfg(test)]
     pub(crate) fn at(region: &str, endpoint: &str, access_key: &str) -> Self {
         let client = Arc::new(S3::at(region, endpoint, access_key));
-        Self(Arc::new(Mutex::new(BTreeMap::from([(region.to_owned(), client)]))))
+        Self(Arc::new(Mutex::new(BTreeMap::from([(
+            region.to_owned(),
+            client,
+        )]))))
     }
 }
 

@@ -26,6 +26,8 @@ use super::{S3, S3Error, classify};
 const PIECE: usize = 64 * 1024;
 /// When nothing was taken for this long, and no answer came, there will be none.
 const STALL: Duration = Duration::from_secs(30);
+/// So many times that for the answer, once everything was taken: the kernel's buffers may be full of it.
+const PATIENCE: u32 = 4;
 
 /// An object to be.
 #[derive(Clone, Copy, Debug)]
@@ -71,10 +73,10 @@ impl S3 {
                 Ok(_) => Ok(()),
                 Err(error) => Err(classify(error, &self.region)),
             },
-            () = stalled(&taken, stall) => {
+            () = stalled(&taken, object.body.len() as u64, stall) => {
                 let (taken, all) = (taken.load(Ordering::Relaxed), object.body.len());
                 let text = format!(
-                    "nothing moved for {} seconds, with {taken} of {all} bytes on their way", stall.as_secs()
+                    "no answer, and nothing moved for {}, with {taken} of {all} bytes on their way", monopod_core::text::duration(stall)
                 );
                 Err(S3Error::Unreachable(text.into()))
             }
@@ -83,10 +85,11 @@ impl S3 {
 }
 
 /// Waits until nothing has been taken for so long.
-async fn stalled(taken: &AtomicU64, stall: Duration) {
+async fn stalled(taken: &AtomicU64, all: u64, stall: Duration) {
     loop {
         let before = taken.load(Ordering::Relaxed);
-        tokio::time::sleep(stall).await;
+        let patience = if before == all { PATIENCE } else { 1 };
+        tokio::time::sleep(stall * patience).await;
         if taken.load(Ordering::Relaxed) == before {
             return;
         }
@@ -152,5 +155,108 @@ impl Body for Pieces {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.rest.len() as u64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpSocket};
+
+    use super::*;
+
+    const STALL: Duration = Duration::from_millis(500);
+
+    /// A server whose kernel takes little for it.
+    fn listen() -> TcpListener {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(64 * 1024).unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        socket.listen(8).unwrap()
+    }
+
+    async fn put(listener: &TcpListener, body: &Bytes) -> Result<(), S3Error> {
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let object = Put {
+            bucket: "bucket",
+            key: "a/key.gz",
+            acl: "private",
+            content_type: "application/x-gzip",
+            body,
+        };
+        S3::at("eu-central-1", &endpoint, "AKIA")
+            .put_unless_stalled(object, STALL)
+            .await
+    }
+
+    #[tokio::test]
+    async fn a_far_end_that_takes_nothing_is_given_up() {
+        let listener = listen();
+        let body = Bytes::from(vec![b'x'; 2 << 20]);
+        let accepted = async {
+            let connection = listener.accept().await.unwrap();
+            std::future::pending::<()>().await;
+            drop(connection);
+        };
+        let error = tokio::select! {
+            put = put(&listener, &body) => put.unwrap_err(),
+            () = accepted => unreachable!(),
+        };
+        let S3Error::Unreachable(why) = error else {
+            panic!("{error:?}")
+        };
+        assert!(
+            why.to_string().ends_with("of 2097152 bytes on their way"),
+            "{why}"
+        );
+    }
+
+    /// Three times as long as nothing may move.
+    #[tokio::test]
+    async fn a_slow_far_end_is_waited_for_as_long_as_something_moves() {
+        let listener = listen();
+        let body: Bytes = (0..2u32 << 20)
+            .map(|n| n.to_le_bytes()[0])
+            .collect::<Vec<_>>()
+            .into();
+        let answered = async {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            let (mut all, mut buffer) = (Vec::new(), vec![0; 64 * 1024]);
+            let end = loop {
+                let count = connection.read(&mut buffer).await.unwrap();
+                assert!(count > 0);
+                all.extend_from_slice(&buffer[..count]);
+                let head = all.windows(4).position(|four| four == b"\r\n\r\n");
+                if let Some(head) = head.filter(|head| all.len() >= head + 4 + body.len()) {
+                    break head + 4;
+                }
+                // What a slow line does: there is no event to wait for.
+                tokio::time::sleep(Duration::from_millis(25)).await;
+            };
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+            connection.write_all(answer).await.unwrap();
+            let head = String::from_utf8_lossy(&all[..end]).to_lowercase();
+            (head, all[end..] == body)
+        };
+        let begun = tokio::time::Instant::now();
+        let (put, (head, same)) = tokio::join!(put(&listener, &body), answered);
+        put.unwrap();
+        assert!(same, "the body is the object, with nothing around it");
+        for header in [
+            "put /bucket/a/key.gz",
+            "content-length: 2097152",
+            "x-amz-acl: private",
+        ] {
+            assert!(head.contains(header), "{head}");
+        }
+        assert!(
+            !head.contains("content-encoding") && !head.contains("unsigned"),
+            "{head}"
+        );
+        assert!(
+            begun.elapsed() > STALL * 2,
+            "{:?}: too fast to show anything",
+            begun.elapsed()
+        );
     }
 }

@@ -25,7 +25,10 @@ const SYSTEM_UNKNOWN: u8 = 255;
 pub(super) enum Format {
     Raw,
     /// With this at the end of each line: what is the same in all of them.
-    Json { own_streams: bool, tail: String },
+    Json {
+        own_streams: bool,
+        tail: String,
+    },
 }
 
 impl Format {
@@ -169,7 +172,11 @@ mod tests {
 
     #[test]
     fn raw_is_the_lines_again_and_joined_ones_too() {
-        let lines = [(Stream::Stdout, "one\n  two"), (Stream::Stderr, "{\"a\":1}"), (Stream::Monopod, "")];
+        let lines = [
+            (Stream::Stdout, "one\n  two"),
+            (Stream::Stderr, "{\"a\":1}"),
+            (Stream::Monopod, ""),
+        ];
         assert_eq!(text(&Format::Raw, &lines), "one\n  two\n{\"a\":1}\n\n");
     }
 
@@ -204,7 +211,17 @@ mod tests {
 
     #[test]
     fn what_only_looks_like_json_is_text() {
-        for text in ["{", "{}}", "{a}", "{\"a\":1} {}", "{\"a\":\n1}", "[1]", "1", "", "{\"a\":1"] {
+        for text in [
+            "{",
+            "{}}",
+            "{a}",
+            "{\"a\":1} {}",
+            "{\"a\":\n1}",
+            "[1]",
+            "1",
+            "",
+            "{\"a\":1",
+        ] {
             assert!(!is_json_object(text), "{text}");
         }
         assert!(is_json_object("{}"));

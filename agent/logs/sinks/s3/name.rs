@@ -1,10 +1,11 @@
 //! Where an object goes: the original's layout, with names that say which lines are in it.
 //!
 //! ```text
-//! taupage/<application_id>/<application_version>/<stream>/2026/01/02/03/<host>/20260102T030405_<file>_<offset>.gz
+//! taupage/<application_id>/<application_version>/<stream>/2026/01/02/03/<host>/20260102T030405.678_<file>_<offset>.gz
 //! ```
 //!
-//! Time and hour are those of the first line, in UTC. `<file>` is a hash of what identifies the file that the first line
+//! Time and hour are those of the first line, in UTC, with milliseconds so that names are in the order of lines also where
+//! the file changes within a second. `<file>` is a hash of what identifies the file that the first line
 //! was read from, `<offset>` where in it. So whoever makes the object again gives it the same name, and what two files,
 //! two machines or two moments have to say never meets.
 //!
@@ -74,8 +75,9 @@ impl Names {
         let Self { folder, host, .. } = self;
         let stamp = stamp(time).or_else(|| stamp(&text::timestamp(now_seconds())));
         let [year, month, day, hour, minute, second] = stamp.unwrap_or(["0"; 6].map(str::to_owned));
+        let millis = millis(time);
         format!(
-            "{folder}/{year}/{month}/{day}/{hour}/{host}/{year}{month}{day}T{hour}{minute}{second}_{what}.gz"
+            "{folder}/{year}/{month}/{day}/{hour}/{host}/{year}{month}{day}T{hour}{minute}{second}.{millis}_{what}.gz"
         )
     }
 }
@@ -90,6 +92,20 @@ fn stamp(time: &str) -> Option<[String; 6]> {
             .map(str::to_owned)
     };
     Some([next(4)?, next(2)?, next(2)?, next(2)?, next(2)?, next(2)?])
+}
+
+/// Three digits of its fraction.
+fn millis(time: &str) -> String {
+    let fraction = time
+        .get(19..)
+        .and_then(|rest| rest.strip_prefix('.'))
+        .unwrap_or_default();
+    let digits: String = fraction
+        .chars()
+        .take_while(char::is_ascii_digit)
+        .take(3)
+        .collect();
+    format!("{digits:0<3}")
 }
 
 fn short_hash(bytes: &[u8]) -> String {
@@ -154,11 +170,17 @@ mod tests {
         let key = names(StreamName::Applog, None).of_place(TIME, &start(7, "a", 1234), 0);
         let (folder, name) = key.rsplit_once('/').unwrap();
         assert_eq!(folder, "taupage/my-app/1.0/applog/2026/01/02/03/ip-10-0-0-1");
-        assert!(name.starts_with("20260102T030405_"), "{name}");
+        assert!(name.starts_with("20260102T030405.000_"), "{name}");
         assert!(name.ends_with("_000000001234.gz"), "{name}");
-        assert_eq!(name.len(), "20260102T030405_".len() + 16 + "_000000001234.gz".len());
+        assert_eq!(
+            name.len(),
+            "20260102T030405.000_".len() + 16 + "_000000001234.gz".len()
+        );
         let key = names(StreamName::Customlog, Some("gc.log")).of_place(TIME, &start(7, "a", 0), 0);
-        assert!(key.starts_with("taupage/my-app/1.0/customlog.gc.log/2026/"), "{key}");
+        assert!(
+            key.starts_with("taupage/my-app/1.0/customlog.gc.log/2026/"),
+            "{key}"
+        );
     }
 
     #[test]
@@ -186,11 +208,21 @@ mod tests {
             let key = names(StreamName::Applog, None).of_content(time, b"x");
             assert!(key.starts_with("taupage/my-app/1.0/applog/20"), "{key}");
         }
+        for (time, expected) in [
+            (TIME, "000"),
+            ("2026-01-02T03:04:05.67Z", "670"),
+            ("2026-01-02T03:04:05.6789Z", "678"),
+            ("2026-01-02T03:04:05Z", "000"),
+        ] {
+            assert_eq!(millis(time), expected);
+        }
         assert_eq!(segment(".."), "_");
         assert_eq!(segment("a\nb"), "a_b");
         let nobody = Names::new(StreamName::Applog, Some("a/b"), &Attributes::default());
         assert!(
-            nobody.of_content(TIME, b"x").starts_with("taupage/_/_/applog.a_b/2026/01/02/03/_/"),
+            nobody
+                .of_content(TIME, b"x")
+                .starts_with("taupage/_/_/applog.a_b/2026/01/02/03/_/"),
         );
     }
 }

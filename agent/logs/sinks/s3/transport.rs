@@ -50,7 +50,9 @@ impl Transport {
             S3Error::Unreachable(source) => (Class::Transient, chain(&*source)),
             S3Error::Busy { answer } => (Class::Transient, answer),
             S3Error::Throttled { answer } => (Class::Throttled, answer),
-            S3Error::Refused { answer, code } => (Class::Permanent, format!("{answer}{}", self.advice(&code))),
+            S3Error::Refused { answer, code } => {
+                (Class::Permanent, format!("{answer}{}", self.advice(&code)))
+            }
             S3Error::Elsewhere { answer, region } => (
                 Class::Permanent,
                 format!("{answer}; the bucket is in {region}: set `logging.s3_region` to it"),
@@ -120,12 +122,20 @@ mod tests {
         );
         assert!(refused("NoSuchBucket").text.contains("make the bucket"));
         assert!(refused("PermanentRedirect").text.contains("s3_region"));
-        assert!(refused("AccessControlListNotSupported").text.contains("the ACL private"));
+        assert!(
+            refused("AccessControlListNotSupported")
+                .text
+                .contains("the ACL private")
+        );
         let elsewhere = told(S3Error::Elsewhere {
             answer: "301 PermanentRedirect: no".into(),
             region: "eu-west-1".into(),
         });
-        assert!(elsewhere.text.ends_with("the bucket is in eu-west-1: set `logging.s3_region` to it"));
+        assert!(
+            elsewhere
+                .text
+                .ends_with("the bucket is in eu-west-1: set `logging.s3_region` to it")
+        );
         assert_eq!(elsewhere.class, Class::Permanent);
     }
 
@@ -133,7 +143,10 @@ mod tests {
     fn waiting_is_told_apart_from_throttling() {
         let answer = || "503 x: y".to_owned();
         assert_eq!(told(S3Error::Busy { answer: answer() }).class, Class::Transient);
-        assert_eq!(told(S3Error::Throttled { answer: answer() }).class, Class::Throttled);
+        assert_eq!(
+            told(S3Error::Throttled { answer: answer() }).class,
+            Class::Throttled
+        );
         assert_eq!(told(S3Error::Unreachable("away".into())).class, Class::Transient);
     }
 }
