@@ -114,7 +114,7 @@ async fn another_start_is_another_name() {
     );
     let mut lines: Vec<_> = far.lines().into_iter().filter(own).collect();
     // Within one millisecond, as here, the order of files is not in their names.
-    lines.sort_by_key(|line| line[5..].parse::<u64>().unwrap());
+    lines.sort_by_key(number);
     let mut expected = rig.numbered_lines();
     expected.drain(1_010..1_110);
     assert_eq!(lines, expected);
@@ -135,8 +135,12 @@ async fn a_plan_that_ends_where_a_file_begins_skips_nothing() {
     let shipper = far.start(&rig).await;
     assert_eq!(shipper.drain(soon()).await, Drained::Complete);
     let mut lines = far.lines();
-    lines.sort_by_key(|line| line[5..].parse::<u64>().unwrap());
+    lines.sort_by_key(number);
     assert_eq!(lines, rig.numbered_lines());
+}
+
+fn number(line: &String) -> u64 {
+    line.strip_prefix("line ").unwrap().parse().unwrap()
 }
 
 async fn shipper_that_fails(far: &Far, rig: &Rig) -> crate::logs::Shipper {
