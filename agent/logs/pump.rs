@@ -138,6 +138,10 @@ impl<S: Sink> Pump<S> {
             if self.desk.stopping().is_some() {
                 // What was gathered leaves if there is time; else it is read again by the next start.
                 self.send().await;
+                if self.restored && self.desk.has_gaps() {
+                    // Nothing else may have changed since the cursor was saved.
+                    self.commit_soon();
+                }
                 self.commit().await;
                 return;
             }

@@ -120,6 +120,37 @@ async fn another_start_is_another_name() {
     assert_eq!(lines, expected);
 }
 
+/// A gap became known while an object could not be acknowledged: it's told first after the restart, in an object of its
+/// own, and the planned one is still made as planned.
+#[tokio::test]
+async fn a_gap_before_a_planned_object_takes_nothing_of_it() {
+    let (far, mut rig) = (Far::new(), Rig::new());
+    far.aws.faults(&[AwsFault::lost("PutObject")]);
+    rig.write(1_000);
+    let shipper = shipper_that_fails(&far, &rig).await;
+    let before = far.objects();
+    shipper.record_gap("the engine died");
+    shipper.stop(tokio::time::Instant::now()).await;
+    rig.write(10);
+    far.aws.faults(&[]);
+    let shipper = far.start(&rig).await;
+    assert_eq!(shipper.drain(soon()).await, Drained::Complete);
+    let after = far.objects();
+    assert_eq!(after.len(), 3);
+    assert!(after.contains(&before[0]), "the same bytes under the same name");
+    let told: Vec<_> = after
+        .iter()
+        .filter(|object| object.key.contains("_told_"))
+        .collect();
+    assert!(lines_of(told[0])[0].contains("the engine died"));
+    let own: Vec<_> = far
+        .lines()
+        .into_iter()
+        .filter(|line| line.starts_with("line "))
+        .collect();
+    assert_eq!(own, rig.numbered_lines());
+}
+
 /// A plan that ends at the very beginning of a file which had no line yet, and was rotated away meanwhile.
 #[tokio::test]
 async fn a_plan_that_ends_where_a_file_begins_skips_nothing() {
