@@ -8,6 +8,9 @@
 //! JSON object becomes the field `json`, byte for byte; any other text is `message`. Two fields, so that each has one
 //! type: a table over the bucket would fail on a field that is now a string and now an object.
 //!
+//! The fastest compression: measured on lines of JSON it is five to seven times as fast as the default, for objects a
+//! sixth larger, and a busy machine's core is dearer than a bucket.
+//!
 //! The header has no time and no system in it: the same lines are the same bytes.
 
 use std::io::Write;
@@ -110,7 +113,7 @@ impl Gzip {
     /// As a further member of a file.
     pub(super) fn behind(file: Vec<u8>) -> Self {
         let builder = GzBuilder::new().mtime(0).operating_system(SYSTEM_UNKNOWN);
-        Self(builder.write(file, Compression::default()))
+        Self(builder.write(file, Compression::fast()))
     }
 
     /// Adds lines. `scratch` is empty before and after; its memory is kept.
