@@ -187,7 +187,7 @@ mod tests {
     fn the_same_lines_are_the_same_bytes_with_no_time_in_them() {
         let bytes = encoded(&Format::Raw, &[(Stream::Stdout, "one")]);
         assert_eq!(bytes, encoded(&Format::Raw, &[(Stream::Stdout, "one")]));
-        assert_eq!(bytes.get(..10).unwrap(), [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255]);
+        assert_eq!(bytes.get(..10).unwrap(), [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255]);
     }
 
     #[test]

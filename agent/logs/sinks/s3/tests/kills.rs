@@ -114,7 +114,7 @@ async fn another_start_is_another_name() {
     );
     let mut lines: Vec<_> = far.lines().into_iter().filter(own).collect();
     // Within one millisecond, as here, the order of files is not in their names.
-    lines.sort_by_key(number);
+    lines.sort_by_key(|line| number(line));
     let mut expected = rig.numbered_lines();
     expected.drain(1_010..1_110);
     assert_eq!(lines, expected);
@@ -166,11 +166,11 @@ async fn a_plan_that_ends_where_a_file_begins_skips_nothing() {
     let shipper = far.start(&rig).await;
     assert_eq!(shipper.drain(soon()).await, Drained::Complete);
     let mut lines = far.lines();
-    lines.sort_by_key(number);
+    lines.sort_by_key(|line| number(line));
     assert_eq!(lines, rig.numbered_lines());
 }
 
-fn number(line: &String) -> u64 {
+fn number(line: &str) -> u64 {
     line.strip_prefix("line ").unwrap().parse().unwrap()
 }
 
