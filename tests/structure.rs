@@ -41,7 +41,7 @@ fn one_module_an_outside_system() {
         ("aws_sdk_ecr", "agent/host/ecr.rs"),
         ("aws_sdk_kms", "agent/host/kms/"),
         ("aws_sdk_secretsmanager", "agent/host/secrets/secrets_manager.rs"),
-        ("aws_sdk_s3", "agent/host/s3.rs"),
+        ("aws_sdk_s3", "agent/host/s3/"),
         ("aws_config", "agent/host/aws.rs"),
         ("sd_notify", "agent/report/notify.rs"),
         ("syslog", "agent/logs/sinks/syslog/"),

@@ -18,7 +18,7 @@ pub mod mint;
 pub mod probe;
 pub mod registry;
 pub mod rewrite;
-mod s3;
+pub(crate) mod s3;
 pub mod sealed;
 pub mod secret_set;
 pub mod secrets;

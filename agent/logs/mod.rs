@@ -62,6 +62,8 @@ use self::sinks::cloudwatch::Connection;
 use self::status::Figures;
 use self::watcher::{Changes, Watcher};
 
+use crate::host::s3::Clients;
+
 pub use error::{LogsError, Retry};
 pub use keys::{KeyError, Keys};
 pub use redaction::Redaction;
@@ -109,6 +111,7 @@ struct Shared {
     /// Told when any figure may have changed.
     changed: Arc<Notify>,
     cloudwatch: Connection,
+    s3: Clients,
     /// The container followed last.
     container: Mutex<Option<Source>>,
 }
@@ -125,6 +128,10 @@ impl Shipper {
     /// Loads the cursors and starts a task for each sink. Of a container nothing is read before the first
     /// [`follow`](Self::follow).
     pub async fn start(options: Options) -> Result<Self, LogsError> {
+        Self::start_with(options, Clients::default()).await
+    }
+
+    async fn start_with(options: Options, s3: Clients) -> Result<Self, LogsError> {
         let directory = &options.state_dir;
         tokio::fs::create_dir_all(directory)
             .await
@@ -140,6 +147,7 @@ impl Shipper {
             lock,
             changed: Arc::default(),
             cloudwatch: Connection::default(),
+            s3,
             container: Mutex::default(),
         });
         routes::start(&shared).await?;

@@ -16,6 +16,7 @@ use super::redaction::Filter;
 use super::sinks::Sink;
 use super::sinks::application_log::ApplicationLog;
 use super::sinks::cloudwatch::CloudWatch;
+use super::sinks::s3;
 use super::sinks::syslog::Syslog;
 use super::status::{Figures, Label};
 use super::{Feed, LogsError, ORDERS, Shared, folder, locked, state_dir};
@@ -71,11 +72,23 @@ pub(super) async fn ship(shared: &Arc<Shared>, route: &Route) -> Result<(), Logs
         treatment: route.treatment.clone(),
     };
     match &route.target {
+        Target::S3(target) => {
+            let file = match (&route.origin, route.stream) {
+                (Origin::File(path), StreamName::Customlog | StreamName::File) => {
+                    Path::new(path).file_name().and_then(|name| name.to_str())
+                }
+                _ => None,
+            };
+            let limits = s3::Limits::within(options.plan.budget);
+            let (attributes, clients) = (&options.attributes, shared.s3.clone());
+            let sink = s3::S3::new(target, route.stream, file, attributes, clients, limits);
+            add(shared, place(format!("s3://{}", target.bucket)), sink)
+        }
         Target::CloudWatch { group } => {
             let sink = CloudWatch::new(group, &options.attributes, shared.cloudwatch.clone());
             add(shared, place(format!("CloudWatch log group {group}")), sink)
         }
-        Target::S3(_) | Target::Rsyslog(_) | Target::Scalyr(_) | Target::Logentries { .. } => {
+        Target::Rsyslog(_) | Target::Scalyr(_) | Target::Logentries { .. } => {
             let _ = (place("".into()).stream, &options.keys);
             Ok(())
         }

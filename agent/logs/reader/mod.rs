@@ -266,6 +266,11 @@ impl Reader {
             filled.garbage += u64::from(read.torn);
             filled.moved = true;
             self.next_file();
+            // At the very beginning of a file too: there nothing is read, which is not its end.
+            filled.planned_end = self.at_stop();
+            if filled.planned_end {
+                return Ok(filled);
+            }
         }
     }
 
