@@ -7,7 +7,7 @@
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub struct LineServer {
 
 #[derive(Default)]
 struct State {
-    keep: AtomicBool,
+    keep: bool,
     lines: Journal<String>,
     fragments: Journal<String>,
     line_count: AtomicU64,
@@ -67,8 +67,10 @@ impl LineServer {
 
     fn new(place: Where<'_>, tls: Option<Arc<ServerConfig>>, keep: bool) -> Self {
         let (network, port) = (place.network(), place.free_port());
-        let state = Arc::new(State::default());
-        state.keep.store(keep, Ordering::SeqCst);
+        let state = Arc::new(State {
+            keep,
+            ..State::default()
+        });
         let shared = Arc::clone(&state);
         let gate = Gate::new(&network, port, move |stream| {
             shared.connections.fetch_add(1, Ordering::SeqCst);
@@ -250,20 +252,18 @@ fn next_bite(state: &State, carried: u64, most: usize) -> Option<usize> {
 
 fn take(bytes: &[u8], line: &mut Vec<u8>, state: &State) {
     state.byte_count.fetch_add(bytes.len() as u64, Ordering::SeqCst);
-    let mut pieces = bytes.split(|byte| *byte == b'\n').peekable();
-    let mut lines = 0;
-    while let Some(piece) = pieces.next() {
-        let whole = pieces.peek().is_some();
-        if state.keep.load(Ordering::Relaxed) {
+    let newlines = bytes.iter().filter(|byte| **byte == b'\n').count();
+    if state.keep {
+        let mut pieces = bytes.split(|byte| *byte == b'\n').peekable();
+        while let Some(piece) = pieces.next() {
             line.extend_from_slice(piece);
-            if whole {
+            if pieces.peek().is_some() {
                 state.lines.push(String::from_utf8_lossy(line).into_owned());
                 line.clear();
             }
         }
-        lines += u64::from(whole);
     }
-    state.line_count.fetch_add(lines, Ordering::SeqCst);
+    state.line_count.fetch_add(newlines as u64, Ordering::SeqCst);
 }
 
 /// A connection, plain or not.

@@ -214,3 +214,39 @@ fn a_line_server_speaks_tls_and_forgets_if_told() {
     wait_until(SOON, || (null.bytes() == 7).then_some(())).unwrap();
     assert_eq!((null.lines().len(), null.fragments().len()), (0, 0));
 }
+
+/// How much the far ends take, without which a sink's speed says little.
+/// `cargo test --release -p monopod-testrig --test rig -- --ignored --nocapture timings`
+#[test]
+#[ignore = "prints, and checks nothing"]
+fn timings_of_far_ends() {
+    use std::os::fd::OwnedFd;
+    let feed = |address: SocketAddr, lines: u64| {
+        let stream = TcpStream::connect(address).unwrap();
+        let status = std::process::Command::new(monopod_testrig::writer_program())
+            .args(["--length", "200", "--lines", &lines.to_string()])
+            .stdout(OwnedFd::from(stream))
+            .status();
+        assert!(status.unwrap().success());
+    };
+    let minute = std::time::Duration::from_secs(60);
+    let print = |what: &str, lines: u64, began: std::time::Instant| {
+        let rate = lines as f64 / began.elapsed().as_secs_f64();
+        println!("{what:<40} {rate:9.0} lines a second of 200 bytes");
+    };
+    let null = LineServer::null(Where::Host);
+    let began = std::time::Instant::now();
+    feed(null.address(), 1_000_000);
+    null.wait_for_count(1_000_000, minute);
+    print("null sink, tcp", 1_000_000, began);
+    let server = LogServer::start(Where::Host);
+    let began = std::time::Instant::now();
+    feed(server.tcp(), 300_000);
+    server.wait_for_count(300_000, minute);
+    print("rsyslog with the rig's JSON, tcp", 300_000, began);
+    let began = std::time::Instant::now();
+    let account = monopod_testrig::Numbered::new(1, 300_000)
+        .check(server.messages().iter().map(|message| message.raw.as_str()));
+    assert!(account.is_perfect());
+    print("reading and checking these", 300_000, began);
+}

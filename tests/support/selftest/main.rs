@@ -5,6 +5,8 @@ mod images;
 mod log_servers;
 mod scalyr;
 mod services;
+mod small_disk;
+mod writer;
 
 use std::path::Path;
 use std::process::Command;
