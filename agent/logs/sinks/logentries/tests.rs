@@ -241,3 +241,21 @@ async fn the_last_line_is_looked_after() {
     assert_eq!(received(&server), (rig.numbered_lines(), 1));
     drop(shipper);
 }
+
+/// The cursor is saved just before the event ends, and nothing else is to be done then.
+#[tokio::test]
+async fn an_event_with_nothing_behind_it_leaves() {
+    let server = LineServer::tls(Where::Host, Presents::Good);
+    let mut rig = Rig::new();
+    let treatment = Treatment {
+        multiline_start: Some("^line".into()),
+        ..Treatment::default()
+    };
+    let shipper = start(&rig, &server, hurried(), treatment).await;
+    for number in 1..=3 {
+        rig.write(1);
+        until("the event", || server.count() == number).await;
+    }
+    assert_eq!(received(&server), (rig.numbered_lines(), 0));
+    drop(shipper);
+}

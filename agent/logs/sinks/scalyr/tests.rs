@@ -197,9 +197,7 @@ async fn another_attempt_has_the_same_bytes() {
             0 => drop(stream),
             1 => drop(stream.read_to_string(&mut late).await),
             _ => {
-                let body = r#"{"status":"success"}"#;
-                let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-                stream.write_all(answer.as_bytes()).await.unwrap();
+                succeed(&mut stream).await;
                 drained(&shipper).await;
             }
         }
@@ -207,6 +205,37 @@ async fn another_attempt_has_the_same_bytes() {
     assert!(requests[0].contains("line 100"));
     assert!(requests.iter().all(|request| *request == requests[0]));
     assert_eq!(sink(&shipper, "scalyr").delivered, 100);
+}
+
+async fn succeed(stream: &mut tokio::net::TcpStream) {
+    let body = r#"{"status":"success"}"#;
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(answer.as_bytes()).await.unwrap();
+}
+
+/// The container may be removed once a drain is complete.
+#[tokio::test]
+async fn a_drain_means_lines_that_came_while_a_request_was_out_too() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let mut rig = Rig::new();
+    rig.write(1);
+    let shipper = start(&rig, scalyr(&endpoint, keys(0).0)).await;
+    let (mut stream, _) = listener.accept().await.unwrap();
+    read_request(&mut stream).await;
+    let behind = sink(&shipper, "scalyr").behind_bytes;
+    rig.write(1);
+    let far_end = async {
+        until("the news", || sink(&shipper, "scalyr").behind_bytes > behind).await;
+        succeed(&mut stream).await;
+        let second = read_request(&mut stream).await;
+        succeed(&mut stream).await;
+        second
+    };
+    let (drained, second) = tokio::join!(shipper.drain(soon()), tokio::time::timeout_at(soon(), far_end));
+    assert!(second.expect("a second request").contains("line 2"));
+    assert_eq!(drained, Drained::Complete);
+    assert_eq!(sink(&shipper, "scalyr").delivered, 2);
 }
 
 async fn read_request(stream: &mut tokio::net::TcpStream) -> String {
