@@ -25,7 +25,7 @@ pub mod secrets;
 pub mod signature;
 pub mod surroundings;
 pub mod terminal;
-mod web;
+pub(crate) mod web;
 
 /// Whether trying again can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -495,6 +495,11 @@ impl Desk {
         !self.drains.is_empty()
     }
 
+    /// How many wait for the end.
+    pub(crate) fn drains(&self) -> usize {
+        self.drains.len()
+    }
+
     pub(crate) fn answer_drains(&mut self) {
         for drain in self.drains.drain(..) {
             // Whoever asked may have stopped waiting.

@@ -160,6 +160,7 @@ impl<S: Sink> Pump<S> {
         if self.restored && self.desk.has_gaps() && self.held.is_none() {
             return self.tell_gaps().await;
         }
+        let drains = self.desk.drains();
         let filled = self.desk.fill(&mut self.batch).await;
         // Kept, for what follows may have to wait.
         self.planned_end |= filled.planned_end;
@@ -178,7 +179,9 @@ impl<S: Sink> Pump<S> {
         if (self.parcel_is_due() || planned_end) && !self.send().await {
             return;
         }
-        if filled.at_end && !self.desk.has_gaps() && !self.desk.trouble && !self.desk.survey_due() {
+        let at_end = filled.at_end && !self.desk.has_gaps() && !self.desk.trouble && !self.desk.survey_due();
+        // Whoever asked for a drain while the parcel left means lines that came after this end, too.
+        if at_end && self.desk.drains() == drains {
             self.at_end().await;
         }
         if self.commit_at.is_some_and(|at| at <= Instant::now()) {
@@ -422,7 +425,9 @@ impl<S: Sink> Pump<S> {
             self.desk.rest();
             let due = match self.sink.due() {
                 Due::At(at) => Some(at),
-                Due::Nothing | Due::Now => None,
+                // An event that has just ended, for a sink that doesn't gather.
+                Due::Now => Some(Instant::now()),
+                Due::Nothing => None,
             };
             let first = [self.commit_at, self.event_over, due];
             self.wait(first.into_iter().flatten().min()).await;

@@ -17,6 +17,8 @@ use super::sinks::Sink;
 use super::sinks::application_log::ApplicationLog;
 use super::sinks::cloudwatch::CloudWatch;
 use super::sinks::s3;
+use super::sinks::logentries::Logentries;
+use super::sinks::scalyr::Scalyr;
 use super::sinks::syslog::Syslog;
 use super::status::{Figures, Label};
 use super::{Feed, LogsError, ORDERS, Shared, folder, locked, state_dir};
@@ -88,7 +90,20 @@ pub(super) async fn ship(shared: &Arc<Shared>, route: &Route) -> Result<(), Logs
             let sink = CloudWatch::new(group, &options.attributes, shared.cloudwatch.clone());
             add(shared, place(format!("CloudWatch log group {group}")), sink)
         }
-        Target::Rsyslog(_) | Target::Scalyr(_) | Target::Logentries { .. } => {
+        Target::Scalyr(target) => {
+            let file = match &route.origin {
+                Origin::Application => None,
+                Origin::File(path) | Origin::Folder(path) => Some(path.as_str()),
+            };
+            let keys = options.keys.clone();
+            let sink = Scalyr::new(target, route.stream, file, &options.attributes, keys);
+            add(shared, place(format!("Scalyr ({})", target.region)), sink)
+        }
+        Target::Logentries { token } => {
+            let sink = Logentries::new(token.clone(), options.keys.clone());
+            add(shared, place("Logentries".into()), sink)
+        }
+        Target::Rsyslog(_) => {
             let _ = (place("".into()).stream, &options.keys);
             Ok(())
         }
@@ -169,4 +184,17 @@ fn add<S: Sink>(shared: &Arc<Shared>, place: Place, sink: S) -> Result<(), LogsE
         figures,
     });
     Ok(())
+}
+
+/// Starts a pump for a sink that no plan can name, such as one whose far end is a test's.
+#[cfg(test)]
+pub(super) fn attach<S: Sink>(shipper: &super::Shipper, sink: S, treatment: Treatment) {
+    let place = Place {
+        stream: StreamName::Applog,
+        origin: Origin::Application,
+        target: "a test".into(),
+        distinct: Some("a test".into()),
+        treatment,
+    };
+    add(&shipper.shared, place, sink).unwrap();
 }

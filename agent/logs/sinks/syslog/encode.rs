@@ -74,7 +74,7 @@ fn make_header(formatter: &Formatter3164, stream: Stream) -> Vec<u8> {
 }
 
 /// Cuts a text that doesn't fit into one message. All parts but the last say that more comes.
-pub(super) fn parts(text: &str, most: usize) -> impl Iterator<Item = (&str, bool)> {
+pub(in crate::logs::sinks) fn parts(text: &str, most: usize) -> impl Iterator<Item = (&str, bool)> {
     let mut rest = Some(text);
     std::iter::from_fn(move || {
         let text = rest.take()?;
@@ -93,7 +93,7 @@ pub(super) fn parts(text: &str, most: usize) -> impl Iterator<Item = (&str, bool
 }
 
 /// The end of a part that isn't the last.
-pub(super) const CONTINUES: &str = " [monopod: continues]";
+pub(in crate::logs::sinks) const CONTINUES: &str = " [monopod: continues]";
 
 #[cfg(test)]
 mod tests {

@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 
 use monopod_core::logs::{Batch, Gap, GapReason};
 
-use self::encode::{CONTINUES, Encoder, parts};
+use self::encode::Encoder;
+pub(super) use self::encode::{CONTINUES, parts};
 use self::transport::{Failure, Transport};
 use super::{Due, Replay, SendError, Sink};
 use crate::host::clock::now_seconds;
