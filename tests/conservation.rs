@@ -133,7 +133,6 @@ fn writer(machine: &Machine, lines: u64, seed: u64) -> (Agent, String, Tail) {
             ("LINES", &lines.to_string()),
             ("RATE", &RATE.to_string()),
             ("SEED", &seed.to_string()),
-            ("REPORT", "/tmp/report"),
         ])
         .line(&format!("log_budget: {BUDGET}"))
         .line(&format!(
@@ -147,11 +146,8 @@ fn writer(machine: &Machine, lines: u64, seed: u64) -> (Agent, String, Tail) {
 
 /// Until the writer has written everything and both sinks have what there is.
 fn until_shipped(machine: &Machine, agent: &Agent, within: Duration) {
-    wait_until(within, || {
-        let state = machine.inspect(CONTAINER)?;
-        (state["State"]["Running"] == false).then_some(())
-    })
-    .expect("the writer came to its end");
+    wait_until(within, || WriterReport::of(machine, CONTAINER).filter(|report| report.done))
+        .expect("the writer came to its end");
     agent.signal(monopod_testrig::Signal::SIGTERM);
     assert_eq!(agent.wait_exit(BOOT), 0, "{}", agent.output());
 }
@@ -229,11 +225,11 @@ fn what_a_killed_engine_costs_is_marked() {
     let mut chance = Chance::new("a killed engine");
     let machine = Machine::acquire();
     let (agent, bucket, tail) = writer(&machine, lines, 9);
-    for _ in 0..2 {
+    for death in 1..=2 {
         thread::park_timeout(Duration::from_millis(500 + chance.below(1000)));
         machine.kill_engine();
         machine.start_engine();
-        agent.wait_for_line("the engine is back", BOOT);
+        agent.wait_for_nth_line("the engine answers again", death, BOOT);
     }
     until_shipped(&machine, &agent, BOOT);
     let numbered = Numbered::new(9, lines);

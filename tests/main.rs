@@ -18,6 +18,7 @@ mod boot;
 mod canary;
 mod checks;
 mod commands;
+mod conservation;
 mod container;
 mod encrypt;
 mod engine;

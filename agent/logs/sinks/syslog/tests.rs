@@ -108,3 +108,25 @@ async fn long_lines_go_in_parts() {
     );
     drop(shipper);
 }
+
+#[tokio::test]
+async fn what_rotates_away_before_a_sink_had_anything_is_a_gap() {
+    let mut rig = Rig::new();
+    let options = Options {
+        application_log: None,
+        ..rig.options_with_syslog()
+    };
+    rig.write(100);
+    let shipper = rig.start(options.clone()).await;
+    until("an outage", || retrying(&shipper, "syslog")).await;
+    drop(shipper);
+    for _ in 0..9 {
+        rig.write(10);
+        rig.engine.rotate();
+    }
+    let socket = UnixDatagram::bind(rig.socket()).unwrap();
+    let shipper = rig.start(options).await;
+    let first = texts(&receive(&socket, 1).await).remove(0);
+    assert!(first.contains("log lines lost before"), "{first}");
+    assert!(!sink(&shipper, "syslog").lost_exact);
+}
