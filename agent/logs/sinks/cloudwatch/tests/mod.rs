@@ -345,11 +345,6 @@ async fn a_lost_answer_costs_one_batch_twice() {
     assert_eq!((status.delivered, arrived.len()), (3_000, 3_001 + 2 * batch));
     assert_eq!(arrived[1..=batch], arrived[1 + batch..=2 * batch]);
     assert_eq!(arrived[1 + 2 * batch..], far.written[1..]);
-    println!(
-        "two answers lost: {} lines in batches of {batch}, {} twice",
-        3_000,
-        2 * batch
-    );
     assert!(batch <= 10_000);
 }
 
@@ -383,7 +378,6 @@ async fn a_kill_costs_one_parcel() {
             .max()
             .unwrap();
         let twice = far.arrived().len() - far.written.len() - all;
-        println!("a kill: {twice} of 12,000 lines twice, parcels of at most {largest}");
         assert!(
             twice <= largest && (wanted == 2 || twice > 0),
             "{twice} of {largest}"
