@@ -1,5 +1,7 @@
 //! How fast it is: a measurement, not a test.
 
+#![expect(clippy::print_stdout, reason = "the figure is what it is run for")]
+
 use nix::sys::resource::{UsageWho, getrusage};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
