@@ -211,6 +211,24 @@ impl Context {
         }
     }
 
+    /// Returns when the record's counters are due: some time after they changed, so that an idle machine is left alone.
+    pub async fn logs_due(&self, at_least: Duration) {
+        let changed = {
+            let shipping = self.shipping.lock().await;
+            let complete = shipping.wanted.is_none();
+            shipping
+                .shipper
+                .as_ref()
+                .filter(|_| complete)
+                .map(logs::Shipper::changed)
+        };
+        // What has not worked yet is tried again.
+        if let Some(changed) = changed {
+            changed.notified().await;
+        }
+        tokio::time::sleep(at_least).await;
+    }
+
     /// Brings the record's counters up to date.
     pub async fn refresh_logs(&self) {
         self.ensure_shipping(None).await;

@@ -52,7 +52,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use monopod_core::logs::{Attributes, Gap, GapReason, LogPlan, Origin, Source};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
@@ -105,6 +105,8 @@ struct Shared {
     watcher: Watcher,
     changes: watch::Receiver<Changes>,
     lock: Arc<Lock>,
+    /// Told when any figure may have changed.
+    changed: Arc<Notify>,
     /// The container followed last.
     container: Mutex<Option<Source>>,
 }
@@ -134,6 +136,7 @@ impl Shipper {
             watcher: Watcher::new(),
             changes,
             lock,
+            changed: Arc::default(),
             container: Mutex::default(),
         });
         routes::start(&shared).await?;
@@ -214,6 +217,11 @@ impl Shipper {
                 .map(|feed| feed.figures.snapshot())
                 .collect(),
         }
+    }
+
+    /// Told whenever the figures may have changed; whoever shows them needn't look before.
+    pub fn changed(&self) -> Arc<Notify> {
+        Arc::clone(&self.shared.changed)
     }
 
     /// Ends every task with its cursor saved. Lines that are read are still delivered if that works before the

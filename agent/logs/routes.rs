@@ -120,7 +120,7 @@ fn add<S: Sink>(shared: &Arc<Shared>, place: Place, sink: S) -> Result<(), LogsE
         origin: origin.clone(),
         target: place.target,
     };
-    let figures = Figures::new(label, S::GUARANTEE);
+    let figures = Figures::new(label, S::GUARANTEE, Arc::clone(&shared.changed));
     let (orders, commands) = mpsc::channel(ORDERS);
     let treater = Treater::new(&place.treatment, S::EVENTS).map_err(LogsError::Pattern)?;
     let parts = Parts {

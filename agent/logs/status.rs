@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use monopod_core::logs::StreamName;
 use serde::Serialize;
+use tokio::sync::Notify;
 
 use crate::host::Class;
 
@@ -119,11 +120,15 @@ pub enum Drained {
 
 /// A sink's figures, shared between its task, its transport and whoever asks.
 #[derive(Clone, Debug)]
-pub(crate) struct Figures(Arc<Mutex<SinkStatus>>);
+pub(crate) struct Figures {
+    status: Arc<Mutex<SinkStatus>>,
+    /// Told when anything may have changed.
+    changed: Arc<Notify>,
+}
 
 impl Figures {
-    pub(crate) fn new(label: Label, guarantee: Guarantee) -> Self {
-        Self(Arc::new(Mutex::new(SinkStatus {
+    pub(crate) fn new(label: Label, guarantee: Guarantee, changed: Arc<Notify>) -> Self {
+        let status = SinkStatus {
             name: label.sink,
             stream: label.stream,
             origin: label.origin,
@@ -141,16 +146,21 @@ impl Figures {
             last_line: None,
             state: SinkState::Ok,
             last_error: None,
-        })))
+        };
+        Self {
+            status: Arc::new(Mutex::new(status)),
+            changed,
+        }
     }
 
-    /// Numbers stay readable after a panic elsewhere: nothing here is left half written.
+    /// To change them. Numbers stay readable after a panic elsewhere: nothing here is left half written.
     pub(crate) fn lock(&self) -> MutexGuard<'_, SinkStatus> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.changed.notify_one();
+        self.status.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn snapshot(&self) -> SinkStatus {
-        self.lock().clone()
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Notes a failure; true when it is news, so that it's logged once: an outage begins, or turns into a refusal.
@@ -193,7 +203,7 @@ mod tests {
             origin: None,
             target: "y".into(),
         };
-        Figures::new(label, Guarantee::BestEffort)
+        Figures::new(label, Guarantee::BestEffort, Arc::default())
     }
 
     #[test]

@@ -97,9 +97,10 @@ pub async fn supervise(context: &Context, charge: &Charge, begin: Begin, stop: &
         // The agent before may have stopped it for that already: how it ends now is no word of its own.
         doing = supervision.changed(name, Judged::No).or(doing);
     }
-    let mut refresh = tokio::time::interval(REFRESH);
+    context.refresh_logs().await;
+    let mut refresh = Box::pin(context.logs_due(REFRESH));
     let mut watchdog = notify::watchdog_interval().map(tokio::time::interval);
-    for ticker in [Some(&mut refresh), watchdog.as_mut()].into_iter().flatten() {
+    if let Some(ticker) = &mut watchdog {
         ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
     }
     loop {
@@ -138,7 +139,10 @@ pub async fn supervise(context: &Context, charge: &Charge, begin: Begin, stop: &
             }
             Some(()) = OptionFuture::from(supervision.signalling.as_mut()) => supervision.signalled(),
             Some(_) = OptionFuture::from(watchdog.as_mut().map(Interval::tick)) => notify::alive(),
-            _ = refresh.tick() => context.refresh_logs().await,
+            () = &mut refresh => {
+                context.refresh_logs().await;
+                refresh.set(context.logs_due(REFRESH));
+            }
         }
     }
 }

@@ -73,6 +73,14 @@ impl Image {
         self
     }
 
+    /// With one more executable file, a copy of one of this machine.
+    #[must_use]
+    pub fn program(mut self, path: &str, of: &std::path::Path) -> Self {
+        let layers = self.spec["layers"].as_array_mut().expect("it was made as a list");
+        layers.push(json!({path: {"file": of, "mode": 0o755}}));
+        self
+    }
+
     /// With any key of an image's configuration: `User`, `Healthcheck`, `ExposedPorts`, `StopSignal` ...
     #[must_use]
     pub fn config(mut self, key: &str, value: Value) -> Self {
@@ -170,6 +178,8 @@ pub(crate) fn standard() -> Vec<Image> {
         Image::new("oom", include_str!("images/oom.sh")),
         Image::new("chatty", include_str!("images/chatty.sh")),
         Image::new("printenv", include_str!("images/printenv.sh")),
+        Image::new("writer", include_str!("images/writer.sh"))
+            .program("app/writer", &crate::numbered::writer_program()),
         Image::new("sleeper", include_str!("images/sleeper.sh")),
         server("large")
             .random_layer(8 << 20)

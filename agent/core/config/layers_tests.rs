@@ -42,7 +42,7 @@ fn config(user: &str, defaults: &[&str]) -> Config {
 #[test]
 fn user_data_lies_on_the_images_defaults() {
     let defaults = "hostname: image\nread_only: true\nports: {80: 80}\nenvironment: {A: image, B: image}\n";
-    let drop_in = "# more\nhostname: drop-in\nlogging: {s3_bucket: b}\n";
+    let drop_in = "# more\nhostname: drop-in\nlogging: {s3_acl: b}\n";
     let config = config(
         "ports: {90: 90}\nenvironment: {B: team, C: team}\nlogging: {s3_timekey: 1m}",
         &[defaults, drop_in],
@@ -56,7 +56,7 @@ fn user_data_lies_on_the_images_defaults() {
         .map(|(name, value)| (name.as_str(), *value == EnvValue::Plain("image".into())))
         .collect();
     assert_eq!(variables, [("A", true), ("B", false), ("C", false)]);
-    assert_eq!(config.logging().s3.bucket.as_deref(), Some("b"));
+    assert_eq!(config.logging().s3.acl.as_deref(), Some("b"));
     assert_eq!(config.logging().s3.timekey_seconds, Some(60));
     let origin = |key: &str| {
         let origin = config.origins().iter().find(|origin| origin.key == key).unwrap();
@@ -92,7 +92,7 @@ fn a_mistake_in_the_images_files_names_the_file() {
         ("", "allow: {capabilities: }", "policy.yaml:1:9"),
         ("", "locked:\n", "policy.yaml:1:1"),
         ("", "locked: [enviroment]", "policy.yaml:1:10"),
-        ("", "locked: [logging.s3_buket]", "policy.yaml:1:10"),
+        ("", "locked: [logging.s3_alc]", "policy.yaml:1:10"),
         ("", "locked: [source.x]", "policy.yaml:1:10"),
         ("", "locked: [hostname]\nlocked: []", "policy.yaml:2:1"),
         ("", "lock: [a]", "policy.yaml:1:1"),
@@ -152,11 +152,7 @@ fn a_policy_refuses_and_names_its_rule() {
         ),
         ("hostname: x", "locked: [hostname]", Code::Locked),
         ("hostname:", "locked: [hostname]", Code::Locked),
-        (
-            "logging: {s3_bucket: b}",
-            "locked: [logging.s3_bucket]",
-            Code::Locked,
-        ),
+        ("logging: {s3_acl: b}", "locked: [logging.s3_acl]", Code::Locked),
         (
             "environment: {A: x}",
             "locked: [logging, environment.A]",
@@ -235,10 +231,7 @@ fn a_policy_refuses_and_names_its_rule() {
             "allow: {capabilities: [CAP_NET_RAW]}",
         ),
         (digest.as_str(), "allow: {undigested_tags: false}"),
-        (
-            "logging: {s3_timekey: 1m}",
-            "locked: [logging.s3_bucket, hostname]",
-        ),
+        ("logging: {s3_timekey: 1m}", "locked: [logging.s3_acl, hostname]"),
         (
             "environment: {A: plain}\nsecrets: {b: 'aws:ssm:/my-app/b'}",
             "allow: {secrets_in_environment: false}",
@@ -326,7 +319,7 @@ fn user_data_can_be_stricter_than_the_image() {
 fn what_is_locked_cannot_be_taken_away_either() {
     for (image, locked, user) in [
         ("environment: {A: image}", "environment.A", "environment:"),
-        ("logging: {s3_bucket: b}", "logging.s3_bucket", "logging: null"),
+        ("logging: {s3_acl: b}", "logging.s3_acl", "logging: null"),
         (
             "sysctl: {vm.swappiness: 1}",
             "sysctl.vm.swappiness",

@@ -17,14 +17,15 @@ pub struct AwsCall {
     pub action: &'static str,
     /// What it is called on, as an ARN.
     pub resource: String,
-    /// How often in a boot; 0 for calls that a registry makes of what the engine asks it.
+    /// How often in a boot; 0 for calls that a registry makes of what the engine asks it, and for those that go on.
     pub times: usize,
     /// What for.
     pub why: String,
 }
 
 impl Plan {
-    /// Every AWS call a first boot makes. A reboot that finds its container makes none.
+    /// Every AWS call that a first boot makes, and those of shipping logs, which go on. A reboot that finds its container
+    /// makes only these.
     pub fn aws_calls(&self) -> Vec<AwsCall> {
         let mut calls: Vec<AwsCall> = Vec::new();
         for one in &self.every_use() {
@@ -56,11 +57,12 @@ impl Plan {
             });
         }
         self.ecr_calls(&mut calls);
+        self.log_calls(&mut calls);
         calls
     }
 
     /// What has to be allowed on what, and what it does.
-    fn access(&self, source: &Source) -> (&'static str, String, &'static str) {
+    pub(super) fn access(&self, source: &Source) -> (&'static str, String, &'static str) {
         match source {
             // A ciphertext names its key to KMS only, so this is as narrow as the user data tells.
             Source::Kms { .. } => ("kms:Decrypt", format!("{}:key/*", self.arn("kms")), "decrypt"),
@@ -154,7 +156,7 @@ impl Plan {
     }
 
     /// `arn:aws:kms:eu-central-1:123456789012`, with stars where no machine is known.
-    fn arn(&self, service: &str) -> String {
+    pub(super) fn arn(&self, service: &str) -> String {
         let (region, account) = self
             .facts
             .as_ref()

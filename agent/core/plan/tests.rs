@@ -212,7 +212,7 @@ fn every_option_is_in_the_plan() {
         "memory: 64m\ncpus: 0.5\nulimits: {nofile: 5}\nentrypoint: [/x]\ncommand: [y, 'z z']\ntmpfs: {/r: size=1m}\n\
          stop_signal: INT\nstop_timeout: 3\nseccomp: /p.json\ndns: [10.0.0.2]\nextra_hosts: {db: 10.0.0.3}\n\
          files: {/f: hunter2-hunter2}\nmount_certs: true\nmount_var_log: true\nmount_custom_log: true\ngpus: none\n\
-         log_budget: 30m\nread_only: true\nuser: '5:6'\nhealth_check_type: tcp\nhealth_check_port: 9",
+         log_budget: 80m\nread_only: true\nuser: '5:6'\nhealth_check_type: tcp\nhealth_check_port: 9",
     );
     let text = plan.to_text();
     for row in [

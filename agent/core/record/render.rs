@@ -223,9 +223,31 @@ fn sink_text(row: &serde_json::Value) -> String {
         (lost, Some(true)) => format!("{lost} lost"),
         (lost, _) => format!("at least {lost} lost"),
     };
+    let excluded = match number("excluded") {
+        0 => String::new(),
+        lines => format!(", {lines} left out"),
+    };
+    let state = row.get("state");
+    let of_state = |key: &str| {
+        state
+            .and_then(|state| state.get(key)?.as_str())
+            .unwrap_or_default()
+    };
+    let trouble = match of_state("kind") {
+        "retrying" => format!("\n{:<18} RETRYING: {}", "", of_state("error")),
+        "refused" => format!("\n{:<18} REFUSED: {}", "", of_state("error")),
+        _ => String::new(),
+    };
+    let target = row.get("target").and_then(serde_json::Value::as_str);
+    let from = row
+        .get("origin")
+        .or_else(|| row.get("stream"))
+        .and_then(serde_json::Value::as_str);
     format!(
-        "{:<16} {}, {} delivered, {lost}, {} behind",
+        "{:<16} {} to {}, {}: {} delivered, {lost}{excluded}, {} behind{trouble}",
         text("name"),
+        from.unwrap_or("?"),
+        target.unwrap_or("?"),
         text("guarantee"),
         text::count(number("delivered"), "line"),
         text::bytes(number("behind_bytes"))

@@ -9,6 +9,7 @@ use monopod_core::config::{
     Code, Config, EnvValue, Filesystem, Gpus, ImageLayer, Networking, Probe, Problem, RaidLevel, Report,
     RestartPolicy, Severity, Style, Text, parse, policy_key_files, read,
 };
+use monopod_core::logs::LogPlan;
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../config-samples")
@@ -53,6 +54,7 @@ fn no_sample_is_left_out_here() {
         "ecr.yaml",
         "gpu.yaml",
         "hardened.yaml",
+        "logs.yaml",
         "migrate-from-taupage.yaml",
         "postgres-ebs.yaml",
         "raid-instance-store.yaml",
@@ -217,6 +219,29 @@ fn secrets() {
 }
 
 #[test]
+fn logs() {
+    let config = clean("logs.yaml");
+    let plan = LogPlan::new(&config);
+    let routes: Vec<String> = plan
+        .routes
+        .iter()
+        .map(|route| format!("{} {}", route.stream, route.target.sink()))
+        .collect();
+    assert_eq!(
+        routes,
+        [
+            "applog s3",
+            "syslog s3",
+            "authlog rsyslog",
+            "customlog s3",
+            "customlog scalyr",
+            "applog cloudwatch",
+            "file cloudwatch",
+        ]
+    );
+}
+
+#[test]
 fn hardened() {
     let config = clean("hardened.yaml");
     assert!(config.source().digest().is_some() && config.read_only());
@@ -237,10 +262,8 @@ fn migrate_from_taupage() {
         keys(&problems),
         [
             "healthcheck",
-            "scalyr_account_key",
-            "logging",
             "logging.fluentd_enabled",
-            "application_logrotate_size",
+            "logging.s3_bucket",
             "sysctl",
             "ssh_ports",
             "newrelic_account_key",
@@ -272,8 +295,6 @@ fn taupage_legacy() {
             "capabilities_add",
             "environment.APPLICATION_ID",
             "xray_enabled",
-            "rsyslog_aws_metadata",
-            "scalyr_account_key",
             "newrelic_account_key",
             "appdynamics_application",
             "hostname",

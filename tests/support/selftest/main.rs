@@ -1,7 +1,12 @@
 //! The rig's own tests: what the agent's tests take for granted.
 
+mod aws_sinks;
 mod images;
+mod log_servers;
+mod scalyr;
 mod services;
+mod small_disk;
+mod writer;
 
 use std::path::Path;
 use std::process::Command;

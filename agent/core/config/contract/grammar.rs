@@ -105,7 +105,7 @@ impl Grammar {
     /// The pattern, anchored at both ends; `None` where any text will do.
     pub fn pattern(self) -> Option<String> {
         let inner = match self {
-            Self::Any | Self::NotEmpty | Self::Regex | Self::Rules | Self::Certificates => return None,
+            Self::Any | Self::NotEmpty | Self::Regex | Self::Rules => return None,
             Self::ApplicationId => "[a-z][a-z0-9-]*[a-z0-9]".to_owned(),
             Self::ApplicationVersion => "[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?".to_owned(),
             Self::Image => image(),
@@ -152,6 +152,10 @@ impl Grammar {
             Self::ImagePattern => image_pattern(),
             Self::KeyFile => format!("/etc/monopod(?:{PART})+"),
             Self::Day => "[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])".to_owned(),
+            Self::Certificates => {
+                "[\\s\\S]*-----BEGIN CERTIFICATE-----[\\s\\S]*-----END CERTIFICATE-----[\\s\\S]*|\\s*"
+                    .to_owned()
+            }
             Self::LogPath => format!("(?:{PART})+"),
             Self::LogGroup => "[A-Za-z0-9._/#-]{1,512}|\\s*".to_owned(),
         };

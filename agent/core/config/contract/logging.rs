@@ -331,8 +331,8 @@ const LOGGING: &[Key] = &[
 ];
 
 pub(super) const KEYS: &[Key] = &[
-    Key::new("log_budget", Size { least: 3 << 20 }, Read, "How much of the disk all logs together may take: the engine's files of the container's output, application.log with its old files, /var/log-custom, and what the machine itself keeps. It is the stronger where other keys ask for more. Output that is rotated away before it is shipped is counted as lost.")
-        .default("2g: a half for the engine's files, three eighths for application.log, an eighth for the machine; with `mount_custom_log` three, two and one eighth, and two for /var/log-custom")
+    Key::new("log_budget", Size { least: 3 << 20 }, Read, "How much of the disk all logs together may take: the engine's files of the container's output, application.log with its old files, /var/log-custom, and what the journal and rsyslog keep of the same lines. Half of it is the engine's, three eighths are application.log's, an eighth is left for the machine; with `mount_custom_log` it is three, two and one, and two for /var/log-custom. It is the stronger where other keys ask for more. Output that is rotated away before it is shipped is counted as lost.")
+        .default("2g")
         .taupage("No budget: full disks were its most frequent outage.")
         .example("log_budget: 1g"),
     Key::new("logging", Object(LOGGING), Read, "Where lines are shipped, stream by stream.")

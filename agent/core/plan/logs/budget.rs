@@ -139,11 +139,10 @@ mod tests {
 
     #[test]
     fn the_budget_is_stronger_than_sizes() {
-        let asked = |size, rotate| {
-            let mut asked = Logrotate::default();
-            asked.size = Some(size);
-            asked.rotate = Some(rotate);
-            asked
+        let asked = |size, rotate| Logrotate {
+            size: Some(size),
+            rotate: Some(rotate),
+            ..Logrotate::default()
         };
         let size = |size, keep, total| rotate(&asked(size, keep), APPLICATION, total).size;
         assert_eq!(size(10 * MIB, 4, 100 * MIB), 10 * MIB);

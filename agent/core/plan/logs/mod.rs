@@ -8,6 +8,7 @@
 //! destination needs is there; what is not there makes no route. No key's value is in a route, only its name.
 
 pub mod budget;
+mod calls;
 #[cfg(test)]
 mod tests;
 

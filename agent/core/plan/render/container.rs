@@ -215,7 +215,7 @@ pub(super) fn env_text(value: &EnvValue) -> String {
 }
 
 /// `<kms 0123abcd>`, `<the parameter /my-app/db, key password>`.
-fn secret_text(reference: &SecretRef) -> String {
+pub(super) fn secret_text(reference: &SecretRef) -> String {
     match &reference.key {
         None => format!("<{}>", source_text(&reference.source)),
         Some(key) => format!("<{}, key {key}>", source_text(&reference.source)),
@@ -252,7 +252,7 @@ fn content_text(content: &EnvValue) -> String {
 }
 
 /// Enough of a hash to tell two contents apart.
-fn fingerprint(bytes: &[u8]) -> String {
+pub(super) fn fingerprint(bytes: &[u8]) -> String {
     Sha256::digest(bytes)
         .iter()
         .take(4)

@@ -5,6 +5,7 @@ use std::fmt::{self, Write as _};
 use serde_json::{Value, json};
 
 mod container;
+mod logs;
 
 use super::container::{NAME, OptOut};
 use super::reconcile::Then;
@@ -108,13 +109,9 @@ impl Plan {
         for OptOut { key, opens } in self.container.opt_outs() {
             writeln!(out, "  {key:<18} {opens}")?;
         }
+        self.logs.write_text(out)?;
         self.write_aws(out)?;
-        if !self.storage.is_empty() {
-            writeln!(out, "\nStorage")?;
-            for row in storage_rows(&self.storage) {
-                writeln!(out, "  {}", text::printable(&row))?;
-            }
-        }
+        self.write_storage(out)?;
         if !self.from_image.is_empty() {
             writeln!(out, "\nSet by the machine's image")?;
             let width = self.from_image.iter().map(|origin| origin.key.len()).max();
@@ -129,6 +126,17 @@ impl Plan {
             &self.refused,
             "reason why this version boots no machine with it",
         )
+    }
+
+    fn write_storage(&self, out: &mut String) -> fmt::Result {
+        if self.storage.is_empty() {
+            return Ok(());
+        }
+        writeln!(out, "\nStorage")?;
+        for row in storage_rows(&self.storage) {
+            writeln!(out, "  {}", text::printable(&row))?;
+        }
+        Ok(())
     }
 
     fn write_aws(&self, out: &mut String) -> fmt::Result {
@@ -190,6 +198,7 @@ impl Plan {
             "gate": self.gate,
             "restart": self.restart.to_string(),
             "redact_secrets": self.redact_secrets,
+            "logs": self.logs.to_json(),
             "opt_outs": self.container.opt_outs(),
             "aws_calls": self.aws_calls(),
             "iam_policy": self.iam_policy(),

@@ -123,10 +123,17 @@ pub(crate) const KEYS: &[(&str, &[&str])] = &[
         &[
             "applog_destination",
             "applog_filter_exclude",
+            "applog_multiline_start",
             "authlog_destination",
             "customlog_destination",
             "customlog_filter_exclude",
+            "customlog_multiline_start",
+            "fluentd_enabled",
             "log_destination",
+            "redact",
+            "rsyslog_ca",
+            "rsyslog_format",
+            "rsyslog_framing",
             "rsyslog_host",
             "rsyslog_hostname",
             "rsyslog_port",
@@ -139,11 +146,17 @@ pub(crate) const KEYS: &[(&str, &[&str])] = &[
             "s3_region",
             "s3_timekey",
             "scalyr_agent_applog_sampling",
+            "scalyr_agent_enabled",
             "syslog_destination",
             "use_scalyr_agent_all",
             "use_scalyr_agent_applog",
         ],
     ),
+    (
+        "logging.redact.*",
+        &["pattern", "match_expression", "replacement"],
+    ),
+    ("logging.redact", &["replacement"]),
 ];
 
 const FLAG: &[&str] = &["true", "false"];
@@ -185,7 +198,13 @@ pub(crate) const VALUES: &[(&str, Kind, Words)] = &[
     ("logging.syslog_destination", Kind::Choice, DESTINATION),
     ("logging.authlog_destination", Kind::Choice, DESTINATION),
     ("logging.customlog_destination", Kind::Choice, DESTINATION),
-    ("logging.rsyslog_protocol", Kind::Choice, &["tcp", "udp"]),
+    ("logging.rsyslog_protocol", Kind::Choice, &["tcp", "udp", "tls"]),
+    ("logging.rsyslog_format", Kind::Choice, &["rfc3164", "rfc5424"]),
+    (
+        "logging.rsyslog_framing",
+        Kind::Choice,
+        &["octet-counting", "newline"],
+    ),
     (
         "logging.rsyslog_severity",
         Kind::Choice,
@@ -215,6 +234,8 @@ pub(crate) const VALUES: &[(&str, Kind, Words)] = &[
     ("enhanced_cloudwatch_metrics", Kind::Flag, FLAG),
     ("xray_enabled", Kind::Flag, FLAG),
     ("logging.s3_raw_log_format", Kind::Flag, FLAG),
+    ("logging.fluentd_enabled", Kind::Flag, FLAG),
+    ("logging.scalyr_agent_enabled", Kind::Flag, FLAG),
     ("logging.use_scalyr_agent_all", Kind::Flag, FLAG),
     ("logging.use_scalyr_agent_applog", Kind::Flag, FLAG),
 ];

@@ -1,5 +1,6 @@
 //! Every key with what it takes and what it refuses, through the public entry.
 
+mod logs;
 mod nested;
 mod options;
 mod registries;
@@ -551,12 +552,7 @@ fn every_other_key_has_its_fate() {
         report.problems()[1].key.as_deref(),
         Some("mounts./data.erase_on_boot")
     );
-    for later in [
-        "logging: {s3_bucket: x}",
-        "scalyr_account_key: 'aws:kms:aGk='",
-        "ssh_ports: [22]",
-        "shutdown: on-exit",
-    ] {
+    for later in ["ssh_ports: [22]", "shutdown: on-exit"] {
         assert_eq!(warning(later).1.code, Code::NoEffectYet, "{later}");
     }
     clean("ssh_ports: []\nlogging:");

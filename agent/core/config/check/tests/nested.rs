@@ -125,7 +125,7 @@ fn mounts() {
 #[test]
 fn logging() {
     let (config, problems) = warned(
-        "logging:\n  applog_destination: scalyr_s3\n  log_destination: none\n  s3_bucket: b\n  s3_timekey: 1m\n  \
+        "logging:\n  applog_destination: scalyr_s3\n  log_destination: none\n  s3_bucket: my-logs\n  s3_timekey: 1m\n  \
          rsyslog_port: '6514'\n  rsyslog_protocol: udp\n  applog_filter_exclude: ^DEBUG\n  scalyr_account_key: aws:kms:aGk=\n  \
          use_scalyr_agent_all: true\n  scalyr_agent_applog_sampling: '[{match_expression: INFO, sampling_rate: 0.1}]'\n  \
          fluentd_loglevel: error\nscalyr_region: us\ncloudwatch_logs: {/var/log/syslog: g}\n\
@@ -150,7 +150,7 @@ fn logging() {
     assert_eq!(logging.rsyslog.port, Some(6514));
     assert_eq!(logging.applog.sampling[0].keep_millionths, 100_000);
     assert!(matches!(
-        logging.scalyr.account_key,
+        logging.scalyr.account_key.as_ref().map(|key| &key.source),
         Some(SecretSource::Stored(_))
     ));
     assert_eq!(logging.scalyr.region.as_deref(), Some("us"));
@@ -164,9 +164,12 @@ fn logging() {
         ("logging: {s3_buket: x}", Code::UnknownKey),
         ("logging: {rsyslog_port: 0}", Code::BadValue),
         ("logging: {s3_timekey: soon}", Code::BadValue),
-        ("logging: {scalyr_agent_applog_sampling: 'x: ['}", Code::BadValue),
         (
-            "logging: {scalyr_agent_applog_sampling: [{match_expression: a, sampling_rate: 2}]}",
+            "scalyr_account_key: k\nlogging: {scalyr_agent_applog_sampling: 'x: ['}",
+            Code::BadValue,
+        ),
+        (
+            "scalyr_account_key: k\nlogging: {scalyr_agent_applog_sampling: [{match_expression: a, sampling_rate: 2}]}",
             Code::BadValue,
         ),
         ("logging: []", Code::WrongType),

@@ -130,9 +130,12 @@ fn reference() -> Value {
 /// A text, or another scalar that is taken as it is written.
 fn text(grammar: Grammar) -> Value {
     let (kinds, least, most): (&[&str], Option<i64>, Option<i64>) = match grammar {
-        Grammar::Any | Grammar::NotEmpty | Grammar::Regex | Grammar::MountOptions | Grammar::Bucket => {
-            (&["string", "number", "boolean"], None, None)
-        }
+        Grammar::Any
+        | Grammar::NotEmpty
+        | Grammar::Regex
+        | Grammar::MountOptions
+        | Grammar::Bucket
+        | Grammar::LogGroup => (&["string", "number", "boolean"], None, None),
         Grammar::ApplicationId => (&["string", "boolean"], None, None),
         Grammar::ApplicationVersion | Grammar::Hostname => (&["string", "number", "boolean"], Some(0), None),
         Grammar::User => (&["string", "integer"], Some(0), Some(2_147_483_647)),

@@ -47,6 +47,17 @@ const LOOSER: &[(&str, &str)] = &[
     ("scalyr_agent_syslog_sampling", "what the text says"),
     ("scalyr_agent_authlog_sampling", "what the text says"),
     ("scalyr_agent_customlog_sampling", "what the text says"),
+    ("applog_filter_exclude", "whether a pattern can be run"),
+    ("customlog_filter_exclude", "whether a pattern can be run"),
+    ("applog_multiline_start", "whether a pattern can be run"),
+    ("customlog_multiline_start", "whether a pattern can be run"),
+    ("match_expression", "whether a pattern can be run"),
+    ("pattern", "whether a pattern can be run"),
+    ("redact", "one of two names for a pattern"),
+    ("rsyslog_ca", "whether certificates are damaged"),
+    ("s3_bucket", "how a number is spelled, and who needs it"),
+    ("logging", "what a destination needs"),
+    ("cloudwatch_logs", "a star inside a path"),
 ];
 
 /// Keys of which the schema refuses what the validator takes without reading it.
@@ -159,6 +170,11 @@ fn wrapped(path: &[&'static Key], value: Value) -> Map<String, Value> {
                 .map(|key| (key.name.to_owned(), example(key).unwrap()))
                 .collect();
             all.extend(inner);
+            // Two names for one thing.
+            if key.name == "redact" {
+                let is_pattern = rest[0].name != "match_expression";
+                all.remove(if is_pattern { "match_expression" } else { "pattern" });
+            }
             own = if key.name == "ulimits" {
                 json!({"nofile": all})
             } else {
@@ -190,6 +206,7 @@ fn document(path: &Path, value: Value) -> Value {
     }
     match path[0].name {
         "user" => map.extend([("root".to_owned(), true.into())]),
+        "logging" => map.extend([("scalyr_account_key".to_owned(), "aws:ssm:/key".into())]),
         "health_check_type" => map.extend([
             ("health_check_path".to_owned(), "/".into()),
             ("health_check_command".to_owned(), "true".into()),
@@ -197,6 +214,14 @@ fn document(path: &Path, value: Value) -> Value {
         _ => {}
     }
     map.extend(wrapped(path, value));
+    if let (Some(logging), true) = (
+        map.get_mut("logging").and_then(Value::as_object_mut),
+        path.len() > 1,
+    ) {
+        logging
+            .entry("rsyslog_host")
+            .or_insert_with(|| "logs.example.org".into());
+    }
     Value::Object(map)
 }
 
@@ -466,7 +491,7 @@ fn defaults_and_examples_are_values_the_schema_takes() {
         ("restart", json!("on-failure")),
         ("health_check_timeout_seconds", json!(60)),
         ("root", json!(false)),
-        ("log_budget", json!("192m")),
+        ("log_budget", json!("2g")),
         ("ssh_ports", json!([22])),
     ] {
         assert_eq!(all["properties"][key]["default"], value, "{key}");
