@@ -292,11 +292,11 @@ fn the_table() {
     ];
     let expected = "\
 applog to application-log, /var/log/application.log
-  file                        from  to  lines  checksum
-  (1 file gone)                      5      1  -
-  0123456789ab-json.log.1        0   7      2  DIFFERS
-  0123456789ab-json.log          0   5      1  match
-  0123456789ab-json.log          7  12      1  match
+  file                     from  to  lines  checksum
+  (1 file gone)                   5      1  -
+  0123456789ab-json.log.1     0   7      2  DIFFERS
+  0123456789ab-json.log       0   5      1  match
+  0123456789ab-json.log       7  12      1  match
   HOLE in 0123456789ab-json.log: bytes 5 to 7, and no gap tells of them
   gap: 12 log lines lost: rotated away before they could be shipped
   gap: an unknown number of log lines lost: the engine· died
@@ -305,9 +305,9 @@ applog to application-log, /var/log/application.log
   3 lines delivered, 2 excluded, at least 12 lost, 5 B of the log wait
 
 applog of /var/log/auth.log to syslog
-  file                        from  to  lines  checksum
-  0123456789ab-json.log.1        0   7      2  DIFFERS
-  0123456789ab-json.log          0  17      4  match
+  file                     from  to  lines  checksum
+  0123456789ab-json.log.1     0   7      2  DIFFERS
+  0123456789ab-json.log       0  17      4  match
   6 lines handed over, 0 lost, nothing waits
 
 applog to application-log, /var/log/application.log
