@@ -170,7 +170,8 @@ fn lines_that_rotated_away_are_a_gap() {
     // Only what was there when the cursor was written can be known to be lost.
     let lost = || {
         let (report, code) = verify(&machine);
-        (report["verdict"] == "lost").then_some((report, code))
+        let is_known = sink(&report, "application-log")["gaps"][0]["told"] == false;
+        is_known.then_some((report, code))
     };
     let (report, code) = wait_until(BOOT, lost).unwrap_or_else(|| panic!("{:#}", verify(&machine).0));
     assert_eq!(code, Some(1));
@@ -223,8 +224,8 @@ fn following_goes_on_across_a_restart_a_rotation_and_a_new_container() {
     );
 
     agent.kill9();
+    machine.docker_ok(&["rm", "-f", CONTAINER]);
     UserData::new(&machine, "web").web().serve(&machine);
-    machine.reboot();
     let _agent = run_until_ready(&machine);
     follower.wait_for_line("web line 1", BOOT);
     assert_ne!(json_file(&machine), before);

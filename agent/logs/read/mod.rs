@@ -7,22 +7,29 @@
 //!   removes before it is read is counted.
 //! - Memory is a chunk of the file, however long the log is and however many of its lines are asked for.
 
-use std::collections::VecDeque;
+mod start;
+#[cfg(test)]
+mod tests;
+mod wait;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
-use monopod_core::logs::{Batch, Cursor, Gap, Joiner, Line, Position, Source, Stream};
+use monopod_core::logs::{Batch, Cursor, Gap, Line, Position, Source, Stream};
 use monopod_core::text;
 
-use super::files::{LogFile, scan};
+use super::files::scan;
 use super::reader::{Filled, Reader};
+use start::start;
+
+pub(super) use start::whole;
+pub use wait::Waiter;
 
 /// Between two looks at which files there are. A reader that is held up keeps one file more than the engine does.
 const FILLS_A_LOOK: u32 = 16;
-/// Where looking for the last lines begins; every further look takes in four times as much.
-const WINDOW: u64 = 64 * 1024;
-/// No record is longer.
-const RECORD_MAX: usize = 1024 * 1024;
+/// When reading begins in the middle of a file, a line of another stream that comes after so many lines is whole. It is
+/// not where one stream began a line and the other wrote more than that before its end.
+const DOUBT: u32 = 64;
 /// A clock that is set back, and two streams that are not quite in order, are allowed this much.
 const SLACK_MILLIS: u64 = 60_000;
 
@@ -192,6 +199,8 @@ struct Sieve {
     wanted: Wanted,
     /// The first line of standard output, and of standard error, may lack its beginning.
     doubtful: [bool; 2],
+    /// For so many lines more.
+    doubt: u32,
 }
 
 enum Sifted {
@@ -205,13 +214,21 @@ impl Sieve {
         Self {
             wanted: wanted.clone(),
             doubtful: [!is_clean; 2],
+            doubt: if is_clean { 0 } else { DOUBT },
         }
+    }
+
+    /// Whether no line is left out any more only because its beginning may be missing.
+    fn is_certain(&self) -> bool {
+        self.doubt == 0
     }
 
     fn sift(&mut self, line: &Line<'_>) -> Sifted {
         let [out, err] = &mut self.doubtful;
         let doubtful = if line.stream == Stream::Stderr { err } else { out };
-        if std::mem::take(doubtful) || self.wanted.stream.is_some_and(|stream| stream != line.stream) {
+        let may_lack = std::mem::take(doubtful) && self.doubt > 0;
+        self.doubt = self.doubt.saturating_sub(1);
+        if may_lack || self.wanted.stream.is_some_and(|stream| stream != line.stream) {
             return Sifted::Unwanted;
         }
         if self.wanted.since.is_none() && self.wanted.until.is_none() {
@@ -229,208 +246,6 @@ impl Sieve {
         } else {
             Sifted::Wanted
         }
-    }
-}
-
-/// Where to begin.
-#[derive(Debug)]
-struct Start {
-    /// None for the beginning of the oldest file.
-    position: Option<Position>,
-    /// Lines to leave out first.
-    skip: u64,
-    /// Whether no line can have begun before.
-    is_clean: bool,
-}
-
-/// Decides where to begin: whole files that are too old are left out by the time of their first record, and the last
-/// lines are looked for from the end.
-fn start(files: &mut VecDeque<LogFile>, wanted: &Wanted, followed: bool) -> io::Result<Start> {
-    let mut first = 0;
-    if let Some(since) = wanted.since {
-        for (at, file) in files.iter().enumerate().rev() {
-            if first_time(file)?.is_some_and(|time| time.saturating_add(SLACK_MILLIS) < since) {
-                first = at;
-                break;
-            }
-        }
-    }
-    let Some(last) = wanted.last else {
-        return Ok(Start {
-            position: at(files, first, 0),
-            skip: 0,
-            // A line that began in the file before is older than what is asked for, or its beginning is gone.
-            is_clean: first == 0,
-        });
-    };
-    let mut window = WINDOW;
-    loop {
-        let (file, offset) = from_end(files, first, window)?;
-        let is_clean = file == 0 && offset == 0;
-        let found = count(files, file, offset, Sieve::new(wanted, is_clean), followed)?;
-        if found >= last || (file <= first && offset == 0) {
-            return Ok(Start {
-                position: at(files, file, offset),
-                skip: found.saturating_sub(last),
-                is_clean,
-            });
-        }
-        window = window.saturating_mul(4);
-    }
-}
-
-fn at(files: &mut VecDeque<LogFile>, file: usize, offset: u64) -> Option<Position> {
-    let file = files.get_mut(file)?.identity();
-    Some(Position {
-        file,
-        offset,
-        partials: Vec::new(),
-    })
-}
-
-/// The first record that begins at most so many bytes before the end.
-fn from_end(files: &VecDeque<LogFile>, first: usize, mut window: u64) -> io::Result<(usize, u64)> {
-    for (at, file) in files.iter().enumerate().skip(first).rev() {
-        let length = file.len()?;
-        if window < length {
-            return Ok((at, next_record(file, length - window)?));
-        }
-        window -= length;
-    }
-    Ok((first, 0))
-}
-
-/// Behind the first line feed from here on.
-fn next_record(file: &LogFile, from: u64) -> io::Result<u64> {
-    let mut offset = from;
-    let mut block = [0_u8; 4096];
-    loop {
-        let read = file.read_at(&mut block, offset)?;
-        let bytes = block.get(..read).unwrap_or_default();
-        if let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
-            return Ok(offset + end as u64 + 1);
-        }
-        offset += read as u64;
-        if read == 0 {
-            return Ok(offset);
-        }
-    }
-}
-
-/// Behind the last whole record.
-pub(super) fn whole(file: &LogFile) -> io::Result<u64> {
-    let mut end = file.len()?;
-    let mut block = [0_u8; 4096];
-    while end > 0 {
-        let from = end.saturating_sub(block.len() as u64);
-        let wanted = usize::try_from(end - from).unwrap_or(block.len());
-        let read = file.read_at(block.get_mut(..wanted).unwrap_or_default(), from)?;
-        let bytes = block.get(..read).unwrap_or_default();
-        if let Some(last) = bytes.iter().rposition(|byte| *byte == b'\n') {
-            return Ok(from + last as u64 + 1);
-        }
-        end = from;
-    }
-    Ok(0)
-}
-
-/// Lines that pass the sieve, from a place to the end.
-fn count(
-    files: &VecDeque<LogFile>,
-    first: usize,
-    offset: u64,
-    mut sieve: Sieve,
-    followed: bool,
-) -> io::Result<u64> {
-    let (mut joiner, mut batch, mut found) = (Joiner::default(), Batch::default(), 0);
-    let mut sift = |batch: &mut Batch| {
-        let wanted = batch
-            .lines()
-            .filter(|line| matches!(sieve.sift(line), Sifted::Wanted));
-        found += wanted.count() as u64;
-        batch.clear();
-    };
-    let mut buffer = vec![0; RECORD_MAX];
-    let mut offset = offset;
-    for file in files.iter().skip(first) {
-        loop {
-            let read = file.read_at(&mut buffer, offset)?;
-            let bytes = buffer.get(..read).unwrap_or_default();
-            let decoded = joiner.decode(bytes, usize::MAX, &mut batch);
-            sift(&mut batch);
-            offset += decoded.consumed as u64;
-            if decoded.consumed == 0 {
-                if read < buffer.len() {
-                    break;
-                }
-                // No record is that long: garbage, as the reader takes it.
-                offset += read as u64;
-            }
-        }
-        offset = 0;
-    }
-    // As they are shown: at the end of a log, but not in the middle of one that goes on.
-    if !followed {
-        joiner.flush(&mut batch);
-        sift(&mut batch);
-    }
-    Ok(found)
-}
-
-fn first_time(file: &LogFile) -> io::Result<Option<u64>> {
-    let mut bytes = vec![0; RECORD_MAX / 8];
-    let read = file.read_at(&mut bytes, 0)?;
-    let (mut joiner, mut batch) = (Joiner::default(), Batch::default());
-    joiner.decode(bytes.get(..read).unwrap_or_default(), 1, &mut batch);
-    joiner.flush(&mut batch);
-    let time = batch
-        .lines()
-        .next()
-        .and_then(|line| text::parse_timestamp_millis(line.time));
-    Ok(time)
-}
-
-/// Tells when there may be something to read.
-#[derive(Debug)]
-pub struct Waiter {
-    watcher: super::watcher::Watcher,
-    changes: tokio::sync::watch::Receiver<super::watcher::Changes>,
-    names: u64,
-}
-
-impl Waiter {
-    /// Watches until it is dropped.
-    pub fn new() -> Self {
-        let (changed, changes) = tokio::sync::watch::channel(super::watcher::Changes::default());
-        let watcher = super::watcher::Watcher::new();
-        tokio::spawn(watcher.clone().run(changed));
-        Self {
-            watcher,
-            changes,
-            names: 0,
-        }
-    }
-
-    /// This directory too. One that isn't there is looked at now and then.
-    pub fn watch(&self, directory: &Path) {
-        if let Err(error) = self.watcher.watch(directory) {
-            tracing::debug!(%error, directory = %directory.display(), "A directory can't be watched, looking now and then");
-        }
-    }
-
-    /// Waits; true if files may have come, gone or been renamed. May be dropped at any time without missing one.
-    pub async fn changed(&mut self) -> bool {
-        if self.changes.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
-        let names = self.changes.borrow_and_update().names;
-        std::mem::replace(&mut self.names, names) != names
-    }
-}
-
-impl Default for Waiter {
-    fn default() -> Self {
-        Self::new()
     }
 }
 
