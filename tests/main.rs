@@ -28,6 +28,7 @@ mod image;
 mod images;
 mod invariant;
 mod layers;
+mod log_command;
 mod logs;
 mod metadata;
 mod mint;

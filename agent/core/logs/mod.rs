@@ -30,6 +30,7 @@ mod rotation;
 mod route;
 mod style;
 mod treatment;
+pub mod verify;
 
 pub use batch::{Batch, Line, Stream};
 pub use cursor::{AheadFile, Cursor, CursorError, FileIdentity, Partial, Planned, Position, Source};
