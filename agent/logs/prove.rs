@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use monopod_core::logs::verify::{Account, Handover, Present, SinkReport, ranges, verify};
-use monopod_core::logs::{Cursor, Source};
+use monopod_core::logs::{Cursor, Name, Source};
 use sha2::{Digest, Sha256};
 
-use super::files::{LogFile, numbered, scan};
+use super::files::{LogFile, numbered, scan, scan_plain};
 use super::read::whole;
 
 /// Sinks that only know what they wrote to a socket. The agent's status says it of each; this is for when there is none.
@@ -66,7 +66,7 @@ fn load(name: &str, path: &Path) -> io::Result<Option<CursorSeen>> {
 
 /// Whether the source is a container's log and no plain file.
 fn is_container(source: &Source) -> bool {
-    !source.container.is_empty()
+    source.container.is_some()
 }
 
 /// The newest file of the newest container's log: what the cursor written last names last, of those whose log is there.
@@ -118,6 +118,10 @@ fn open_all(cursor: &Cursor) -> io::Result<Vec<(Present, LogFile)>> {
     let mut all = Vec::new();
     for (source, log) in cursor.sources.iter().enumerate() {
         let path = Path::new(&log.path);
+        if !is_container(log) {
+            open_plain(source, path, &mut all)?;
+            continue;
+        }
         let files = scan(path)?;
         let count = files.len();
         for (at, mut file) in files.into_iter().enumerate() {
@@ -133,6 +137,25 @@ fn open_all(cursor: &Cursor) -> io::Result<Vec<(Present, LogFile)>> {
         }
     }
     Ok(all)
+}
+
+/// A plain file and what rotation made of it.
+fn open_plain(source: usize, path: &Path, all: &mut Vec<(Present, LogFile)>) -> io::Result<()> {
+    for (mut file, name) in scan_plain(path)? {
+        let name = match name {
+            Name::Current => path.display().to_string(),
+            Name::Rotated | Name::Gone => format!("{}, rotated", path.display()),
+        };
+        let present = Present {
+            source,
+            name,
+            identity: file.identity(),
+            size: file.len()?,
+            whole: file.len()?,
+        };
+        all.push((present, file));
+    }
+    Ok(())
 }
 
 /// None if the file ends before.

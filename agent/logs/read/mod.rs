@@ -179,7 +179,7 @@ impl Reading {
 fn reader(path: &Path) -> Reader {
     // Whose log it is doesn't matter for reading.
     let source = Source {
-        container: String::new(),
+        container: Some(String::new()),
         path: path.display().to_string(),
     };
     Reader::new(&source)
@@ -187,7 +187,7 @@ fn reader(path: &Path) -> Reader {
 
 /// One step of the reader. Nobody wants to know which ranges these were.
 fn fill(reader: &mut Reader, batch: &mut Batch) -> io::Result<Filled> {
-    let filled = reader.fill(batch);
+    let filled = reader.fill(batch, "");
     drop(reader.spans());
     reader.forget_passed(reader.passed());
     filled

@@ -8,8 +8,8 @@
 
 pub(crate) mod application_log;
 pub(crate) mod cloudwatch;
-pub(crate) mod s3;
 pub(crate) mod logentries;
+pub(crate) mod s3;
 pub(crate) mod scalyr;
 pub(crate) mod syslog;
 

@@ -18,7 +18,7 @@ mod tests;
 use super::cursor::{Cursor, FileIdentity};
 use super::gap::Gap;
 use super::ledger::{Entry, Ledger};
-use super::resume::{PresentFile, resume};
+use super::resume::{Look, Name, PresentFile, resume};
 
 pub use report::{
     Check, FileRow, Gone, Handover, Hole, Lines, PlannedRow, SinkReport, ToldGap, Verdict, to_text, verdict,
@@ -243,9 +243,16 @@ fn unseen(account: &Account, present: &[Present]) -> Vec<Gap> {
         .map(|file| PresentFile {
             identity: file.identity.clone(),
             size: file.size,
+            name: Name::Rotated,
         })
         .collect();
-    let mut gap = resume(cursor.position.as_ref(), &cursor.ahead, &newest_first).gap;
+    let mut gap = resume(
+        Look::Records,
+        cursor.position.as_ref(),
+        &cursor.ahead,
+        &newest_first,
+    )
+    .gap;
     if let Some(gap) = &mut gap {
         gap.from = gap.from.take().or_else(|| cursor.last_time.clone());
     }
