@@ -37,7 +37,7 @@ impl Standin {
         Self { part, address }
     }
 
-    fn call(&self, method: &str, path: &str, body: &Value) -> Value {
+    pub(crate) fn call(&self, method: &str, path: &str, body: &Value) -> Value {
         let answer = TcpStream::connect(self.address)
             .and_then(|stream| {
                 stream.set_read_timeout(Some(Duration::from_secs(30)))?;
@@ -88,6 +88,22 @@ impl AwsFault {
         }
     }
 
+    /// The connection ends before the operation is done, always.
+    #[must_use]
+    pub fn cut(op: &str) -> Self {
+        Self {
+            order: json!({"op": op, "cut": true}),
+        }
+    }
+
+    /// The operation is done, and the connection ends instead of the answer, always: who asks again does it twice.
+    #[must_use]
+    pub fn lost(op: &str) -> Self {
+        Self {
+            order: json!({"op": op, "lose": true}),
+        }
+    }
+
     /// Only so many times; then the next fault, or none, applies.
     #[must_use]
     pub fn times(mut self, times: u32) -> Self {
@@ -127,9 +143,11 @@ impl AwsFault {
 /// One call a machine has made.
 #[derive(Clone, Debug)]
 pub struct AwsCall {
-    /// The operation, such as `Decrypt`.
+    /// The operation, such as `Decrypt`; of S3 the method and the path.
     pub op: String,
-    /// The status it was answered with.
+    /// The operation by its name for S3 too: `PutObject`.
+    pub action: String,
+    /// The status it was answered with, or would have been had the answer not been lost; 0 when it was cut before.
     pub status: u16,
     /// True where a fault was in play.
     pub injected: bool,
@@ -263,6 +281,7 @@ impl Aws {
             .iter()
             .map(|call| AwsCall {
                 op: call["op"].as_str().unwrap_or_default().to_owned(),
+                action: call["action"].as_str().unwrap_or_default().to_owned(),
                 status: call["status"]
                     .as_u64()
                     .and_then(|status| u16::try_from(status).ok())
@@ -275,7 +294,10 @@ impl Aws {
     /// How often this machine has called an operation.
     #[must_use]
     pub fn count(&self, op: &str) -> usize {
-        self.calls().iter().filter(|call| call.op == op).count()
+        self.calls()
+            .iter()
+            .filter(|call| call.op == op || call.action == op)
+            .count()
     }
 
     /// How often this machine has called Decrypt.
@@ -290,7 +312,13 @@ impl Aws {
         self.journal()["max_concurrent"]["Decrypt"].as_u64().unwrap_or(0)
     }
 
-    fn journal(&self) -> Value {
+    /// The most calls of an operation of this machine that ran at once.
+    #[must_use]
+    pub fn max_concurrent(&self, op: &str) -> u64 {
+        self.journal()["max_concurrent"][op].as_u64().unwrap_or(0)
+    }
+
+    pub(crate) fn journal(&self) -> Value {
         self.standin.call(
             "GET",
             &format!("/_test/journal?access_key={}", self.access_key),

@@ -9,17 +9,25 @@ client signs with, so tests that run at once don't see each other.
   POST /_test/object   {"bucket": B, "key": K, "body": base64}               puts it into S3, the bucket too
   POST /_test/parameter {"name": N, "value": V}                              puts a SecureString into Parameter Store
   POST /_test/secret   {"name": N, "value": V}                               puts a secret, or its next version
+  POST /_test/bucket   {"bucket": B}                                         makes a bucket, unless it is there
+  POST /_test/objects  {"bucket": B, "prefix": P}                            -> {"objects": [{"key", "body", "metadata"}]}
+  POST /_test/log_group   {"region": R, "name": N, "retention": DAYS}        makes a log group, or changes its retention
+  POST /_test/log_streams {"region": R, "name": N}                           -> {"streams": [NAME, ...]}, null without a group
+  POST /_test/log_events  {"group": G, "stream": S}                          -> {"events": [[MILLISECONDS, MESSAGE], ...]}
   POST /_test/faults   {"access_key": K, "faults": [FAULT, ...]}             replaces the faults of K
   POST /_test/ecr      {"access_key": K, "life": SECONDS}                    how long ECR's logins last for K
-  GET  /_test/journal?access_key=K                                           -> {"calls": [...], "max_concurrent": {OP: N}}
+  GET  /_test/journal?access_key=K                                           -> {"calls": [...], "max_concurrent": {OP: N}, "batches": [...]}
 
 A FAULT is {"op": "Decrypt", "times": 3, "code": "ThrottlingException", "http": 400, "delay": 0.05, "message": "..."}.
-`headers` are for S3 only. Without `code` the call is only delayed; without `times` the fault stays. The first fault that fits is used.
+`headers` are for S3 only. With `"cut": true` the connection ends before the call is looked at, with `"lose": true` the
+call is done and the connection ends instead of the answer. Without any of these the call is only delayed; without
+`times` the fault stays. The first fault that fits is used. What S3 is asked has two names, `PUT /BUCKET/KEY` and
+`PutObject`; a fault may use either.
 
 What is replaced in moto (pinned in requirements.txt): key ids and key material are derived from the region, so that a
 ciphertext outlives this process; a ciphertext that isn't one is InvalidCiphertextException, as AWS says, where moto
 says AccessDeniedException; a disabled key refuses to decrypt. ECR's logins are counted and last
-12 hours, where moto's are one and the same that ended in 2015.
+12 hours, where moto's are one and the same that ended in 2015. PutLogEvents has AWS's limits: see aws_logs.py.
 """
 import base64
 import datetime
@@ -27,6 +35,7 @@ import hashlib
 import io
 import json
 import re
+import socket
 import struct
 import threading
 import time
@@ -34,6 +43,7 @@ import uuid
 from collections import defaultdict
 from urllib.parse import parse_qs
 
+import aws_logs
 import moto.ecr.responses as ecr
 import moto.kms.models as kms
 from moto.core.exceptions import JsonRESTError
@@ -138,13 +148,31 @@ def name_key(order):
 # --- S3 -----------------------------------------------------------------------------------------------------------
 
 
-def put_object(order):
+def make_bucket(order):
     backend = s3_backends[ACCOUNT]["aws"]
     with _key_lock:
         if order["bucket"] not in backend.buckets:
             backend.create_bucket(order["bucket"], "eu-central-1")
+    return {}
+
+
+def put_object(order):
+    make_bucket(order)
+    backend = s3_backends[ACCOUNT]["aws"]
     backend.put_object(order["bucket"], order["key"], base64.b64decode(order["body"]))
     return {}
+
+
+def objects(order):
+    bucket = s3_backends[ACCOUNT]["aws"].buckets.get(order["bucket"])
+    keys = [] if bucket is None else sorted(bucket.keys.values(), key=lambda key: key.name)
+    return {
+        "objects": [
+            {"key": key.name, "body": base64.b64encode(key.value).decode(), "metadata": dict(key.metadata)}
+            for key in keys
+            if key.name.startswith(order["prefix"])
+        ]
+    }
 
 
 # --- Parameter Store and Secrets Manager ---------------------------------------------------------------------------
@@ -190,24 +218,30 @@ class Account:
         self.logins = 0
         self.login_life = 12 * 3600
         self.calls = []
+        self.batches = []
         self.running = defaultdict(int)
         self.max_concurrent = defaultdict(int)
 
-    def begin(self, op):
+    def begin(self, op, action):
         with self.lock:
-            self.running[op] += 1
-            self.max_concurrent[op] = max(self.max_concurrent[op], self.running[op])
+            for name in {op, action}:
+                self.running[name] += 1
+                self.max_concurrent[name] = max(self.max_concurrent[name], self.running[name])
             for fault in self.faults:
-                if fault["op"] == op and fault.get("times", 1) > 0:
+                if fault["op"] in (op, action) and fault.get("times", 1) > 0:
                     if "times" in fault:
                         fault["times"] -= 1
                     return fault
         return None
 
-    def end(self, op, started, status, injected):
+    def end(self, op, action, started, status, injected):
+        seconds = time.monotonic() - started
         with self.lock:
-            self.running[op] -= 1
-            self.calls.append({"op": op, "status": status, "injected": injected, "seconds": time.monotonic() - started})
+            for name in {op, action}:
+                self.running[name] -= 1
+            self.calls.append(
+                {"op": op, "action": action, "status": status, "injected": injected, "seconds": seconds}
+            )
 
 
 _accounts = defaultdict(Account)
@@ -230,6 +264,34 @@ def operation(request, body):
         return target.rpartition(".")[2]
     action = parse_qs(body.decode("latin-1")).get("Action")
     return action[0] if action else f"{request.method} {request.path}"
+
+
+def action_of(request, op):
+    """What the API's reference calls it: S3's requests don't say, but their method and path do."""
+    if " " not in op or not re.match("/[^/]+/.", request.path):
+        return op
+    if "uploads" in request.args:
+        return "CreateMultipartUpload"
+    if "uploadId" in request.args:
+        return {"PUT": "UploadPart", "POST": "CompleteMultipartUpload"}.get(request.method, op)
+    names = {"PUT": "PutObject", "GET": "GetObject", "HEAD": "HeadObject", "DELETE": "DeleteObject"}
+    return names.get(request.method, op)
+
+
+def remember_batch(request, call):
+    caller = account(access_key_of(request))
+    with caller.lock:
+        caller.batches.append(call)
+
+
+aws_logs.install(remember_batch)
+
+
+def hang_up(environ, start_response):
+    """Ends the connection with nothing on it; the server finds that out when it writes."""
+    environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+    start_response("500 Hung Up", [("Content-Length", "0")])
+    return [b""]
 
 
 def injected_error(request, fault):
@@ -266,6 +328,16 @@ def control(request):
         return name_key(order)
     if request.path == "/_test/object":
         return put_object(order)
+    if request.path == "/_test/bucket":
+        return make_bucket(order)
+    if request.path == "/_test/objects":
+        return objects(order)
+    if request.path == "/_test/log_group":
+        return aws_logs.make_group(ACCOUNT, order)
+    if request.path == "/_test/log_streams":
+        return aws_logs.streams(ACCOUNT, order)
+    if request.path == "/_test/log_events":
+        return aws_logs.ingested(order)
     if request.path == "/_test/parameter":
         return put_parameter(order)
     if request.path == "/_test/secret":
@@ -283,7 +355,11 @@ def control(request):
     if request.path == "/_test/journal":
         chosen = account(request.args["access_key"])
         with chosen.lock:
-            return {"calls": list(chosen.calls), "max_concurrent": dict(chosen.max_concurrent)}
+            return {
+                "calls": list(chosen.calls),
+                "max_concurrent": dict(chosen.max_concurrent),
+                "batches": list(chosen.batches),
+            }
     return None
 
 
@@ -297,10 +373,14 @@ def app(environ, start_response):
     body = request.get_data(cache=True)
     environ["wsgi.input"] = io.BytesIO(body)
     op, caller, started = operation(request, body), account(access_key_of(request)), time.monotonic()
-    fault, status = caller.begin(op), 500
+    action = action_of(request, op)
+    fault, status = caller.begin(op, action), 500
     try:
         if fault:
             time.sleep(fault.get("delay", 0))
+            if fault.get("cut"):
+                status = 0
+                return hang_up(environ, start_response)
             if fault.get("code"):
                 status = fault.get("http", 400)
                 return injected_error(request, fault)(environ, start_response)
@@ -308,11 +388,13 @@ def app(environ, start_response):
         def remember_status(line, headers, *rest):
             nonlocal status
             status = int(line.split(" ", 1)[0])
-            return start_response(line, headers, *rest)
+            return None if lost else start_response(line, headers, *rest)
 
-        return list(moto_app(environ, remember_status))
+        lost = bool(fault and fault.get("lose"))
+        answer = list(moto_app(environ, remember_status))
+        return hang_up(environ, start_response) if lost else answer
     finally:
-        caller.end(op, started, status, bool(fault))
+        caller.end(op, action, started, status, bool(fault))
 
 
 class Quiet(WSGIRequestHandler):

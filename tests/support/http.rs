@@ -34,6 +34,7 @@ pub(crate) struct Request {
     pub(crate) method: String,
     pub(crate) path: String,
     pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
     /// The client expects the connection to end with the answer.
     pub(crate) last: bool,
 }
@@ -105,13 +106,15 @@ pub(crate) fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Reque
     let length = find(&headers, "content-length")
         .and_then(|value| value.parse().ok())
         .unwrap_or(0);
-    io::copy(&mut reader.by_ref().take(length), &mut io::sink())?;
+    let mut body = Vec::new();
+    reader.by_ref().take(length).read_to_end(&mut body)?;
     let last = words.next() == Some("HTTP/1.0")
         || find(&headers, "connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
     Ok(Some(Request {
         method: method.to_owned(),
         path: path.to_owned(),
         headers,
+        body,
         last,
     }))
 }

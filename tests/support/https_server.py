@@ -5,35 +5,13 @@
 Writes the authority's certificate to FOLDER/ca.pem, then listens on 127.0.0.1 and serves FOLDER/files. A file
 NAME.redirect holds the address that whoever asks for NAME is sent to. Who says where he comes from is refused.
 """
-import datetime
 import functools
 import http.server
-import ipaddress
 import ssl
 import sys
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-
-
-def certificate(name, key, issuer, issuer_key, authority):
-    now = datetime.datetime.now(datetime.timezone.utc)
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)]))
-        .issuer_name(x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, issuer)]))
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(hours=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
-        )
-    )
-    return builder.sign(issuer_key, hashes.SHA256())
+from certificates import certificate, key_bytes, new_key
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
@@ -52,16 +30,10 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
 
 def main(folder, port):
-    ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
-    ca = certificate("rig authority", ca_key, "rig authority", ca_key, True)
-    leaf = certificate("127.0.0.1", key, "rig authority", ca_key, False)
-    pem = serialization.Encoding.PEM
-    (folder / "ca.pem").write_bytes(ca.public_bytes(pem))
+    ca_key, key = new_key(), new_key()
+    (folder / "ca.pem").write_bytes(certificate("rig authority", ca_key, "rig authority", ca_key, True))
     both = folder / "server.pem"
-    plain = serialization.NoEncryption()
-    both.write_bytes(
-        key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain) + leaf.public_bytes(pem)
-    )
+    both.write_bytes(key_bytes(key) + certificate("127.0.0.1", key, "rig authority", ca_key, False))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(both)
     handler = functools.partial(Handler, directory=folder / "files")

@@ -40,6 +40,7 @@
 
 mod agent;
 mod aws;
+mod aws_sinks;
 mod engine;
 mod forward;
 mod front;
@@ -52,20 +53,26 @@ mod images;
 mod imds;
 mod layout;
 mod leaks;
+mod line_server;
+mod log_server;
 mod machine;
+mod place;
 mod pool;
 mod power;
 mod process;
 mod registry;
 mod rsyslog;
 mod sandbox;
+mod scalyr;
 mod sockets;
+mod tls;
 mod wait;
 
 use std::sync::OnceLock;
 
 pub use agent::{Agent, Line as OutputLine, Stream};
 pub use aws::{Aws, AwsCall, AwsFault};
+pub use aws_sinks::{LogBatch, Object};
 pub use forward::Line;
 pub use front::{Answer, Front};
 pub use guard::{Asked, GuardedRegistry};
@@ -74,11 +81,16 @@ pub use https::Https;
 pub use identity::Identity;
 pub use images::Image;
 pub use imds::{Imds, ImdsCall, Token};
+pub use line_server::LineServer;
+pub use log_server::{LogServer, Received, Transport};
 pub use machine::{Dirs, Machine};
 pub use nix::sys::signal::Signal;
+pub use place::Where;
 pub use registry::{MIRROR, REGISTRY, REGISTRY_PASSWORD, REGISTRY_USER, Registry, Writer};
 pub use rsyslog::Rsyslog;
+pub use scalyr::{SCALYR_TOKEN, Scalyr, ScalyrEvent, ScalyrFault, ScalyrRequest};
 pub use sockets::{Datagram, NotifySocket, SyslogSocket};
+pub use tls::{Presents, authority, other_authority};
 pub use wait::{Journal, pause, wait_until};
 
 /// Where the registry listens inside a machine.

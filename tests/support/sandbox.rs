@@ -36,6 +36,13 @@ pub(crate) struct Network {
 }
 
 impl Network {
+    /// The one this process is in: the host's.
+    pub(crate) fn own() -> Self {
+        let namespace = File::open("/proc/self/ns/net")
+            .unwrap_or_else(|e| panic!("rig: opening our own network namespace: {e}"));
+        Self { namespace }
+    }
+
     /// Runs `work` on a thread inside the namespace: sockets it makes, and processes it starts, stay there.
     pub(crate) fn enter<T: Send>(&self, work: impl FnOnce() -> io::Result<T> + Send) -> io::Result<T> {
         thread::scope(|scope| {

@@ -1,6 +1,9 @@
 //! The rig's own tests: what the agent's tests take for granted.
 
+mod aws_sinks;
 mod images;
+mod log_servers;
+mod scalyr;
 mod services;
 
 use std::path::Path;
