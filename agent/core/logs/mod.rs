@@ -26,6 +26,7 @@ mod redaction;
 mod resume;
 mod rotation;
 mod route;
+pub mod syslog;
 mod treatment;
 
 pub use batch::{Batch, Line, Stream};
