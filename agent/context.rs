@@ -1,22 +1,19 @@
 //! What every part of a run shares: the engine, the reporter, the shipper, the directories.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use monopod_core::event::Event;
-use monopod_core::logs::{Attributes, LogKey, LogPlan};
-use monopod_core::secret::Secret;
+use monopod_core::logs::{Attributes, LogPlan};
 use monopod_core::text;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use crate::boot::BootError;
+use crate::boot::{BootError, log_keys};
 use crate::host::docker::Engine;
 use crate::host::ecr::Ecr;
-use crate::host::secrets::Stores;
-use crate::host::{Class, Classified, chain, files};
+use crate::host::{chain, files};
 use crate::logs;
 use crate::report::Reporter;
 
@@ -64,8 +61,6 @@ pub struct Context {
     log_targets: LogTargets,
     redaction: logs::Redaction,
     shipping: Mutex<Shipping>,
-    /// Keys of log services that stand in the user data as they are, by the key's name.
-    literal_keys: Arc<Mutex<Vec<(String, Secret)>>>,
 }
 
 /// What is shipped, and who it is from.
@@ -108,7 +103,6 @@ impl Context {
             sources,
             log_targets,
             shipping: Mutex::default(),
-            literal_keys: Arc::default(),
         }
     }
 
@@ -153,7 +147,12 @@ impl Context {
                     syslog_socket: self.log_targets.syslog_socket.clone(),
                     plan: orders.plan.clone(),
                     attributes: orders.attributes.clone(),
-                    keys: self.log_keys(&orders.attributes.region),
+                    keys: log_keys::of(
+                        &orders.attributes.region,
+                        &self.sources,
+                        &self.directories,
+                        &self.reporter,
+                    ),
                     redaction: self.redaction.clone(),
                 })
                 .await?,
@@ -168,42 +167,6 @@ impl Context {
         }
         shipping.told = None;
         Ok(())
-    }
-
-    /// Where log services' keys come from: a store, or the user data as it was read last.
-    fn log_keys(&self, region: &str) -> logs::Keys {
-        let stores = Arc::new(Stores::new(region));
-        let (reporter, literals) = (self.reporter.clone(), Arc::clone(&self.literal_keys));
-        logs::Keys::new(move |key| {
-            let (stores, reporter, literals) = (Arc::clone(&stores), reporter.clone(), Arc::clone(&literals));
-            Box::pin(async move {
-                let reference = match key {
-                    LogKey::Stored(reference) => reference,
-                    LogKey::UserData(path) => return literal(&literals.lock().await, &path),
-                };
-                let whole = stores
-                    .fetch(&reference.source)
-                    .await
-                    .map_err(|error| logs::KeyError {
-                        class: error.class(),
-                        text: format!(
-                            "cannot fetch the log service's key from {}: {}",
-                            reference.source,
-                            chain(&error)
-                        ),
-                    })?;
-                let secret = reference.pick(&whole).map_err(|error| logs::KeyError {
-                    class: Class::Permanent,
-                    text: format!(
-                        "no key for the log service in {}: {}",
-                        reference.source,
-                        chain(&error)
-                    ),
-                })?;
-                reporter.learn("a log service's key", &secret);
-                Ok(secret)
-            })
-        })
     }
 
     /// Ships this container's lines from now on, after those of the one before. Asked again for the same container it
@@ -257,22 +220,19 @@ impl Context {
         }
     }
 
-    /// Lets lines in flight leave, and remembers how far each sink is.
+    /// Brings out the last lines, as far as sinks take them before the deadline, and remembers how far each is. Nobody
+    /// knows here whether the machine goes away or only the agent, so it is done in either case.
     pub async fn stop_shipping(&self, deadline: Instant) {
-        if let Some(shipper) = self.shipping.lock().await.shipper.take() {
-            shipper.stop(deadline).await;
+        let Some(shipper) = self.shipping.lock().await.shipper.take() else {
+            return;
+        };
+        if let logs::Drained::Behind { sink, bytes } = shipper.flush(deadline).await {
+            tracing::warn!(
+                sink,
+                "{} of log files are not delivered yet: they wait there for the next start",
+                text::bytes(bytes)
+            );
         }
+        shipper.stop(deadline).await;
     }
-}
-
-fn literal(known: &[(String, Secret)], path: &str) -> Result<Secret, logs::KeyError> {
-    let found = known.iter().find(|(name, _)| name == path);
-    found
-        .map(|(_, secret)| secret.clone())
-        .ok_or_else(|| logs::KeyError {
-            class: Class::Transient,
-            text: format!(
-                "`{path}` of the user data is not known yet: it is read again after a restart of the agent"
-            ),
-        })
 }

@@ -18,6 +18,7 @@
 pub mod copies;
 pub mod error;
 pub mod hint;
+pub mod log_keys;
 pub mod sets;
 pub(crate) mod steps;
 
@@ -118,11 +119,8 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<(Charge, Begin
     tell_left_alone(context, &reconciliation);
     context.redact_lines(plan.redact_secrets);
     let shipping = ShippingOrders {
-        attributes: monopod_core::logs::Attributes {
-            application_id: plan.application.id.clone(),
-            ..Default::default()
-        },
-        ..ShippingOrders::default()
+        plan: plan.logs.clone(),
+        attributes: plan.log_attributes.clone(),
     };
     context.ensure_shipping(Some(&shipping)).await;
     let images = Images::new(&plan, known.as_ref(), &observed, &reconciliation, store);

@@ -20,7 +20,7 @@ use crate::report::{Reporter, SharedRedactor, notify};
 use crate::supervise::{self, Begin, End};
 
 /// Lines in flight get this long to leave when the agent stops; the rest is shipped by the next start.
-const FLUSH: Duration = Duration::from_secs(5);
+const FLUSH: Duration = Duration::from_secs(10);
 
 /// Before a removed container is made again: 0.1 to 60 s.
 const VANISHED: Backoff = Backoff {

@@ -43,6 +43,9 @@ pub enum LogsError {
     /// A pattern can't be used. The user data was checked, so a release before this one left it.
     #[error("a pattern for log lines can't be used")]
     Pattern(#[source] monopod_core::logs::PatternError),
+    /// The template of application.log can't be used. The user data was checked, so a release before this one left it.
+    #[error("the template of application.log can't be used: {0}")]
+    Template(String),
     /// The shipper's tasks have ended: it was stopped, or the runtime is shutting down.
     #[error("log shipping has stopped")]
     Stopped,
@@ -63,7 +66,7 @@ impl LogsError {
         match self {
             Self::StateDir { source, .. } | Self::Watch { source, .. } => io_retry(source),
             Self::Busy { .. } => Retry::Transient,
-            Self::LogPath { .. } | Self::Pattern(_) | Self::Stopped => Retry::Permanent,
+            Self::LogPath { .. } | Self::Pattern(_) | Self::Template(_) | Self::Stopped => Retry::Permanent,
         }
     }
 }

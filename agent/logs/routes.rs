@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use monopod_core::logs::{
-    LogPlan, Origin, RotationPolicy, Route, Source, StreamName, Target, Treater, Treatment,
+    LineStyler, Origin, RotationPolicy, Route, Source, StreamName, Target, Treater, Treatment,
 };
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
@@ -30,7 +30,20 @@ pub(super) async fn start(shared: &Arc<Shared>) -> Result<(), LogsError> {
         treatment: Treatment::default(),
     };
     if let Some(path) = &options.application_log {
-        let sink = ApplicationLog::new(path, policy(&options.plan), Arc::clone(&shared.lock));
+        let plan = &options.plan.application_log;
+        let styler = LineStyler::new(
+            &plan.format,
+            plan.aws_metadata,
+            plan.max_line,
+            &options.attributes,
+        )
+        .map_err(LogsError::Template)?;
+        let sink = ApplicationLog::new(
+            path,
+            styler,
+            RotationPolicy::from(&plan.rotate),
+            Arc::clone(&shared.lock),
+        );
         add(shared, local(path), sink)?;
     }
     if let Some(path) = &options.syslog_socket {
@@ -44,19 +57,6 @@ pub(super) async fn start(shared: &Arc<Shared>) -> Result<(), LogsError> {
         }
     }
     Ok(())
-}
-
-/// What application.log may take. A plan without figures is that of an agent before this one.
-fn policy(plan: &LogPlan) -> RotationPolicy {
-    let rotate = &plan.application_log.rotate;
-    if rotate.size == 0 {
-        return RotationPolicy::default();
-    }
-    RotationPolicy {
-        max_size: rotate.size,
-        keep: rotate.keep,
-        total: rotate.total,
-    }
 }
 
 /// Starts one route, whose origin is no folder.

@@ -42,10 +42,11 @@ pub use image::{ImageRef, ImageRefError};
 pub use intake::{Include, Location, NotTheText, included};
 pub use mirror::{Mirror, RegistryMirrors};
 pub use model::{
-    Audit, Config, Destination, EbsVolume, EcrHost, EnvValue, FileMount, Filesystem, Gpus, HealthCheck, Host,
-    HostEntry, LineFormat, LoadBalancerCheck, Logging, Logrotate, Mount, Networking, NotifyCfn, OnChange,
-    Options, Origin, PortMapping, Probe, Protocol, Raid, RaidLevel, Refresh, RegistryAuth, RegistryLogin,
-    RestartPolicy, Rsyslog, S3, Sampling, Scalyr, Seccomp, Shutdown, Storage, Stream, Tmpfs, Ulimit,
+    AccountKey, Audit, Config, Destination, EbsVolume, EcrHost, EnvValue, FileMount, Filesystem, Gpus,
+    HealthCheck, Host, HostEntry, LineFormat, LoadBalancerCheck, Logging, Logrotate, Mount, Networking,
+    NotifyCfn, OnChange, Options, Origin, PortMapping, Probe, Protocol, Raid, RaidLevel, Redact, Refresh,
+    RegistryAuth, RegistryLogin, RestartPolicy, Rsyslog, S3, Sampling, Scalyr, Seccomp, Shutdown, Storage,
+    Stream, Tmpfs, Ulimit,
 };
 pub use problem::{Code, Place, Problem, Related, Severity};
 pub use registry::RegistryHost;

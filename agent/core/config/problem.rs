@@ -103,6 +103,7 @@ codes! {
     NothingSaid = "MP0319", "The value is empty, which is as if the key were left out.";
     OldLayout = "MP0320", "The key is laid out as it was in 2015, which has no effect.";
     NoEffectHere = "MP0321", "The key has no effect in this file.";
+    OverBudget = "MP0322", "There is less room than this key asks for.";
     SecretReference = "MP0330", "A reference to a secret cannot be read.";
     Forbidden = "MP0401", "The policy of the machine's image does not allow it.";
     Locked = "MP0402", "The image's policy keeps this key to itself.";

@@ -26,6 +26,7 @@ mod redaction;
 mod resume;
 mod rotation;
 mod route;
+mod style;
 pub mod syslog;
 mod treatment;
 
@@ -36,10 +37,11 @@ pub use ledger::{Ledger, Span};
 pub use record::{Decoded, Joiner, MAX_LINE};
 pub use redaction::{LineRedaction, Patience, Redacted};
 pub use resume::{PresentFile, Resume, resume};
-pub use rotation::{RotatedFile, Rotation, RotationPolicy, decide};
+pub use rotation::{RotatedFile, Rotation, RotationPolicy, decide, sacrifice};
 pub use route::{
     ApplicationLogPlan, Attributes, Framing, LineStyle, LogKey, LogPlan, Origin, Protocol, RedactRule,
-    Rotate, Route, RsyslogTarget, S3Target, SamplingRule, ScalyrTarget, StreamName, SyslogFormat, Target,
-    Treatment,
+    Rotate, Route, RsyslogTarget, S3Target, SamplingRule, ScalyrTarget, Split, StreamName, SyslogFormat,
+    Target, Treatment,
 };
-pub use treatment::{PatternError, Pending, Treated, Treater};
+pub use style::LineStyler;
+pub use treatment::{PatternError, Pending, Treated, Treater, compile};

@@ -18,8 +18,24 @@ pub struct LogPlan {
     pub routes: Vec<Route>,
     /// Bytes of disk that everything logs occupy may take: the engine's files, application.log, custom logs.
     pub budget: u64,
+    /// Who gets how much of it.
+    #[serde(default)]
+    pub split: Split,
     /// How files in `/var/log-custom` are rotated, if the container has that directory.
     pub custom_rotation: Option<Rotate>,
+}
+
+/// Who gets how much of the budget, in bytes. None of it is ever exceeded for a key that asks for more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Split {
+    /// The engine's own files, which are the spool.
+    pub engine: u64,
+    /// application.log with its old files.
+    pub application_log: u64,
+    /// All of `/var/log-custom`; nothing where the container does not have it.
+    pub custom_logs: u64,
+    /// Left for what the machine keeps of the same lines: the journal and rsyslog's files.
+    pub machine: u64,
 }
 
 /// How application.log looks and how much of the disk it takes.

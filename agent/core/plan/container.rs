@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use crate::config::{
     Config, EnvValue, FileMount, Gpus, HostEntry, ImageRef, Networking, PortMapping, Seccomp, Tmpfs, Ulimit,
 };
+use crate::plan::logs::budget;
 use crate::secret::SecretRef;
 
 /// The name users of Taupage know it by.
@@ -23,8 +24,6 @@ pub const PIDS_LIMIT: i64 = 4096;
 
 /// The engine's log files are the spool: three files, because a reader needs the one before the newest.
 pub const LOG_MAX_FILES: u32 = 3;
-/// Bytes of all of them unless `log_budget` says otherwise.
-pub const LOG_BUDGET: u64 = 192 << 20;
 
 /// Where the container finds `secrets`.
 pub const SECRETS: &str = "/run/secrets";
@@ -95,7 +94,7 @@ pub struct ContainerSpec {
     pub binds: Vec<Bind>,
     /// Graphics processors: those there are when `None`.
     pub gpus: Option<Gpus>,
-    /// Bytes of the engine's log files.
+    /// Bytes of the engine's log files: their part of what all logs may take.
     pub log_budget: u64,
     /// `deployment_id`, as a label.
     pub deployment_id: Option<String>,
@@ -235,7 +234,11 @@ impl ContainerSpec {
             mint_bucket: config.mint_bucket().map(str::to_owned),
             binds: binds(config),
             gpus: options.gpus,
-            log_budget: options.log_budget.unwrap_or(LOG_BUDGET),
+            log_budget: budget::split(
+                options.log_budget.unwrap_or(budget::LOG_BUDGET),
+                options.mount_custom_log == Some(true),
+            )
+            .engine,
             deployment_id: config.deployment_id().map(str::to_owned),
         }
     }

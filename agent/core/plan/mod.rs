@@ -12,6 +12,7 @@
 mod aws;
 pub mod container;
 mod diff;
+pub mod logs;
 pub mod reconcile;
 mod render;
 pub mod sets;
@@ -29,6 +30,7 @@ use crate::config::{
     Severity, Storage,
 };
 use crate::facts::InstanceFacts;
+use crate::logs::{Attributes, LogPlan};
 use crate::text;
 use crate::trust::Trust;
 pub use aws::{AwsCall, partition};
@@ -261,6 +263,10 @@ pub struct Plan {
     pub restart: RestartPolicy,
     /// Lines are shipped without the secrets that are known.
     pub redact_secrets: bool,
+    /// What is shipped where, and how much of the disk logs take.
+    pub logs: LogPlan,
+    /// Who the lines are from.
+    pub log_attributes: Attributes,
     /// How long all of it may take.
     pub budget: Duration,
     /// What the container's identity is computed from, together with the digest.
@@ -302,6 +308,8 @@ impl Plan {
             gate: gate(config.health_check()),
             restart: config.restart(),
             redact_secrets: config.logging().redact_secrets.unwrap_or_default(),
+            logs: LogPlan::new(config),
+            log_attributes: Attributes::new(config, facts),
             budget: config.boot_timeout(),
             intent: config.canonical(),
             container,

@@ -122,7 +122,7 @@ impl<'c> Checker<'c> {
         let restart = self.restart();
         let options = self.options();
         let storage = self.storage();
-        let logging = self.logging();
+        let logging = self.logging(&options);
         let host = self.host();
         let audit = self.audit();
         let load_balancer = self.load_balancer();

@@ -15,6 +15,12 @@ pub(super) struct Section<'c> {
 }
 
 impl<'c> Section<'c> {
+    /// A key that stands there, null or to be filled in later as it may be, and where.
+    pub(super) fn stands(&self, name: &str) -> Option<Field<'c>> {
+        let entry = self.entries.iter().find(|entry| entry.name == name)?;
+        Some(self.field.child(entry))
+    }
+
     /// A key's value, unless it is missing, null, already reported, or filled in later.
     pub(super) fn get(&self, name: &str) -> Option<Field<'c>> {
         let entry = self.entries.iter().find(|entry| entry.name == name)?;

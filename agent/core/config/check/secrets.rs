@@ -232,7 +232,7 @@ impl Checker<'_> {
     }
 }
 
-fn is_bucket(text: &str) -> bool {
+pub(super) fn is_bucket(text: &str) -> bool {
     let ends = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let bytes = text.as_bytes();
     (3..=63).contains(&text.len())

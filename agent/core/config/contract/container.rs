@@ -125,10 +125,6 @@ pub(super) const LIMITS: &[Key] = &[
         .default("64m")
         .taupage("The same.")
         .example("shm_size: 256m"),
-    Key::new("log_budget", Size { least: 3 << 20 }, Read, "How much of the container's output is kept on the machine. What is not shipped before it is rotated away is counted as lost.")
-        .default("192m")
-        .taupage("No budget: full disks were its most frequent outage.")
-        .example("log_budget: 1g"),
     Key::new("stop_signal", Text(Grammar::Signal), Read, "The signal that asks the container to end.")
         .default("the image's STOPSIGNAL, or SIGTERM")
         .example("stop_signal: SIGINT"),

@@ -87,6 +87,12 @@ pub enum Grammar {
     KeyFile,
     /// `2027-06-30`.
     Day,
+    /// Certificates as PEM.
+    Certificates,
+    /// A file, or every `*.log` of a directory.
+    LogPath,
+    /// The name of a group in CloudWatch Logs.
+    LogGroup,
 }
 
 const V4: &str =
@@ -99,7 +105,7 @@ impl Grammar {
     /// The pattern, anchored at both ends; `None` where any text will do.
     pub fn pattern(self) -> Option<String> {
         let inner = match self {
-            Self::Any | Self::NotEmpty | Self::Regex | Self::Rules => return None,
+            Self::Any | Self::NotEmpty | Self::Regex | Self::Rules | Self::Certificates => return None,
             Self::ApplicationId => "[a-z][a-z0-9-]*[a-z0-9]".to_owned(),
             Self::ApplicationVersion => "[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?".to_owned(),
             Self::Image => image(),
@@ -146,6 +152,8 @@ impl Grammar {
             Self::ImagePattern => image_pattern(),
             Self::KeyFile => format!("/etc/monopod(?:{PART})+"),
             Self::Day => "[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])".to_owned(),
+            Self::LogPath => format!("(?:{PART})+"),
+            Self::LogGroup => "[A-Za-z0-9._/#-]{1,512}|\\s*".to_owned(),
         };
         Some(format!("^(?:{inner})$"))
     }
@@ -210,6 +218,9 @@ impl Grammar {
             Self::ImagePattern => "a registry, a slash and a repository, with `*` and `**`, without a tag",
             Self::KeyFile => "a file below /etc/monopod",
             Self::Day => "a day, as 2027-06-30",
+            Self::Certificates => "certificates as PEM",
+            Self::LogPath => "an absolute path without `..`; stars only as `*.log` at its end",
+            Self::LogGroup => "up to 512 letters, digits and characters of . _ - / #",
         }
     }
 }

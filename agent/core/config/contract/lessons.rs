@@ -374,10 +374,17 @@ pub(super) const LESSONS: &[Lesson] = &[
         "volumes:\n  /dev/sdf: my-volume",
         "volumes:\n  ebs:\n    /dev/sdf: my-volume",
     ),
-    unshown(
+    lines(
         Code::NoEffectHere,
-        "Two keys say different things about one matter, and the message says which of them counts.",
-        "no two keys of this version do that",
+        "The key does something only together with another, or two keys speak of one matter and one of them counts. Logs above all are missed when it is too late: who names a bucket wants something in it.",
+        "logging:\n  s3_bucket: my-logs",
+        "logging:\n  log_destination: s3\n  s3_bucket: my-logs",
+    ),
+    lines(
+        Code::OverBudget,
+        "Full disks were the most frequent outage, so `log_budget` is the stronger: files are smaller than asked for, or fewer are kept. Ask for what the disk has room for.",
+        "application_logrotate_size: 4g",
+        "log_budget: 16g\napplication_logrotate_size: 2g",
     ),
     policy(
         Code::Forbidden,

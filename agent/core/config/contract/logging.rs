@@ -1,13 +1,11 @@
 //! Where lines go.
 
-use super::Fate::{Later, Read};
+use super::Fate::Read;
 use super::Shape::{
     Anything, Choice, Decimal, Either, Flag, List, Map, Number, Object, Secret, Size, Text, Time,
 };
 use super::{Grammar, Key, Shape};
 
-const NOT_SHIPPED: &str = "lines go to /var/log/application.log and to the local syslog only";
-const NOT_ROTATED: &str = "application.log is rotated by the agent at 64 MiB";
 const INTERVAL: Shape = Choice(&["hourly", "daily", "weekly", "monthly", "yearly"]);
 const FILES: Shape = Number {
     least: 0,
@@ -37,7 +35,31 @@ const RULES: &[Key] = &[
     .required()
     .example("sampling_rate: 0.1"),
 ];
+const REDACT: &[Key] = &[
+    Key::new("pattern", Text(Grammar::Regex), Read, "What is taken out.").example("pattern: '[0-9]{16}'"),
+    Key::new(
+        "match_expression",
+        Text(Grammar::Regex),
+        Read,
+        "The same, as Scalyr names it.",
+    )
+    .example("match_expression: '[0-9]{16}'"),
+    Key::new(
+        "replacement",
+        Text(Grammar::Any),
+        Read,
+        "What stands there instead; `$1` is what the first group matched.",
+    )
+    .default("nothing")
+    .example("replacement: '+++CARD+++'"),
+];
 const SAMPLING: Shape = Either(&[List(&Object(RULES)), Text(Grammar::Rules)]);
+
+const fn multiline(name: &'static str, summary: &'static str, example: &'static str) -> Key {
+    Key::new(name, Text(Grammar::Regex), Read, summary)
+        .default("each line is an event")
+        .example(example)
+}
 
 const fn destination(name: &'static str, summary: &'static str, example: &'static str) -> Key {
     Key::new(name, DESTINATION, Read, summary)
@@ -73,17 +95,34 @@ const LOGGING: &[Key] = &[
         "applog_filter_exclude",
         Text(Grammar::Regex),
         Read,
-        "A pattern: lines of the container that match it are dropped.",
+        "A pattern: lines of the container that match it do not leave the machine.",
     )
     .example("applog_filter_exclude: ^DEBUG"),
     Key::new(
         "customlog_filter_exclude",
         Text(Grammar::Regex),
         Read,
-        "A pattern: lines in /var/log-custom that match it are dropped.",
+        "A pattern: lines in /var/log-custom that match it do not leave the machine.",
     )
     .example("customlog_filter_exclude: ^DEBUG"),
-    Key::new("s3_bucket", Text(Grammar::NotEmpty), Read, "The bucket of the destination s3.")
+    multiline(
+        "applog_multiline_start",
+        "A pattern: a line of the container that matches it begins an event, and the lines after it belong to it. Stack traces then leave the machine whole.",
+        "applog_multiline_start: '^[0-9]{4}-'",
+    ),
+    multiline(
+        "customlog_multiline_start",
+        "A pattern: a line in /var/log-custom that matches it begins an event, and the lines after it belong to it.",
+        "customlog_multiline_start: '^[0-9]{4}-'",
+    ),
+    Key::new(
+        "redact",
+        List(&Object(REDACT)),
+        Read,
+        "What is taken out of every line that leaves the machine. JSON Web Tokens are always taken out of the container's lines and of those in /var/log-custom; the files on the machine keep all of it.",
+    )
+    .example("redact: [{pattern: 'card=[0-9]+', replacement: 'card=+++CARD+++'}]"),
+    Key::new("s3_bucket", Text(Grammar::Bucket), Read, "The bucket of the destination s3, which needs it.")
         .taupage("A bucket named after account and region, where none was given.")
         .example("s3_bucket: my-logs"),
     Key::new(
@@ -116,7 +155,7 @@ const LOGGING: &[Key] = &[
         "rsyslog_host",
         Text(Grammar::NotEmpty),
         Read,
-        "The log server of the destination rsyslog.",
+        "The log server of the destination rsyslog, which needs it.",
     )
     .example("rsyslog_host: logs.example.org"),
     Key::new(
@@ -129,16 +168,43 @@ const LOGGING: &[Key] = &[
         Read,
         "The log server's port.",
     )
-    .default("514")
+    .default("514, and 6514 with `rsyslog_protocol: tls`")
     .example("rsyslog_port: 6514"),
     Key::new(
         "rsyslog_protocol",
-        Choice(&["tcp", "udp"]),
+        Choice(&["tcp", "udp", "tls"]),
         Read,
         "How lines travel to the log server.",
     )
     .default("tcp")
-    .example("rsyslog_protocol: udp"),
+    .taupage("tcp or udp.")
+    .example("rsyslog_protocol: tls"),
+    Key::new(
+        "rsyslog_format",
+        Choice(&["rfc3164", "rfc5424"]),
+        Read,
+        "What a message to the log server looks like: the traditional form, or the one with a full time and fields.",
+    )
+    .default("rfc3164, and rfc5424 with `rsyslog_protocol: tls`")
+    .taupage("fluentd wrote RFC 3164.")
+    .example("rsyslog_format: rfc5424"),
+    Key::new(
+        "rsyslog_framing",
+        Choice(&["octet-counting", "newline"]),
+        Read,
+        "How the log server tells messages in one connection apart (RFC 6587): by the length in front, or by the line feed behind. A datagram needs neither.",
+    )
+    .default("newline, and octet-counting with `rsyslog_protocol: tls`, as RFC 5425 has it")
+    .taupage("fluentd wrote a line feed.")
+    .example("rsyslog_framing: octet-counting"),
+    Key::new(
+        "rsyslog_ca",
+        Text(Grammar::Certificates),
+        Read,
+        "Certificates of authorities, as PEM, that the log server's may be signed by instead of the machine's own.",
+    )
+    .default("those of the machine")
+    .example("rsyslog_ca: |\n  -----BEGIN CERTIFICATE-----\n  MIIB\n  -----END CERTIFICATE-----"),
     Key::new(
         "rsyslog_severity",
         Choice(&[
@@ -198,7 +264,7 @@ const LOGGING: &[Key] = &[
         "Whether streams are shipped to Scalyr besides their destination, where the stream's own key says nothing.",
         "use_scalyr_agent_all: true",
     )
-    .default("true where `scalyr_account_key` is given and fluentd was not"),
+    .default("true where `scalyr_account_key` is given and `fluentd_enabled` is not true"),
     agent(
         "use_scalyr_agent_applog",
         "Ships the container's output to Scalyr besides its destination.",
@@ -240,35 +306,50 @@ const LOGGING: &[Key] = &[
         "scalyr_agent_customlog_sampling: '[{match_expression: INFO, sampling_rate: 0.1}]'",
     ),
     Key::new(
+        "fluentd_enabled",
+        Flag,
+        Read,
+        "Whether fluentd shipped lines. There is no fluentd here: the key only says that Scalyr's agent did not run beside it, so that nothing goes to Scalyr that did not before.",
+    )
+    .default("false")
+    .ours("Streams without a destination went to a bucket; here they stay on the machine, which a warning says.")
+    .example("fluentd_enabled: true"),
+    Key::new(
+        "scalyr_agent_enabled",
+        Flag,
+        Read,
+        "Whether the keys `use_scalyr_agent_*` count.",
+    )
+    .default("true unless `fluentd_enabled` is")
+    .example("scalyr_agent_enabled: true"),
+    Key::new(
         "fluentd_*",
         Anything,
         super::Fate::Retired("the other `logging` keys"),
         "Tuning of fluentd itself.",
     ),
-    Key::new(
-        "scalyr_agent_enabled",
-        Anything,
-        super::Fate::Retired("the other `logging` keys"),
-        "Whether Scalyr's agent ran.",
-    ),
 ];
 
 pub(super) const KEYS: &[Key] = &[
-    Key::new("logging", Object(LOGGING), Later(NOT_SHIPPED), "Where lines are shipped, stream by stream.")
+    Key::new("log_budget", Size { least: 3 << 20 }, Read, "How much of the disk all logs together may take: the engine's files of the container's output, application.log with its old files, /var/log-custom, and what the machine itself keeps. It is the stronger where other keys ask for more. Output that is rotated away before it is shipped is counted as lost.")
+        .default("2g: a half for the engine's files, three eighths for application.log, an eighth for the machine; with `mount_custom_log` three, two and one eighth, and two for /var/log-custom")
+        .taupage("No budget: full disks were its most frequent outage.")
+        .example("log_budget: 1g"),
+    Key::new("logging", Object(LOGGING), Read, "Where lines are shipped, stream by stream.")
         .taupage("Fluentd and Scalyr's agent shipped them; what they lost nobody knew.")
         .example("logging:\n  applog_destination: s3\n  s3_bucket: my-logs"),
-    Key::new("cloudwatch_logs", Map { key: "the file", names: Grammar::Path, value: &Text(Grammar::NotEmpty) }, Later(NOT_SHIPPED), "Files that are shipped to CloudWatch Logs, and their log groups; each instance has a stream of its own.")
-        .taupage("The same.")
+    Key::new("cloudwatch_logs", Map { key: "the file", names: Grammar::LogPath, value: &Text(Grammar::LogGroup) }, Read, "Files that are shipped to CloudWatch Logs, and their log groups; each instance has a stream of its own. /var/log/application.log stands for the container's output, from the first line to the last; `*.log` at the end of a path for every such file of a directory.")
+        .taupage("The same; stars stood anywhere in a path, for the newest file that matched.")
         .example("cloudwatch_logs:\n  /var/log/application.log: my-group"),
-    Key::new("rsyslog_application_log_format", Text(Grammar::NotEmpty), Later("application.log has bare lines"), "What a line in application.log looks like: `bare`, `legacy` (timestamp, host and tag in front), or a template of rsyslog's.")
+    Key::new("rsyslog_application_log_format", Text(Grammar::NotEmpty), Read, "What a line in application.log looks like: `bare`, `legacy` (timestamp, host and tag in front), or a template of rsyslog's.")
         .default("bare")
         .taupage("The same.")
         .example("rsyslog_application_log_format: legacy"),
-    Key::new("rsyslog_max_message_size", Size { least: 256 }, Later("lines are not cut"), "The longest line that is passed on whole.")
+    Key::new("rsyslog_max_message_size", Size { least: 256 }, Read, "The longest line that is passed on whole; a longer one is cut. It holds for the container's output and for the machine's own logs.")
         .default("no limit")
         .taupage("rsyslog's own, 8k unless given.")
         .example("rsyslog_max_message_size: 32k"),
-    Key::new("rsyslog_aws_metadata", Flag, Later("lines carry no account and region"), "Puts account and region in front of each line.")
+    Key::new("rsyslog_aws_metadata", Flag, Read, "Puts account and region in front of each line that application.log has in the format `legacy`, and has Scalyr read /var/log/syslog and /var/log/auth.log with the parser systemLogMetadata.")
         .default("false")
         .taupage("The same; any value, \"false\" included, counted as true.")
         .example("rsyslog_aws_metadata: true"),
@@ -276,18 +357,18 @@ pub(super) const KEYS: &[Key] = &[
         .default("false")
         .taupage("There was none: what an application printed was shipped.")
         .example("redact_secrets: true"),
-    Key::new("application_logrotate_size", Size { least: 1 }, Later(NOT_ROTATED), "How large application.log becomes before it is rotated.").default("256M").taupage("The same.").example("application_logrotate_size: 100M"),
-    Key::new("application_logrotate_interval", INTERVAL, Later(NOT_ROTATED), "How often application.log is rotated at least.").default("weekly").taupage("The same.").example("application_logrotate_interval: daily"),
-    Key::new("application_logrotate_rotate", FILES, Later(NOT_ROTATED), "How many old files of application.log are kept.").default("4").taupage("The same.").example("application_logrotate_rotate: 2"),
-    Key::new("application_logrotate_disable_compress", Flag, Later(NOT_ROTATED), "Leaves old files of application.log uncompressed.").default("false").taupage("The same.").example("application_logrotate_disable_compress: true"),
-    Key::new("application_logrotate_disable_delaycompress", Flag, Later(NOT_ROTATED), "Compresses the newest old file at once.").default("false").taupage("The same.").example("application_logrotate_disable_delaycompress: true"),
-    Key::new("application_logrotate_disable_copytruncate", Flag, Later(NOT_ROTATED), "Renames application.log instead of copying and truncating it.").default("false").taupage("The same.").example("application_logrotate_disable_copytruncate: true"),
-    Key::new("customlog_logrotate_size", Size { least: 1 }, Later("/var/log-custom is not rotated"), "How large a file in /var/log-custom becomes before it is rotated.").default("256M").taupage("The same.").example("customlog_logrotate_size: 100M"),
-    Key::new("customlog_logrotate_interval", INTERVAL, Later("/var/log-custom is not rotated"), "How often files in /var/log-custom are rotated at least.").default("daily").taupage("The same.").example("customlog_logrotate_interval: weekly"),
-    Key::new("customlog_logrotate_rotate", FILES, Later("/var/log-custom is not rotated"), "How many old files are kept of each in /var/log-custom.").default("5").taupage("The same.").example("customlog_logrotate_rotate: 2"),
-    Key::new("scalyr_account_key", Secret, Later(NOT_SHIPPED), "The key that lets lines be written to Scalyr; empty means off. The one in `logging` counts first.").default("nothing goes to Scalyr").taupage("The same.").example("scalyr_account_key: aws:kms:AQICAHhFeGFtcGxl"),
-    Key::new("scalyr_region", Choice(&["eu", "us"]), Later(NOT_SHIPPED), "The region of Scalyr that lines go to.").default("eu").taupage("Read, and not used: lines went to eu.").example("scalyr_region: us"),
-    Key::new("scalyr_application_log_parser", Text(Grammar::NotEmpty), Later(NOT_SHIPPED), "The parser Scalyr uses for the container's output.").default("slf4j").taupage("The same.").example("scalyr_application_log_parser: json"),
-    Key::new("scalyr_custom_log_parser", Text(Grammar::NotEmpty), Later(NOT_SHIPPED), "The parser Scalyr uses for /var/log-custom.").default("slf4j").taupage("The same.").example("scalyr_custom_log_parser: json"),
-    Key::new("logentries_account_key", Secret, Later(NOT_SHIPPED), "The token that lets lines be written to Logentries; empty means off.").default("nothing goes to Logentries").taupage("The same.").example("logentries_account_key: aws:kms:AQICAHhFeGFtcGxl"),
+    Key::new("application_logrotate_size", Size { least: 1 }, Read, "How large application.log becomes before it is rotated. `log_budget` is the stronger: where a file and an old one of this size do not fit into it, files are smaller.").default("256M").taupage("The same.").example("application_logrotate_size: 100M"),
+    Key::new("application_logrotate_interval", INTERVAL, Read, "How often application.log is rotated at least.").default("weekly").taupage("The same.").example("application_logrotate_interval: daily"),
+    Key::new("application_logrotate_rotate", FILES, Read, "How many old files of application.log are kept.").default("4").taupage("The same.").example("application_logrotate_rotate: 2"),
+    Key::new("application_logrotate_disable_compress", Flag, Read, "Leaves old files of application.log uncompressed.").default("false").taupage("The same.").example("application_logrotate_disable_compress: true"),
+    Key::new("application_logrotate_disable_delaycompress", Flag, Read, "Compresses the newest old file at once.").default("false").taupage("The same.").example("application_logrotate_disable_delaycompress: true"),
+    Key::new("application_logrotate_disable_copytruncate", Flag, Read, "application.log is always renamed, never copied and truncated: its writer is the agent, which follows.").default("true").taupage("Whether logrotate renamed it.").example("application_logrotate_disable_copytruncate: true"),
+    Key::new("customlog_logrotate_size", Size { least: 1 }, Read, "How large a file in /var/log-custom becomes before it is rotated. `log_budget` is the stronger.").default("256M").taupage("The same.").example("customlog_logrotate_size: 100M"),
+    Key::new("customlog_logrotate_interval", INTERVAL, Read, "How often files in /var/log-custom are rotated at least.").default("daily").taupage("The same.").example("customlog_logrotate_interval: weekly"),
+    Key::new("customlog_logrotate_rotate", FILES, Read, "How many old files are kept of each in /var/log-custom.").default("5").taupage("The same.").example("customlog_logrotate_rotate: 2"),
+    Key::new("scalyr_account_key", Secret, Read, "The key that lets lines be written to Scalyr; empty means off. The one in `logging` counts first.").default("nothing goes to Scalyr").taupage("The same.").example("scalyr_account_key: aws:kms:AQICAHhFeGFtcGxl"),
+    Key::new("scalyr_region", Choice(&["eu", "us"]), Read, "The region of Scalyr that lines go to.").default("eu").taupage("Read, and not used: lines went to eu.").example("scalyr_region: us"),
+    Key::new("scalyr_application_log_parser", Text(Grammar::NotEmpty), Read, "The parser Scalyr uses for the container's output.").default("slf4j").taupage("The same.").example("scalyr_application_log_parser: json"),
+    Key::new("scalyr_custom_log_parser", Text(Grammar::NotEmpty), Read, "The parser Scalyr uses for /var/log-custom.").default("slf4j").taupage("The same.").example("scalyr_custom_log_parser: json"),
+    Key::new("logentries_account_key", Secret, Read, "The token that lets lines be written to Logentries, which then gets the container's output, /var/log/syslog and /var/log/auth.log; empty means off.").default("nothing goes to Logentries").taupage("The same, with a key of the account that made a token for each; later versions did not read it.").example("logentries_account_key: aws:kms:AQICAHhFeGFtcGxl"),
 ];

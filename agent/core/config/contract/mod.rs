@@ -341,6 +341,8 @@ impl Shape {
             | Self::Scalar
             | Self::Anything
             | Self::Words
+            // A private key may stand beside a certificate by mistake.
+            | Self::Text(Grammar::Certificates)
             // A single value where a list or a map belongs: who knows what it is.
             | Self::List(_)
             | Self::Map { .. }

@@ -1,6 +1,7 @@
 //! Where lines go.
 
-use crate::secret::SecretSource;
+use crate::logs::StreamName;
+use crate::secret::{Secret, SecretSource};
 
 /// Everything the user data says about logs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,7 +26,11 @@ pub struct Logging {
     /// Scalyr.
     pub scalyr: Scalyr,
     /// Logentries; `None` means off.
-    pub logentries_account_key: Option<SecretSource>,
+    pub logentries_account_key: Option<AccountKey>,
+    /// What is taken out of every line that leaves the machine.
+    pub redact: Vec<Redact>,
+    /// Whether fluentd shipped lines in Taupage; Scalyr's agent then did not, unless told.
+    pub fluentd_enabled: Option<bool>,
     /// How a line in application.log looks.
     pub application_log_format: Option<LineFormat>,
     /// Bytes of one line.
@@ -40,6 +45,51 @@ pub struct Logging {
     pub customlog_logrotate: Logrotate,
 }
 
+impl Logging {
+    /// The settings of one of the streams that have some.
+    pub const fn stream(&self, name: StreamName) -> Option<&Stream> {
+        match name {
+            StreamName::Applog => Some(&self.applog),
+            StreamName::Syslog => Some(&self.syslog),
+            StreamName::Authlog => Some(&self.authlog),
+            StreamName::Customlog => Some(&self.customlog),
+            StreamName::File => None,
+        }
+    }
+
+    /// A log service's key that stands in the user data as it is, by its own name: `logging.scalyr_account_key`.
+    pub fn literal_key(&self, name: &str) -> Option<Secret> {
+        let keys = [&self.scalyr.account_key, &self.logentries_account_key];
+        let key = keys.into_iter().flatten().find(|key| key.key == name)?;
+        match &key.source {
+            SecretSource::Literal(secret) => Some(secret.clone()),
+            SecretSource::Stored(_) => None,
+        }
+    }
+
+    /// Where a stream goes: its own destination, or the one of all.
+    pub fn destination_of(&self, name: StreamName) -> Destination {
+        let own = self.stream(name).and_then(|stream| stream.destination);
+        own.or(self.destination).unwrap_or(Destination::None)
+    }
+
+    /// Whether what Scalyr's agent was told counts: in Taupage it did not run beside fluentd unless told.
+    pub fn scalyr_agent(&self) -> bool {
+        let beside = !self.fluentd_enabled.unwrap_or_default();
+        self.scalyr.agent_enabled.unwrap_or(beside)
+    }
+
+    /// Whether a stream goes to Scalyr besides its destination.
+    pub fn is_shipped_to_scalyr_besides(&self, name: StreamName) -> bool {
+        let Some(stream) = self.stream(name) else {
+            return false;
+        };
+        let all = self.scalyr.use_agent_for_all;
+        let all = all.unwrap_or_else(|| !self.fluentd_enabled.unwrap_or_default());
+        self.scalyr_agent() && stream.use_scalyr_agent.unwrap_or(all)
+    }
+}
+
 /// One stream's own settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -48,6 +98,8 @@ pub struct Stream {
     pub destination: Option<Destination>,
     /// Matching lines are dropped.
     pub filter_exclude: Option<String>,
+    /// The pattern of a line that begins an event.
+    pub multiline_start: Option<String>,
     /// Shipped by the Scalyr agent of the original.
     pub use_scalyr_agent: Option<bool>,
     /// Scalyr's sampling rules.
@@ -63,6 +115,24 @@ pub struct Sampling {
     pub keep_millionths: u32,
 }
 
+/// Something that is taken out of lines.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redact {
+    /// A regular expression.
+    pub pattern: String,
+    /// What stands there instead.
+    pub replacement: String,
+}
+
+/// A key that a log service asks for, and where it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountKey {
+    /// `logging.scalyr_account_key`.
+    pub key: String,
+    /// The key itself, or where it is.
+    pub source: SecretSource,
+}
+
 /// The kinds of places for lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Destination {
@@ -76,6 +146,18 @@ pub enum Destination {
     ScalyrS3,
     /// Nowhere.
     None,
+}
+
+impl Destination {
+    /// Whether lines go to a bucket.
+    pub const fn is_s3(self) -> bool {
+        matches!(self, Self::S3 | Self::ScalyrS3)
+    }
+
+    /// Whether lines go to Scalyr.
+    pub const fn is_scalyr(self) -> bool {
+        matches!(self, Self::Scalyr | Self::ScalyrS3)
+    }
 }
 
 /// Objects in a bucket.
@@ -100,7 +182,7 @@ pub struct S3 {
 pub struct Rsyslog {
     /// Its name or address.
     pub host: Option<String>,
-    /// 514 unless told.
+    /// 514 unless told; 6514 in TLS.
     pub port: Option<u16>,
     /// `tcp` unless told.
     pub protocol: Option<String>,
@@ -110,6 +192,12 @@ pub struct Rsyslog {
     pub program: Option<String>,
     /// The host name in each line.
     pub hostname: Option<String>,
+    /// `rfc3164` unless told; `rfc5424` in TLS.
+    pub format: Option<String>,
+    /// `newline` unless told; `octet-counting` in TLS.
+    pub framing: Option<String>,
+    /// Certificates of authorities as PEM.
+    pub ca: Option<String>,
 }
 
 /// Scalyr.
@@ -117,7 +205,7 @@ pub struct Rsyslog {
 #[non_exhaustive]
 pub struct Scalyr {
     /// `None` means off.
-    pub account_key: Option<SecretSource>,
+    pub account_key: Option<AccountKey>,
     /// `eu` or `us`.
     pub region: Option<String>,
     /// Parser of the container's output.
@@ -126,6 +214,8 @@ pub struct Scalyr {
     pub custom_log_parser: Option<String>,
     /// All streams by the Scalyr agent of the original.
     pub use_agent_for_all: Option<bool>,
+    /// Whether the original ran that agent at all.
+    pub agent_enabled: Option<bool>,
 }
 
 /// How a line in application.log looks.

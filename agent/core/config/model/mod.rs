@@ -24,7 +24,9 @@ use serde::{Deserialize, Serialize};
 pub use container::{FileMount, Gpus, HostEntry, Options, Seccomp, Tmpfs, Ulimit};
 pub use health::{HealthCheck, Probe};
 pub use host::{Audit, Host, LoadBalancerCheck, Shutdown};
-pub use logging::{Destination, LineFormat, Logging, Logrotate, Rsyslog, S3, Sampling, Scalyr, Stream};
+pub use logging::{
+    AccountKey, Destination, LineFormat, Logging, Logrotate, Redact, Rsyslog, S3, Sampling, Scalyr, Stream,
+};
 pub(super) use registry::is_region;
 pub use registry::{EcrHost, RegistryAuth, RegistryLogin};
 pub(super) use secrets::Delivered;

@@ -1,11 +1,13 @@
 //! `/var/log/application.log`, written by the agent itself: a syslog daemon loses lines under load, and nobody
 //! could acknowledge them.
 //!
-//! One message a line, mode 0640, rotated by size within a budget. Every line is in it exactly once, whenever the
-//! agent is killed. When the disk is full the lines wait in the spool.
+//! One message a line, mode 0640, rotated by size and age within a budget, old files compressed. Every line is in it
+//! exactly once, whenever the agent is killed. When the disk is nearly full old files go first, then the lines wait in
+//! the spool.
 //!
-//! It doesn't compress, doesn't rotate by time and sets no group: the agent has no capability to give files away.
+//! It sets no group: the agent has no capability to give files away.
 
+mod aside;
 mod encode;
 #[cfg(test)]
 mod tests;
@@ -15,7 +17,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use monopod_core::logs::{Batch, Gap, RotationPolicy};
+use monopod_core::logs::{Batch, Gap, LineStyler, RotationPolicy};
 
 use self::transport::{Mark, Transport};
 use super::{Due, Replay, SendError, Sink};
@@ -26,6 +28,7 @@ use crate::logs::status::Guarantee;
 #[derive(Debug)]
 pub(crate) struct ApplicationLog {
     path: PathBuf,
+    styler: LineStyler,
     /// Away while a thread works with it; gone when that work was given up halfway.
     parts: Option<Parts>,
 }
@@ -40,7 +43,7 @@ struct Parts {
 }
 
 impl ApplicationLog {
-    pub(crate) fn new(path: &Path, policy: RotationPolicy, lock: Arc<Lock>) -> Self {
+    pub(crate) fn new(path: &Path, styler: LineStyler, policy: RotationPolicy, lock: Arc<Lock>) -> Self {
         let parts = Parts {
             transport: Transport::new(path, policy),
             bytes: Vec::new(),
@@ -49,6 +52,7 @@ impl ApplicationLog {
         };
         Self {
             path: path.to_owned(),
+            styler,
             parts: Some(parts),
         }
     }
@@ -91,7 +95,7 @@ impl Sink for ApplicationLog {
                 parts.bytes.clear();
                 parts.done = 0;
             }
-            encode::encode(batch, &mut parts.bytes);
+            encode::encode(&self.styler, batch, &mut parts.bytes);
         }
     }
 

@@ -3,8 +3,9 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use monopod_core::logs::RotationPolicy;
+use monopod_core::logs::{Attributes, LineStyle, LineStyler, RotationPolicy};
 
 use super::ApplicationLog;
 use super::transport::{Mark, Transport};
@@ -14,8 +15,10 @@ use crate::logs::testing::TempDir;
 
 const POLICY: RotationPolicy = RotationPolicy {
     max_size: 20,
+    max_age: Duration::MAX,
     keep: 2,
     total: 1000,
+    compress_from: None,
 };
 
 struct Rig {
@@ -119,6 +122,40 @@ fn keeps_as_many_as_it_should() {
 }
 
 #[test]
+fn old_files_are_compressed_and_still_count() {
+    use std::io::Read;
+
+    let rig = Rig::new();
+    let policy = RotationPolicy {
+        keep: 3,
+        compress_from: Some(2),
+        ..POLICY
+    };
+    let mut transport = Transport::new(&rig.path, policy);
+    transport.restore(None, Replay::Exact);
+    for number in 0..6 {
+        append(&mut transport, &format!("0123456789abcde{number}\n"));
+        transport.mark().unwrap();
+    }
+    // Nobody renames what is being compressed, so the next rotation waits for it.
+    append(&mut transport, "0123456789abcde6\n");
+    assert_eq!(rig.text(".1"), "0123456789abcde5\n");
+    assert_eq!(rig.text(".2"), "0123456789abcde4\n", "not before the next mark");
+    let mut text = String::new();
+    let packed = std::fs::File::open(format!("{}.3.gz", rig.path.display())).unwrap();
+    flate2::read::GzDecoder::new(packed)
+        .read_to_string(&mut text)
+        .unwrap();
+    assert_eq!(text, "0123456789abcde3\n");
+    for name in [".2.gz", ".3", ".4", ".4.gz"] {
+        assert!(
+            !PathBuf::from(format!("{}{name}", rig.path.display())).exists(),
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn a_file_moved_away_by_others_is_left_to_them() {
     let rig = Rig::new();
     let mut transport = rig.resume(None, Replay::Exact);
@@ -133,7 +170,8 @@ fn a_file_moved_away_by_others_is_left_to_them() {
 async fn half_a_batch_is_no_place_for_a_mark() {
     let rig = Rig::new();
     let lock = Arc::new(Lock::take(rig.path.parent().unwrap()).await.unwrap());
-    let mut sink = ApplicationLog::new(&rig.path, POLICY, lock);
+    let styler = LineStyler::new(&LineStyle::Bare, false, None, &Attributes::default()).unwrap();
+    let mut sink = ApplicationLog::new(&rig.path, styler, POLICY, lock);
     let parts = sink.parts.as_mut().unwrap();
     (parts.bytes, parts.done) = (b"one\ntwo\n".to_vec(), 3);
     assert!(sink.commit().await.is_err());

@@ -4,17 +4,27 @@
 //! After a restart the lines behind the cursor are read again, and what the file has behind the mark must be their
 //! bytes. Those are compared and skipped, so nobody who reads along sees the file shrink; where they differ (torn by
 //! a power cut) the file is cut and goes on from there. If the lines to come are known to be others, nothing is cut.
+//!
+//! The last of the disk is not for copies of lines: when less than a reserve would be left, old files go, oldest first,
+//! and if that isn't enough the lines wait in the spool.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-use monopod_core::logs::{RotatedFile, Rotation, RotationPolicy, decide};
+use monopod_core::logs::{Rotation, RotationPolicy, decide, sacrifice};
+use monopod_core::text;
+use nix::sys::statvfs::statvfs;
 use serde::{Deserialize, Serialize};
 
-use crate::logs::files::{highest_number, numbered};
+use super::aside::{Aside, Compressor};
+use crate::logs::files::numbered;
 use crate::logs::sinks::Replay;
+
+/// So much of the disk is left to everybody else, or a twentieth of it if that is less.
+const RESERVE: u64 = 256 << 20;
 
 /// What the cursor keeps about the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +42,7 @@ pub(super) struct Transport {
     mark: Option<Mark>,
     replay: Replay,
     open: Option<Open>,
+    compressor: Compressor,
 }
 
 #[derive(Debug)]
@@ -42,6 +53,7 @@ struct Open {
     /// Our end. Behind it, up to the file's length, lies what may be replayed.
     position: u64,
     length: u64,
+    born: Option<SystemTime>,
 }
 
 impl Transport {
@@ -52,6 +64,7 @@ impl Transport {
             mark: None,
             replay: Replay::Different,
             open: None,
+            compressor: Compressor::default(),
         }
     }
 
@@ -65,7 +78,8 @@ impl Transport {
     pub(super) fn rotates(&self, incoming: u64) -> bool {
         let Some(open) = &self.open else { return false };
         // What is being replayed belongs to this file: put aside now, the rest of it would be written again.
-        open.position == open.length && decide(self.policy, open.position, incoming, &[]) != Rotation::Stay
+        open.position == open.length
+            && decide(self.policy, open.position, open.age(), incoming, &[]) != Rotation::Stay
     }
 
     /// Writes all of it, beginning at `done`, which stays right when it fails halfway.
@@ -73,6 +87,7 @@ impl Transport {
         if *done == 0 && self.rotates(bytes.len() as u64) {
             self.rotate(bytes.len() as u64)?;
         }
+        self.keep_reserve((bytes.len() - *done) as u64)?;
         let open = self.open()?;
         while let Some(rest) = bytes.get(*done..).filter(|rest| !rest.is_empty()) {
             let step = if open.position < open.length {
@@ -100,6 +115,8 @@ impl Transport {
             (self.open, self.mark, self.replay) = (None, None, Replay::Different);
             return Ok(None);
         }
+        // Not before this mark is taken: the one before it may name the file that is put aside.
+        self.compressor.start(&self.path, self.policy.compress_from);
         Ok(Some(mark))
     }
 
@@ -111,34 +128,83 @@ impl Transport {
     }
 
     fn rotate(&mut self, incoming: u64) -> io::Result<()> {
-        let mut rotated = Vec::new();
-        let highest = highest_number(&self.path)?.unwrap_or(0);
-        for number in 1..=highest {
-            if let Ok(metadata) = std::fs::metadata(numbered(&self.path, number)) {
-                rotated.push(RotatedFile {
-                    number,
-                    size: metadata.len(),
-                });
-            }
-        }
-        let current = self.open.as_ref().map_or(0, |open| open.position);
-        let Rotation::Rotate { remove } = decide(self.policy, current, incoming, &rotated) else {
+        self.compressor.finish();
+        let aside = Aside::find(&self.path)?;
+        let files: Vec<_> = aside.iter().map(|file| file.file).collect();
+        let (current, age) = self
+            .open
+            .as_ref()
+            .map_or((0, Duration::ZERO), |open| (open.position, open.age()));
+        let Rotation::Rotate { remove } = decide(self.policy, current, age, incoming, &files) else {
             return Ok(());
         };
-        for number in &remove {
-            std::fs::remove_file(numbered(&self.path, *number))?;
+        for file in aside.iter().rev() {
+            if remove.contains(&file.file.number) {
+                std::fs::remove_file(&file.path)?;
+            } else {
+                std::fs::rename(&file.path, file.renumbered(&self.path, file.file.number + 1))?;
+            }
         }
-        let kept = rotated.iter().rev().filter(|file| !remove.contains(&file.number));
-        for number in kept.map(|file| file.number).chain([0]) {
-            std::fs::rename(numbered(&self.path, number), numbered(&self.path, number + 1))?;
+        if self.policy.keep == 0 {
+            std::fs::remove_file(&self.path)?;
+        } else {
+            std::fs::rename(&self.path, numbered(&self.path, 1))?;
         }
         // A new file: nothing of it is known, nothing in it to replay.
         (self.open, self.mark, self.replay) = (None, None, Replay::Different);
         Ok(())
     }
+
+    /// Removes old files where the disk needs it more; an error when that is not enough.
+    fn keep_reserve(&mut self, incoming: u64) -> io::Result<()> {
+        let (free, reserve) = self.room()?;
+        let needed = reserve.saturating_add(incoming);
+        if free >= needed {
+            return Ok(());
+        }
+        self.compressor.finish();
+        let aside = Aside::find(&self.path)?;
+        let files: Vec<_> = aside.iter().map(|file| file.file).collect();
+        let remove = sacrifice(free, needed, &files);
+        for file in aside.iter().filter(|file| remove.contains(&file.file.number)) {
+            std::fs::remove_file(&file.path)?;
+            tracing::warn!(
+                file = %file.path.display(), bytes = file.file.size,
+                "The disk is nearly full: an old log file was removed"
+            );
+        }
+        let (free, _) = self.room()?;
+        if free >= needed {
+            return Ok(());
+        }
+        Err(io::Error::new(
+            io::ErrorKind::StorageFull,
+            format!(
+                "only {} of the disk are free and the last {} are left to the rest of the machine: make room on it",
+                text::bytes(free),
+                text::bytes(reserve)
+            ),
+        ))
+    }
+
+    /// What is free for whoever is not root, and how much of it is not for us.
+    fn room(&self) -> io::Result<(u64, u64)> {
+        let directory = self.path.parent().unwrap_or(Path::new("/"));
+        let room = statvfs(directory)?;
+        let unit = room.fragment_size();
+        let (free, all) = (room.blocks_available() * unit, room.blocks() * unit);
+        Ok((free, RESERVE.min(all / 20)))
+    }
 }
 
 impl Open {
+    /// Since the file was made, where the file system knows.
+    fn age(&self) -> Duration {
+        self.born
+            .and_then(|born| SystemTime::now().duration_since(born).ok())
+            .unwrap_or_default()
+    }
+
     /// Compares with what is there, and cuts the file where that is something else.
     fn skip(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let there = usize::try_from(self.length - self.position)
@@ -201,6 +267,7 @@ fn open_at(path: &Path, mark: Option<Mark>, replay: Replay) -> io::Result<Open> 
         inode,
         position: replayed_from.unwrap_or(length),
         length,
+        born: metadata.created().ok(),
     };
     if open.position == length && length > 0 {
         end_torn_line(&mut open)?;

@@ -1,20 +1,20 @@
-//! Where lines go: read whole, though most of it takes effect in a later version.
+//! Where lines go.
+
+mod needs;
+mod pattern;
+mod rules;
 
 use super::super::model::{
-    Destination, LineFormat, Logging, Logrotate, Rsyslog, S3, Sampling, Scalyr, Stream,
+    AccountKey, Destination, LineFormat, Logging, Logrotate, Options, Rsyslog, S3, Scalyr, Stream,
 };
 use super::super::problem::Code;
-use super::super::yaml::{self, Kind, Node};
 use super::Checker;
 use super::field::Field;
 use super::read::Section;
-use crate::secret::SecretSource;
-
-/// A rate is kept in millionths, so that a config can be compared.
-const MILLION: f64 = 1_000_000.0;
+use super::secrets::is_bucket;
 
 impl<'c> Checker<'c> {
-    pub(super) fn logging(&mut self) -> Logging {
+    pub(super) fn logging(&mut self, options: &Options) -> Logging {
         let section = self.field("logging").and_then(|field| self.section(field));
         let mut logging = Logging {
             cloudwatch_logs: self.cloudwatch_logs(),
@@ -33,7 +33,7 @@ impl<'c> Checker<'c> {
             aws_metadata: self.flag("rsyslog_aws_metadata"),
             redact_secrets: self.flag("redact_secrets"),
             application_logrotate: self.logrotate("application_logrotate"),
-            customlog_logrotate: self.logrotate("customlog_logrotate"),
+            customlog_logrotate: self.custom_logrotate(),
             ..Logging::default()
         };
         if let Some(section) = &section {
@@ -44,8 +44,16 @@ impl<'c> Checker<'c> {
             logging.customlog = self.stream(section, "customlog");
             logging.s3 = self.s3(section);
             logging.rsyslog = self.rsyslog(section);
+            logging.redact = section
+                .get("redact")
+                .map(|field| self.redact(&field))
+                .unwrap_or_default();
+            logging.fluentd_enabled = section
+                .get("fluentd_enabled")
+                .and_then(|field| self.read_flag(&field));
         }
         logging.scalyr = self.scalyr(section.as_ref());
+        self.needs(&logging, options, section.as_ref());
         logging
     }
 
@@ -64,7 +72,8 @@ impl<'c> Checker<'c> {
         let part = |before: &str, after: &str| section.get(&format!("{before}{name}{after}"));
         Stream {
             destination: self.destination(section, &format!("{name}_destination")),
-            filter_exclude: part("", "_filter_exclude").and_then(|field| self.word(&field)),
+            filter_exclude: part("", "_filter_exclude").and_then(|field| self.regex(&field)),
+            multiline_start: part("", "_multiline_start").and_then(|field| self.regex(&field)),
             use_scalyr_agent: part("use_scalyr_agent_", "").and_then(|field| self.read_flag(&field)),
             sampling: part("scalyr_agent_", "_sampling")
                 .map(|field| self.sampling(&field))
@@ -72,43 +81,9 @@ impl<'c> Checker<'c> {
         }
     }
 
-    /// A list, or the text of one: Taupage's files have it in a string.
-    fn sampling(&mut self, field: &Field<'_>) -> Vec<Sampling> {
-        let wrong = field
-            .error(
-                Code::BadValue,
-                format!("`{}` is no list of sampling rules", field.path),
-            )
-            .help("write `- {match_expression: REGEX, sampling_rate: 0.1}`");
-        let loaded = match &field.node.kind {
-            Kind::Scalar(scalar) => {
-                // What is wrong inside the text has no place of its own.
-                let mut inner = Vec::new();
-                match yaml::load(&scalar.text, 0, yaml::Tags::Refuse, &mut inner) {
-                    Ok(Some(node)) if inner.is_empty() => Some(node),
-                    _ => None,
-                }
-            }
-            _ => Some(field.node.clone()),
-        };
-        let Some(Node {
-            kind: Kind::Seq(nodes),
-            ..
-        }) = loaded
-        else {
-            self.report(wrong);
-            return Vec::new();
-        };
-        let rules: Option<Vec<Sampling>> = nodes.iter().map(sampling_rule).collect();
-        rules.unwrap_or_else(|| {
-            self.report(wrong);
-            Vec::new()
-        })
-    }
-
     fn s3(&mut self, section: &Section<'c>) -> S3 {
         S3 {
-            bucket: section.get("s3_bucket").and_then(|field| self.word(&field)),
+            bucket: section.get("s3_bucket").and_then(|field| self.log_bucket(&field)),
             timekey_seconds: section
                 .get("s3_timekey")
                 .and_then(|field| self.take(field.time())),
@@ -139,12 +114,37 @@ impl<'c> Checker<'c> {
             hostname: section
                 .get("rsyslog_hostname")
                 .and_then(|field| self.word(&field)),
+            format: section
+                .get("rsyslog_format")
+                .and_then(|field| self.choice(&field))
+                .map(str::to_owned),
+            framing: section
+                .get("rsyslog_framing")
+                .and_then(|field| self.choice(&field))
+                .map(str::to_owned),
+            ca: section
+                .get("rsyslog_ca")
+                .and_then(|field| self.certificates(&field)),
         }
+    }
+
+    fn log_bucket(&mut self, field: &Field<'_>) -> Option<String> {
+        let bucket = self.word(field)?;
+        if is_bucket(&bucket) {
+            return Some(bucket);
+        }
+        let message = format!(
+            "`{}` is no name of a bucket: 3 to 63 lower-case letters, digits, dots and dashes",
+            field.path
+        );
+        let problem = field.error(Code::BadValue, message);
+        self.report(problem.help("write the name alone, without `s3://` and `arn:`"));
+        None
     }
 
     /// Each key may stand in `logging` or at the top; the one in `logging` counts.
     fn scalyr(&mut self, section: Option<&Section<'c>>) -> Scalyr {
-        let account_key = self.either(section, "scalyr_account_key", Self::account_key);
+        let account_key = self.scalyr_key(section);
         let region = self.either(section, "scalyr_region", Self::choice);
         let application_log_parser = self.either(section, "scalyr_application_log_parser", Self::word);
         let custom_log_parser = self.either(section, "scalyr_custom_log_parser", Self::word);
@@ -155,6 +155,20 @@ impl<'c> Checker<'c> {
             application_log_parser,
             custom_log_parser,
             use_agent_for_all: field.and_then(|field| self.read_flag(&field)),
+            agent_enabled: section
+                .and_then(|section| section.get("scalyr_agent_enabled"))
+                .and_then(|field| self.read_flag(&field)),
+        }
+    }
+
+    /// The one in `logging` counts even where it is empty, which turns it off.
+    fn scalyr_key(&mut self, section: Option<&Section<'c>>) -> Option<AccountKey> {
+        const NAME: &str = "scalyr_account_key";
+        let key = self.either(section, NAME, Self::account_key);
+        let inner = section.and_then(|section| section.stands(NAME));
+        match inner {
+            Some(inner) => key.filter(|key| key.key == inner.path),
+            None => key,
         }
     }
 
@@ -175,11 +189,14 @@ impl<'c> Checker<'c> {
     }
 
     /// Empty means off.
-    fn account_key(&mut self, field: &Field<'_>) -> Option<SecretSource> {
+    fn account_key(&mut self, field: &Field<'_>) -> Option<AccountKey> {
         if field.scalar().is_some_and(|scalar| scalar.text.is_empty()) {
             return None;
         }
-        self.read_secret(field)
+        Some(AccountKey {
+            key: field.path.clone(),
+            source: self.read_secret(field)?,
+        })
     }
 
     fn cloudwatch_logs(&mut self) -> Vec<(String, String)> {
@@ -190,14 +207,51 @@ impl<'c> Checker<'c> {
         for (entry, child) in self.children(&field) {
             let at_key = |message: String| child.error(Code::BadValue, message).at(child.key_place);
             let absolute = self.absolute(&entry.name, at_key, "cloudwatch_logs");
-            if let Some(group) = self.word(&child).filter(|_| absolute) {
+            let one = entry.name.strip_suffix("/*.log").unwrap_or(&entry.name);
+            let starred = absolute && one.contains('*');
+            if starred {
+                let problem = at_key("a path of `cloudwatch_logs` has a star inside".to_owned());
+                self.report(problem.help(
+                    "write one path for each file, or `/*.log` at the end for every such file of a directory",
+                ));
+            }
+            let group = self.log_group(&child);
+            if let Some(group) = group.filter(|_| absolute && !starred) {
                 all.push((entry.name.clone(), group));
             }
         }
         all
     }
 
+    fn log_group(&mut self, field: &Field<'_>) -> Option<String> {
+        let group = self.word(field)?;
+        let fits = |b: u8| b.is_ascii_alphanumeric() || b"._-/#".contains(&b);
+        if group.len() <= 512 && group.bytes().all(fits) {
+            return Some(group);
+        }
+        let message = "a log group has up to 512 letters, digits and characters of . _ - / #";
+        let problem = field.error(Code::BadValue, message);
+        self.report(problem.help("write its name alone, without `arn:`"));
+        None
+    }
+
     fn logrotate(&mut self, prefix: &str) -> Logrotate {
+        let key = |name: &str| format!("{prefix}_{name}");
+        let rotate = self.rotation(prefix);
+        Logrotate {
+            disable_compress: self.flag(&key("disable_compress")),
+            disable_delaycompress: self.flag(&key("disable_delaycompress")),
+            disable_copytruncate: self.flag(&key("disable_copytruncate")),
+            ..rotate
+        }
+    }
+
+    /// Custom logs have no other keys: their writer keeps its file open, and what is old is compressed.
+    fn custom_logrotate(&mut self) -> Logrotate {
+        self.rotation("customlog_logrotate")
+    }
+
+    fn rotation(&mut self, prefix: &str) -> Logrotate {
         let key = |name: &str| format!("{prefix}_{name}");
         let interval = self.field(&key("interval"));
         let rotate = self.field(&key("rotate"));
@@ -205,38 +259,7 @@ impl<'c> Checker<'c> {
             size: self.size(&key("size")),
             interval: interval.and_then(|field| self.choice(&field)).map(str::to_owned),
             rotate: rotate.and_then(|field| self.read_number(&field)),
-            disable_compress: self.flag(&key("disable_compress")),
-            disable_delaycompress: self.flag(&key("disable_delaycompress")),
-            disable_copytruncate: self.flag(&key("disable_copytruncate")),
+            ..Logrotate::default()
         }
     }
-}
-
-fn sampling_rule(node: &Node) -> Option<Sampling> {
-    let Kind::Map(entries) = &node.kind else {
-        return None;
-    };
-    let value = |name: &str| {
-        entries
-            .iter()
-            .find(|entry| entry.name == name)
-            .and_then(|entry| match &entry.value.kind {
-                Kind::Scalar(scalar) => Some(scalar.text.clone()),
-                _ => None,
-            })
-    };
-    let rate: f64 = value("sampling_rate")?.parse().ok()?;
-    if !(0.0..=1.0).contains(&rate) {
-        return None;
-    }
-    Some(Sampling {
-        match_expression: value("match_expression")?,
-        // Between 0 and a million, as was just made sure of.
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "checked above"
-        )]
-        keep_millionths: (rate * MILLION).round() as u32,
-    })
 }
