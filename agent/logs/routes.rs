@@ -15,6 +15,7 @@ use super::pump::{Parts, Pump};
 use super::redaction::Filter;
 use super::sinks::Sink;
 use super::sinks::application_log::ApplicationLog;
+use super::sinks::rsyslog::{self, Rsyslog};
 use super::sinks::syslog::Syslog;
 use super::status::{Figures, Label};
 use super::{Feed, LogsError, ORDERS, Shared, folder, locked, state_dir};
@@ -70,11 +71,11 @@ pub(super) async fn ship(shared: &Arc<Shared>, route: &Route) -> Result<(), Logs
         treatment: route.treatment.clone(),
     };
     match &route.target {
-        Target::CloudWatch { group: _ }
-        | Target::S3(_)
-        | Target::Rsyslog(_)
-        | Target::Scalyr(_)
-        | Target::Logentries { .. } => {
+        Target::Rsyslog(target) => {
+            let sink = Rsyslog::new(target, route.stream, &options.attributes);
+            add(shared, place(rsyslog::place(target)), sink)
+        }
+        Target::CloudWatch { group: _ } | Target::S3(_) | Target::Scalyr(_) | Target::Logentries { .. } => {
             let _ = (place("".into()).stream, &options.keys);
             Ok(())
         }

@@ -7,6 +7,8 @@
 //! and the lines wait in the spool and not in memory.
 
 pub(crate) mod application_log;
+mod datagrams;
+pub(crate) mod rsyslog;
 pub(crate) mod syslog;
 
 use std::future::Future;
