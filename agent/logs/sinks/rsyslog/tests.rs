@@ -1,17 +1,38 @@
 //! The sink with a real rsyslogd: every way there, and every way it can go away.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::time::Duration;
 
 use monopod_core::logs::{
-    Framing, Origin, Protocol, Route, RsyslogTarget, StreamName, SyslogFormat, Target, Treatment,
+    Attributes, Batch, Framing, Line, Origin, Protocol, Route, RsyslogTarget, Stream, StreamName,
+    SyslogFormat, Target, Treatment,
 };
 use monopod_testrig::{LogServer, Presents, Transport, Where, authority, other_authority};
 
+use tokio::io::AsyncReadExt;
+
+use super::Rsyslog;
+use crate::host::Class;
+use crate::logs::sinks::Sink;
 use crate::logs::testing::{Rig, retrying, sink, soon, until};
 use crate::logs::{Options, Shipper, SinkState};
 
 const LONG: Duration = Duration::from_secs(60);
+
+fn tcp_target() -> RsyslogTarget {
+    RsyslogTarget {
+        host: "127.0.0.1".into(),
+        port: 0,
+        protocol: Protocol::Tcp,
+        framing: Framing::OctetCounting,
+        format: SyslogFormat::Rfc3164,
+        severity: 5,
+        program: None,
+        hostname: Some("host-1".into()),
+        ca: None,
+    }
+}
 
 fn target(server: &LogServer, protocol: Protocol, framing: Framing, format: SyslogFormat) -> RsyslogTarget {
     let address = match protocol {
@@ -20,15 +41,12 @@ fn target(server: &LogServer, protocol: Protocol, framing: Framing, format: Sysl
         Protocol::Tls => server.tls(),
     };
     RsyslogTarget {
-        host: "127.0.0.1".into(),
         port: address.port(),
         protocol,
         framing,
         format,
-        severity: 5,
-        program: None,
-        hostname: Some("host-1".into()),
         ca: (protocol == Protocol::Tls).then(|| std::fs::read_to_string(authority()).unwrap()),
+        ..tcp_target()
     }
 }
 
@@ -70,13 +88,19 @@ async fn delivered(shipper: &Shipper, count: u64) {
 /// What came twice, and the worst that this can be is what the tail holds; fails if a line is missing.
 fn assert_all(rig: &Rig, server: &LogServer) -> usize {
     let mut counts: BTreeMap<u64, usize> = BTreeMap::new();
-    let messages = server.messages();
-    for message in &messages {
-        let number = message
-            .msg
+    let mut messages = 0;
+    for message in std::fs::read_to_string(server.file()).unwrap().lines() {
+        // A server that is killed leaves half a message, and the next one goes on in the same line.
+        let whole = &message[message.rfind("{\"raw\":").unwrap()..];
+        let Ok(whole) = serde_json::from_str::<serde_json::Value>(whole) else {
+            continue;
+        };
+        let text = whole["msg"].as_str().unwrap().trim_start();
+        let number = text
             .strip_prefix("line ")
             .unwrap_or_else(|| panic!("{message:?}"));
         *counts.entry(number.parse().unwrap()).or_default() += 1;
+        messages += 1;
     }
     let missing: Vec<_> = (1..=rig.engine.written)
         .filter(|number| !counts.contains_key(number))
@@ -88,7 +112,7 @@ fn assert_all(rig: &Rig, server: &LogServer) -> usize {
         missing.len(),
         rig.engine.written
     );
-    messages.len() - counts.len()
+    messages - counts.len()
 }
 
 /// Until rsyslogd has written what it was sent.
@@ -301,8 +325,11 @@ async fn a_certificate_that_is_not_trusted_is_refused_in_words_that_help() {
     assert!(why.contains("trusted on this machine"), "{why}");
     let why = refused(&server, |target| target.ca = Some("no".into())).await;
     assert!(why.contains("`logging.rsyslog_ca` holds no certificate"), "{why}");
-    let plain = server.tcp().port();
-    let why = refused(&server, |target| target.port = plain).await;
+    let plain = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = plain.local_addr().unwrap().port();
+    let speaks = std::thread::spawn(move || plain.accept().unwrap().0.write_all(b"220 hello\r\n"));
+    let why = refused(&server, |target| target.port = port).await;
+    speaks.join().unwrap().unwrap();
     assert!(why.contains("it doesn't speak TLS on this port"), "{why}");
     drop(server);
     let server = LogServer::presenting(Where::Host, Presents::OtherName);
@@ -348,4 +375,59 @@ async fn a_shipper_that_is_killed_goes_on_where_the_cursor_is() {
     let twice = assert_all(&rig, &server);
     assert!(twice <= 3_000, "{twice}");
     shipper.stop(soon()).await;
+}
+
+/// A network in which nothing is answered, and nobody says so.
+#[test]
+fn a_connection_that_nobody_answers_is_noticed_within_half_a_minute() {
+    let lo = |state: &str| {
+        let done = std::process::Command::new("ip")
+            .args(["link", "set", "lo", state])
+            .status();
+        assert!(done.unwrap().success());
+    };
+    let alone = move || {
+        // This thread only: the runtime below has no other.
+        nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+        lo("up");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let target = RsyslogTarget {
+                port: listener.local_addr().unwrap().port(),
+                ..tcp_target()
+            };
+            let mut sink = Rsyslog::new(&target, StreamName::Applog, &Attributes::default());
+            let mut say = |sink: &mut Rsyslog, text: &str| {
+                let mut batch = Batch::default();
+                batch.push(Line {
+                    time: "",
+                    stream: Stream::Stdout,
+                    text,
+                });
+                sink.take(&mut batch);
+            };
+            say(&mut sink, "one");
+            sink.send().await.unwrap();
+            let (_first, _) = listener.accept().await.unwrap();
+            lo("down");
+            say(&mut sink, "two");
+            let began = std::time::Instant::now();
+            let error = sink.send().await.unwrap_err();
+            assert!(error.text.ends_with(": no answer for 30 s"), "{}", error.text);
+            assert_eq!(error.class, Class::Transient);
+            assert!(began.elapsed() < Duration::from_secs(32), "{:?}", began.elapsed());
+            lo("up");
+            sink.send().await.unwrap();
+            let (mut second, _) = listener.accept().await.unwrap();
+            let mut buffer = vec![0; 1000];
+            let length = second.read(&mut buffer).await.unwrap();
+            let text = String::from_utf8_lossy(&buffer[..length]);
+            assert!(text.contains(": one") && text.contains(": two"), "{text}");
+        });
+    };
+    std::thread::spawn(alone).join().unwrap();
 }

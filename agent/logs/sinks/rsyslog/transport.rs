@@ -27,6 +27,9 @@ const STALLED: Duration = Duration::from_secs(30);
 const LOOK_FIRST: Duration = Duration::from_millis(1);
 const LOOK_MAX: Duration = Duration::from_millis(50);
 
+/// After each call's datagrams, so that the server gets to read them.
+const BREATH: Duration = Duration::from_millis(1);
+
 /// Frames over a connection.
 #[derive(Debug)]
 pub(super) struct Frames {
@@ -208,6 +211,8 @@ impl Packets {
                 let sending =
                     socket.async_io(tokio::io::Interest::WRITABLE, || self.round.send(socket, sent));
                 sent += timeout(STALLED, sending).await??;
+                // A socket holds some 250 messages by default, and nobody tells the sender that it's full.
+                tokio::time::sleep(BREATH).await;
             }
         }
         // "Port unreachable" comes after the datagram that it's about.
