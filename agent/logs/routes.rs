@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use monopod_core::logs::{
-    LineStyler, Origin, RotationPolicy, Route, Source, StreamName, Target, Treater, Treatment,
+    LineStyler, Origin, RotationPolicy, Route, Source, StreamName, SyslogFormat, Target, Treater, Treatment,
 };
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
@@ -48,7 +48,7 @@ pub(super) async fn start(shared: &Arc<Shared>) -> Result<(), LogsError> {
         add(shared, local(path), sink)?;
     }
     if let Some(path) = &options.syslog_socket {
-        let sink = Syslog::new(path, &options.attributes.application_id);
+        let sink = Syslog::new(path, SyslogFormat::Rfc3164, &options.attributes);
         add(shared, local(path), sink)?;
     }
     for route in &options.plan.routes {
