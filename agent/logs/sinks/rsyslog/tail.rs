@@ -43,10 +43,6 @@ impl Tail {
         self.chunks.is_empty()
     }
 
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     /// The rest of the chunk that is to be written next.
     pub(super) fn unwritten(&self) -> Option<&[u8]> {
         let (at, offset) = self.written;
@@ -136,9 +132,9 @@ mod tests {
         assert_eq!(write(&mut tail, now + SETTLED / 2), b"one two three");
         assert_eq!(tail.settled_at(), Some(now + SETTLED / 2 + SETTLED));
         tail.settle(now + SETTLED);
-        assert_eq!(tail.bytes(), 13);
+        assert_eq!(tail.bytes, 13);
         tail.settle(now + SETTLED / 2 + SETTLED);
-        assert!(tail.is_empty() && tail.bytes() == 0);
+        assert!(tail.is_empty() && tail.bytes == 0);
         tail.push(b"four".to_vec());
         assert_eq!(write(&mut tail, now), b"four");
     }
@@ -150,13 +146,13 @@ mod tests {
             tail.push(vec![b'x'; KEEP / 4]);
             write(&mut tail, now);
         }
-        let all = tail.bytes() as u64;
+        let all = tail.bytes as u64;
         tail.trim(all);
-        assert_eq!(tail.bytes() as u64, all);
+        assert_eq!(tail.bytes as u64, all);
         tail.trim(all - KEEP as u64 / 4);
-        assert_eq!(tail.bytes(), KEEP / 4 * 9);
+        assert_eq!(tail.bytes, KEEP / 4 * 9);
         tail.trim(0);
-        assert_eq!(tail.bytes(), KEEP);
+        assert_eq!(tail.bytes, KEEP);
         tail.rewind();
         tail.trim(0);
         assert_eq!(write(&mut tail, now).len(), KEEP);

@@ -91,7 +91,7 @@ fn assert_all(rig: &Rig, server: &LogServer) -> usize {
     let mut messages = 0;
     for message in std::fs::read_to_string(server.file()).unwrap().lines() {
         // A server that is killed leaves half a message, and the next one goes on in the same line.
-        let whole = &message[message.rfind("{\"raw\":").unwrap()..];
+        let whole = message.get(message.rfind("{\"raw\":").unwrap()..).unwrap();
         let Ok(whole) = serde_json::from_str::<serde_json::Value>(whole) else {
             continue;
         };
@@ -227,7 +227,12 @@ async fn goes_away(protocol: Protocol, mut away: impl FnMut(&mut LogServer) + Se
     delivered(&shipper, rig.engine.written).await;
     quiet(&server, rig.engine.written).await;
     let twice = assert_all(&rig, &server);
-    println!("{protocol:?}: {} lines, {twice} twice", rig.engine.written);
+    // What the tail holds at most, at 120 bytes a message, for each time.
+    assert!(
+        twice <= 5 * 13_000,
+        "{twice} lines of {} came twice",
+        rig.engine.written
+    );
     shipper.stop(soon()).await;
 }
 
@@ -342,17 +347,18 @@ async fn a_certificate_that_is_not_trusted_is_refused_in_words_that_help() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_is_not_up_yet_is_waited_for() {
-    for protocol in [Protocol::Udp, Protocol::Tcp] {
+    // As many datagrams as a busy server's socket holds: what is more may be lost, and nobody would know.
+    for (protocol, count) in [(Protocol::Udp, 100), (Protocol::Tcp, 500)] {
         let mut server = LogServer::start(Where::Host);
         server.stop();
         let mut rig = Rig::new();
-        rig.write(500);
+        rig.write(count);
         let target = target(&server, protocol, Framing::Newline, SyslogFormat::Rfc3164);
         let shipper = start(&rig, target).await;
         until("an outage", || retrying(&shipper, "rsyslog")).await;
         server.start_again();
-        delivered(&shipper, 500).await;
-        quiet(&server, 500).await;
+        delivered(&shipper, count as u64).await;
+        quiet(&server, count as u64).await;
         assert_eq!(assert_all(&rig, &server), 0);
         assert!(!retrying(&shipper, "rsyslog"));
         shipper.stop(soon()).await;
@@ -401,7 +407,7 @@ fn a_connection_that_nobody_answers_is_noticed_within_half_a_minute() {
                 ..tcp_target()
             };
             let mut sink = Rsyslog::new(&target, StreamName::Applog, &Attributes::default());
-            let mut say = |sink: &mut Rsyslog, text: &str| {
+            let say = |sink: &mut Rsyslog, text: &str| {
                 let mut batch = Batch::default();
                 batch.push(Line {
                     time: "",
