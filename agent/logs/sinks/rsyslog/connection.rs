@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -94,6 +94,8 @@ impl Endpoint {
             .and_then(|local| Ok((local, stream.peer_addr()?)));
         let asks = addresses
             .and_then(|(local, peer)| Acknowledged::new(local, peer))
+            .and_then(|asks| asks.look().map(|_| asks))
+            .inspect_err(|error| self.tell_unasked(error))
             .ok();
         let io = match secured {
             None => Io::Plain(stream),
@@ -103,6 +105,18 @@ impl Endpoint {
             },
         };
         Ok(Connection { io, asks })
+    }
+
+    /// Said once: it is a property of the machine, not of a connection.
+    fn tell_unasked(&self, error: &io::Error) {
+        static TOLD: Once = Once::new();
+        TOLD.call_once(|| {
+            tracing::warn!(
+                server = %self, %error,
+                "The kernel doesn't say what a log server has acknowledged, so what is in the socket counts as \
+                 delivered: allow AF_NETLINK in the unit"
+            );
+        });
     }
 
     async fn secured(&self) -> Result<(TlsConnector, ServerName<'static>), SendError> {

@@ -8,6 +8,10 @@
 //! What can still be lost: a server that hangs for longer than that, or that lags behind by more than that, and is then
 //! killed, takes along what its kernel had acknowledged; what it had read and not written is its own; and if the agent
 //! is killed in the same seconds, nobody sends the tail again.
+//!
+//! Where the kernel may not be asked what was acknowledged (it needs netlink, which a unit can forbid), a line counts as
+//! delivered when it is in the socket. The tail is the same, but a kill of the agent then loses what the socket held,
+//! and a server that hangs for 30 s is taken for gone.
 
 mod acknowledged;
 mod connection;
