@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use monopod_core::logs::{
-    LineStyler, Origin, RotationPolicy, Route, Source, StreamName, Target, Treater, Treatment,
+    LineStyler, Origin, RotationPolicy, Route, Source, StreamName, SyslogFormat, Target, Treater, Treatment,
 };
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
@@ -17,6 +17,7 @@ use super::sinks::Sink;
 use super::sinks::application_log::ApplicationLog;
 use super::sinks::cloudwatch::CloudWatch;
 use super::sinks::logentries::Logentries;
+use super::sinks::rsyslog::{self, Rsyslog};
 use super::sinks::s3;
 use super::sinks::scalyr::Scalyr;
 use super::sinks::syslog::Syslog;
@@ -51,7 +52,7 @@ pub(super) async fn start(shared: &Arc<Shared>) -> Result<(), LogsError> {
         add(shared, local(path), sink)?;
     }
     if let Some(path) = &options.syslog_socket {
-        let sink = Syslog::new(path, &options.attributes.application_id);
+        let sink = Syslog::new(path, SyslogFormat::Rfc3164, &options.attributes);
         add(shared, local(path), sink)?;
     }
     for route in &options.plan.routes {
@@ -103,9 +104,9 @@ pub(super) async fn ship(shared: &Arc<Shared>, route: &Route) -> Result<(), Logs
             let sink = Logentries::new(token.clone(), options.keys.clone());
             add(shared, place("Logentries".into()), sink)
         }
-        Target::Rsyslog(_) => {
-            let _ = (place("".into()).stream, &options.keys);
-            Ok(())
+        Target::Rsyslog(target) => {
+            let sink = Rsyslog::new(target, route.stream, &options.attributes);
+            add(shared, place(rsyslog::place(target)), sink)
         }
     }
 }

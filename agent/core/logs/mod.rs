@@ -29,6 +29,7 @@ mod resume;
 mod rotation;
 mod route;
 mod style;
+pub mod syslog;
 mod treatment;
 pub mod verify;
 

@@ -8,7 +8,9 @@
 
 pub(crate) mod application_log;
 pub(crate) mod cloudwatch;
+mod datagrams;
 pub(crate) mod logentries;
+pub(crate) mod rsyslog;
 pub(crate) mod s3;
 pub(crate) mod scalyr;
 pub(crate) mod syslog;

@@ -2,10 +2,10 @@
 //! become U+2028, which Logentries' own libraries use and its pages show as line feeds.
 
 use monopod_core::logs::Batch;
+use monopod_core::logs::syslog::{CONTINUES, parts};
 use monopod_core::secret::Secret;
 
 use super::bytes::Wiped;
-use crate::logs::sinks::syslog::{CONTINUES, parts};
 
 /// Longer texts go in parts: Logentries takes lines of 65,536 characters.
 const TEXT: usize = 65_000;

@@ -10,13 +10,13 @@ use std::collections::VecDeque;
 use std::fmt;
 
 use bytes::Bytes;
+use monopod_core::logs::syslog::{CONTINUES, parts};
 use monopod_core::logs::{Gap, GapReason, Line, Stream};
 use monopod_core::secret::Secret;
 use zeroize::Zeroizing;
 
 use super::about::About;
 use super::session::Session;
-use crate::logs::sinks::syslog::{CONTINUES, parts};
 
 /// Longer texts go in parts, as the original's agent sent them (its `max_line_size`).
 const MESSAGE: usize = 49_900;
