@@ -1,10 +1,11 @@
-//! Log shipping: the container's lines, from the engine's own files to every sink.
+//! Log shipping: the container's lines and those of plain files, from where they were written to every sink.
 //!
 //! ```text
-//!                        ┌─ reader ─ pump ─ application_log ─► /var/log/application.log
-//! X-json.log, .1, .2 … ──┤
-//!        ▲               └─ reader ─ pump ─ syslog ──────────► /dev/log
-//!     watcher (inotify) ── wakes each pump
+//!                         ┌─ reader ─ pump ─ application_log ─► /var/log/application.log
+//! X-json.log, .1, .2 … ───┼─ reader ─ pump ─ syslog ──────────► /dev/log
+//!                         └─ reader ─ pump ─ s3 ──────────────► a bucket
+//! /var/log/syslog, .1 … ──── reader ─ pump ─ cloudwatch ──────► a log group
+//!      ▲                  watcher (inotify) ── wakes pumps      (and so on, as `routes` says)
 //! ```
 //!
 //! The engine's json files are the spool: bounded by the engine, never blocking the application, there before we
@@ -13,9 +14,9 @@
 //!
 //! Invariants:
 //! - The application never waits for the agent or for a sink.
-//! - Acknowledged sinks (application.log) get every line that is in the files; what isn't there any more is counted
-//!   and told in the stream. Best effort sinks (syslog) get every line handed over, at least once.
-//! - Memory is bounded: a chunk, a batch and at most one unfinished line for each stream of each sink.
+//! - Acknowledged sinks get every line that is in the files; what isn't there any more is counted and told in the stream.
+//!   Best effort sinks get every line handed over, at least once.
+//! - Memory is bounded: a chunk, a batch, a sink's parcel and at most one unfinished event for each stream of each sink.
 //! - Nothing here reads, writes or syncs a file on a thread of the runtime.
 //!
 //! The guarantee begins with the first byte in a json file. What the engine loses before (killed, disk full) the
@@ -24,8 +25,8 @@
 //! Lines pass the redactor on their way to every sink where the user data says `redact_secrets`; the engine's own files
 //! are the engine's and stay as they are.
 //!
-//! Deliberately absent: filters, formats but the bare one, sinks over the
-//! network, other files than the container's.
+//! Deliberately absent: a second spool, in memory or on disk. A sink that is away for longer than the files last loses
+//! lines, and they are counted.
 
 mod cursor_file;
 mod desk;

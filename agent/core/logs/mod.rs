@@ -4,8 +4,10 @@
 //! costs disk the engine has budgeted anyway. What that needs and can be decided without touching a file is here.
 //!
 //! ```text
-//! bytes of a file ─► record::Joiner ─► batch::Batch of lines ─► redaction::LineRedaction, where asked for
+//! plan ─► route::LogPlan: what goes where, and what is done to it on the way
+//! bytes of a file ─► record::Joiner or plain::Lines ─► batch::Batch ─► redaction ─► treatment::Treater ─► a sink's format
 //! cursor + files present ─► resume::resume ─► where to read on, what is known to be lost (gap::Gap)
+//! what a sink has ─► ledger::Ledger ─► verify::verify, with the files' checksums ─► the proof
 //! size of application.log ─► rotation::decide ─► rotate or not, what to remove
 //! ```
 //!
@@ -14,8 +16,8 @@
 //! - A line is delivered, or it is in a gap. Where the count isn't known, the gap says "at least".
 //! - No input makes this code fail: garbage is counted and skipped.
 //!
-//! Deliberately absent: filters of application lines, joining of lines that belong together (stack
-//! traces), other sources than json-file. They come as steps between `record` and `batch`.
+//! Deliberately absent: parsing what a line says. A line is a time, a stream and a text; JSON is looked at only where
+//! something is taken out of it.
 
 mod batch;
 pub mod cloudwatch;
