@@ -48,7 +48,12 @@ impl Datagrams {
         self.bytes.get(start..*self.ends.get(at)?)
     }
 
-    /// Hands as many as it takes to a connected socket, beginning with that one, without waiting. How many it took; an
+    /// All of them.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        (0..self.len()).filter_map(|at| self.get(at))
+    }
+
+    /// Hands as many as it takes to a connected local socket, beginning with that one, without waiting. How many it took; an
     /// error when it didn't take the first.
     pub(super) fn send(&self, socket: &impl AsRawFd, from: usize) -> io::Result<usize> {
         let slices: Vec<[IoSlice<'_>; 1]> = (from..self.len())

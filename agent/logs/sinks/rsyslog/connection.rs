@@ -29,6 +29,9 @@ const CONNECT: Duration = Duration::from_secs(10);
 const SEND_BUFFER: u32 = 256 * 1024;
 /// A connection on which nothing is written is asked after: 15 s, then every 5 s, three times.
 const KEEPALIVE: (u32, u32, u32) = (15, 5, 3);
+/// Milliseconds without an acknowledgement until the kernel gives up, where we can't ask. Less than
+/// [`SETTLED`](super::tail::SETTLED).
+const UNASKED: u32 = 8_000;
 
 /// Who is connected to, and how.
 #[derive(Debug)]
@@ -97,6 +100,10 @@ impl Endpoint {
             .and_then(|asks| asks.look().map(|_| asks))
             .inspect_err(|error| self.tell_unasked(error))
             .ok();
+        if asks.is_none() {
+            // Then the kernel has to end what nobody answers, before the tail is forgotten.
+            setsockopt(&stream, sockopt::TcpUserTimeout, &UNASKED).map_err(|error| failed(error.into()))?;
+        }
         let io = match secured {
             None => Io::Plain(stream),
             Some((connector, name)) => match connector.connect(name, stream).await {

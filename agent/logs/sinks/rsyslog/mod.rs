@@ -11,7 +11,7 @@
 //!
 //! Where the kernel may not be asked what was acknowledged (it needs netlink, which a unit can forbid), a line counts as
 //! delivered when it is in the socket. The tail is the same, but a kill of the agent then loses what the socket held,
-//! and a server that hangs for 30 s is taken for gone.
+//! and a server that takes nothing for 8 s is taken for gone.
 
 mod acknowledged;
 mod connection;

@@ -27,7 +27,9 @@ const STALLED: Duration = Duration::from_secs(30);
 const LOOK_FIRST: Duration = Duration::from_millis(1);
 const LOOK_MAX: Duration = Duration::from_millis(50);
 
-/// After each call's datagrams, so that the server gets to read them.
+/// So that the server gets to read: a socket holds some 250 messages by default, and nobody tells the sender that it's
+/// full.
+const BREATH_AFTER: usize = 64;
 const BREATH: Duration = Duration::from_millis(1);
 
 /// Frames over a connection.
@@ -206,13 +208,12 @@ impl Packets {
         };
         let mut next = 0;
         while encoder.datagrams(parcel, &mut next, &mut self.round) {
-            let mut sent = 0;
-            while sent < self.round.len() {
-                let sending =
-                    socket.async_io(tokio::io::Interest::WRITABLE, || self.round.send(socket, sent));
-                sent += timeout(STALLED, sending).await??;
-                // A socket holds some 250 messages by default, and nobody tells the sender that it's full.
-                tokio::time::sleep(BREATH).await;
+            // One call each: the kernel forgets a refusal that meets a call in the middle of its datagrams.
+            for (number, datagram) in self.round.iter().enumerate() {
+                timeout(STALLED, socket.send(datagram)).await??;
+                if number % BREATH_AFTER == BREATH_AFTER - 1 {
+                    tokio::time::sleep(BREATH).await;
+                }
             }
         }
         // "Port unreachable" comes after the datagram that it's about.
