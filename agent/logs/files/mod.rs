@@ -19,6 +19,9 @@ pub(crate) use plain::{belongs, scan_plain};
 /// The engine writes at most 16 KiB of text a record, six times that when every byte is escaped.
 const FIRST_RECORD_MAX: usize = 128 * 1024;
 
+/// So much of both ends of a file tells whether it is a copy.
+const COMPARED: usize = 4096;
+
 /// What of a file's beginning is hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Beginning {
@@ -161,6 +164,23 @@ impl LogFile {
     /// The most it was seen to hold.
     pub(crate) fn largest(&self) -> u64 {
         self.largest
+    }
+
+    /// Whether `original`, which was there before, begins with all that is in this file, as far as the ends of it tell.
+    pub(crate) fn begins_as(&self, original: &Self) -> bool {
+        let younger = match (self.identity.birth, original.identity.birth) {
+            (Some(mine), Some(theirs)) => mine >= theirs,
+            _ => true,
+        };
+        let (mut mine, mut theirs) = ([0; COMPARED], [0; COMPARED]);
+        let mut same = |at: u64| {
+            let read = self.read_at(&mut mine, at).ok()?;
+            let original = original.read_at(theirs.get_mut(..read)?, at).ok()?;
+            Some(read == original && mine.get(..read) == theirs.get(..read))
+        };
+        younger
+            && same(0) == Some(true)
+            && same(self.largest.saturating_sub(COMPARED as u64)) == Some(true)
     }
 
     pub(crate) fn same_inode(&self, other: &Self) -> bool {

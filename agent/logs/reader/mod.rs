@@ -144,7 +144,7 @@ impl Reader {
             }
             let gap = self.count_rest()?;
             self.next_file();
-            if gap.lines > 0 {
+            if gap.bytes > 0 {
                 gaps.push(gap);
             }
         }
@@ -158,6 +158,7 @@ impl Reader {
                 identity: file.identity(),
                 size: file.len()?,
                 name: Name::Rotated,
+                copying: false,
             });
         }
         let resume = resume(Look::Records, cursor.position.as_ref(), &cursor.ahead, &present);
@@ -214,9 +215,19 @@ impl Reader {
             gap.to = last.map(|line| line.time.to_owned()).or(gap.to);
             batch.clear();
             if read.consumed == 0 {
+                // A record that is torn isn't a line; the last line of a plain file is one, with an end or without.
+                let rest = self.is_plain().then(|| self.behind_in_front()).unwrap_or(0);
+                gap.bytes += rest;
+                gap.lines += u64::from(rest > 0);
                 return Ok(gap);
             }
         }
+    }
+
+    /// Bytes of the file in front that are not read.
+    fn behind_in_front(&self) -> u64 {
+        let length = self.queue.front().and_then(|file| file.len().ok()).unwrap_or(0);
+        length.saturating_sub(self.offset)
     }
 
     /// Reads about one chunk of lines into the batch. Plain lines get the time `now`.
@@ -404,7 +415,10 @@ impl Reader {
     }
 
     pub(crate) fn position(&mut self) -> Option<Position> {
-        let file = self.queue.front_mut()?.identity();
+        let plain = self.is_plain();
+        let file = self.queue.front_mut()?;
+        // Of a plain file only what a look or a read has taken: what it begins with now may be others' lines.
+        let file = if plain { file.known().clone() } else { file.identity() };
         self.known.settled = true;
         Some(Position {
             file,
@@ -416,13 +430,14 @@ impl Reader {
     /// The files from the one the sink is in on, with their lengths. Of a plain file those before it too, since only
     /// they tell a file that was never read from one that was.
     pub(crate) fn ahead(&mut self) -> Vec<AheadFile> {
-        let queue: Vec<AheadFile> = self.queued();
-        let mut ahead = if self.is_plain() {
-            self.known.done_before(&queue)
-        } else {
-            self.passed.clone()
-        };
-        ahead.extend(queue);
+        if self.is_plain() {
+            let queue = self.queued_as_read();
+            let mut ahead = self.known.done_before(&queue);
+            ahead.extend(queue);
+            return ahead;
+        }
+        let mut ahead = self.passed.clone();
+        ahead.extend(self.queued());
         ahead
     }
 

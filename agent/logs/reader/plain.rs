@@ -57,11 +57,16 @@ impl Reader {
         };
         let (files, missed) = self.merge(found, &ahead);
         let mut present = Vec::with_capacity(files.len());
-        for (file, name) in files.iter().rev() {
+        for (at, (file, name)) in files.iter().enumerate().rev() {
+            let unknown = !ahead.iter().any(|known| known.file.is(file.known()));
+            let mut newer = files.iter().skip(at + 1);
             present.push(PresentFile {
                 identity: file.known().clone(),
                 size: file.largest(),
                 name: *name,
+                copying: *name == Name::Rotated
+                    && unknown
+                    && newer.any(|(original, _)| file.begins_as(original)),
             });
         }
         let mut plan = resume(look, position.as_ref(), &ahead, &present);
