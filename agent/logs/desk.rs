@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use crate::host::clock::{now_millis, now_seconds};
 
 use super::cursor_file::CursorFile;
+use super::files::Trust;
 use super::lock::Lock;
 use super::reader::{Filled, Reader};
 use super::sinks::Replay;
@@ -87,6 +88,8 @@ pub(crate) struct Desk {
     /// What the parcel holds; none when it holds nothing.
     taken: Option<Taken>,
     lock: Arc<Lock>,
+    /// Who can put files where the plain file is.
+    pub(crate) trust: Trust,
 }
 
 /// Something to take note of.
@@ -131,6 +134,7 @@ impl Desk {
             excluded: 0,
             taken: None,
             lock,
+            trust: Trust::Machine,
         })
     }
 
@@ -203,6 +207,9 @@ impl Desk {
         self.survey_due = false;
         if self.reader.is_none() {
             self.reader = self.cursor.sources.first().map(Reader::new);
+            if let Some(reader) = self.reader.as_mut().filter(|_| self.trust == Trust::Container) {
+                reader.guard();
+            }
         }
         let cursor = self.cursor.clone();
         let Some(gaps) = self.read("looked at", move |reader| reader.survey(&cursor)).await else {
@@ -259,7 +266,7 @@ impl Desk {
         if let Err(error) = &result {
             self.survey_due = true;
             if !self.trouble {
-                tracing::warn!(sink = self.name, %error, what, "A container's log can't be used, trying again");
+                tracing::warn!(sink = self.name, %error, what, "A log can't be used, trying again");
             }
         }
         self.trouble = result.is_err();
@@ -365,7 +372,8 @@ impl Desk {
     /// Writes the cursor, with the sink's own mark of this moment. True when it's on disk.
     pub(crate) async fn save(&mut self, mark: Option<serde_json::Value>) -> bool {
         self.cursor.sink = mark;
-        if let Some(reader) = &mut self.reader {
+        // Before a look succeeds the reader knows of no file, and the cursor of those there were.
+        if let Some(reader) = self.reader.as_mut().filter(|reader| reader.has_looked()) {
             self.cursor.ahead = reader.ahead();
         }
         let (file, cursor, lock) = (

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use monopod_core::logs::{Origin, Route};
+use monopod_core::logs::{Origin, Rotated, Route};
 
 use super::{Shared, locked, routes};
 
@@ -33,7 +33,7 @@ async fn run(shared: Weak<Shared>, route: Route, directory: PathBuf) {
         if names != Some(seen) || !watched {
             names = Some(seen);
             for path in logs_in(&directory) {
-                if followed.contains(&path) {
+                if followed.contains(&path) || followed.iter().any(|current| is_rotated(current, &path)) {
                     continue;
                 }
                 if followed.len() >= FILES_MOST {
@@ -74,6 +74,42 @@ fn logs_in(directory: &Path) -> Vec<PathBuf> {
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
         .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
         .collect();
+    // A file that another one was rotated to is read as that one's, and not as a log of its own.
+    let all = found.clone();
+    found.retain(|path| !all.iter().any(|current| is_rotated(current, path)));
     found.sort();
     found
+}
+
+/// Whether rotation made `path` of `current`.
+fn is_rotated(current: &Path, path: &Path) -> bool {
+    let name = |path: &Path| path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+    let (Some(current), Some(name)) = (name(current), name(path)) else {
+        return false;
+    };
+    Rotated::parse(&current, &name).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logs::testing::TempDir;
+
+    #[test]
+    fn a_rotated_file_is_no_log_of_its_own_while_there_is_the_one_it_was() {
+        let dir = TempDir::new();
+        for name in [
+            "x.log",
+            "x-20261121.log",
+            "x.1.log",
+            "y-20261121.log",
+            "x.log.1",
+            "z.txt",
+        ] {
+            std::fs::write(dir.path().join(name), b"").unwrap();
+        }
+        // A program that names its files by the day has no `y.log`.
+        let expected = ["x.log", "y-20261121.log"].map(|name| dir.path().join(name));
+        assert_eq!(logs_in(dir.path()), expected);
+    }
 }

@@ -29,7 +29,7 @@ use monopod_core::logs::{
 };
 
 use self::plain::Known;
-use super::files::{LogFile, scan};
+use super::files::{LogFile, Trust, scan};
 
 /// What is read at once: large enough that system calls don't count, small beside the memory of the agent.
 const CHUNK: usize = 128 * 1024;
@@ -53,6 +53,7 @@ pub(crate) struct Reader {
     stop: Option<Position>,
     /// Of a plain file: what else there is, and is done with.
     known: Known,
+    trust: Trust,
 }
 
 /// What the bytes are.
@@ -122,6 +123,7 @@ impl Reader {
             spans: Vec::new(),
             stop: None,
             known: Known::default(),
+            trust: Trust::Machine,
         }
     }
 
@@ -149,6 +151,16 @@ impl Reader {
             }
         }
         Ok(gaps)
+    }
+
+    /// A look has succeeded: the reader knows what there is.
+    pub(crate) fn has_looked(&self) -> bool {
+        self.resumed
+    }
+
+    /// The file's directory is one that the container can write to.
+    pub(crate) fn guard(&mut self) {
+        self.trust = Trust::Container;
     }
 
     fn begin(&mut self, cursor: &Cursor, mut found: VecDeque<LogFile>) -> io::Result<Vec<Gap>> {
@@ -418,7 +430,11 @@ impl Reader {
         let plain = self.is_plain();
         let file = self.queue.front_mut()?;
         // Of a plain file only what a look or a read has taken: what it begins with now may be others' lines.
-        let file = if plain { file.known().clone() } else { file.identity() };
+        let file = if plain {
+            file.known().clone()
+        } else {
+            file.identity()
+        };
         self.known.settled = true;
         Some(Position {
             file,

@@ -44,7 +44,7 @@ impl Reader {
     /// Looks what there is and decides what to read on. With a cursor the first time.
     pub(super) fn look(&mut self, cursor: Option<&Cursor>) -> io::Result<Vec<Gap>> {
         let first = cursor.filter(|_| !self.resumed);
-        let found = scan_plain(&self.path)?;
+        let found = scan_plain(&self.path, self.trust)?;
         let (look, position, ahead) = match first {
             Some(cursor) => (Look::Plain, cursor.position.clone(), cursor.ahead.clone()),
             None => {
@@ -148,7 +148,7 @@ impl Reader {
         })
     }
 
-    fn queued_as_read(&self) -> Vec<AheadFile> {
+    pub(super) fn queued_as_read(&self) -> Vec<AheadFile> {
         let known = |file: &LogFile| AheadFile {
             file: file.known().clone(),
             size: file.largest(),

@@ -81,6 +81,8 @@ struct World {
     may_repeat: BTreeSet<usize>,
     /// What a start without a save before it knows.
     saved: (BTreeSet<Id>, Option<Id>),
+    /// Words that went away since the save, and that a start without another one can't know of.
+    unsaved: BTreeSet<usize>,
     looked: bool,
     /// A copy is made, and the file is to be truncated.
     copying: Option<String>,
@@ -112,6 +114,7 @@ impl World {
             seen: BTreeSet::new(),
             may_repeat: BTreeSet::new(),
             saved: (BTreeSet::new(), None),
+            unsaved: BTreeSet::new(),
             looked: false,
             copying: None,
             content_seen: None,
@@ -151,6 +154,9 @@ impl World {
         if Self::id(path).is_some_and(|id| !self.seen.contains(&id)) {
             self.unseeable.extend(Self::contents(path));
         }
+        if Self::id(path).is_some_and(|id| !self.saved.0.contains(&id)) {
+            self.unsaved.extend(Self::contents(path));
+        }
         std::fs::remove_file(path).ok();
     }
 
@@ -179,6 +185,9 @@ impl World {
         if self.content_seen != Self::id(self.rig.log.path()) || !whole.contains('\n') {
             self.unseeable.extend(whole.lines().flat_map(words));
         }
+        if self.saved.1 != Self::id(self.rig.log.path()) {
+            self.unsaved.extend(whole.lines().flat_map(words));
+        }
         self.rig.log.truncate();
         self.content_seen = None;
     }
@@ -195,6 +204,7 @@ impl World {
     fn save(&mut self) {
         if self.rig.save() {
             self.saved = (self.seen.clone(), self.content_seen);
+            self.unsaved.clear();
         }
     }
 
@@ -326,6 +336,7 @@ impl World {
                     self.save();
                 }
                 (self.seen, self.content_seen) = self.saved.clone();
+                self.unseeable.append(&mut self.unsaved);
                 if self.rig.cursor.position.is_none() && self.rig.cursor.ahead.is_empty() {
                     self.looked = false;
                 }
@@ -339,9 +350,11 @@ impl World {
 
 /// Few by default, since each works with real files; `PROPTEST_CASES` asks for more.
 fn config() -> ProptestConfig {
-    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
+    let asked = std::env::var("PROPTEST_CASES")
+        .ok()
+        .and_then(|cases| cases.parse().ok());
     ProptestConfig {
-        cases: asked.unwrap_or(300),
+        cases: asked.unwrap_or(200),
         failure_persistence: None,
         ..ProptestConfig::default()
     }

@@ -12,11 +12,17 @@
 //!   What was written between copy and truncation, or was read by nobody before it, nobody knows: a gap, never exact.
 //! - It's gone: what is not known to have been read, from the oldest, with a gap unless the next one was known to be
 //!   written to already.
-//! - A copy whose original still has the same beginning is being made: it is left for a later look.
+//! - A copy whose original still begins with all that is in it is being made: it is left for a later look.
+//! - It's shorter than the place, with the same first line: from its start, with a gap, after a restart too. What a power
+//!   cut has left of it may then come twice; nothing that is there is left out.
 //!
 //! What can't be seen, and so is not told: files made and removed between two looks, lines written to a file and
-//! truncated away between two looks when nothing of it had been read and no copy was kept, and, if every file begins
-//! with the same line, a truncated file that has grown beyond the old place before the next look.
+//! truncated away between two looks when nothing of it had been read and no copy was kept (as long as its first line
+//! has no end, nothing tells one content from the next), and, if every file begins with the same line, a truncated file
+//! that has grown beyond the old place before the next look.
+//!
+//! What may come twice without a restart: a first line that had no end yet when its file was copied, if it is truncated
+//! once that line was read. Nothing in such a copy tells what it is a copy of.
 
 use super::super::cursor::{AheadFile, FileIdentity, Position};
 use super::super::gap::{Gap, GapReason};
@@ -173,13 +179,7 @@ impl Set<'_> {
         self.resume(fresh, 0, false, Some(gap))
     }
 
-    fn resume(
-        &self,
-        files: Vec<usize>,
-        offset: u64,
-        continues: bool,
-        gap: Option<Gap>,
-    ) -> Resume {
+    fn resume(&self, files: Vec<usize>, offset: u64, continues: bool, gap: Option<Gap>) -> Resume {
         let first = files.first().copied();
         let files: Vec<usize> = files
             .into_iter()

@@ -122,7 +122,8 @@ mod tests {
         let present = [1, 2, 3].map(|number| PresentFile {
             identity: identity(number, number),
             size: 9,
-            name: Name::Rotated, copying: false,
+            name: Name::Rotated,
+            copying: false,
         });
         assert_eq!(resume(None, &[], &present).files, [2, 1, 0]);
         assert!(resume(None, &[], &[]).files.is_empty());
@@ -164,7 +165,8 @@ mod tests {
             &[PresentFile {
                 identity: truncated,
                 size: 3,
-                name: Name::Current, copying: false,
+                name: Name::Current,
+                copying: false,
             }],
         );
         assert_eq!(
@@ -180,7 +182,8 @@ mod tests {
         let present = [PresentFile {
             identity: identity(1, 1),
             size: 3,
-            name: Name::Current, copying: false,
+            name: Name::Current,
+            copying: false,
         }];
         let resumed = resume(Some(&at(identity(1, 1), 4)), &[], &present);
         assert_eq!(resumed, from(Some(0), 3, true, None));
@@ -210,7 +213,8 @@ mod tests {
             let file = |&(inode, number, size): &(u64, u64, u64)| PresentFile {
                 identity: identity(inode, number),
                 size,
-                name: Name::Rotated, copying: false,
+                name: Name::Rotated,
+                copying: false,
             };
             self.files.iter().map(file).collect()
         }
