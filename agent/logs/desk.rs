@@ -21,7 +21,7 @@ use super::lock::Lock;
 use super::reader::{Filled, Reader};
 use super::sinks::Replay;
 use super::status::Figures;
-use super::watcher::Changes;
+use super::watcher::{Changes, Counts};
 
 /// More logs than this don't wait for one sink.
 const SOURCES_MAX: usize = 16;
@@ -71,7 +71,7 @@ pub(crate) struct Desk {
     cursor_file: CursorFile,
     commands: mpsc::Receiver<Command>,
     changes: watch::Receiver<Changes>,
-    names_seen: u64,
+    seen: Counts,
     survey_due: bool,
     reader: Option<Reader>,
     drains: Vec<oneshot::Sender<()>>,
@@ -90,6 +90,8 @@ pub(crate) struct Desk {
     lock: Arc<Lock>,
     /// Who can put files where the plain file is.
     pub(crate) trust: Trust,
+    /// It reads plain files.
+    plain: bool,
 }
 
 /// Something to take note of.
@@ -122,7 +124,7 @@ impl Desk {
             cursor_file,
             commands,
             changes,
-            names_seen: 0,
+            seen: Counts::default(),
             survey_due: true,
             reader: None,
             drains: Vec::new(),
@@ -135,14 +137,19 @@ impl Desk {
             taken: None,
             lock,
             trust: Trust::Machine,
+            plain: false,
         })
     }
 
     /// Waits for an order or a change. May be dropped at any time without missing one.
     pub(crate) async fn event(&mut self) -> Event {
+        let (plain, seen) = (self.plain, self.seen);
         tokio::select! {
             command = self.commands.recv() => Event::Command(command),
-            changed = self.changes.changed() => Event::Changed(changed),
+            // What happens to logs of the other kind is none of this sink's business.
+            changed = self.changes.wait_for(|changes| counts(plain, changes) != seen) => {
+                Event::Changed(changed.map(drop))
+            }
         }
     }
 
@@ -159,9 +166,9 @@ impl Desk {
     }
 
     fn note_changes(&mut self) {
-        let names = self.changes.borrow_and_update().names;
-        self.survey_due |= names != self.names_seen;
-        self.names_seen = names;
+        let now = counts(self.plain, &self.changes.borrow_and_update());
+        self.survey_due |= now.names != self.seen.names;
+        self.seen = now;
     }
 
     fn obey(&mut self, command: Option<Command>) {
@@ -184,6 +191,7 @@ impl Desk {
 
     fn follow(&mut self, source: Source) {
         self.followed = true;
+        self.plain = source.container.is_none();
         // The restart of a container is nothing new: the same files go on.
         if self.cursor.sources.last() == Some(&source) {
             self.survey_due = true;
@@ -521,4 +529,9 @@ impl Desk {
             reader.rest();
         }
     }
+}
+
+/// Of these changes, those of one's own kind of logs.
+fn counts(plain: bool, changes: &Changes) -> Counts {
+    if plain { changes.files } else { changes.container }
 }
