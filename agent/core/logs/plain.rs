@@ -223,11 +223,7 @@ mod tests {
         let end = "ü [monopod: cut, 1 bytes missing]";
         assert!(texts[0].starts_with("xü") && !texts[0].contains('\u{fffd}'));
         // One `x` and 2 * 64 Ki characters of two bytes: the last one doesn't fit.
-        assert!(
-            texts[0].ends_with(&end.replace('1', "2")),
-            "{}",
-            &texts[0][MAX_LINE - 9..]
-        );
+        assert!(texts[0].ends_with(&end.replace('1', "2")), "{}", texts[0].len());
     }
 
     #[test]

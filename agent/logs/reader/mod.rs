@@ -228,7 +228,11 @@ impl Reader {
             batch.clear();
             if read.consumed == 0 {
                 // A record that is torn isn't a line; the last line of a plain file is one, with an end or without.
-                let rest = self.is_plain().then(|| self.behind_in_front()).unwrap_or(0);
+                let rest = if self.is_plain() {
+                    self.behind_in_front()
+                } else {
+                    0
+                };
                 gap.bytes += rest;
                 gap.lines += u64::from(rest > 0);
                 return Ok(gap);
