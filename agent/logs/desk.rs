@@ -16,11 +16,12 @@ use tokio::time::Instant;
 use crate::host::clock::{now_millis, now_seconds};
 
 use super::cursor_file::CursorFile;
+use super::files::Trust;
 use super::lock::Lock;
 use super::reader::{Filled, Reader};
 use super::sinks::Replay;
 use super::status::Figures;
-use super::watcher::Changes;
+use super::watcher::{Changes, Counts};
 
 /// More logs than this don't wait for one sink.
 const SOURCES_MAX: usize = 16;
@@ -70,7 +71,7 @@ pub(crate) struct Desk {
     cursor_file: CursorFile,
     commands: mpsc::Receiver<Command>,
     changes: watch::Receiver<Changes>,
-    names_seen: u64,
+    seen: Counts,
     survey_due: bool,
     reader: Option<Reader>,
     drains: Vec<oneshot::Sender<()>>,
@@ -87,6 +88,10 @@ pub(crate) struct Desk {
     /// What the parcel holds; none when it holds nothing.
     taken: Option<Taken>,
     lock: Arc<Lock>,
+    /// Who can put files where the plain file is.
+    pub(crate) trust: Trust,
+    /// It reads plain files.
+    plain: bool,
 }
 
 /// Something to take note of.
@@ -119,7 +124,7 @@ impl Desk {
             cursor_file,
             commands,
             changes,
-            names_seen: 0,
+            seen: Counts::default(),
             survey_due: true,
             reader: None,
             drains: Vec::new(),
@@ -131,14 +136,20 @@ impl Desk {
             excluded: 0,
             taken: None,
             lock,
+            trust: Trust::Machine,
+            plain: false,
         })
     }
 
     /// Waits for an order or a change. May be dropped at any time without missing one.
     pub(crate) async fn event(&mut self) -> Event {
+        let (plain, seen) = (self.plain, self.seen);
         tokio::select! {
             command = self.commands.recv() => Event::Command(command),
-            changed = self.changes.changed() => Event::Changed(changed),
+            // What happens to logs of the other kind is none of this sink's business.
+            changed = self.changes.wait_for(|changes| counts(plain, changes) != seen) => {
+                Event::Changed(changed.map(drop))
+            }
         }
     }
 
@@ -155,9 +166,9 @@ impl Desk {
     }
 
     fn note_changes(&mut self) {
-        let names = self.changes.borrow_and_update().names;
-        self.survey_due |= names != self.names_seen;
-        self.names_seen = names;
+        let now = counts(self.plain, &self.changes.borrow_and_update());
+        self.survey_due |= now.names != self.seen.names;
+        self.seen = now;
     }
 
     fn obey(&mut self, command: Option<Command>) {
@@ -180,6 +191,7 @@ impl Desk {
 
     fn follow(&mut self, source: Source) {
         self.followed = true;
+        self.plain = source.container.is_none();
         // The restart of a container is nothing new: the same files go on.
         if self.cursor.sources.last() == Some(&source) {
             self.survey_due = true;
@@ -203,6 +215,9 @@ impl Desk {
         self.survey_due = false;
         if self.reader.is_none() {
             self.reader = self.cursor.sources.first().map(Reader::new);
+            if let Some(reader) = self.reader.as_mut().filter(|_| self.trust == Trust::Container) {
+                reader.guard();
+            }
         }
         let cursor = self.cursor.clone();
         let Some(gaps) = self.read("looked at", move |reader| reader.survey(&cursor)).await else {
@@ -259,7 +274,7 @@ impl Desk {
         if let Err(error) = &result {
             self.survey_due = true;
             if !self.trouble {
-                tracing::warn!(sink = self.name, %error, what, "A container's log can't be used, trying again");
+                tracing::warn!(sink = self.name, %error, what, "A log can't be used, trying again");
             }
         }
         self.trouble = result.is_err();
@@ -370,7 +385,8 @@ impl Desk {
     /// Writes the cursor, with the sink's own mark of this moment. True when it's on disk.
     pub(crate) async fn save(&mut self, mark: Option<serde_json::Value>) -> bool {
         self.cursor.sink = mark;
-        if let Some(reader) = &mut self.reader {
+        // Before a look succeeds the reader knows of no file, and the cursor of those there were.
+        if let Some(reader) = self.reader.as_mut().filter(|reader| reader.has_looked()) {
             self.cursor.ahead = reader.ahead();
         }
         let (file, cursor, lock) = (
@@ -523,4 +539,9 @@ impl Desk {
             reader.rest();
         }
     }
+}
+
+/// Of these changes, those of one's own kind of logs.
+fn counts(plain: bool, changes: &Changes) -> Counts {
+    if plain { changes.files } else { changes.container }
 }

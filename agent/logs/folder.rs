@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use monopod_core::logs::{Origin, Route};
+use monopod_core::logs::{Origin, Rotated, Route};
 
 use super::{Shared, locked, routes};
 
@@ -24,16 +24,27 @@ async fn run(shared: Weak<Shared>, route: Route, directory: PathBuf) {
         return;
     };
     let (mut followed, mut names, mut told) = (Vec::new(), None, false);
+    let mut refused: Vec<PathBuf> = Vec::new();
     loop {
         let watched = match shared.upgrade() {
             Some(shared) => shared.watcher.watch_folder(&directory).is_ok(),
             None => return,
         };
-        let seen = changes.borrow_and_update().names;
+        let seen = changes.borrow_and_update().files.names;
         if names != Some(seen) || !watched {
             names = Some(seen);
             for path in logs_in(&directory) {
-                if followed.contains(&path) {
+                if followed.contains(&path) || followed.iter().any(|current| is_rotated(current, &path)) {
+                    continue;
+                }
+                if !is_regular(&path) {
+                    if refused.len() < FILES_MOST && !refused.contains(&path) {
+                        tracing::warn!(
+                            file = %path.display(),
+                            "Not a regular file, so it is not followed: a link could lead to a file of the host"
+                        );
+                        refused.push(path);
+                    }
                     continue;
                 }
                 if followed.len() >= FILES_MOST {
@@ -74,6 +85,56 @@ fn logs_in(directory: &Path) -> Vec<PathBuf> {
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
         .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
         .collect();
+    // A file that another one was rotated to is read as that one's, and not as a log of its own.
+    let all = found.clone();
+    found.retain(|path| !all.iter().any(|current| is_rotated(current, path)));
     found.sort();
     found
+}
+
+/// Not a link either. What becomes one later is refused when it's opened.
+fn is_regular(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file())
+}
+
+/// Whether rotation made `path` of `current`.
+fn is_rotated(current: &Path, path: &Path) -> bool {
+    let name = |path: &Path| path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+    let (Some(current), Some(name)) = (name(current), name(path)) else {
+        return false;
+    };
+    Rotated::parse(&current, &name).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::logs::testing::TempDir;
+
+    #[test]
+    fn a_rotated_file_is_no_log_of_its_own_while_there_is_the_one_it_was() {
+        let dir = TempDir::new();
+        for name in [
+            "x.log",
+            "x-20261121.log",
+            "x.1.log",
+            "y-20261121.log",
+            "x.log.1",
+            "z.txt",
+        ] {
+            std::fs::write(dir.path().join(name), b"").unwrap();
+        }
+        // A program that names its files by the day has no `y.log`.
+        let expected = ["x.log", "y-20261121.log"].map(|name| dir.path().join(name));
+        assert_eq!(logs_in(dir.path()), expected);
+    }
+
+    #[test]
+    fn a_link_is_no_log() {
+        let dir = TempDir::new();
+        let (file, link) = (dir.path().join("x.log"), dir.path().join("link.log"));
+        std::fs::write(&file, b"").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert!(is_regular(&file) && !is_regular(&link) && !is_regular(dir.path()));
+    }
 }

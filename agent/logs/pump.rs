@@ -25,6 +25,7 @@ use tokio::time::Instant;
 
 use super::cursor_file::CursorFile;
 use super::desk::{Command, Desk};
+use super::files::Trust;
 use super::lock::Lock;
 use super::redaction::Filter;
 use super::sinks::{Due, Replay, Sink};
@@ -69,6 +70,7 @@ pub(crate) struct Parts {
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) changes: watch::Receiver<Changes>,
     pub(crate) lock: Arc<Lock>,
+    pub(crate) trust: Trust,
 }
 
 /// A sink with all that feeds it.
@@ -112,8 +114,10 @@ impl<S: Sink> Pump<S> {
             commands,
             changes,
             lock,
+            trust,
         } = parts;
-        let desk = Desk::new(S::NAME, cursor_file, figures, commands, changes, lock)?;
+        let mut desk = Desk::new(S::NAME, cursor_file, figures, commands, changes, lock)?;
+        desk.trust = trust;
         treater.resume(desk.pending());
         Ok(Self {
             sink,

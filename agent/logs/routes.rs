@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::cursor_file::CursorFile;
 use super::desk::Command;
+use super::files::Trust;
 use super::pump::{Parts, Pump};
 use super::redaction::Filter;
 use super::sinks::Sink;
@@ -137,6 +138,20 @@ impl Place {
     }
 }
 
+/// Who can put files where this one is: a directory of logs is the container's to write.
+fn trust_in(shared: &Shared, path: &str) -> Trust {
+    let directory = Path::new(path).parent();
+    let folder = |route: &Route| match &route.origin {
+        Origin::Folder(folder) => Some(Path::new(folder)) == directory,
+        Origin::Application | Origin::File(_) => false,
+    };
+    if shared.options.plan.routes.iter().any(folder) {
+        Trust::Container
+    } else {
+        Trust::Machine
+    }
+}
+
 /// Starts a pump.
 fn add<S: Sink>(shared: &Arc<Shared>, place: Place, sink: S) -> Result<(), LogsError> {
     let cursor_file = CursorFile::new(&shared.options.state_dir, &place.cursor_name(S::NAME));
@@ -153,7 +168,11 @@ fn add<S: Sink>(shared: &Arc<Shared>, place: Place, sink: S) -> Result<(), LogsE
     let figures = Figures::new(label, S::GUARANTEE, Arc::clone(&shared.changed));
     let (orders, commands) = mpsc::channel(ORDERS);
     let treater = Treater::new(&place.treatment, S::EVENTS).map_err(LogsError::Pattern)?;
+    let trust = origin
+        .as_deref()
+        .map_or(Trust::Machine, |path| trust_in(shared, path));
     let parts = Parts {
+        trust,
         cursor_file,
         figures: figures.clone(),
         filter: Filter::new(shared.options.redaction.clone()),

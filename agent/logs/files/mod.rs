@@ -13,11 +13,15 @@ use std::path::Path;
 use std::time::UNIX_EPOCH;
 
 use monopod_core::logs::{FileIdentity, fingerprint};
+use nix::fcntl::OFlag;
 
 pub(crate) use plain::{belongs, scan_plain};
 
 /// The engine writes at most 16 KiB of text a record, six times that when every byte is escaped.
 const FIRST_RECORD_MAX: usize = 128 * 1024;
+
+/// So much of both ends of a file tells whether it is a copy.
+const COMPARED: usize = 4096;
 
 /// What of a file's beginning is hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +30,15 @@ pub(crate) enum Beginning {
     Record,
     /// The first line, as [`fingerprint`] has it.
     Line,
+}
+
+/// Who can put files where this one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trust {
+    /// The machine itself.
+    Machine,
+    /// The container too: a link there can lead to what is the host's.
+    Container,
 }
 
 /// A file of the set.
@@ -40,16 +53,35 @@ pub(crate) struct LogFile {
 
 impl LogFile {
     pub(crate) fn open(path: &Path, beginning: Beginning) -> io::Result<Self> {
+        Self::open_trusting(path, beginning, Trust::Machine)
+    }
+
+    /// Opens what nobody but the machine could have put there, or what leads nowhere else.
+    pub(crate) fn open_trusting(path: &Path, beginning: Beginning, trust: Trust) -> io::Result<Self> {
         // A pipe that somebody has put there must not make us wait.
-        let nonblocking = nix::fcntl::OFlag::O_NONBLOCK.bits();
-        let file = OpenOptions::new()
-            .read(true)
-            .custom_flags(nonblocking)
-            .open(path)?;
+        let mut flags = OFlag::O_NONBLOCK;
+        if trust == Trust::Container {
+            flags |= OFlag::O_NOFOLLOW;
+        }
+        let mut options = OpenOptions::new();
+        let opened = options.read(true).custom_flags(flags.bits()).open(path);
+        let file = opened.map_err(|error| match error.raw_os_error() {
+            Some(code) if code == nix::errno::Errno::ELOOP as i32 => refused(
+                path,
+                "is a symbolic link, which isn't followed where the container writes",
+            ),
+            _ => error,
+        })?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
-            let what = format!("{} is not a regular file", path.display());
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+            return Err(refused(path, "is not a regular file"));
+        }
+        if trust == Trust::Container && metadata.nlink() > 1 {
+            // The owner of the directory is who writes there; a hard link gives another's file a name of ours.
+            let owner = path.parent().map(std::fs::metadata).transpose()?;
+            if owner.is_none_or(|directory| directory.uid() != metadata.uid()) {
+                return Err(refused(path, "is a hard link to a file of another owner"));
+            }
         }
         let since_epoch = metadata
             .created()
@@ -163,6 +195,21 @@ impl LogFile {
         self.largest
     }
 
+    /// Whether `original`, which was there before, begins with all that is in this file, as far as the ends of it tell.
+    pub(crate) fn begins_as(&self, original: &Self) -> bool {
+        let younger = match (self.identity.birth, original.identity.birth) {
+            (Some(mine), Some(theirs)) => mine >= theirs,
+            _ => true,
+        };
+        let (mut mine, mut theirs) = ([0; COMPARED], [0; COMPARED]);
+        let mut same = |at: u64| {
+            let read = self.read_at(&mut mine, at).ok()?;
+            let original = original.read_at(theirs.get_mut(..read)?, at).ok()?;
+            Some(read == original && mine.get(..read) == theirs.get(..read))
+        };
+        younger && same(0) == Some(true) && same(self.largest.saturating_sub(COMPARED as u64)) == Some(true)
+    }
+
     pub(crate) fn same_inode(&self, other: &Self) -> bool {
         (self.identity.device, self.identity.inode) == (other.identity.device, other.identity.inode)
     }
@@ -188,6 +235,11 @@ impl LogFile {
         }
         Ok(filled)
     }
+}
+
+fn refused(path: &Path, why: &str) -> io::Error {
+    let what = format!("{} {why}", path.display());
+    io::Error::new(io::ErrorKind::InvalidInput, what)
 }
 
 /// Opens every file of the set, oldest first.

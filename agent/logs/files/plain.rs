@@ -7,7 +7,7 @@ use std::path::Path;
 
 use monopod_core::logs::{Name, Rotated};
 
-use super::{Beginning, LogFile};
+use super::{Beginning, LogFile, Trust};
 
 /// Looks again this often when names change meanwhile.
 const TRIES: usize = 5;
@@ -21,7 +21,7 @@ pub(crate) fn belongs(current: &str, name: &str) -> bool {
 ///
 /// Looking goes from the newest name to the oldest, and again if there are other names then: a file that is renamed
 /// meanwhile may be met twice, but isn't missed.
-pub(crate) fn scan_plain(current: &Path) -> io::Result<VecDeque<(LogFile, Name)>> {
+pub(crate) fn scan_plain(current: &Path, trust: Trust) -> io::Result<VecDeque<(LogFile, Name)>> {
     let (Some(directory), Some(name)) = (
         current.parent(),
         current.file_name().and_then(|name| name.to_str()),
@@ -30,21 +30,26 @@ pub(crate) fn scan_plain(current: &Path) -> io::Result<VecDeque<(LogFile, Name)>
     };
     let mut names = rotated(directory, name)?;
     for _ in 1..TRIES {
-        let found = open_all(current, directory, &names)?;
+        let found = open_all(current, directory, &names, trust)?;
         let now = rotated(directory, name)?;
         if now == names {
             return Ok(found);
         }
         names = now;
     }
-    open_all(current, directory, &names)
+    open_all(current, directory, &names, trust)
 }
 
-fn open_all(current: &Path, directory: &Path, names: &[OsString]) -> io::Result<VecDeque<(LogFile, Name)>> {
+fn open_all(
+    current: &Path,
+    directory: &Path,
+    names: &[OsString],
+    trust: Trust,
+) -> io::Result<VecDeque<(LogFile, Name)>> {
     let mut found: VecDeque<(LogFile, Name)> = VecDeque::new();
     let rotated = names.iter().map(|name| (directory.join(name), Name::Rotated));
     for (path, name) in std::iter::once((current.to_owned(), Name::Current)).chain(rotated) {
-        let opened = match LogFile::open(&path, Beginning::Line) {
+        let opened = match LogFile::open_trusting(&path, Beginning::Line, trust) {
             Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error),
@@ -97,7 +102,7 @@ mod tests {
     fn finds_the_set_oldest_first_and_leaves_other_files_alone() {
         let dir = TempDir::new();
         let mut log = PlainLog::new(dir.path());
-        assert!(scan_plain(log.path()).unwrap().is_empty());
+        assert!(scan_plain(log.path(), Trust::Machine).unwrap().is_empty());
         log.write("a");
         log.rename_to("x.log-20261120");
         log.write("b");
@@ -120,7 +125,7 @@ mod tests {
             .append(true)
             .open(dir.path().join("x.log.1"));
         newest.unwrap().set_modified(later).unwrap();
-        let texts: Vec<String> = scan_plain(log.path())
+        let texts: Vec<String> = scan_plain(log.path(), Trust::Machine)
             .unwrap()
             .iter()
             .map(|(file, _)| {
@@ -137,10 +142,34 @@ mod tests {
         let dir = TempDir::new();
         let path = dir.path().join("x.log");
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        let error = scan_plain(&path).unwrap_err();
+        let error = scan_plain(&path, Trust::Machine).unwrap_err();
         assert!(
             error.to_string().contains("x.log is not a regular file"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn where_the_container_writes_no_link_leads_to_a_file_of_the_host() {
+        let dir = TempDir::new();
+        let (host, path) = (dir.path().join("shadow"), dir.path().join("custom/x.log"));
+        std::fs::create_dir(dir.path().join("custom")).unwrap();
+        std::fs::write(&host, b"secret\n").unwrap();
+        std::os::unix::fs::symlink(&host, &path).unwrap();
+        let error = scan_plain(&path, Trust::Container).unwrap_err();
+        assert!(error.to_string().contains("x.log is a symbolic link"), "{error}");
+        assert_eq!(scan_plain(&path, Trust::Machine).unwrap().len(), 1);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::hard_link(&host, &path).unwrap();
+        assert_eq!(
+            scan_plain(&path, Trust::Container).unwrap().len(),
+            1,
+            "its own second name"
+        );
+        // Only root can give files away.
+        if std::os::unix::fs::chown(&host, Some(4_242), None).is_ok() {
+            let error = scan_plain(&path, Trust::Container).unwrap_err();
+            assert!(error.to_string().contains("x.log is a hard link"), "{error}");
+        }
     }
 }

@@ -29,7 +29,7 @@ use monopod_core::logs::{
 };
 
 use self::plain::Known;
-use super::files::{LogFile, scan};
+use super::files::{LogFile, Trust, scan};
 
 /// What is read at once: large enough that system calls don't count, small beside the memory of the agent.
 const CHUNK: usize = 128 * 1024;
@@ -53,6 +53,7 @@ pub(crate) struct Reader {
     stop: Option<Position>,
     /// Of a plain file: what else there is, and is done with.
     known: Known,
+    trust: Trust,
 }
 
 /// What the bytes are.
@@ -122,6 +123,7 @@ impl Reader {
             spans: Vec::new(),
             stop: None,
             known: Known::default(),
+            trust: Trust::Machine,
         }
     }
 
@@ -144,11 +146,21 @@ impl Reader {
             }
             let gap = self.count_rest()?;
             self.next_file();
-            if gap.lines > 0 {
+            if gap.bytes > 0 {
                 gaps.push(gap);
             }
         }
         Ok(gaps)
+    }
+
+    /// A look has succeeded: the reader knows what there is.
+    pub(crate) fn has_looked(&self) -> bool {
+        self.resumed
+    }
+
+    /// The file's directory is one that the container can write to.
+    pub(crate) fn guard(&mut self) {
+        self.trust = Trust::Container;
     }
 
     fn begin(&mut self, cursor: &Cursor, mut found: VecDeque<LogFile>) -> io::Result<Vec<Gap>> {
@@ -158,6 +170,7 @@ impl Reader {
                 identity: file.identity(),
                 size: file.len()?,
                 name: Name::Rotated,
+                copying: false,
             });
         }
         // A sink that has nothing yet still waits for everything that was there when it was said so.
@@ -223,9 +236,23 @@ impl Reader {
             gap.to = last.map(|line| line.time.to_owned()).or(gap.to);
             batch.clear();
             if read.consumed == 0 {
+                // A record that is torn isn't a line; the last line of a plain file is one, with an end or without.
+                let rest = if self.is_plain() {
+                    self.behind_in_front()
+                } else {
+                    0
+                };
+                gap.bytes += rest;
+                gap.lines += u64::from(rest > 0);
                 return Ok(gap);
             }
         }
+    }
+
+    /// Bytes of the file in front that are not read.
+    fn behind_in_front(&self) -> u64 {
+        let length = self.queue.front().and_then(|file| file.len().ok()).unwrap_or(0);
+        length.saturating_sub(self.offset)
     }
 
     /// Reads about one chunk of lines into the batch. Plain lines get the time `now`.
@@ -418,7 +445,14 @@ impl Reader {
     }
 
     pub(crate) fn position(&mut self) -> Option<Position> {
-        let file = self.queue.front_mut()?.identity();
+        let plain = self.is_plain();
+        let file = self.queue.front_mut()?;
+        // Of a plain file only what a look or a read has taken: what it begins with now may be others' lines.
+        let file = if plain {
+            file.known().clone()
+        } else {
+            file.identity()
+        };
         self.known.settled = true;
         Some(Position {
             file,
@@ -430,13 +464,14 @@ impl Reader {
     /// The files from the one the sink is in on, with their lengths. Of a plain file those before it too, since only
     /// they tell a file that was never read from one that was.
     pub(crate) fn ahead(&mut self) -> Vec<AheadFile> {
-        let queue: Vec<AheadFile> = self.queued();
-        let mut ahead = if self.is_plain() {
-            self.known.done_before(&queue)
-        } else {
-            self.passed.clone()
-        };
-        ahead.extend(queue);
+        if self.is_plain() {
+            let queue = self.queued_as_read();
+            let mut ahead = self.known.done_before(&queue);
+            ahead.extend(queue);
+            return ahead;
+        }
+        let mut ahead = self.passed.clone();
+        ahead.extend(self.queued());
         ahead
     }
 

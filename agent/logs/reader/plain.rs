@@ -44,7 +44,7 @@ impl Reader {
     /// Looks what there is and decides what to read on. With a cursor the first time.
     pub(super) fn look(&mut self, cursor: Option<&Cursor>) -> io::Result<Vec<Gap>> {
         let first = cursor.filter(|_| !self.resumed);
-        let found = scan_plain(&self.path)?;
+        let found = scan_plain(&self.path, self.trust)?;
         let (look, position, ahead) = match first {
             Some(cursor) => (Look::Plain, cursor.position.clone(), cursor.ahead.clone()),
             None => {
@@ -57,11 +57,16 @@ impl Reader {
         };
         let (files, missed) = self.merge(found, &ahead);
         let mut present = Vec::with_capacity(files.len());
-        for (file, name) in files.iter().rev() {
+        for (at, (file, name)) in files.iter().enumerate().rev() {
+            let unknown = !ahead.iter().any(|known| known.file.is(file.known()));
+            let mut newer = files.iter().skip(at + 1);
             present.push(PresentFile {
                 identity: file.known().clone(),
                 size: file.largest(),
                 name: *name,
+                copying: *name == Name::Rotated
+                    && unknown
+                    && newer.any(|(original, _)| file.begins_as(original)),
             });
         }
         let mut plan = resume(look, position.as_ref(), &ahead, &present);
@@ -143,7 +148,7 @@ impl Reader {
         })
     }
 
-    fn queued_as_read(&self) -> Vec<AheadFile> {
+    pub(super) fn queued_as_read(&self) -> Vec<AheadFile> {
         let known = |file: &LogFile| AheadFile {
             file: file.known().clone(),
             size: file.largest(),

@@ -58,14 +58,15 @@ impl Rig {
         self.fill()
     }
 
-    pub(super) fn save(&mut self) {
+    /// False before the first look, when nothing is saved.
+    pub(super) fn save(&mut self) -> bool {
         if !self.reader.resumed {
-            // Nothing is saved before the first look.
-            return;
+            return false;
         }
         self.cursor.position = self.reader.position().or(self.cursor.position.take());
         self.cursor.ahead = self.reader.ahead();
         self.cursor = Cursor::from_json(&self.cursor.to_json()).unwrap();
+        true
     }
 
     pub(super) fn restart(&mut self) {

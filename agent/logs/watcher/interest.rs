@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use nix::errno::Errno;
 use nix::sys::inotify::{AddWatchFlags, Inotify, InotifyEvent, WatchDescriptor};
 
-use super::Seen;
+use super::{Seen, Sightings};
 use crate::logs::files::belongs;
 
 /// Comings and goings of names.
@@ -27,6 +27,8 @@ struct Wanted {
     files: Vec<String>,
     /// Directories in it that are waited for.
     folders: Vec<String>,
+    /// A container's log is in it.
+    container: bool,
     /// It is looked for again when it goes away.
     lasting: bool,
     /// What inotify calls it.
@@ -36,6 +38,18 @@ struct Wanted {
 impl Wanted {
     fn reads(&self) -> bool {
         self.all || !self.files.is_empty()
+    }
+
+    /// To whom it is of interest.
+    fn sightings(&self, seen: Seen) -> Sightings {
+        Sightings {
+            container: if self.container { seen } else { Seen::Nothing },
+            files: if self.lasting || !self.folders.is_empty() {
+                seen
+            } else {
+                Seen::Nothing
+            },
+        }
     }
 
     fn seen(&self, event: &InotifyEvent) -> Seen {
@@ -108,7 +122,7 @@ impl Interests {
     pub(super) fn add_existing(&mut self, inotify: &Inotify, directory: &Path) -> io::Result<()> {
         let watch = inotify.add_watch(directory, NAMES | AddWatchFlags::IN_MODIFY)?;
         let wanted = self.directories.entry(directory.to_owned()).or_default();
-        (wanted.all, wanted.watch) = (true, Some(watch));
+        (wanted.all, wanted.container, wanted.watch) = (true, true, Some(watch));
         Ok(())
     }
 
@@ -185,44 +199,50 @@ impl Interests {
     }
 
     /// Reads what is queued, but not for ever: a fast writer must not keep us here. Also whether the queue is empty.
-    pub(super) fn read_all(&mut self, inotify: &Inotify) -> (Seen, bool) {
-        let mut seen = Seen::Nothing;
+    pub(super) fn read_all(&mut self, inotify: &Inotify) -> (Sightings, bool) {
+        let mut seen = Sightings::default();
         let mut empty = false;
         for _ in 0..64 {
             match inotify.read_events() {
-                Ok(events) => seen = events.iter().map(|event| self.take(event)).fold(seen, Seen::max),
+                Ok(events) => {
+                    seen = events
+                        .iter()
+                        .map(|event| self.take(event))
+                        .fold(seen, Sightings::and)
+                }
                 Err(Errno::EAGAIN) => {
                     empty = true;
                     break;
                 }
-                Err(_) => return (Seen::Names, true),
+                Err(_) => return (Sightings::ALL, true),
             }
         }
-        if seen == Seen::Names {
+        if Seen::Names == seen.files.max(seen.container) {
             self.arm(inotify);
         }
         (seen, empty)
     }
 
-    fn take(&mut self, event: &InotifyEvent) -> Seen {
+    fn take(&mut self, event: &InotifyEvent) -> Sightings {
         if event.mask.contains(AddWatchFlags::IN_Q_OVERFLOW) {
-            return Seen::Names;
+            return Sightings::ALL;
         }
         let Some(wanted) = self
             .directories
             .values_mut()
             .find(|wanted| wanted.watch == Some(event.wd))
         else {
-            return Seen::Nothing;
+            return Sightings::default();
         };
         if event.mask.contains(AddWatchFlags::IN_IGNORED) {
             // The directory is gone, and its watch with it.
             wanted.watch = None;
+            let seen = wanted.sightings(Seen::Names);
             self.directories
                 .retain(|_, wanted| wanted.lasting || wanted.watch.is_some());
-            return Seen::Names;
+            return seen;
         }
-        wanted.seen(event)
+        wanted.sightings(wanted.seen(event))
     }
 
     /// Whether the files look otherwise than at the last comparison. The first one finds nothing.

@@ -35,13 +35,36 @@ const TICK_ALONE: Duration = Duration::from_millis(500);
 /// the lines come in batches.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// How often something was seen to happen.
+/// How often something was seen to happen, apart for those who read a container's log and those who read plain files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Changes {
+    /// In the directories of containers.
+    pub(crate) container: Counts,
+    /// Anywhere else.
+    pub(crate) files: Counts,
+}
+
+impl Changes {
+    fn add(&mut self, seen: &Sightings) {
+        self.container.add(seen.container);
+        self.files.add(seen.files);
+    }
+}
+
+/// How often something was seen to happen in places of one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
     /// Anything at all.
     pub(crate) any: u64,
     /// Files came, went or were renamed.
     pub(crate) names: u64,
+}
+
+impl Counts {
+    fn add(&mut self, seen: Seen) {
+        self.any = self.any.wrapping_add(u64::from(seen != Seen::Nothing));
+        self.names = self.names.wrapping_add(u64::from(seen == Seen::Names));
+    }
 }
 
 /// Adds directories and files to what is watched.
@@ -123,20 +146,17 @@ impl Watcher {
             if Instant::now() >= tick {
                 tick = Instant::now() + self.tick;
             }
-            if seen != Seen::Nothing {
-                changes.send_modify(|changes| {
-                    changes.any = changes.any.wrapping_add(1);
-                    changes.names = changes.names.wrapping_add(u64::from(seen == Seen::Names));
-                });
+            if seen != Sightings::default() {
+                changes.send_modify(|changes| changes.add(&seen));
             }
             tokio::time::sleep(PAUSE).await;
         }
     }
 
-    async fn events(&self, tick: Instant) -> Seen {
+    async fn events(&self, tick: Instant) -> Sightings {
         let Some(handle) = &self.handle else {
             tokio::time::sleep(TICK_ALONE).await;
-            return Seen::Names;
+            return Sightings::ALL;
         };
         match tokio::time::timeout_at(tick, handle.readable()).await {
             Err(_elapsed) => self.compare(handle).await,
@@ -150,13 +170,13 @@ impl Watcher {
             Ok(Err(error)) => {
                 tracing::debug!(%error, "inotify can't be waited for, ignoring");
                 tokio::time::sleep(TICK_ALONE).await;
-                Seen::Names
+                Sightings::ALL
             }
         }
     }
 
     /// Looks, on a thread that may block, whether the files are as they were at the last tick.
-    async fn compare(&self, handle: &Arc<AsyncFd<Handle>>) -> Seen {
+    async fn compare(&self, handle: &Arc<AsyncFd<Handle>>) -> Sightings {
         let (handle, interests) = (Arc::clone(handle), Arc::clone(&self.interests));
         let changed = tokio::task::spawn_blocking(move || {
             let mut interests = interests.lock().unwrap_or_else(PoisonError::into_inner);
@@ -164,19 +184,41 @@ impl Watcher {
             interests.compare() || appeared
         });
         if changed.await.unwrap_or(true) {
-            Seen::Names
+            Sightings::ALL
         } else {
-            Seen::Nothing
+            Sightings::default()
         }
     }
 }
 
 /// What some events came to, the least first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Seen {
+    #[default]
     Nothing,
     Data,
     Names,
+}
+
+/// What some events came to, in each kind of places.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Sightings {
+    container: Seen,
+    files: Seen,
+}
+
+impl Sightings {
+    const ALL: Self = Self {
+        container: Seen::Names,
+        files: Seen::Names,
+    };
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            container: self.container.max(other.container),
+            files: self.files.max(other.files),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -194,10 +236,10 @@ mod tests {
     }
 
     impl Listener {
-        async fn wakes(&mut self) -> Changes {
+        async fn wakes(&mut self) -> Counts {
             let changed = tokio::time::timeout(Duration::from_secs(10), self.0.changed()).await;
             changed.expect("nobody was woken").unwrap();
-            *self.0.borrow_and_update()
+            self.0.borrow_and_update().files
         }
     }
 
@@ -214,15 +256,34 @@ mod tests {
         }
         log.write("b");
         // One write, and had the others counted, files would have come.
-        assert_eq!(listener.wakes().await, Changes { any: 1, names: 0 });
+        assert_eq!(listener.wakes().await, Counts { any: 1, names: 0 });
         log.rename_to("x.log.1");
-        assert_eq!(listener.wakes().await, Changes { any: 2, names: 1 });
+        assert_eq!(listener.wakes().await, Counts { any: 2, names: 1 });
         std::fs::OpenOptions::new()
             .append(true)
             .open(dir.path().join("x.log.1"))
             .and_then(|mut file| std::io::Write::write_all(&mut file, b"late\n"))
             .unwrap();
-        assert_eq!(listener.wakes().await, Changes { any: 3, names: 1 });
+        assert_eq!(listener.wakes().await, Counts { any: 3, names: 1 });
+    }
+
+    #[tokio::test]
+    async fn a_container_wakes_no_reader_of_files_nor_a_file_the_container_s() {
+        let dir = TempDir::new();
+        let (logs, container) = (dir.path().join("logs"), dir.path().join("container"));
+        std::fs::create_dir(&container).unwrap();
+        let mut log = PlainLog::new(&logs);
+        let watcher = Watcher::new();
+        watcher.watch_file(log.path()).unwrap();
+        watcher.watch(&container).unwrap();
+        let mut listener = listen(&watcher);
+        std::fs::write(container.join("x-json.log"), b"").unwrap();
+        assert_eq!(listener.wakes().await, Counts::default());
+        let seen = listener.0.borrow().container;
+        assert_eq!(seen, Counts { any: 1, names: 1 });
+        log.write("a");
+        assert_eq!(listener.wakes().await, Counts { any: 1, names: 1 });
+        assert_eq!(listener.0.borrow().container, seen);
     }
 
     #[tokio::test]
@@ -240,7 +301,7 @@ mod tests {
                 listener.wakes().await;
                 watcher.interests().is_watched(&folder)
             } {}
-            let names = listener.0.borrow_and_update().names;
+            let names = listener.0.borrow_and_update().files.names;
             std::fs::write(folder.join("new.log"), b"").unwrap();
             assert!(listener.wakes().await.names > names, "round {round}");
             std::fs::remove_dir_all(dir.path().join("not")).unwrap();
@@ -267,6 +328,6 @@ mod tests {
         }
         assert!(!listener.0.has_changed().unwrap());
         log.write("b");
-        assert_eq!(listener.wakes().await, Changes { any: 1, names: 1 });
+        assert_eq!(listener.wakes().await, Counts { any: 1, names: 1 });
     }
 }

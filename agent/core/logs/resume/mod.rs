@@ -16,9 +16,9 @@ use super::gap::Gap;
 pub enum Look {
     /// The engine's files, after a start.
     Records,
-    /// Plain files, after a start: the cursor can be older or newer than what a power cut left of them.
+    /// Plain files, after a start.
     Plain,
-    /// Plain files that are being read: the position is the reader's own, and a file that got shorter was truncated.
+    /// Plain files that are being read: the position is the reader's own.
     PlainAgain,
 }
 
@@ -42,6 +42,9 @@ pub struct PresentFile {
     pub size: u64,
     /// By which name.
     pub name: Name,
+    /// A newer file that was not made later begins with all that is in this one: it is a copy, and the original is not
+    /// truncated yet.
+    pub copying: bool,
 }
 
 /// What to do.

@@ -12,11 +12,17 @@
 //!   What was written between copy and truncation, or was read by nobody before it, nobody knows: a gap, never exact.
 //! - It's gone: what is not known to have been read, from the oldest, with a gap unless the next one was known to be
 //!   written to already.
-//! - A copy whose original still has the same beginning is being made: it is left for a later look.
+//! - A copy whose original still begins with all that is in it is being made: it is left for a later look.
+//! - It's shorter than the place, with the same first line: from its start, with a gap, after a restart too. What a power
+//!   cut has left of it may then come twice; nothing that is there is left out.
 //!
 //! What can't be seen, and so is not told: files made and removed between two looks, lines written to a file and
-//! truncated away between two looks when nothing of it had been read and no copy was kept, and, if every file begins
-//! with the same line, a truncated file that has grown beyond the old place before the next look.
+//! truncated away between two looks when nothing of it had been read and no copy was kept (as long as its first line
+//! has no end, nothing tells one content from the next), and, if every file begins with the same line, a truncated file
+//! that has grown beyond the old place before the next look.
+//!
+//! What may come twice without a restart: a first line that had no end yet when its file was copied, if it is truncated
+//! once that line was read. Nothing in such a copy tells what it is a copy of.
 
 use super::super::cursor::{AheadFile, FileIdentity, Position};
 use super::super::gap::{Gap, GapReason};
@@ -56,7 +62,7 @@ impl Set<'_> {
             if first { current } else { !self.known(*index) }
         };
         let files: Vec<usize> = (0..self.present.len()).rev().filter(wanted).collect();
-        self.resume(files, 0, false, None, Others::MayBeCopies)
+        self.resume(files, 0, false, None)
     }
 
     fn at(&self, position: &Position) -> Resume {
@@ -68,18 +74,13 @@ impl Set<'_> {
             Some(index) if position.offset == 0 => self.later_too(position, self.unread(position, index)),
             Some(index) => {
                 let size = self.file(index).map_or(0, |file| file.size);
-                if size >= position.offset {
-                    let (files, others) = (self.since(index), Others::MayBeCopies);
-                    let resume = self.resume(files, position.offset, true, None, others);
-                    return self.later_too(position, resume);
-                }
-                if self.look == Look::PlainAgain {
+                if size < position.offset {
+                    // Truncated, and it begins with the same line again; or a power cut took what we had read, as it
+                    // does with files that nobody syncs. What is there may then come twice, but nothing is left out.
                     return self.truncated(position, index);
                 }
-                // A power cut took what we had read, as it does with files that nobody syncs; or it was truncated and
-                // begins with the same line again.
-                let gap = Gap::unknown(GapReason::Truncated);
-                self.resume(self.since(index), size, true, Some(gap), Others::MayBeCopies)
+                let resume = self.resume(self.since(index), position.offset, true, None);
+                self.later_too(position, resume)
             }
             None => {
                 let same = |file: &PresentFile| same_inode(&position.file, &file.identity);
@@ -96,7 +97,7 @@ impl Set<'_> {
         let oldest = self.oldest_unknown(index);
         let shorter = self.known_size(&position.file) > self.file(index).map(|file| file.size);
         let gap = (oldest > index || shorter).then(|| Gap::unknown(GapReason::Truncated));
-        self.resume(self.since(oldest), 0, gap.is_none(), gap, Others::MayBeCopies)
+        self.resume(self.since(oldest), 0, gap.is_none(), gap)
     }
 
     /// The place is there, but a file known to come after it may have gone unread, or been truncated.
@@ -105,16 +106,12 @@ impl Set<'_> {
         let (done, files) = resume.files.iter().partition(|at| self.done(**at, position));
         resume.files = files;
         resume.done.extend::<Vec<usize>>(done);
-        let there = |known: &&AheadFile| self.present.iter().any(|file| known.file.is(&file.identity));
-        let lost: u64 = self
-            .later(position)
-            .iter()
-            .filter(|known| !there(known))
-            .map(|known| known.size)
-            .sum();
-        if lost > 0 && resume.gap.is_none() {
+        let there = |known: &AheadFile| self.present.iter().any(|file| known.file.is(&file.identity));
+        let lost = self.later(position).iter().filter(|known| !there(known));
+        // One that was empty when it was seen counts too: it may have been written to since.
+        if resume.gap.is_none() && lost.clone().count() > 0 {
             resume.gap = Some(Gap {
-                bytes: lost,
+                bytes: lost.map(|known| known.size).sum(),
                 ..Gap::unknown(GapReason::RotatedAway)
             });
         }
@@ -143,7 +140,7 @@ impl Set<'_> {
             bytes: known.saturating_sub(position.offset.max(size)),
             ..Gap::unknown(GapReason::Truncated)
         };
-        self.resume(files, offset, continues, Some(gap), Others::Done)
+        self.resume(files, offset, continues, Some(gap))
     }
 
     /// The file isn't there any more, under no name.
@@ -157,7 +154,7 @@ impl Set<'_> {
         if let Some(copy) = fresh.iter().position(|at| !self.known(*at) && copied(at)) {
             let files = fresh.get(copy..).unwrap_or_default().to_vec();
             let gap = Gap::unknown(GapReason::RotatedAway);
-            return self.resume(files, position.offset, true, Some(gap), Others::Done);
+            return self.resume(files, position.offset, true, Some(gap));
         }
         let later = self.later(position);
         let there = |known: &&AheadFile| self.present.iter().any(|file| known.file.is(&file.identity));
@@ -165,7 +162,7 @@ impl Set<'_> {
         let next = later.iter().find(|known| known.size > 0);
         let read = self.known_size(&position.file) == Some(position.offset);
         if read && next.is_some_and(|next| there(&next)) {
-            return self.resume(fresh, 0, true, None, Others::Done);
+            return self.resume(fresh, 0, true, None);
         }
         let unread = self
             .known_size(&position.file)
@@ -179,26 +176,18 @@ impl Set<'_> {
             bytes: unread + lost,
             ..Gap::unknown(GapReason::RotatedAway)
         };
-        self.resume(fresh, 0, false, Some(gap), Others::Done)
+        self.resume(fresh, 0, false, Some(gap))
     }
 
-    fn resume(
-        &self,
-        files: Vec<usize>,
-        offset: u64,
-        continues: bool,
-        gap: Option<Gap>,
-        others: Others,
-    ) -> Resume {
+    fn resume(&self, files: Vec<usize>, offset: u64, continues: bool, gap: Option<Gap>) -> Resume {
         let first = files.first().copied();
         let files: Vec<usize> = files
             .into_iter()
             .filter(|at| Some(*at) == first && offset > 0 || !self.being_made(*at))
             .collect();
-        let done = (0..self.present.len()).rev().filter(|at| {
-            let open = others == Others::MayBeCopies && !self.known(*at) && self.may_be_copy(*at);
-            !files.contains(at) && !open && !self.being_made(*at)
-        });
+        let done = (0..self.present.len())
+            .rev()
+            .filter(|at| !files.contains(at) && !self.being_made(*at));
         // Somebody copied and truncated what nobody had looked at: what fell between is not known.
         let cycled =
             |at: &usize| *at > 0 && Some(*at) != first && !self.known(*at) && self.made_after_newer(*at);
@@ -276,31 +265,9 @@ impl Set<'_> {
         })
     }
 
-    /// A newer file that is still what it was has the same beginning, and existed first: it's being copied.
+    /// What is in it is in a newer file too.
     fn being_made(&self, index: usize) -> bool {
-        let Some(copy) = self.file(index).filter(|file| file.name == Name::Rotated) else {
-            return false;
-        };
-        let newer = self.present.get(..index).unwrap_or_default();
-        newer.iter().any(|original| {
-            let (mine, theirs) = (&copy.identity.first_record, &original.identity.first_record);
-            is_older(&original.identity, &copy.identity)
-                && original.size >= copy.size
-                && (mine.is_none() || mine == theirs)
-        })
-    }
-
-    /// It may be, or become, a copy of a file that's being read: no reason to call it known.
-    fn may_be_copy(&self, index: usize) -> bool {
-        let Some(file) = self.file(index) else {
-            return false;
-        };
-        let newer = self.present.get(..index).unwrap_or_default();
-        file.identity.first_record.is_none()
-            || newer.iter().any(|original| {
-                file.identity.first_record == original.identity.first_record
-                    && !is_older(&file.identity, &original.identity)
-            })
+        self.file(index).is_some_and(|file| file.copying)
     }
 
     fn made_after_newer(&self, index: usize) -> bool {
@@ -308,23 +275,22 @@ impl Set<'_> {
         self.file(index).is_some_and(|file| {
             newer
                 .iter()
-                .any(|newer| is_older(&newer.identity, &file.identity))
+                .any(|newer| !is_younger(&newer.identity, &file.identity))
         })
     }
-}
-
-/// What becomes of files that are not to be read.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Others {
-    /// They were dealt with.
-    Done,
-    /// One that may be a copy of what is being read is looked at again.
-    MayBeCopies,
 }
 
 /// Known to be made before.
 fn is_older(file: &FileIdentity, than: &FileIdentity) -> bool {
     matches!((file.birth, than.birth), (Some(mine), Some(theirs)) if mine < theirs)
+}
+
+/// Made after, as far as is known. A birth has the grain of the kernel's clock, a few milliseconds.
+fn is_younger(file: &FileIdentity, than: &FileIdentity) -> bool {
+    match (file.birth, than.birth) {
+        (Some(mine), Some(theirs)) => mine > theirs,
+        _ => true,
+    }
 }
 
 /// The same inode and not made since. A device's number can change with a reboot, a birth can't.

@@ -36,6 +36,7 @@ fn file(name: Name, inode: u64, first: Option<u64>, size: u64) -> PresentFile {
         identity: identity(inode, first),
         size,
         name,
+        copying: false,
     }
 }
 
@@ -96,10 +97,11 @@ fn a_copy_gives_its_rest() {
 
 #[test]
 fn a_copy_being_made_is_left_and_looked_at_again() {
-    let present = [
-        file(Name::Current, 1, Some(1), 10),
-        file(Name::Rotated, 2, Some(1), 4),
-    ];
+    let copy = PresentFile {
+        copying: true,
+        ..file(Name::Rotated, 2, Some(1), 4)
+    };
+    let present = [file(Name::Current, 1, Some(1), 10), copy];
     let resumed = resume(
         Look::PlainAgain,
         Some(&at(1, 1, 10)),
@@ -113,14 +115,14 @@ fn a_copy_being_made_is_left_and_looked_at_again() {
 }
 
 #[test]
-fn a_shorter_file_goes_on_at_its_end_after_a_start_and_is_a_gap() {
+fn a_shorter_file_is_read_from_its_start_and_is_a_gap() {
     let present = [file(Name::Current, 1, Some(1), 4)];
     let known = [ahead(1, 1, 10)];
-    let resumed = resume(Look::Plain, Some(&at(1, 1, 10)), &known, &present);
-    assert_eq!(told(&resumed), Some((GapReason::Truncated, 0, false)));
-    assert_eq!((resumed.offset, resumed.continues), (4, true));
-    let resumed = resume(Look::PlainAgain, Some(&at(1, 1, 10)), &known, &present);
-    assert_eq!((resumed.offset, resumed.continues), (0, false));
+    for look in [Look::Plain, Look::PlainAgain] {
+        let resumed = resume(look, Some(&at(1, 1, 10)), &known, &present);
+        assert_eq!(told(&resumed), Some((GapReason::Truncated, 0, false)));
+        assert_eq!((resumed.offset, resumed.continues), (0, false));
+    }
 }
 
 #[test]

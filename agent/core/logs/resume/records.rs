@@ -123,6 +123,7 @@ mod tests {
             identity: identity(number, number),
             size: 9,
             name: Name::Rotated,
+            copying: false,
         });
         assert_eq!(resume(None, &[], &present).files, [2, 1, 0]);
         assert!(resume(None, &[], &[]).files.is_empty());
@@ -165,6 +166,7 @@ mod tests {
                 identity: truncated,
                 size: 3,
                 name: Name::Current,
+                copying: false,
             }],
         );
         assert_eq!(
@@ -181,6 +183,7 @@ mod tests {
             identity: identity(1, 1),
             size: 3,
             name: Name::Current,
+            copying: false,
         }];
         let resumed = resume(Some(&at(identity(1, 1), 4)), &[], &present);
         assert_eq!(resumed, from(Some(0), 3, true, None));
@@ -211,6 +214,7 @@ mod tests {
                 identity: identity(inode, number),
                 size,
                 name: Name::Rotated,
+                copying: false,
             };
             self.files.iter().map(file).collect()
         }
