@@ -8,7 +8,7 @@ use monopod_core::logs::verify::{Account, Handover, Present, SinkReport, ranges,
 use monopod_core::logs::{Cursor, Name, Source};
 use sha2::{Digest, Sha256};
 
-use super::files::{LogFile, numbered, scan, scan_plain};
+use super::files::{LogFile, Trust, numbered, scan, scan_plain};
 use super::read::whole;
 
 /// Sinks that only know what they wrote to a socket. The agent's status says it of each; this is for when there is none.
@@ -141,7 +141,7 @@ fn open_all(cursor: &Cursor) -> io::Result<Vec<(Present, LogFile)>> {
 
 /// A plain file and what rotation made of it.
 fn open_plain(source: usize, path: &Path, all: &mut Vec<(Present, LogFile)>) -> io::Result<()> {
-    for (mut file, name) in scan_plain(path)? {
+    for (mut file, name) in scan_plain(path, Trust::Container)? {
         let name = match name {
             Name::Current => path.display().to_string(),
             Name::Rotated | Name::Gone => format!("{}, rotated", path.display()),

@@ -39,7 +39,7 @@ impl Waiter {
         if self.changes.changed().await.is_err() {
             std::future::pending::<()>().await;
         }
-        let names = self.changes.borrow_and_update().names;
+        let names = self.changes.borrow_and_update().container.names;
         std::mem::replace(&mut self.names, names) != names
     }
 }

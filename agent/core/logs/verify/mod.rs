@@ -244,6 +244,7 @@ fn unseen(account: &Account, present: &[Present]) -> Vec<Gap> {
             identity: file.identity.clone(),
             size: file.size,
             name: Name::Rotated,
+            copying: false,
         })
         .collect();
     let mut gap = resume(
