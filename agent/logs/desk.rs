@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use monopod_core::logs::{
     Batch, Cursor, Gap, GapReason, Line, Pending, Planned, Position, Source, Span, Stream, Treated,
+    read_at_time,
 };
 use monopod_core::text;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use crate::host::clock::now_seconds;
+use crate::host::clock::{now_millis, now_seconds};
 
 use super::cursor_file::CursorFile;
 use super::lock::Lock;
@@ -224,10 +225,10 @@ impl Desk {
                 ..Filled::default()
             };
         }
-        let mut lines = std::mem::take(batch);
+        let (mut lines, now) = (std::mem::take(batch), read_at_time(now_millis()));
         let filled = self
             .read("read", move |reader| {
-                reader.fill(&mut lines).map(|filled| (lines, filled))
+                reader.fill(&mut lines, &now).map(|filled| (lines, filled))
             })
             .await;
         let Some((lines, mut filled)) = filled else {

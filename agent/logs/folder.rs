@@ -26,7 +26,7 @@ async fn run(shared: Weak<Shared>, route: Route, directory: PathBuf) {
     let (mut followed, mut names, mut told) = (Vec::new(), None, false);
     loop {
         let watched = match shared.upgrade() {
-            Some(shared) => shared.watcher.watch(&directory).is_ok(),
+            Some(shared) => shared.watcher.watch_folder(&directory).is_ok(),
             None => return,
         };
         let seen = changes.borrow_and_update().names;

@@ -164,7 +164,7 @@ impl Shipper {
                 source,
             })?;
         let source = Source {
-            container: container_id.to_owned(),
+            container: Some(container_id.to_owned()),
             path: path.to_owned(),
         };
         let feeds = self.shared.feeds_of(|feed| feed.origin == Origin::Application);
@@ -211,7 +211,7 @@ impl Shipper {
     pub fn status(&self) -> LogsStatus {
         let container = locked(&self.shared.container).clone();
         LogsStatus {
-            container: container.map(|source| source.container),
+            container: container.and_then(|source| source.container),
             sinks: locked(&self.shared.feeds)
                 .iter()
                 .map(|feed| feed.figures.snapshot())

@@ -134,8 +134,15 @@ fn add<S: Sink>(shared: &Arc<Shared>, place: Place, sink: S) -> Result<(), LogsE
     };
     let pump = Pump::new(sink, parts).map_err(|source| state_dir(&shared.options.state_dir, source))?;
     if let Some(path) = origin {
+        shared
+            .watcher
+            .watch_file(Path::new(&path))
+            .map_err(|source| LogsError::Watch {
+                path: path.clone().into(),
+                source,
+            })?;
         let source = Source {
-            container: String::new(),
+            container: None,
             path,
         };
         // The channel is new and empty.

@@ -105,6 +105,64 @@ impl EngineLog {
     }
 }
 
+/// A plain file, written and rotated as programs and logrotate do.
+#[derive(Debug)]
+pub(crate) struct PlainLog {
+    path: PathBuf,
+}
+
+impl PlainLog {
+    pub(crate) fn new(directory: &Path) -> Self {
+        std::fs::create_dir_all(directory).unwrap();
+        Self {
+            path: directory.join("x.log"),
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn write(&mut self, text: &str) {
+        self.raw(format!("{text}\n").as_bytes());
+    }
+
+    pub(crate) fn raw(&mut self, bytes: &[u8]) {
+        let mut options = OpenOptions::new();
+        let mut file = options.append(true).create(true).open(&self.path).unwrap();
+        file.write_all(bytes).unwrap();
+    }
+
+    /// To another name in the same directory.
+    pub(crate) fn rename_to(&mut self, name: &str) {
+        std::fs::rename(&self.path, self.path.with_file_name(name)).ok();
+    }
+
+    /// `.1` to `.2` and so on, as many as are kept.
+    pub(crate) fn shift(&mut self, keep: usize) {
+        std::fs::remove_file(numbered(&self.path, keep)).ok();
+        for number in (1..keep).rev() {
+            std::fs::rename(numbered(&self.path, number), numbered(&self.path, number + 1)).ok();
+        }
+    }
+
+    pub(crate) fn copy_to(&mut self, name: &str) {
+        std::fs::copy(&self.path, self.path.with_file_name(name)).ok();
+    }
+
+    pub(crate) fn truncate(&mut self) {
+        OpenOptions::new()
+            .write(true)
+            .truncate(true)
+            .open(&self.path)
+            .ok();
+    }
+
+    pub(crate) fn delete(&mut self) {
+        std::fs::remove_file(&self.path).ok();
+    }
+}
+
 /// Asks until the answer is yes, at most ten seconds.
 pub(crate) async fn until(what: &str, mut yes: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(10);

@@ -123,12 +123,13 @@ pub struct AheadFile {
     pub size: u64,
 }
 
-/// A container's log.
+/// A container's log, or a plain file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
-    /// The container.
-    pub container: String,
-    /// The newest file of its log.
+    /// The container whose records these are; none for a plain file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// The newest file.
     pub path: String,
 }
 
@@ -256,7 +257,7 @@ mod tests {
         let cursor = Cursor {
             version: VERSION,
             sources: vec![Source {
-                container: "c".into(),
+                container: Some("c".into()),
                 path: "/x".into(),
             }],
             position: Some(Position {

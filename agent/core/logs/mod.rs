@@ -21,6 +21,7 @@ mod batch;
 mod cursor;
 mod gap;
 pub mod ledger;
+mod plain;
 mod record;
 mod redaction;
 mod resume;
@@ -33,9 +34,10 @@ pub use batch::{Batch, Line, Stream};
 pub use cursor::{AheadFile, Cursor, CursorError, FileIdentity, Partial, Planned, Position, Source};
 pub use gap::{Gap, GapReason};
 pub use ledger::{Ledger, Span};
+pub use plain::{Lines, Rotated, fingerprint, read_at_time};
 pub use record::{Decoded, Joiner, MAX_LINE};
 pub use redaction::{LineRedaction, Patience, Redacted};
-pub use resume::{PresentFile, Resume, resume};
+pub use resume::{Look, Name, PresentFile, Resume, resume};
 pub use rotation::{RotatedFile, Rotation, RotationPolicy, decide, sacrifice};
 pub use route::{
     ApplicationLogPlan, Attributes, Framing, LineStyle, LogKey, LogPlan, Origin, Protocol, RedactRule,

@@ -152,11 +152,6 @@ pub(crate) const KEYS: &[(&str, &[&str])] = &[
             "use_scalyr_agent_applog",
         ],
     ),
-    (
-        "logging.redact.*",
-        &["pattern", "match_expression", "replacement"],
-    ),
-    ("logging.redact", &["replacement"]),
 ];
 
 const FLAG: &[&str] = &["true", "false"];

@@ -1,29 +1,8 @@
-//! Where to read on after a restart, given what is still there.
+//! The engine's files: closed before the next is made, and only ever renamed or removed.
 
-use super::cursor::{AheadFile, FileIdentity, Position};
-use super::gap::{Gap, GapReason};
-
-/// A file of the rotation set as it's found now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PresentFile {
-    /// Which.
-    pub identity: FileIdentity,
-    /// Its length.
-    pub size: u64,
-}
-
-/// What to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Resume {
-    /// Begin with this file, as an index into the list given; none if the list is empty.
-    pub file: Option<usize>,
-    /// After so many bytes of it.
-    pub offset: u64,
-    /// Whether this is the cursor's own place, so that lines begun before it go on.
-    pub continues: bool,
-    /// What is lost between the cursor and that place.
-    pub gap: Option<Gap>,
-}
+use super::super::cursor::{AheadFile, FileIdentity, Position};
+use super::super::gap::{Gap, GapReason};
+use super::{PresentFile, Resume};
 
 /// Decides from the cursor's position, the files it knew (`ahead`, oldest first) and the files there are now,
 /// newest first.
@@ -36,51 +15,39 @@ pub struct Resume {
 /// - it's gone and the next file known then is there: that one, with a gap unless it had been read to its end;
 /// - it's gone and others are there: the oldest file, with a gap of what was known to be unread in files that are
 ///   gone too. More may have come and gone since, so the count is never exact.
-pub fn resume(position: Option<&Position>, ahead: &[AheadFile], present: &[PresentFile]) -> Resume {
+pub(super) fn resume(position: Option<&Position>, ahead: &[AheadFile], present: &[PresentFile]) -> Resume {
     let oldest = present.len().checked_sub(1);
     let Some(position) = position else {
-        return Resume {
-            file: oldest,
-            offset: 0,
-            continues: false,
-            gap: None,
-        };
+        return from(oldest, 0, false, None);
     };
     let found = present
         .iter()
         .enumerate()
         .find(|(_, file)| position.file.is(&file.identity));
     match found {
-        Some((index, file)) => {
-            let offset = position.offset.min(file.size);
-            Resume {
-                file: Some(index),
-                offset,
-                continues: true,
-                gap: None,
-            }
-        }
+        Some((index, file)) => from(Some(index), position.offset.min(file.size), true, None),
         None if present.is_empty() => {
             let gap = gap(position, ahead, present, GapReason::ContainerRemoved);
-            Resume {
-                file: None,
-                offset: 0,
-                continues: false,
-                gap: (gap.bytes > 0).then_some(gap),
-            }
+            from(None, 0, false, (gap.bytes > 0).then_some(gap))
         }
         None => {
             let gap = gap(position, ahead, present, truncated_or_rotated(position, present));
             // The next file known is there: nothing came in between, and so what is gone is known.
             let next = ahead.iter().find_map(|file| index_of(&file.file, present));
             let nothing_lost = next.is_some() && gap.bytes == 0;
-            Resume {
-                file: next.or(oldest),
-                offset: 0,
-                continues: nothing_lost,
-                gap: (!nothing_lost).then_some(gap),
-            }
+            from(next.or(oldest), 0, nothing_lost, (!nothing_lost).then_some(gap))
         }
+    }
+}
+
+/// This file and all that are newer.
+fn from(file: Option<usize>, offset: u64, continues: bool, gap: Option<Gap>) -> Resume {
+    Resume {
+        files: file.map_or_else(Vec::new, |oldest| (0..=oldest).rev().collect()),
+        offset,
+        continues,
+        gap,
+        done: Vec::new(),
     }
 }
 
@@ -129,6 +96,7 @@ fn gap(position: &Position, ahead: &[AheadFile], present: &[PresentFile], reason
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::Name;
     use super::*;
 
     fn identity(inode: u64, number: u64) -> FileIdentity {
@@ -154,9 +122,10 @@ mod tests {
         let present = [1, 2, 3].map(|number| PresentFile {
             identity: identity(number, number),
             size: 9,
+            name: Name::Rotated,
         });
-        assert_eq!(resume(None, &[], &present).file, Some(2));
-        assert_eq!(resume(None, &[], &[]).file, None);
+        assert_eq!(resume(None, &[], &present).files, [2, 1, 0]);
+        assert!(resume(None, &[], &[]).files.is_empty());
     }
 
     #[test]
@@ -195,11 +164,12 @@ mod tests {
             &[PresentFile {
                 identity: truncated,
                 size: 3,
+                name: Name::Current,
             }],
         );
         assert_eq!(
-            (resumed.file, resumed.offset, resumed.continues),
-            (Some(0), 0, false)
+            (resumed.files, resumed.offset, resumed.continues),
+            (vec![0], 0, false)
         );
         let gap = resumed.gap.unwrap();
         assert_eq!((gap.bytes, gap.reason), (6, GapReason::Truncated));
@@ -210,17 +180,10 @@ mod tests {
         let present = [PresentFile {
             identity: identity(1, 1),
             size: 3,
+            name: Name::Current,
         }];
         let resumed = resume(Some(&at(identity(1, 1), 4)), &[], &present);
-        assert_eq!(
-            resumed,
-            Resume {
-                file: Some(0),
-                offset: 3,
-                continues: true,
-                gap: None
-            }
-        );
+        assert_eq!(resumed, from(Some(0), 3, true, None));
     }
 
     /// A model of the engine: files of a hundred bytes each, rotated `keep` deep, inodes recycled at once.
@@ -247,6 +210,7 @@ mod tests {
             let file = |&(inode, number, size): &(u64, u64, u64)| PresentFile {
                 identity: identity(inode, number),
                 size,
+                name: Name::Rotated,
             };
             self.files.iter().map(file).collect()
         }
@@ -271,9 +235,9 @@ mod tests {
             let resumed = resume(Some(&position), &ahead, &now);
             let still_there = now.iter().position(|file| file.identity == position.file);
             if let Some(there) = still_there {
-                prop_assert_eq!(resumed, Resume { file: Some(there), offset, continues: true, gap: None });
+                prop_assert_eq!(resumed, from(Some(there), offset, true, None));
             } else {
-                prop_assert_eq!((resumed.file, resumed.offset), (Some(now.len() - 1), 0));
+                prop_assert_eq!((resumed.files.first(), resumed.offset), (Some(&(now.len() - 1)), 0));
                 let gone = ahead.iter().filter(|file| !now.iter().any(|now| now.identity == file.file)).count();
                 let lost = gone as u64 * 100 - offset;
                 let next_is_there = gone < ahead.len();

@@ -1,4 +1,4 @@
-//! Reads one container's log from a place on, across rotations.
+//! Reads one log, a container's or a plain file, from a place on, across rotations.
 //!
 //! Each sink has a reader of its own: the page cache is shared anyway, and so a slow sink holds nobody, needs no
 //! queue of lines and can't make one grow.
@@ -10,15 +10,25 @@
 //!   makes the next.
 //! - At most one file without a name is held, or the disk would fill with what `ls` doesn't show. When a second
 //!   one loses its name, the rest of the first is counted and given up.
+//!
+//! Plain files are anybody's, so they get another way to look and to read: [`plain`].
+
+mod plain;
+#[cfg(test)]
+mod plain_model;
+#[cfg(test)]
+mod plain_tests;
 
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 
 use monopod_core::logs::{
-    AheadFile, Batch, Cursor, Gap, GapReason, Joiner, Position, PresentFile, Source, Span, ledger, resume,
+    AheadFile, Batch, Cursor, Gap, GapReason, Joiner, Lines, Look, Name, Partial, Position, PresentFile,
+    Source, Span, ledger, resume,
 };
 
+use self::plain::Known;
 use super::files::{LogFile, scan};
 
 /// What is read at once: large enough that system calls don't count, small beside the memory of the agent.
@@ -26,13 +36,13 @@ const CHUNK: usize = 128 * 1024;
 /// No record is longer; what is, is skipped as garbage.
 const RECORD_MAX: usize = 1024 * 1024;
 
-/// A place in a container's log.
+/// A place in a log.
 #[derive(Debug)]
 pub(crate) struct Reader {
     path: PathBuf,
     queue: VecDeque<LogFile>,
     offset: u64,
-    joiner: Joiner,
+    decoder: Decoder,
     buffer: Vec<u8>,
     resumed: bool,
     /// Files read to their end whose lines the sink doesn't have yet.
@@ -41,6 +51,41 @@ pub(crate) struct Reader {
     spans: Vec<Span>,
     /// Reading stops at this place once.
     stop: Option<Position>,
+    /// Of a plain file: what else there is, and is done with.
+    known: Known,
+}
+
+/// What the bytes are.
+#[derive(Debug)]
+enum Decoder {
+    /// A container's records.
+    Records(Joiner),
+    /// A plain file's lines.
+    Lines(Lines),
+}
+
+impl Decoder {
+    fn partials(&self) -> &[Partial] {
+        match self {
+            Self::Records(joiner) => joiner.partials(),
+            Self::Lines(lines) => lines.partials(),
+        }
+    }
+
+    fn flush(&mut self, batch: &mut Batch) {
+        match self {
+            Self::Records(joiner) => joiner.flush(batch),
+            Self::Lines(lines) => lines.flush(batch),
+        }
+    }
+
+    /// Goes on with these beginnings and none else.
+    fn restore(&mut self, partials: Vec<Partial>) {
+        *self = match self {
+            Self::Records(_) => Self::Records(Joiner::new(partials)),
+            Self::Lines(_) => Self::Lines(Lines::new(partials)),
+        };
+    }
 }
 
 /// What one step of reading came to.
@@ -62,30 +107,41 @@ pub(crate) struct Filled {
 
 impl Reader {
     pub(crate) fn new(source: &Source) -> Self {
-        let (queue, buffer) = (VecDeque::new(), Vec::new());
+        let decoder = match &source.container {
+            Some(_) => Decoder::Records(Joiner::default()),
+            None => Decoder::Lines(Lines::default()),
+        };
         Self {
             path: source.path.clone().into(),
-            queue,
+            queue: VecDeque::new(),
             offset: 0,
-            joiner: Joiner::default(),
-            buffer,
+            decoder,
+            buffer: Vec::new(),
             resumed: false,
             passed: Vec::new(),
             spans: Vec::new(),
             stop: None,
+            known: Known::default(),
         }
     }
 
     /// Looks which files there are, and says what is found to be lost. The first time the cursor says where to
     /// begin.
     pub(crate) fn survey(&mut self, cursor: &Cursor) -> io::Result<Vec<Gap>> {
-        let found = scan(&self.path)?;
-        let mut gaps = if self.resumed {
-            self.follow(found)
+        let mut gaps = if self.is_plain() {
+            self.look(Some(cursor))?
+        } else if self.resumed {
+            self.follow(scan(&self.path)?)
         } else {
-            self.begin(cursor, found)?
+            self.begin(cursor, scan(&self.path)?)?
         };
         while self.queue.iter().take(2).filter(|file| file.unlinked()).count() == 2 {
+            let empty = |file: &LogFile| file.len().is_ok_and(|length| length == 0);
+            if self.is_plain() && self.queue.get(1).is_some_and(empty) {
+                // Its writer never came: it's still with the one before.
+                self.queue.remove(1);
+                continue;
+            }
             let gap = self.count_rest()?;
             self.next_file();
             if gap.lines > 0 {
@@ -101,20 +157,20 @@ impl Reader {
             present.push(PresentFile {
                 identity: file.identity(),
                 size: file.len()?,
+                name: Name::Rotated,
             });
         }
-        let resume = resume(cursor.position.as_ref(), &cursor.ahead, &present);
+        let resume = resume(Look::Records, cursor.position.as_ref(), &cursor.ahead, &present);
+        let first = resume.files.first();
         // `present` is newest first, the queue oldest first.
-        let older = resume
-            .file
-            .map_or(0, |index| present.len().saturating_sub(index + 1));
+        let older = first.map_or(0, |index| present.len().saturating_sub(index + 1));
         self.queue = found.split_off(older);
         self.offset = resume.offset;
         if let Some(position) = cursor.position.as_ref().filter(|_| resume.continues) {
-            self.joiner = Joiner::new(position.partials.clone());
+            self.decoder.restore(position.partials.clone());
         }
         // With no file at all the first look was in vain only if nothing was read before.
-        self.resumed = resume.file.is_some() || cursor.position.is_some();
+        self.resumed = first.is_some() || cursor.position.is_some();
         Ok(resume.gap.into_iter().collect())
     }
 
@@ -139,21 +195,23 @@ impl Reader {
     /// Reads the rest of the current file only to know what is lost.
     fn count_rest(&mut self) -> io::Result<Gap> {
         let mut gap = Gap {
-            exact: true,
+            // Whoever has a plain file open can still write to it.
+            exact: !self.is_plain(),
             ..Gap::unknown(GapReason::RotatedAway)
         };
         let mut batch = Batch::default();
         let spans = self.spans.len();
         loop {
-            let read = self.decode_chunk(&mut batch)?;
+            let read = self.decode_chunk("", &mut batch)?;
             // Nobody gets these.
             self.spans.truncate(spans);
             gap.bytes += read.consumed as u64;
             if read.consumed == 0 {
-                self.joiner.flush(&mut batch);
+                self.decoder.flush(&mut batch);
             }
             gap.lines += batch.len() as u64;
-            gap.to = batch.last().map(|line| line.time.to_owned()).or(gap.to);
+            let last = batch.last().filter(|line| !line.time.is_empty());
+            gap.to = last.map(|line| line.time.to_owned()).or(gap.to);
             batch.clear();
             if read.consumed == 0 {
                 return Ok(gap);
@@ -161,8 +219,20 @@ impl Reader {
         }
     }
 
-    /// Reads about one chunk of lines into the batch.
-    pub(crate) fn fill(&mut self, batch: &mut Batch) -> io::Result<Filled> {
+    /// Reads about one chunk of lines into the batch. Plain lines get the time `now`.
+    pub(crate) fn fill(&mut self, batch: &mut Batch, now: &str) -> io::Result<Filled> {
+        if self.is_plain() {
+            self.fill_plain(batch, now)
+        } else {
+            self.fill_records(batch)
+        }
+    }
+
+    fn is_plain(&self) -> bool {
+        matches!(self.decoder, Decoder::Lines(_))
+    }
+
+    fn fill_records(&mut self, batch: &mut Batch) -> io::Result<Filled> {
         let mut filled = Filled {
             planned_end: self.at_stop(),
             ..Filled::default()
@@ -181,7 +251,7 @@ impl Reader {
                     ..filled
                 });
             }
-            let read = self.decode_chunk(batch)?;
+            let read = self.decode_chunk("", batch)?;
             filled.garbage += read.garbage;
             filled.consumed = read.consumed as u64;
             if read.consumed > 0 {
@@ -213,7 +283,7 @@ impl Reader {
             return Ok(None);
         }
         self.offset = 0;
-        self.joiner = Joiner::default();
+        self.decoder.restore(Vec::new());
         Ok(Some(Gap::unknown(GapReason::Truncated)))
     }
 
@@ -254,6 +324,12 @@ impl Reader {
             .then(|| stop.offset.saturating_sub(self.offset))
     }
 
+    /// Bytes that may be read in one go.
+    fn room(&mut self) -> usize {
+        self.until_stop()
+            .map_or(usize::MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX))
+    }
+
     /// What was read since this was asked last, for the ledger.
     pub(crate) fn spans(&mut self) -> Vec<Span> {
         std::mem::take(&mut self.spans)
@@ -269,10 +345,8 @@ impl Reader {
         self.passed.len()
     }
 
-    fn decode_chunk(&mut self, batch: &mut Batch) -> io::Result<Chunk> {
-        let until_stop = self
-            .until_stop()
-            .map_or(usize::MAX, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX));
+    fn decode_chunk(&mut self, now: &str, batch: &mut Batch) -> io::Result<Chunk> {
+        let until_stop = self.room();
         let Some(file) = self.queue.front_mut() else {
             return Ok(Chunk::default());
         };
@@ -284,7 +358,10 @@ impl Reader {
             let wanted = size.min(until_stop);
             let read = file.read_at(self.buffer.get_mut(..wanted).unwrap_or_default(), self.offset)?;
             let bytes = self.buffer.get(..read).unwrap_or_default();
-            let decoded = self.joiner.decode(bytes, limit, batch);
+            let decoded = match &mut self.decoder {
+                Decoder::Records(joiner) => joiner.decode(bytes, limit, batch),
+                Decoder::Lines(lines) => lines.decode(bytes, now, limit, batch),
+            };
             let mut chunk = Chunk {
                 consumed: decoded.consumed,
                 garbage: decoded.garbage,
@@ -315,9 +392,10 @@ impl Reader {
         }
     }
 
-    /// Ends lines that nobody will end: the container is gone for good.
+    /// Ends lines that nobody will end: the log is left for good.
     pub(crate) fn flush(&mut self, batch: &mut Batch) {
-        self.joiner.flush(batch);
+        self.end_line(batch);
+        self.decoder.flush(batch);
     }
 
     /// Gives the buffer back while there's nothing to read.
@@ -327,20 +405,33 @@ impl Reader {
 
     pub(crate) fn position(&mut self) -> Option<Position> {
         let file = self.queue.front_mut()?.identity();
+        self.known.settled = true;
         Some(Position {
             file,
             offset: self.offset,
-            partials: self.joiner.partials().to_vec(),
+            partials: self.decoder.partials().to_vec(),
         })
     }
 
-    /// The files from the one the sink is in on, with their lengths.
+    /// The files from the one the sink is in on, with their lengths. Of a plain file those before it too, since only
+    /// they tell a file that was never read from one that was.
     pub(crate) fn ahead(&mut self) -> Vec<AheadFile> {
-        let open = self.queue.iter_mut().map(|file| AheadFile {
+        let queue: Vec<AheadFile> = self.queued();
+        let mut ahead = if self.is_plain() {
+            self.known.done_before(&queue)
+        } else {
+            self.passed.clone()
+        };
+        ahead.extend(queue);
+        ahead
+    }
+
+    fn queued(&mut self) -> Vec<AheadFile> {
+        let known = |file: &mut LogFile| AheadFile {
             file: file.identity(),
             size: file.len().unwrap_or(0),
-        });
-        self.passed.iter().cloned().chain(open).collect()
+        };
+        self.queue.iter_mut().map(known).collect()
     }
 
     /// Bytes of the files that are open and not read.

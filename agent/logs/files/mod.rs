@@ -1,31 +1,56 @@
-//! The files of a container's log, by descriptor rather than by name.
+//! The files of a log, by descriptor rather than by name.
 //!
 //! Rotation renames `X-json.log` to `.1`, that to `.2`, and so on, so a name says nothing for long. An open
 //! descriptor stays with its file, and a file that is open can't have its inode recycled.
 
+mod plain;
+
 use std::collections::VecDeque;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
-use monopod_core::logs::FileIdentity;
+use monopod_core::logs::{FileIdentity, fingerprint};
+
+pub(crate) use plain::{belongs, scan_plain};
 
 /// The engine writes at most 16 KiB of text a record, six times that when every byte is escaped.
 const FIRST_RECORD_MAX: usize = 128 * 1024;
+
+/// What of a file's beginning is hashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Beginning {
+    /// The whole first record.
+    Record,
+    /// The first line, as [`fingerprint`] has it.
+    Line,
+}
 
 /// A file of the set.
 #[derive(Debug)]
 pub(crate) struct LogFile {
     file: File,
     identity: FileIdentity,
+    beginning: Beginning,
+    /// The most it was seen to hold.
+    largest: u64,
 }
 
 impl LogFile {
-    pub(crate) fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
+    pub(crate) fn open(path: &Path, beginning: Beginning) -> io::Result<Self> {
+        // A pipe that somebody has put there must not make us wait.
+        let nonblocking = nix::fcntl::OFlag::O_NONBLOCK.bits();
+        let file = OpenOptions::new()
+            .read(true)
+            .custom_flags(nonblocking)
+            .open(path)?;
         let metadata = file.metadata()?;
+        if !metadata.is_file() {
+            let what = format!("{} is not a regular file", path.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
+        }
         let since_epoch = metadata
             .created()
             .ok()
@@ -37,9 +62,59 @@ impl LogFile {
             birth,
             first_record: None,
         };
-        let mut opened = Self { file, identity };
-        opened.look_at_first_record()?;
+        let mut opened = Self {
+            file,
+            identity,
+            beginning,
+            largest: 0,
+        };
+        opened.look_again()?;
         Ok(opened)
+    }
+
+    fn look_at_beginning(&mut self) -> io::Result<()> {
+        match self.beginning {
+            Beginning::Record => self.look_at_first_record().map(drop),
+            Beginning::Line => {
+                self.identity.first_record = self.first_line()?;
+                Ok(())
+            }
+        }
+    }
+
+    fn first_line(&self) -> io::Result<Option<String>> {
+        let mut head = [0; 4096];
+        let read = self.read_at(&mut head, 0)?;
+        Ok(fingerprint(head.get(..read).unwrap_or_default()))
+    }
+
+    /// Takes the fingerprint of the bytes just read of the beginning, unless it's known: what is read by another call
+    /// may be another file's by then.
+    pub(crate) fn begins_with(&mut self, head: &[u8]) {
+        if self.identity.first_record.is_none() {
+            self.identity.first_record = fingerprint(head);
+        }
+    }
+
+    /// Whether it still is what it was, with at least `size` bytes. For plain files, which are truncated in place; the
+    /// identity stays that of what was read.
+    pub(crate) fn still_holds(&mut self, size: u64) -> io::Result<bool> {
+        let same = self.identity.first_record.is_none() || self.identity.first_record == self.first_line()?;
+        Ok(same && !self.shrank()? && self.largest >= size)
+    }
+
+    /// Takes it for what it is now.
+    pub(crate) fn look_again(&mut self) -> io::Result<()> {
+        self.look_at_beginning()?;
+        self.largest = self.len()?;
+        Ok(())
+    }
+
+    fn shrank(&mut self) -> io::Result<bool> {
+        let length = self.len()?;
+        let shrank = length < self.largest;
+        self.largest = self.largest.max(length);
+        Ok(shrank)
     }
 
     /// Takes the hash of the first record once that is whole. True when the file has none or still the same.
@@ -68,9 +143,24 @@ impl LogFile {
     pub(crate) fn identity(&mut self) -> FileIdentity {
         if self.identity.first_record.is_none() {
             // Without it the identity is weaker, and the next call tries again.
-            self.look_at_first_record().ok();
+            self.look_at_beginning().ok();
         }
         self.identity.clone()
+    }
+
+    /// Who it was when it was last looked at.
+    pub(crate) fn known(&self) -> &FileIdentity {
+        &self.identity
+    }
+
+    /// Its beginning was not known, and there is something now.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.identity.first_record.is_none() && self.len().is_ok_and(|length| length > 0)
+    }
+
+    /// The most it was seen to hold.
+    pub(crate) fn largest(&self) -> u64 {
+        self.largest
     }
 
     pub(crate) fn same_inode(&self, other: &Self) -> bool {
@@ -110,7 +200,7 @@ pub(crate) fn scan(newest: &Path) -> io::Result<VecDeque<LogFile>> {
         return Ok(found);
     };
     for number in 0..=highest.saturating_add(1) {
-        let opened = match LogFile::open(&numbered(newest, number)) {
+        let opened = match LogFile::open(&numbered(newest, number), Beginning::Record) {
             Ok(opened) => opened,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error),
@@ -182,7 +272,7 @@ mod tests {
         let dir = TempDir::new();
         let mut engine = EngineLog::new(dir.path(), 3);
         engine.write("a");
-        let mut file = LogFile::open(engine.path()).unwrap();
+        let mut file = LogFile::open(engine.path(), Beginning::Record).unwrap();
         assert!(file.look_at_first_record().unwrap());
         std::fs::write(engine.path(), b"other\n").unwrap();
         assert!(!file.look_at_first_record().unwrap());
