@@ -21,8 +21,6 @@ pub struct LogPlan {
     /// Who gets how much of it.
     #[serde(default)]
     pub split: Split,
-    /// How files in `/var/log-custom` are rotated, if the container has that directory.
-    pub custom_rotation: Option<Rotate>,
 }
 
 /// Who gets how much of the budget, in bytes. None of it is ever exceeded for a key that asks for more.

@@ -225,6 +225,7 @@ fn time(rfc3339: &str, date: Date) -> String {
 fn parse(template: &str) -> Result<Vec<Piece>, String> {
     let mut pieces = Vec::new();
     let mut text = String::new();
+    let mut properties = 0;
     let mut rest = template.chars();
     while let Some(next) = rest.next() {
         match next {
@@ -247,7 +248,11 @@ fn parse(template: &str) -> Result<Vec<Piece>, String> {
                 if !text.is_empty() {
                     pieces.push(Piece::Text(std::mem::take(&mut text)));
                 }
-                pieces.push(Piece::Property(property(inside)?));
+                properties += 1;
+                // Counted, not quoted: what a value holds is nobody's business in a report.
+                let read =
+                    property(inside).map_err(|what| format!("its property number {properties} {what}"))?;
+                pieces.push(Piece::Property(read));
             }
             other => text.push(other),
         }
@@ -287,7 +292,7 @@ fn property(inside: &str) -> Result<Property, String> {
             "json" => options.push(Change::Json),
             // A line has no line feed and no control characters but what the application wrote.
             "drop-last-lf" | "drop-cc" | "space-cc" | "escape-cc" => {}
-            other => return Err(format!("the option `{other}` of a property is not known here")),
+            _ => return Err("has an option that is not known here".to_owned()),
         }
     }
     let what = match name.to_ascii_lowercase().as_str() {
@@ -304,14 +309,14 @@ fn property(inside: &str) -> Result<Property, String> {
         "procid" | "msgid" | "structured-data" => What::Dash,
         "account" => What::Account,
         "region" => What::Region,
-        other => return Err(format!("the property `{other}` is not known here")),
+        _ => return Err("is not known here".to_owned()),
     };
     Ok(Property { what, cut, options })
 }
 
 fn number(text: &str) -> Result<usize, String> {
     text.parse()
-        .map_err(|_| "a property is cut by numbers only, as in `%msg:1:100%`".to_owned())
+        .map_err(|_| "is cut by something else than numbers, as in `%msg:1:100%`".to_owned())
 }
 
 #[cfg(test)]
@@ -387,9 +392,12 @@ mod tests {
     fn what_is_not_known_is_said() {
         for (template, says) in [
             ("%msg", "no second one"),
-            ("%inputname%", "property `inputname`"),
-            ("%msg:::compressspace%", "option `compressspace`"),
-            ("%msg:F,58:2%", "by numbers only"),
+            ("%msg% %inputname%", "property number 2 is not known"),
+            (
+                "%msg:::compressspace%",
+                "number 1 has an option that is not known",
+            ),
+            ("%msg:F,58:2%", "else than numbers"),
         ] {
             let error = LineStyler::check(template).unwrap_err();
             assert!(error.contains(says), "{template}: {error}");

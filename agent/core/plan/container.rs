@@ -22,8 +22,9 @@ pub const USER: &str = "999";
 /// The most processes and threads it may have.
 pub const PIDS_LIMIT: i64 = 4096;
 
-/// The engine's log files are the spool: three files, because a reader needs the one before the newest.
-pub const LOG_MAX_FILES: u32 = 3;
+/// The engine's log files are the spool. Rotation takes the oldest of them away at once, so more and smaller files keep more of the
+/// budget: seven eighths of it are always there.
+pub const LOG_MAX_FILES: u32 = 8;
 
 /// Where the container finds `secrets`.
 pub const SECRETS: &str = "/run/secrets";

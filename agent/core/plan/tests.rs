@@ -229,7 +229,7 @@ fn every_option_is_in_the_plan() {
         "/etc/ssl/certs of the machine at /etc/ssl/certs, read-only",
         "/var/log-custom of the machine at /var/log, writable",
         "graphics           none",
-        "3 x 10 MiB",
+        "8 x 3.7 MiB",
         "user               5:6",
         "port 9 of the container takes a connection",
     ] {

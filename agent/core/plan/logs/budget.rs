@@ -61,11 +61,6 @@ pub const APPLICATION: RotateDefaults = RotateDefaults {
     interval_seconds: 7 * DAY,
     keep: 4,
 };
-/// Custom logs: daily, five old files.
-pub const CUSTOM: RotateDefaults = RotateDefaults {
-    interval_seconds: DAY,
-    keep: 5,
-};
 
 /// When files are put aside, within `total` bytes.
 pub fn rotate(asked: &Logrotate, defaults: RotateDefaults, total: u64) -> Rotate {
@@ -153,13 +148,13 @@ mod tests {
         );
         assert_eq!(size(80 * MIB, 0, 100 * MIB), 80 * MIB, "none is kept");
         assert_eq!(size(300 * MIB, 0, 100 * MIB), 100 * MIB);
-        let all = rotate(&Logrotate::default(), CUSTOM, 1 << 30);
+        let all = rotate(&Logrotate::default(), APPLICATION, 1 << 30);
         assert_eq!(
             all,
             Rotate {
                 size: 256 * MIB,
-                interval_seconds: DAY,
-                keep: 5,
+                interval_seconds: 7 * DAY,
+                keep: 4,
                 compress: true,
                 delay_compress: true,
                 total: 1 << 30,

@@ -71,8 +71,6 @@ impl LogPlan {
             application_log: application_log(logging, split.application_log),
             routes: routes.all,
             budget,
-            custom_rotation: custom_logs
-                .then(|| budget::rotate(&logging.customlog_logrotate, budget::CUSTOM, split.custom_logs)),
             split,
         }
     }

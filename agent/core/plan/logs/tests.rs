@@ -34,7 +34,6 @@ fn without_a_word_nothing_leaves_the_machine() {
     let plan = plan("");
     assert!(plan.routes.is_empty());
     assert_eq!(plan.budget, LOG_BUDGET);
-    assert_eq!(plan.custom_rotation, None);
     assert_eq!(plan.application_log.rotate.total, plan.split.application_log);
     assert_eq!(plan.application_log.rotate.size, 256 << 20);
 }
@@ -346,7 +345,7 @@ fn logentries_gets_what_its_daemon_followed() {
 fn one_budget_is_for_all_of_it() {
     let plan = plan(
         "log_budget: 80m\nmount_custom_log: true\napplication_logrotate_size: 100M\napplication_logrotate_rotate: 2\n\
-         application_logrotate_interval: hourly\napplication_logrotate_disable_compress: true\ncustomlog_logrotate_rotate: 0",
+         application_logrotate_interval: hourly\napplication_logrotate_disable_compress: true",
     );
     assert_eq!(plan.budget, 80 << 20);
     assert_eq!(
@@ -369,12 +368,11 @@ fn one_budget_is_for_all_of_it() {
             total: 20 << 20,
         }
     );
-    let custom = plan.custom_rotation.unwrap();
-    assert_eq!((custom.size, custom.keep, custom.total), (20 << 20, 0, 20 << 20));
+    assert_eq!(plan.split.custom_logs, 20 << 20);
     // The engine's files follow from the same number.
     let config = config("log_budget: 80m\nmount_custom_log: true");
     let container = crate::plan::container::ContainerSpec::new(&config);
-    assert_eq!(container.log_max_size(), 10 << 20);
+    assert_eq!(container.log_max_size(), (30 << 20) / 8);
 }
 
 #[test]
@@ -452,9 +450,9 @@ fn a_plan_shows_each_route_in_a_line_and_no_key() {
     let text = plan.to_text();
     for row in [
         "\nLogs, 2 GiB of the disk for all of them\n",
-        "  the engine's       768 MiB in 3 files of 256 MiB: what a destination that is away does not miss\n",
+        "  the engine's       768 MiB in 8 files of 96 MiB: what a destination that is away does not miss\n",
         "  application.log    512 MiB; a new file at 256 MiB or after 7 d 0 h, 4 old ones at most, compressed but for the newest; bare lines, cut at 8 KiB\n",
-        "  /var/log-custom    512 MiB; a new file at 256 MiB or after 1 d 0 h, 5 old ones at most, compressed but for the newest\n",
+        "  /var/log-custom    512 MiB left for its files, which the agent does not rotate\n",
         "  the machine's      256 MiB left for the journal and rsyslog, which keep their own limits\n",
         "  applog             the container to s3://my-logs, as they are, an object every 5 min, ACL bucket-owner-full-control, events begin at /^[0-9]/, without /^DEBUG/, JSON Web Tokens taken out, /card/ taken out, lines cut at 8 KiB\n",
         "  applog             the container to Scalyr in eu, parser slf4j, key from <the parameter /logs/scalyr>, events begin at /^[0-9]/, without /^DEBUG/, 12.5 % of /INFO/, ",

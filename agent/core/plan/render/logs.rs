@@ -33,8 +33,12 @@ impl LogPlan {
         );
         row(out, "the engine's", &engine)?;
         row(out, "application.log", &application_text(&self.application_log))?;
-        if let Some(rotate) = &self.custom_rotation {
-            row(out, "/var/log-custom", &rotate_text(rotate))?;
+        if self.split.custom_logs > 0 {
+            let room = format!(
+                "{} left for its files, which the agent does not rotate",
+                text::bytes(self.split.custom_logs)
+            );
+            row(out, "/var/log-custom", &room)?;
         }
         let machine = format!(
             "{} left for the journal and rsyslog, which keep their own limits",
@@ -72,7 +76,6 @@ impl LogPlan {
                 "max_line_bytes": self.application_log.max_line,
                 "rotate": self.application_log.rotate,
             },
-            "custom_rotation": self.custom_rotation,
             "routes": routes,
         })
     }

@@ -1,7 +1,6 @@
 //! Where lines go.
 
 mod needs;
-mod pattern;
 mod rules;
 
 use super::super::model::{
@@ -12,6 +11,7 @@ use super::Checker;
 use super::field::Field;
 use super::read::Section;
 use super::secrets::is_bucket;
+use crate::logs::LineStyler;
 
 impl<'c> Checker<'c> {
     pub(super) fn logging(&mut self, options: &Options) -> Logging {
@@ -21,14 +21,7 @@ impl<'c> Checker<'c> {
             logentries_account_key: self
                 .field("logentries_account_key")
                 .and_then(|field| self.account_key(&field)),
-            application_log_format: self
-                .field("rsyslog_application_log_format")
-                .and_then(|field| self.word(&field))
-                .map(|text| match text.as_str() {
-                    "bare" => LineFormat::Bare,
-                    "legacy" => LineFormat::Legacy,
-                    _ => LineFormat::Template(text),
-                }),
+            application_log_format: self.application_log_format(),
             max_message_size: self.size("rsyslog_max_message_size"),
             aws_metadata: self.flag("rsyslog_aws_metadata"),
             redact_secrets: self.flag("redact_secrets"),
@@ -244,6 +237,29 @@ impl<'c> Checker<'c> {
             disable_copytruncate: self.flag(&key("disable_copytruncate")),
             ..rotate
         }
+    }
+
+    /// A template is tried here: what of it is not known must not be found by the first line.
+    fn application_log_format(&mut self) -> Option<LineFormat> {
+        let field = self.field("rsyslog_application_log_format")?;
+        let format = match self.word(&field)?.as_str() {
+            "bare" => LineFormat::Bare,
+            "legacy" => LineFormat::Legacy,
+            template => match LineStyler::check(template) {
+                Ok(()) => LineFormat::Template(template.to_owned()),
+                Err(reason) => {
+                    let problem = field.error(
+                        Code::BadValue,
+                        format!("the template in `rsyslog_application_log_format` can't be used: {reason}"),
+                    );
+                    self.report(problem.help(
+                        "properties are msg, timestamp, hostname, syslogtag, programname, pri and their like; `legacy` is rsyslog's own format",
+                    ));
+                    return None;
+                }
+            },
+        };
+        Some(format)
     }
 
     /// Custom logs have no other keys: their writer keeps its file open, and what is old is compressed.

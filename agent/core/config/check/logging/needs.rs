@@ -268,13 +268,11 @@ impl<'c> Checker<'c> {
             "use_scalyr_agent_customlog",
             "scalyr_agent_customlog_sampling",
         ];
-        let outer = ["size", "interval", "rotate"].map(|name| format!("customlog_logrotate_{name}"));
         let inner = inner
             .iter()
             .filter_map(|name| section.and_then(|section| section.get(name)))
             .filter(|field| !asks_for_none(field));
-        let outer = outer.iter().filter_map(|name| self.field(name));
-        for field in inner.chain(outer).collect::<Vec<_>>() {
+        for field in inner.collect::<Vec<_>>() {
             let message = format!("`{}`: the container has no /var/log-custom", field.path);
             self.no_effect(
                 &field,
@@ -317,10 +315,6 @@ impl<'c> Checker<'c> {
             budget::APPLICATION,
             split.application_log,
         );
-        if custom_logs {
-            let custom = &logging.customlog_logrotate;
-            self.over_budget("customlog_logrotate", custom, budget::CUSTOM, split.custom_logs);
-        }
         if application.disable_copytruncate == Some(false)
             && let Some(field) = self.field("application_logrotate_disable_copytruncate")
         {

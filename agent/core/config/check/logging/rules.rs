@@ -8,7 +8,6 @@ use super::super::super::problem::Code;
 use super::super::super::yaml::{self, Kind, Node};
 use super::super::Checker;
 use super::super::field::Field;
-use super::pattern;
 
 /// A rate is kept in millionths, so that a config can be compared.
 const MILLION: f64 = 1_000_000.0;
@@ -24,7 +23,7 @@ impl<'c> Checker<'c> {
     }
 
     fn runs(&mut self, field: &Field<'_>, text: &str) -> bool {
-        let Err(reason) = pattern::compile(text) else {
+        let Err(reason) = crate::logs::compile(text) else {
             return true;
         };
         let message = format!(

@@ -156,8 +156,8 @@ fn keys_that_do_nothing_are_told() {
             &["logging.rsyslog_framing", "logging.rsyslog_ca"],
         ),
         (
-            "logging: {customlog_filter_exclude: a, customlog_destination: none, use_scalyr_agent_customlog: false}\ncustomlog_logrotate_size: 1m",
-            &["logging.customlog_filter_exclude", "customlog_logrotate_size"],
+            "logging: {customlog_filter_exclude: a, customlog_destination: none, use_scalyr_agent_customlog: false}",
+            &["logging.customlog_filter_exclude"],
         ),
         (
             "logging: {use_scalyr_agent_applog: true, scalyr_agent_syslog_sampling: []}",
@@ -207,7 +207,6 @@ fn the_budget_is_the_stronger_and_says_so() {
         "application_logrotate_size: 1g",
         "log_budget: 100m\napplication_logrotate_size: 20m",
         "application_logrotate_disable_compress: true\napplication_logrotate_rotate: 10",
-        "mount_custom_log: true\ncustomlog_logrotate_size: 300m",
     ] {
         assert_eq!(warning(lines).1.code, Code::OverBudget, "{lines}");
     }
