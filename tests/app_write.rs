@@ -21,6 +21,10 @@ const LENGTH: u64 = 1_000;
 /// By the issue; or three times what the machine takes by itself, if that is more.
 const LIMIT_MICROS: f64 = 10_000.0;
 
+/// The p99.9 of a writer that catches up afterwards does not show one write that waited for a sink: no write may take as
+/// long as that, on however busy a machine.
+const LONGEST_MICROS: f64 = 2_000_000.0;
+
 /// Writes all lines of one phase, and says how that went.
 fn run(stage: &Stage, name: &str, seed: u64) -> WriterReport {
     stage.begin(Piece {
@@ -72,6 +76,18 @@ fn serve(machine: &Machine, port: u16) {
         .serve(machine);
 }
 
+/// Waits until every sink was handed the lines of so many phases. How many a log server has got is another matter: plain
+/// TCP loses what is on its way when the server goes.
+fn wait_for_all(machine: &Machine, phases: u64) {
+    let all_of = |shown: &serde_json::Value| {
+        let rows = shown["logs"].as_array()?;
+        let all = |row: &serde_json::Value| row["delivered"].as_u64() >= Some(phases * LINES);
+        rows.iter().all(all).then_some(())
+    };
+    wait_until(BOOT, || all_of(&status(machine)))
+        .unwrap_or_else(|| panic!("phase {phases}: {:#}", status(machine)["logs"]));
+}
+
 #[test]
 fn the_application_never_waits() {
     let machine = Machine::acquire();
@@ -94,7 +110,7 @@ fn the_application_never_waits() {
 
     let before = run(&unshipped, "nothing shipped, before", 1);
     let mut phases = vec![("all is well", run(&shipped, "all is well", 11))];
-    server.wait_for_count(LINES, SOON);
+    wait_for_all(&machine, 1);
 
     machine.syslog().down();
     server.down();
@@ -109,7 +125,7 @@ fn the_application_never_waits() {
     disk.relieve();
     server.up();
     machine.syslog().up();
-    server.wait_for_count(2 * LINES, BOOT);
+    wait_for_all(&machine, 2);
 
     server.stop_reading();
     let count_before = server.count();
@@ -119,14 +135,14 @@ fn the_application_never_waits() {
         "somebody has read the lines"
     );
     server.read_again();
-    server.wait_for_count(3 * LINES, BOOT);
+    wait_for_all(&machine, 3);
 
     agent.signal(Signal::SIGSTOP);
     let length_before = length();
     phases.push(("agent stopped", run(&shipped, "agent stopped", 14)));
     assert_eq!(length(), length_before, "the agent was not stopped");
     agent.signal(Signal::SIGCONT);
-    server.wait_for_count(4 * LINES, BOOT);
+    wait_for_all(&machine, 4);
 
     agent.kill9();
     phases.push(("agent killed", run(&shipped, "agent killed", 15)));
@@ -139,6 +155,7 @@ fn the_application_never_waits() {
             "{name}: 99.9 % of the writes took up to {} µs, with a limit of {limit} µs: {report:?}",
             report.p999
         );
+        assert!(report.max <= LONGEST_MICROS, "{name}: a write waited: {report:?}");
     }
 
     // And nothing of it is lost: the next agent finds what the killed one has not shipped.

@@ -1,7 +1,8 @@
 //! Files that lines arrive in: how many there are, and which.
 
 use std::fs::{self, File};
-use std::io::{BufRead as _, BufReader, Read as _};
+use std::io::{self, BufRead as _, BufReader, Read as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -47,12 +48,25 @@ impl Growing {
         *self = Self::at_end(&self.path);
     }
 
+    /// How many came since, those in a file that was put aside meanwhile too.
     pub(super) fn lines(&mut self) -> u64 {
+        self.read();
+        let inode = |file: io::Result<fs::Metadata>| file.map(|file| file.ino()).ok();
+        let named = inode(fs::metadata(&self.path));
+        if named.is_some() && named != inode(self.file.metadata()) {
+            // Its writer had done with it when the new one got its name.
+            self.read();
+            self.file = File::open(&self.path).expect("bench: a new file");
+            self.read();
+        }
+        self.lines
+    }
+
+    fn read(&mut self) {
         while let Ok(count @ 1..) = self.file.read(&mut self.buffer) {
             let read = &self.buffer[..count];
             self.lines += u64::try_from(read.iter().filter(|byte| **byte == b'\n').count()).unwrap_or(0);
         }
-        self.lines
     }
 }
 

@@ -3,6 +3,9 @@
 //!
 //! What the agent does is more than the others do, and counted: application.log is written and synced beside it, where
 //! the driver writes no file at all and imfile reads one. imfile's file is never rotated, which is kind to it.
+//!
+//! imfile and its rsyslog bring lines from the engine's file into another one, with no socket between. The agent does
+//! that without rsyslog, so that is compared as well: `logs_file_vs_imfile`, lines in application.log.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -60,7 +63,6 @@ pub(super) fn run(machine: &Machine, binary: &Path, figures: &mut Figures) {
             file.clear();
             one(machine, agent.pid(), way, || file.lines());
         }
-        let last = |values: &[f64]| values.last().copied().unwrap_or(f64::NAN);
         to_driver.push(last(&ways[0].rates) / last(&ways[1].rates));
         to_imfile.push(last(&ways[0].rates) / last(&ways[2].rates));
         cpu_to_driver.push(last(&ways[0].costs) / last(&ways[1].costs));
@@ -88,7 +90,39 @@ pub(super) fn run(machine: &Machine, binary: &Path, figures: &mut Figures) {
         Figures::note(&described(values));
     }
     end(machine, agent);
+    let [_, _, mut imfile] = ways;
+    files(machine, binary, (&mut imfile, &mut file), figures);
     null(machine, binary, figures);
+}
+
+fn last(values: &[f64]) -> f64 {
+    values.last().copied().unwrap_or(f64::NAN)
+}
+
+/// From the engine's file into another one: application.log alone, and imfile.
+fn files(machine: &Machine, binary: &Path, (imfile, far): (&mut Way, &mut Growing), figures: &mut Figures) {
+    let (agent, stage) = start_stage(machine, binary, "", "none");
+    let mut own = way("monopod, file", stage);
+    let mut near = Growing::at_end(&machine.dirs().logs.join("application.log"));
+    let (mut rates, mut costs) = (vec![], vec![]);
+    for round in 0..ROUNDS {
+        for step in 0..2 {
+            if (round + step) % 2 == 0 {
+                let before = near.lines();
+                one(machine, agent.pid(), &mut own, || near.lines() - before);
+            } else {
+                far.clear();
+                one(machine, agent.pid(), imfile, || far.lines());
+            }
+        }
+        rates.push(last(&own.rates) / last(&imfile.rates));
+        costs.push(last(&own.costs) / last(&imfile.costs));
+    }
+    figures.tell("logs_file_vs_imfile", median(&rates), "ratio");
+    Figures::note(&described(&rates));
+    figures.tell("logs_file_cpu_vs_imfile", median(&costs), "ratio");
+    Figures::note(&described(&costs));
+    end(machine, agent);
 }
 
 /// One piece on one way; what it took is added to the way's.
