@@ -1,7 +1,7 @@
 //! Every line is delivered, or it is counted: over rotations, with the agent, the far ends and the engine killed at random
 //! moments. The seed is in the output; `CONSERVATION_SEED` repeats it.
 //!
-//! `CONSERVATION_ROTATIONS` (30) and `CONSERVATION_OUTAGE` (6 seconds) make it longer: the figures in the change log are of
+//! `CONSERVATION_ROTATIONS` (30) and `CONSERVATION_OUTAGE` (9 seconds) make it longer: the figures in the change log are of
 //! 1,000 rotations and 600 seconds.
 
 use std::fs::{self, File};
@@ -20,11 +20,11 @@ use serde_json::Value;
 use crate::common::*;
 
 /// The budget of all logs, and with it the engine's files: an eighth of half of it each.
-const BUDGET: u64 = 4 << 20;
+const BUDGET: u64 = 8 << 20;
 const FILE: u64 = BUDGET / 2 / 8;
 /// Bytes of a line in the engine's file: 200 as written, and the JSON around it.
 const RECORD: u64 = 200 + 75;
-/// Lines a second: the files hold nearly three seconds of them, and an agent is back sooner.
+/// Lines a second: the files hold five seconds of them, and an agent is back sooner.
 const RATE: u64 = 2_500;
 
 fn setting(name: &str, default: u64) -> u64 {
@@ -36,7 +36,9 @@ struct Chance(u64);
 
 impl Chance {
     fn new(name: &str) -> Self {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let now = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap();
         let seed = setting("CONSERVATION_SEED", u64::from(now.subsec_nanos()));
         println!("{name}: CONSERVATION_SEED={seed}");
         Self(seed | 1)
@@ -88,7 +90,11 @@ impl Tail {
     fn lines(self) -> Vec<String> {
         self.stop.store(true, Ordering::SeqCst);
         let text = self.thread.join().unwrap();
-        String::from_utf8(text).unwrap().lines().map(str::to_owned).collect()
+        String::from_utf8(text)
+            .unwrap()
+            .lines()
+            .map(str::to_owned)
+            .collect()
     }
 }
 
@@ -97,7 +103,9 @@ fn bucket_lines(machine: &Machine, bucket: &str) -> Vec<String> {
     let mut lines = Vec::new();
     for object in machine.aws().objects(bucket, "") {
         let mut text = String::new();
-        MultiGzDecoder::new(object.body.as_slice()).read_to_string(&mut text).unwrap();
+        MultiGzDecoder::new(object.body.as_slice())
+            .read_to_string(&mut text)
+            .unwrap();
         lines.extend(text.lines().map(str::to_owned));
     }
     lines
@@ -133,7 +141,6 @@ fn writer(machine: &Machine, lines: u64, seed: u64) -> (Agent, String, Tail) {
             ("LINES", &lines.to_string()),
             ("RATE", &RATE.to_string()),
             ("SEED", &seed.to_string()),
-            ("REPORT", "/tmp/report"),
         ])
         .line(&format!("log_budget: {BUDGET}"))
         .line(&format!(
@@ -148,10 +155,12 @@ fn writer(machine: &Machine, lines: u64, seed: u64) -> (Agent, String, Tail) {
 /// Until the writer has written everything and both sinks have what there is.
 fn until_shipped(machine: &Machine, agent: &Agent, within: Duration) {
     wait_until(within, || {
-        let state = machine.inspect(CONTAINER)?;
-        (state["State"]["Running"] == false).then_some(())
+        WriterReport::of(machine, CONTAINER).filter(|report| report.done)
     })
     .expect("the writer came to its end");
+    let behind = || sink(machine, "s3").and_then(|sink| sink["behind_bytes"].as_u64());
+    wait_until(within, || (behind()? == 0).then_some(()))
+        .unwrap_or_else(|| panic!("the bucket is behind: {:?}", sink(machine, "s3")));
     agent.signal(monopod_testrig::Signal::SIGTERM);
     assert_eq!(agent.wait_exit(BOOT), 0, "{}", agent.output());
 }
@@ -171,6 +180,7 @@ fn nothing_is_lost_over_rotations_and_kills() {
         match chance.below(4) {
             0 => {
                 machine.aws().line().down();
+                machine.aws().line().sever();
                 thread::park_timeout(Duration::from_millis(chance.below(800)));
                 machine.aws().line().up();
                 outages += 1;
@@ -187,33 +197,47 @@ fn nothing_is_lost_over_rotations_and_kills() {
         }
     }
     until_shipped(&machine, &agent, BOOT);
-    println!("rotations {rotations}, lines {lines}, kills of the agent {kills}, faults of the bucket {outages}");
+    println!(
+        "rotations {rotations}, lines {lines}, kills of the agent {kills}, faults of the bucket {outages}"
+    );
     let numbered = Numbered::new(7, lines);
     let file = numbered.check(tail.lines());
     told("application.log", &file);
     assert!(file.is_perfect(), "{:?} {:?}", file.missing, file.markers);
     let objects = numbered.check(bucket_lines(&machine, &bucket));
     told("bucket", &objects);
-    assert!(objects.is_perfect(), "{:?} {:?}", objects.missing, objects.markers);
+    assert!(
+        objects.is_perfect(),
+        "{:?} {:?}",
+        objects.missing,
+        objects.markers
+    );
 }
 
 /// A far end that is away longer than the spool lasts: what is lost is marked, to the line.
 #[test]
 fn what_an_outage_costs_is_counted_to_the_line() {
-    let outage = setting("CONSERVATION_OUTAGE", 6);
+    let outage = setting("CONSERVATION_OUTAGE", 9);
     let lines = (outage + 6) * RATE;
     let machine = Machine::acquire();
     let (agent, bucket, tail) = writer(&machine, lines, 8);
-    wait_until(SOON, || sink(&machine, "s3").filter(|sink| sink["delivered"].as_u64() > Some(0)))
-        .expect("the bucket has something");
+    wait_until(SOON, || {
+        sink(&machine, "s3").filter(|sink| sink["delivered"].as_u64() > Some(0))
+    })
+    .expect("the bucket has something");
     machine.aws().line().down();
+    machine.aws().line().sever();
     thread::park_timeout(Duration::from_secs(outage));
     machine.aws().line().up();
     until_shipped(&machine, &agent, BOOT);
     let numbered = Numbered::new(8, lines);
     let file = numbered.check(tail.lines());
     told("application.log", &file);
-    assert!(file.is_perfect(), "one slow sink never holds another: {:?}", file.markers);
+    assert!(
+        file.is_perfect(),
+        "one slow sink never holds another: {:?}",
+        file.markers
+    );
     let objects = numbered.check(bucket_lines(&machine, &bucket));
     told("bucket", &objects);
     assert!(objects.missing_lines() > 0, "the outage outlasted the spool");
@@ -229,11 +253,11 @@ fn what_a_killed_engine_costs_is_marked() {
     let mut chance = Chance::new("a killed engine");
     let machine = Machine::acquire();
     let (agent, bucket, tail) = writer(&machine, lines, 9);
-    for _ in 0..2 {
+    for death in 1..=2 {
         thread::park_timeout(Duration::from_millis(500 + chance.below(1000)));
         machine.kill_engine();
         machine.start_engine();
-        agent.wait_for_line("the engine is back", BOOT);
+        agent.wait_for_nth_line("the engine answers again", death, BOOT);
     }
     until_shipped(&machine, &agent, BOOT);
     let numbered = Numbered::new(9, lines);
@@ -243,8 +267,14 @@ fn what_a_killed_engine_costs_is_marked() {
     ] {
         let account = numbered.check(lines);
         told(what, &account);
-        assert!(!account.markers.is_empty(), "a marker for each death of the engine");
-        assert_eq!(account.unaccounted() + account.duplicates + account.out_of_order, 0);
+        assert!(
+            !account.markers.is_empty(),
+            "a marker for each death of the engine"
+        );
+        assert_eq!(
+            account.unaccounted() + account.duplicates + account.out_of_order,
+            0
+        );
     }
     let report = WriterReport::of(&machine, CONTAINER);
     println!("the writer: {report:?}");

@@ -1,11 +1,13 @@
-//! Commands: the daemon (`run`) and the person's tool (`validate`, `plan`, `encrypt`, `status`, `schema`,
+//! Commands: the daemon (`run`) and the person's tool (`validate`, `plan`, `encrypt`, `status`, `logs`, `schema`,
 //! `explain`).
 //!
-//! Exit codes: 0 done; 1 warnings under `--strict`, a difference, or nothing to show; 2 wrong usage; 75 a transient
+//! Exit codes: 0 done; 1 warnings under `--strict`, a difference, lost log lines, or nothing to show; 2 wrong usage; 3
+//! log files that are not what was delivered of them; 75 a transient
 //! failure that outlasted the boot budget; 78 something that must be changed first (sysexits(3)).
 
 mod encrypt;
 mod explain;
+mod logs;
 mod plan;
 mod read;
 mod run;
@@ -38,8 +40,10 @@ struct Cli {
 
 const EXIT_CODES: &str = "Exit codes:
   0   done, or stopped as asked
-  1   validate --strict found warnings; plan --diff found differences; status found nothing to show
+  1   validate --strict found warnings; plan --diff found differences; status or logs found nothing to show;
+      logs --verify found lines that are lost (gaps, holes)
   2   wrong usage
+  3   logs --verify found a file that is not what was delivered of it
   75  a transient failure outlasted the boot budget (systemd starts the agent again), or the minute that encrypt waits
   78  something must be changed first: user data, permissions, the image";
 
@@ -63,6 +67,8 @@ enum Command {
     Encrypt(encrypt::EncryptArgs),
     /// Show what runs here, since when, and how the boot went
     Status(StatusArgs),
+    /// Print the container's log from the engine's files; with --verify, prove what each sink was given
+    Logs(logs::LogsArgs),
     /// Print the JSON Schema of user data, for editors and CI
     Schema {
         /// The schema of the image's policy file instead
@@ -215,6 +221,7 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan(&args),
         Command::Encrypt(args) => encrypt::encrypt(&args, &redactor),
         Command::Status(args) => status::status(&args.runtime_directory, args.json),
+        Command::Logs(args) => logs::logs(&args),
         Command::Schema { policy } => explain::schema(policy),
         Command::Explain { word } => explain::explain(word.as_deref()),
     };

@@ -117,7 +117,7 @@ pub fn parse_timestamp_millis(text: &str) -> Option<u64> {
     let (clock, fraction) = time.split_once('.').unwrap_or((time, "0"));
     let mut clock = clock.splitn(3, ':').map(str::parse::<u64>);
     let (hour, minute, second) = (clock.next()?.ok()?, clock.next()?.ok()?, clock.next()?.ok()?);
-    if year < 1970 || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
         return None;
     }
     if hour > 23 || minute > 59 || second > 60 {
@@ -204,5 +204,9 @@ mod tests {
         assert_eq!(parse_timestamp_millis("1970-01-01T00:00:01.25Z"), Some(1250));
         assert_eq!(parse_timestamp_millis("0001-01-01T00:00:00Z"), None);
         assert_eq!(parse_timestamp_millis("yesterday"), None);
+        assert_eq!(
+            parse_timestamp_millis("18446744073709551615-01-01T00:00:00Z"),
+            None
+        );
     }
 }

@@ -19,7 +19,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// Loads credentials' sources and endpoints from the SDK's usual places; asks nobody yet.
-pub(super) async fn config(region: &str) -> SdkConfig {
+pub(crate) async fn config(region: &str) -> SdkConfig {
     common().region(Region::new(region.to_owned())).load().await
 }
 
@@ -122,7 +122,7 @@ impl AwsError {
 }
 
 /// How a call failed, whichever it was.
-pub(super) enum Answer {
+pub(crate) enum Answer {
     /// There was no answer.
     None(Box<dyn std::error::Error + Send + Sync>),
     /// The service said so.
@@ -134,7 +134,7 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    pub(super) fn of<E>(error: SdkError<E, HttpResponse>) -> Self
+    pub(crate) fn of<E>(error: SdkError<E, HttpResponse>) -> Self
     where
         E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
     {
@@ -178,13 +178,15 @@ fn class_of(code: &str, status: u16) -> Class {
         | "InvalidSignatureException"
         | "UnrecognizedClientException"
         | "ExpiredTokenException"
+        // Several machines make the same thing at once.
+        | "OperationAbortedException"
         | "ServiceUnavailable" => Class::Transient,
         _ if status >= 500 => Class::Transient,
         _ => Class::Permanent,
     }
 }
 
-pub(super) fn waiting_advice(code: &str) -> &'static str {
+pub(crate) fn waiting_advice(code: &str) -> &'static str {
     match code {
         "UnrecognizedClientException" | "InvalidSignatureException" | "ExpiredTokenException" => {
             "; if it stays so, check the instance profile and the machine's clock"
@@ -203,6 +205,7 @@ mod tests {
         assert_eq!(class_of("anything", 429), Class::Throttled);
         assert_eq!(class_of("KMSInternalException", 500), Class::Transient);
         assert_eq!(class_of("UnrecognizedClientException", 400), Class::Transient);
+        assert_eq!(class_of("OperationAbortedException", 400), Class::Transient);
         assert_eq!(class_of("anything", 503), Class::Transient);
         for code in [
             "AccessDeniedException",

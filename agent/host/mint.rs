@@ -226,7 +226,7 @@ impl Mint {
         let place = self.place(name);
         match error {
             S3Error::Unreachable(source) => MintError::Unreachable { place, source },
-            S3Error::Busy { answer } => MintError::Busy { place, answer },
+            S3Error::Busy { answer } | S3Error::Throttled { answer } => MintError::Busy { place, answer },
             S3Error::Refused { answer, code } => MintError::Refused {
                 place,
                 answer,

@@ -3,7 +3,7 @@
 //! What is here acts and reports, it never decides: decisions are pure functions of `monopod-core`.
 //! Every error says whether trying again can help ([`Class`]), in an exhaustive match beside it.
 
-mod aws;
+pub(crate) mod aws;
 pub mod clock;
 pub mod delivery;
 pub mod docker;
@@ -18,14 +18,14 @@ pub mod mint;
 pub mod probe;
 pub mod registry;
 pub mod rewrite;
-mod s3;
+pub(crate) mod s3;
 pub mod sealed;
 pub mod secret_set;
 pub mod secrets;
 pub mod signature;
 pub mod surroundings;
 pub mod terminal;
-mod web;
+pub(crate) mod web;
 
 /// Whether trying again can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -25,7 +25,7 @@ pub(super) fn is_busy(status: StatusCode) -> bool {
 }
 
 /// The chain of causes, without those that name an address: one we were sent on to may hold a signature.
-pub(super) fn nameless(error: &reqwest::Error) -> String {
+pub(crate) fn nameless(error: &reqwest::Error) -> String {
     let mut texts = Vec::new();
     let mut cause: Option<&(dyn Error + 'static)> = Some(error);
     while let Some(error) = cause {
@@ -42,7 +42,7 @@ pub(super) fn nameless(error: &reqwest::Error) -> String {
 
 /// A certificate that is bad now and will be later. One that is not valid at this time may be good as soon
 /// as the machine's clock is set.
-pub(super) fn is_distrusted(chain: &str) -> bool {
+pub(crate) fn is_distrusted(chain: &str) -> bool {
     chain.contains("invalid peer certificate")
         && !["xpired", "alid yet", "ValidYet"]
             .iter()
@@ -50,7 +50,7 @@ pub(super) fn is_distrusted(chain: &str) -> bool {
 }
 
 /// Who answers does not speak TLS at all.
-pub(super) fn is_not_tls(chain: &str) -> bool {
+pub(crate) fn is_not_tls(chain: &str) -> bool {
     chain.contains("InvalidContentType") || chain.contains("received corrupt message")
 }
 

@@ -341,15 +341,20 @@ impl Desk {
         }
     }
 
-    /// What the sink planned before a kill, if the same lines come again: reading stops where that parcel ends.
-    pub(crate) fn replan(&mut self, replay: Replay) -> Option<serde_json::Value> {
-        let planned = self.cursor.planned.take()?;
+    /// What the sink planned before a kill, and whether the same lines come again: then reading stops where that parcel
+    /// ends. The plan stays in the cursor until they are settled: there may be another kill.
+    pub(crate) fn replan(&mut self, replay: Replay) -> Option<(serde_json::Value, Replay)> {
+        let planned = self.cursor.planned.clone()?;
         let again = replay == Replay::Exact
             && self
                 .reader
                 .as_mut()
                 .is_some_and(|reader| reader.stop_at(&planned.end));
-        again.then_some(planned.parcel)
+        if again {
+            return Some((planned.parcel, Replay::Exact));
+        }
+        self.cursor.planned = None;
+        Some((planned.parcel, Replay::Different))
     }
 
     /// Saves what the sink plans to send, up to where its parcel reaches. A disk that doesn't take it is no reason to
@@ -488,6 +493,11 @@ impl Desk {
 
     pub(crate) fn has_drains(&self) -> bool {
         !self.drains.is_empty()
+    }
+
+    /// How many wait for the end.
+    pub(crate) fn drains(&self) -> usize {
+        self.drains.len()
     }
 
     pub(crate) fn answer_drains(&mut self) {

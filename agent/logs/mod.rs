@@ -34,7 +34,9 @@ mod files;
 mod folder;
 mod keys;
 mod lock;
+pub mod prove;
 mod pump;
+pub mod read;
 mod reader;
 mod redaction;
 mod routes;
@@ -58,8 +60,11 @@ use tokio::time::Instant;
 
 use self::desk::Command;
 use self::lock::Lock;
+use self::sinks::cloudwatch::Connection;
 use self::status::Figures;
 use self::watcher::{Changes, Watcher};
+
+use crate::host::s3::Clients;
 
 pub use error::{LogsError, Retry};
 pub use keys::{KeyError, Keys};
@@ -107,6 +112,8 @@ struct Shared {
     lock: Arc<Lock>,
     /// Told when any figure may have changed.
     changed: Arc<Notify>,
+    cloudwatch: Connection,
+    s3: Clients,
     /// The container followed last.
     container: Mutex<Option<Source>>,
 }
@@ -123,6 +130,10 @@ impl Shipper {
     /// Loads the cursors and starts a task for each sink. Of a container nothing is read before the first
     /// [`follow`](Self::follow).
     pub async fn start(options: Options) -> Result<Self, LogsError> {
+        Self::start_with(options, Clients::default()).await
+    }
+
+    async fn start_with(options: Options, s3: Clients) -> Result<Self, LogsError> {
         let directory = &options.state_dir;
         tokio::fs::create_dir_all(directory)
             .await
@@ -137,6 +148,8 @@ impl Shipper {
             changes,
             lock,
             changed: Arc::default(),
+            cloudwatch: Connection::default(),
+            s3,
             container: Mutex::default(),
         });
         routes::start(&shared).await?;

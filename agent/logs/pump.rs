@@ -27,7 +27,7 @@ use super::cursor_file::CursorFile;
 use super::desk::{Command, Desk};
 use super::lock::Lock;
 use super::redaction::Filter;
-use super::sinks::{Due, Sink};
+use super::sinks::{Due, Replay, Sink};
 use super::status::Figures;
 use super::watcher::Changes;
 use crate::host::Class;
@@ -85,6 +85,8 @@ pub(crate) struct Pump<S> {
     event_over: Option<Instant>,
     /// What the parcel holds and nobody has counted.
     parcel: Parcel,
+    /// The lines read reach to where a planned parcel ends.
+    planned_end: bool,
     restored: bool,
     /// The cursor file says where the sink stood before the first line of this run.
     anchored: bool,
@@ -122,6 +124,7 @@ impl<S: Sink> Pump<S> {
             held: None,
             event_over: None,
             parcel: Parcel::default(),
+            planned_end: false,
             restored: false,
             anchored: false,
             commit_at: None,
@@ -135,6 +138,10 @@ impl<S: Sink> Pump<S> {
             if self.desk.stopping().is_some() {
                 // What was gathered leaves if there is time; else it is read again by the next start.
                 self.send().await;
+                if self.restored && self.desk.has_gaps() {
+                    // Nothing else may have changed since the cursor was saved.
+                    self.commit_soon();
+                }
                 self.commit().await;
                 return;
             }
@@ -153,7 +160,10 @@ impl<S: Sink> Pump<S> {
         if self.restored && self.desk.has_gaps() && self.held.is_none() {
             return self.tell_gaps().await;
         }
+        let drains = self.desk.drains();
         let filled = self.desk.fill(&mut self.batch).await;
+        // Kept, for what follows may have to wait.
+        self.planned_end |= filled.planned_end;
         if !self.batch.is_empty() && self.holds().await {
             if filled.at_end {
                 let end = self.held.map(|since| since + HOLD);
@@ -162,13 +172,16 @@ impl<S: Sink> Pump<S> {
             return;
         }
         let moved = filled.moved || self.held.take().is_some();
+        let planned_end = std::mem::take(&mut self.planned_end);
         if moved {
-            self.take(filled.planned_end);
+            self.take(planned_end);
         }
-        if (self.parcel_is_due() || filled.planned_end) && !self.send().await {
+        if (self.parcel_is_due() || planned_end) && !self.send().await {
             return;
         }
-        if filled.at_end && !self.desk.has_gaps() && !self.desk.trouble && !self.desk.survey_due() {
+        let at_end = filled.at_end && !self.desk.has_gaps() && !self.desk.trouble && !self.desk.survey_due();
+        // Whoever asked for a drain while the parcel left means lines that came after this end, too.
+        if at_end && self.desk.drains() == drains {
             self.at_end().await;
         }
         if self.commit_at.is_some_and(|at| at <= Instant::now()) {
@@ -181,8 +194,10 @@ impl<S: Sink> Pump<S> {
             return;
         };
         self.sink.restore(self.desk.cursor.sink.clone(), replay);
-        if let Some(plan) = self.desk.replan(replay) {
-            self.sink.replan(plan);
+        match self.desk.replan(replay) {
+            Some((plan, Replay::Exact)) => self.sink.replan(plan),
+            Some((plan, Replay::Different)) => self.sink.give_up_plan(plan),
+            None => {}
         }
         self.restored = true;
     }
@@ -397,6 +412,10 @@ impl<S: Sink> Pump<S> {
             if !self.send().await {
                 return;
             }
+            if self.desk.has_gaps() {
+                // What the sink will never take is told first.
+                return;
+            }
             self.commit().await;
             if self.commit_at.is_none() {
                 self.desk.answer_drains();
@@ -409,7 +428,9 @@ impl<S: Sink> Pump<S> {
             }
             let due = match self.sink.due() {
                 Due::At(at) => Some(at),
-                Due::Nothing | Due::Now => None,
+                // An event that has just ended, for a sink that doesn't gather.
+                Due::Now => Some(Instant::now()),
+                Due::Nothing => None,
             };
             let first = [self.commit_at, self.event_over, due];
             self.wait(first.into_iter().flatten().min()).await;

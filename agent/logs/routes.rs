@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use monopod_core::logs::{
-    LineStyler, Origin, RotationPolicy, Route, Source, StreamName, Target, Treater, Treatment,
+    LineStyler, Origin, RotationPolicy, Route, Source, StreamName, SyslogFormat, Target, Treater, Treatment,
 };
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
@@ -15,6 +15,11 @@ use super::pump::{Parts, Pump};
 use super::redaction::Filter;
 use super::sinks::Sink;
 use super::sinks::application_log::ApplicationLog;
+use super::sinks::cloudwatch::CloudWatch;
+use super::sinks::logentries::Logentries;
+use super::sinks::rsyslog::{self, Rsyslog};
+use super::sinks::s3;
+use super::sinks::scalyr::Scalyr;
 use super::sinks::syslog::Syslog;
 use super::status::{Figures, Label};
 use super::{Feed, LogsError, ORDERS, Shared, folder, locked, state_dir};
@@ -47,7 +52,7 @@ pub(super) async fn start(shared: &Arc<Shared>) -> Result<(), LogsError> {
         add(shared, local(path), sink)?;
     }
     if let Some(path) = &options.syslog_socket {
-        let sink = Syslog::new(path, &options.attributes.application_id);
+        let sink = Syslog::new(path, SyslogFormat::Rfc3164, &options.attributes);
         add(shared, local(path), sink)?;
     }
     for route in &options.plan.routes {
@@ -70,13 +75,38 @@ pub(super) async fn ship(shared: &Arc<Shared>, route: &Route) -> Result<(), Logs
         treatment: route.treatment.clone(),
     };
     match &route.target {
-        Target::CloudWatch { group: _ }
-        | Target::S3(_)
-        | Target::Rsyslog(_)
-        | Target::Scalyr(_)
-        | Target::Logentries { .. } => {
-            let _ = (place("".into()).stream, &options.keys);
-            Ok(())
+        Target::S3(target) => {
+            let file = match (&route.origin, route.stream) {
+                (Origin::File(path), StreamName::Customlog | StreamName::File) => {
+                    Path::new(path).file_name().and_then(|name| name.to_str())
+                }
+                _ => None,
+            };
+            let limits = s3::Limits::within(options.plan.budget);
+            let (attributes, clients) = (&options.attributes, shared.s3.clone());
+            let sink = s3::S3::new(target, route.stream, file, attributes, clients, limits);
+            add(shared, place(format!("s3://{}", target.bucket)), sink)
+        }
+        Target::CloudWatch { group } => {
+            let sink = CloudWatch::new(group, &options.attributes, shared.cloudwatch.clone());
+            add(shared, place(format!("CloudWatch log group {group}")), sink)
+        }
+        Target::Scalyr(target) => {
+            let file = match &route.origin {
+                Origin::Application => None,
+                Origin::File(path) | Origin::Folder(path) => Some(path.as_str()),
+            };
+            let keys = options.keys.clone();
+            let sink = Scalyr::new(target, route.stream, file, &options.attributes, keys);
+            add(shared, place(format!("Scalyr ({})", target.region)), sink)
+        }
+        Target::Logentries { token } => {
+            let sink = Logentries::new(token.clone(), options.keys.clone());
+            add(shared, place("Logentries".into()), sink)
+        }
+        Target::Rsyslog(target) => {
+            let sink = Rsyslog::new(target, route.stream, &options.attributes);
+            add(shared, place(rsyslog::place(target)), sink)
         }
     }
 }
@@ -155,4 +185,17 @@ fn add<S: Sink>(shared: &Arc<Shared>, place: Place, sink: S) -> Result<(), LogsE
         figures,
     });
     Ok(())
+}
+
+/// Starts a pump for a sink that no plan can name, such as one whose far end is a test's.
+#[cfg(test)]
+pub(super) fn attach<S: Sink>(shipper: &super::Shipper, sink: S, treatment: Treatment) {
+    let place = Place {
+        stream: StreamName::Applog,
+        origin: Origin::Application,
+        target: "a test".into(),
+        distinct: Some("a test".into()),
+        treatment,
+    };
+    add(&shipper.shared, place, sink).unwrap();
 }

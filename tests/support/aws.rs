@@ -3,15 +3,18 @@
 //! Tests are kept apart by the access key id their agent signs with: each lease of a machine has its own.
 
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::{Value, json};
 
+use crate::Rig;
 use crate::forward::Line;
 use crate::http;
 use crate::layout;
+use crate::place::Where;
 use crate::process::{Part, tied};
 
 /// The process.
@@ -161,6 +164,24 @@ pub struct Aws {
 }
 
 impl Aws {
+    /// With an access key of its own, on a line of the host's: for tests of a client alone.
+    #[must_use]
+    pub fn alone() -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(1);
+        let (standin, place) = (Rig::get().standin(), Where::Host);
+        Self {
+            standin,
+            line: Line::new(&place.network(), place.free_port(), standin.address),
+            access_key: format!("AKIAALONE{:011X}", NUMBER.fetch_add(1, Ordering::Relaxed)),
+        }
+    }
+
+    /// Where a client on the line's network asks.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.line.port())
+    }
+
     /// The line between the machine and AWS.
     #[must_use]
     pub fn line(&self) -> &Line {

@@ -54,6 +54,10 @@ impl Line {
         }
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.gate.port()
+    }
+
     /// Connections are refused, and those there are cut.
     pub fn down(&self) {
         self.gate.close();

@@ -55,6 +55,10 @@ impl Gate {
         gate
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.shared.port
+    }
+
     /// Listens, unless it does already.
     pub(crate) fn open(&self, network: &Arc<Network>) {
         let mut open = lock(&self.open);

@@ -60,6 +60,14 @@ impl Gap {
         text
     }
 
+    /// Whether these lines were read, and it was the sink that never took them.
+    pub(super) const fn was_read(&self) -> bool {
+        match &self.reason {
+            GapReason::Other(_) => true,
+            GapReason::RotatedAway | GapReason::Truncated | GapReason::ContainerRemoved => false,
+        }
+    }
+
     fn count(&self) -> String {
         let noun = if self.lines == 1 { "log line" } else { "log lines" };
         match (self.exact, self.lines, self.bytes) {
@@ -72,7 +80,8 @@ impl Gap {
         }
     }
 
-    fn why(&self) -> &str {
+    /// Why, in words.
+    pub fn why(&self) -> &str {
         match &self.reason {
             GapReason::RotatedAway => "rotated away before they could be shipped",
             GapReason::Truncated => "the file was truncated before they could be shipped",

@@ -18,6 +18,7 @@
 //! traces), other sources than json-file. They come as steps between `record` and `batch`.
 
 mod batch;
+pub mod cloudwatch;
 mod cursor;
 mod gap;
 pub mod ledger;
@@ -28,7 +29,9 @@ mod resume;
 mod rotation;
 mod route;
 mod style;
+pub mod syslog;
 mod treatment;
+pub mod verify;
 
 pub use batch::{Batch, Line, Stream};
 pub use cursor::{AheadFile, Cursor, CursorError, FileIdentity, Partial, Planned, Position, Source};

@@ -23,7 +23,7 @@ fn told(error: S3Error, region: &str, place: &str) -> FetchError {
     let place = place.to_owned();
     match error {
         S3Error::Unreachable(source) => FetchError::Unreachable { place, source },
-        S3Error::Busy { answer } => FetchError::Busy { place, answer },
+        S3Error::Busy { answer } | S3Error::Throttled { answer } => FetchError::Busy { place, answer },
         S3Error::Refused { answer, code } => FetchError::Refused {
             place,
             answer,

@@ -160,17 +160,26 @@ impl Reader {
                 name: Name::Rotated,
             });
         }
-        let resume = resume(Look::Records, cursor.position.as_ref(), &cursor.ahead, &present);
+        // A sink that has nothing yet still waits for everything that was there when it was said so.
+        let nothing_yet = || {
+            cursor.ahead.first().map(|oldest| Position {
+                file: oldest.file.clone(),
+                offset: 0,
+                partials: Vec::new(),
+            })
+        };
+        let position = cursor.position.clone().or_else(nothing_yet);
+        let resume = resume(Look::Records, position.as_ref(), &cursor.ahead, &present);
         let first = resume.files.first();
         // `present` is newest first, the queue oldest first.
         let older = first.map_or(0, |index| present.len().saturating_sub(index + 1));
         self.queue = found.split_off(older);
         self.offset = resume.offset;
-        if let Some(position) = cursor.position.as_ref().filter(|_| resume.continues) {
+        if let Some(position) = position.as_ref().filter(|_| resume.continues) {
             self.decoder.restore(position.partials.clone());
         }
         // With no file at all the first look was in vain only if nothing was read before.
-        self.resumed = first.is_some() || cursor.position.is_some();
+        self.resumed = first.is_some() || position.is_some();
         Ok(resume.gap.into_iter().collect())
     }
 
@@ -266,6 +275,11 @@ impl Reader {
             filled.garbage += u64::from(read.torn);
             filled.moved = true;
             self.next_file();
+            // At the very beginning of a file too: there nothing is read, which is not its end.
+            filled.planned_end = self.at_stop();
+            if filled.planned_end {
+                return Ok(filled);
+            }
         }
     }
 

@@ -7,6 +7,12 @@
 //! and the lines wait in the spool and not in memory.
 
 pub(crate) mod application_log;
+pub(crate) mod cloudwatch;
+mod datagrams;
+pub(crate) mod logentries;
+pub(crate) mod rsyslog;
+pub(crate) mod s3;
+pub(crate) mod scalyr;
 pub(crate) mod syslog;
 
 use std::future::Future;
@@ -76,6 +82,10 @@ pub(crate) trait Sink: Send + 'static {
     /// Called after [`restore`](Self::restore) if a kill came between the plan of a parcel and its acknowledgement: the
     /// lines that come up to the end of the plan are that parcel again.
     fn replan(&mut self, _plan: serde_json::Value) {}
+
+    /// Called instead if those lines can't be read again: what may have been delivered under that plan is all there is
+    /// of some of them.
+    fn give_up_plan(&mut self, _plan: serde_json::Value) {}
 
     /// Puts the lines into the parcel and leaves the batch empty. Never waits, never fails.
     fn take(&mut self, batch: &mut Batch);

@@ -13,10 +13,12 @@ mod transport;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use monopod_core::logs::{Batch, Gap, GapReason};
+use monopod_core::logs::syslog::{CONTINUES, parts};
+use monopod_core::logs::{Attributes, Batch, Gap, GapReason, Line, SyslogFormat};
 
-use self::encode::{CONTINUES, Encoder, parts};
+use self::encode::Encoder;
 use self::transport::{Failure, Transport};
+use super::datagrams::Datagrams;
 use super::{Due, Replay, SendError, Sink};
 use crate::host::clock::now_seconds;
 use crate::logs::status::Guarantee;
@@ -25,8 +27,8 @@ use crate::logs::status::Guarantee;
 const MESSAGE_MAX: usize = 8 * 1024;
 /// What every daemon takes by RFC 3164, less a header.
 const MESSAGE_MIN: usize = 512;
-/// Room for the header: 40 bytes and the tag.
-const HEADER_ROOM: usize = 256;
+/// So much is encoded at a time.
+const ROUND: usize = 64 * 1024;
 
 /// The sink.
 #[derive(Debug)]
@@ -34,7 +36,10 @@ pub(crate) struct Syslog {
     path: PathBuf,
     encoder: Encoder,
     transport: Transport,
-    message: Vec<u8>,
+    header: Vec<u8>,
+    round: Datagrams,
+    /// Where each message of the round ends in the parcel.
+    ends: Vec<(usize, usize)>,
     most: usize,
     parcel: Batch,
     /// Lines of the parcel that are out, and bytes of the next one that are.
@@ -44,49 +49,74 @@ pub(crate) struct Syslog {
 }
 
 impl Syslog {
-    pub(crate) fn new(path: &Path, tag: &str) -> Self {
+    pub(crate) fn new(path: &Path, format: SyslogFormat, attributes: &Attributes) -> Self {
         Self {
             path: path.to_owned(),
-            encoder: Encoder::new(tag),
+            encoder: Encoder::new(format, attributes),
             transport: Transport::new(path),
-            message: Vec::new(),
-            most: MESSAGE_MAX - HEADER_ROOM,
+            header: Vec::new(),
+            round: Datagrams::default(),
+            ends: Vec::new(),
+            most: MESSAGE_MAX,
             parcel: Batch::default(),
             sent: (0, 0),
             lost: 0,
         }
     }
 
+    /// Messages of what isn't out yet, a round of them.
+    fn encode(&mut self, parcel: &Batch) {
+        self.round.clear(2 * ROUND);
+        self.ends.clear();
+        let second = now_seconds();
+        let (first, mut offset) = self.sent;
+        for (number, line) in parcel.lines().enumerate().skip(first) {
+            self.encoder.begin(second, line, &mut self.header);
+            // A header that leaves next to nothing is cut into, or no text would ever be out.
+            let room = self.most.saturating_sub(self.header.len()).max(MESSAGE_MIN / 2);
+            let Line { text, .. } = line;
+            for (part, more) in parts(text.get(offset..).unwrap_or_default(), room) {
+                let end = if more { CONTINUES } else { "" };
+                self.round.push([&self.header, part.as_bytes(), end.as_bytes()]);
+                offset += part.len();
+                self.ends
+                    .push(if more { (number, offset) } else { (number + 1, 0) });
+            }
+            offset = 0;
+            if self.round.bytes() >= ROUND {
+                return;
+            }
+        }
+    }
+
     async fn send_lines(&mut self, parcel: &Batch) -> Result<(), io::Error> {
-        for line in parcel.lines().skip(self.sent.0) {
-            while let Some((part, more)) =
-                parts(line.text.get(self.sent.1..).unwrap_or_default(), self.most).next()
-            {
-                self.encoder
-                    .encode(now_seconds(), line.stream, part, &mut self.message);
-                if more {
-                    self.message.extend_from_slice(CONTINUES.as_bytes());
-                }
-                match self.transport.send(&self.message).await {
-                    Ok(()) => {}
+        loop {
+            self.encode(parcel);
+            if self.ends.is_empty() {
+                return Ok(());
+            }
+            let mut done = 0;
+            while done < self.ends.len() {
+                match self.transport.send(&self.round, done).await {
+                    Ok(count) => done += count,
                     Err(Failure::TooLong) if self.most > MESSAGE_MIN => {
                         self.most = (self.most / 2).max(MESSAGE_MIN);
                         tracing::warn!(
                             socket = %self.path.display(), most = self.most, "Syslog takes shorter messages only"
                         );
-                        continue;
+                        break;
                     }
-                    Err(Failure::TooLong) => self.lost += 1,
+                    Err(Failure::TooLong) => {
+                        self.lost += 1;
+                        done += 1;
+                    }
                     Err(Failure::Io(error)) => return Err(error),
                 }
-                self.sent.1 += part.len();
-                if !more {
-                    break;
+                if let Some(end) = done.checked_sub(1).and_then(|last| self.ends.get(last)) {
+                    self.sent = *end;
                 }
             }
-            self.sent = (self.sent.0 + 1, 0);
         }
-        Ok(())
     }
 }
 
@@ -125,6 +155,7 @@ impl Sink for Syslog {
             ));
         }
         self.parcel.clear();
+        self.round.clear(ROUND);
         self.sent = (0, 0);
         let lines = std::mem::take(&mut self.lost);
         let gap = Gap {

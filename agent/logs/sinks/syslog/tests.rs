@@ -1,7 +1,10 @@
 //! The socket, with real sockets: full, gone, back.
 
+use monopod_core::logs::{Batch, Line, Stream, SyslogFormat};
 use tokio::net::UnixDatagram;
 
+use super::Syslog;
+use crate::logs::sinks::Sink;
 use crate::logs::testing::{Rig, retrying, sink, soon, until};
 use crate::logs::{Drained, Options};
 
@@ -107,4 +110,50 @@ async fn long_lines_go_in_parts() {
         15_000
     );
     drop(shipper);
+}
+
+#[tokio::test]
+async fn what_rotates_away_before_a_sink_had_anything_is_a_gap() {
+    let mut rig = Rig::new();
+    let options = Options {
+        application_log: None,
+        ..rig.options_with_syslog()
+    };
+    rig.write(100);
+    let shipper = rig.start(options.clone()).await;
+    until("an outage", || retrying(&shipper, "syslog")).await;
+    drop(shipper);
+    for _ in 0..9 {
+        rig.write(10);
+        rig.engine.rotate();
+    }
+    let socket = UnixDatagram::bind(rig.socket()).unwrap();
+    let shipper = rig.start(options).await;
+    let first = texts(&receive(&socket, 1).await).remove(0);
+    assert!(first.contains("log lines lost before"), "{first}");
+    assert!(!sink(&shipper, "syslog").lost_exact);
+}
+
+#[tokio::test]
+async fn lines_by_rfc_5424_have_their_own_time() {
+    let rig = Rig::new();
+    let socket = UnixDatagram::bind(rig.socket()).unwrap();
+    let attributes = rig.options().attributes;
+    let mut syslog = Syslog::new(&rig.socket(), SyslogFormat::Rfc5424, &attributes);
+    let mut batch = Batch::default();
+    for text in ["one", "two"] {
+        batch.push(Line {
+            time: "2026-01-02T03:04:05.123456789Z",
+            stream: Stream::Stdout,
+            text,
+        });
+    }
+    syslog.take(&mut batch);
+    syslog.send().await.unwrap();
+    let header = "<134>1 2026-01-02T03:04:05.123456Z - my-app - applog \
+                  [monopod@32473 application_id=\"my-app\" stream=\"stdout\"] ";
+    assert_eq!(
+        receive(&socket, 2).await,
+        [format!("{header}one"), format!("{header}two")]
+    );
 }

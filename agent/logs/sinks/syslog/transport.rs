@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use nix::errno::Errno;
+use tokio::io::Interest;
 use tokio::net::UnixDatagram;
+
+use crate::logs::sinks::datagrams::Datagrams;
 
 /// A full socket is worth telling after this long; the wait itself has no end.
 const FULL_AFTER: Duration = Duration::from_secs(2);
@@ -34,20 +37,20 @@ impl Transport {
         }
     }
 
-    /// Sends it, waiting for room but not for ever, so that the outage can be told.
-    pub(super) async fn send(&mut self, datagram: &[u8]) -> Result<(), Failure> {
+    /// Sends as many as there is room for, beginning with that one: at least that one. It waits for room but not for
+    /// ever, so that the outage can be told.
+    pub(super) async fn send(&mut self, datagrams: &Datagrams, from: usize) -> Result<usize, Failure> {
         let socket = match &self.socket {
             Some(socket) => socket,
             None => self.connect().map_err(Failure::Io)?,
         };
-        let sent = match socket.try_send(datagram) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let sent = tokio::time::timeout(FULL_AFTER, socket.send(datagram)).await;
-                sent.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into()))
-            }
-            sent => sent,
+        let sending = socket.async_io(Interest::WRITABLE, || datagrams.send(socket, from));
+        let sent = tokio::time::timeout(FULL_AFTER, sending).await;
+        let sent = sent.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into()));
+        let error = match sent {
+            Ok(count) => return Ok(count),
+            Err(error) => error,
         };
-        let Err(error) = sent else { return Ok(()) };
         if error.raw_os_error() == Some(Errno::EMSGSIZE as i32) {
             return Err(Failure::TooLong);
         }

@@ -1,26 +1,60 @@
-//! Objects of S3, by the SDK: included texts and credentials. With `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL` it asks
+//! Objects of S3, by the SDK: included texts, credentials, and logs on their way out. With `AWS_ENDPOINT_URL_S3` or `AWS_ENDPOINT_URL` it asks
 //! elsewhere, by path where that is an address of numbers.
 //!
 //! An error says what S3 answered; what was asked for, and what for, is added by who asked.
 
+mod put;
+
+use std::collections::BTreeMap;
 use std::mem;
+use std::sync::Arc;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::error::{ProvideErrorMetadata as _, SdkError};
-use aws_sdk_s3::operation::get_object::{GetObjectError, GetObjectOutput};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use tokio::sync::Mutex;
 use zeroize::Zeroizing;
 
 use super::aws;
+
+pub(crate) use put::Put;
 
 /// S3's code for an object that is what we have already.
 const NOT_MODIFIED: u16 = 304;
 
 /// A client for one region.
 #[derive(Debug)]
-pub(super) struct S3 {
+pub(crate) struct S3 {
     client: Client,
     region: String,
+}
+
+/// A client for each region, made when it is first asked for: those who write to one share connections and credentials.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Clients(Arc<Mutex<BTreeMap<String, Arc<S3>>>>);
+
+impl Clients {
+    /// Asks nobody yet.
+    pub(crate) async fn of(&self, region: &str) -> Arc<S3> {
+        let mut clients = self.0.lock().await;
+        if let Some(client) = clients.get(region) {
+            return Arc::clone(client);
+        }
+        let client = Arc::new(S3::new(region).await);
+        clients.insert(region.to_owned(), Arc::clone(&client));
+        client
+    }
+
+    /// One region's, at an address of the test's own.
+    #[cfg(test)]
+    pub(crate) fn at(region: &str, endpoint: &str, access_key: &str) -> Self {
+        let client = Arc::new(S3::at(region, endpoint, access_key));
+        Self(Arc::new(Mutex::new(BTreeMap::from([(
+            region.to_owned(),
+            client,
+        )]))))
+    }
 }
 
 /// What an object is now.
@@ -42,11 +76,16 @@ pub(super) struct Object {
 
 /// Why an object is not here.
 #[derive(Debug)]
-pub(super) enum S3Error {
+pub(crate) enum S3Error {
     /// Nobody answers, or there are no credentials to ask with (yet).
     Unreachable(Box<dyn std::error::Error + Send + Sync>),
     /// Overloaded, starting, or having a bad moment.
     Busy {
+        /// A status, a code, and what it said.
+        answer: String,
+    },
+    /// A limit that others share is spent.
+    Throttled {
         /// A status, a code, and what it said.
         answer: String,
     },
@@ -73,6 +112,23 @@ impl S3 {
     pub(super) async fn new(region: &str) -> Self {
         Self {
             client: Client::new(&aws::config(region).await),
+            region: region.to_owned(),
+        }
+    }
+
+    #[cfg(test)]
+    fn at(region: &str, endpoint: &str, access_key: &str) -> Self {
+        use aws_sdk_s3::config::{Builder, Credentials, Region, retry::RetryConfig};
+        let config = Builder::new()
+            .behavior_version_latest()
+            .region(Region::new(region.to_owned()))
+            .endpoint_url(endpoint)
+            .force_path_style(true)
+            .retry_config(RetryConfig::disabled())
+            .credentials_provider(Credentials::new(access_key, "secret", None, None, "test"))
+            .build();
+        Self {
+            client: Client::from_conf(config),
             region: region.to_owned(),
         }
     }
@@ -125,7 +181,10 @@ async fn whole(mut answer: GetObjectOutput, largest: usize) -> Result<Object, S3
     })
 }
 
-fn classify(error: SdkError<GetObjectError, HttpResponse>, region: &str) -> S3Error {
+fn classify<E>(error: SdkError<E, HttpResponse>, region: &str) -> S3Error
+where
+    E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
+{
     let SdkError::ServiceError(context) = error else {
         return S3Error::Unreachable(error.into());
     };
@@ -139,6 +198,9 @@ fn classify(error: SdkError<GetObjectError, HttpResponse>, region: &str) -> S3Er
     let error = context.into_err();
     let code = error.code().unwrap_or("no error code").to_owned();
     let answer = format!("{status} {code}: {}", error.message().unwrap_or("no message"));
+    if is_throttled(&code, status) {
+        return S3Error::Throttled { answer };
+    }
     if is_busy(&code, status) {
         return S3Error::Busy { answer };
     }
@@ -157,16 +219,20 @@ fn is_region(text: &str) -> bool {
             .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-')
 }
 
-/// What AWS calls throttling and its own faults, and what first boots see for seconds: a clock that is
+/// What AWS calls throttling.
+fn is_throttled(code: &str, status: u16) -> bool {
+    matches!(
+        code,
+        "SlowDown" | "Throttling" | "ThrottlingException" | "RequestLimitExceeded"
+    ) || status == 429
+}
+
+/// What AWS calls its own faults, and what first boots see for seconds: a clock that is
 /// not set yet, credentials that have not spread yet.
 fn is_busy(code: &str, status: u16) -> bool {
     matches!(
         code,
-        "SlowDown"
-            | "Throttling"
-            | "ThrottlingException"
-            | "RequestLimitExceeded"
-            | "RequestTimeout"
+        "RequestTimeout"
             | "RequestTimeTooSkewed"
             | "InternalError"
             | "ServiceUnavailable"
@@ -176,7 +242,6 @@ fn is_busy(code: &str, status: u16) -> bool {
             | "InvalidToken"
             | "SignatureDoesNotMatch"
     ) || status >= 500
-        || status == 429
 }
 
 #[cfg(test)]
@@ -185,8 +250,9 @@ mod tests {
 
     #[test]
     fn throttling_is_tried_again_and_a_refusal_is_not() {
-        assert!(is_busy("SlowDown", 503));
-        assert!(is_busy("ThrottlingException", 400));
+        assert!(is_throttled("SlowDown", 503));
+        assert!(is_throttled("ThrottlingException", 400));
+        assert!(is_throttled("anything", 429));
         assert!(is_busy("anything", 500));
         for (code, status) in [
             ("AccessDenied", 403),
@@ -195,7 +261,7 @@ mod tests {
             ("PermanentRedirect", 301),
             ("InvalidObjectState", 403),
         ] {
-            assert!(!is_busy(code, status), "{code}");
+            assert!(!is_busy(code, status) && !is_throttled(code, status), "{code}");
         }
     }
 
