@@ -14,6 +14,7 @@
 
 mod common;
 
+mod app_write;
 mod boot;
 mod canary;
 mod checks;

@@ -426,7 +426,10 @@ impl<S: Sink> Pump<S> {
             }
         }
         if self.desk.stopping().is_none() {
-            self.desk.rest();
+            // Not between two batches of a stream that goes on: the buffer would be made and cleared anew for each.
+            if self.commit_at.is_none() {
+                self.desk.rest();
+            }
             let due = match self.sink.due() {
                 Due::At(at) => Some(at),
                 // An event that has just ended, for a sink that doesn't gather.

@@ -17,6 +17,8 @@ pub(crate) struct Seen {
     pub(crate) create: Option<Instant>,
     /// Processor time of the agent when that request arrived.
     pub(crate) cpu_at_create: Option<Duration>,
+    /// The last time the agent said anything.
+    pub(crate) last_call: Option<Instant>,
 }
 
 /// What was seen, of which process, and the bell that rings for it.
@@ -57,6 +59,11 @@ impl EngineProxy {
         self.shared.0.lock().expect("bench").1 = Some(pid);
     }
 
+    /// When the agent said something last.
+    pub(crate) fn last_call(&self) -> Option<Instant> {
+        self.shared.0.lock().expect("bench").0.last_call
+    }
+
     /// Waits for the request that creates the container.
     pub(crate) fn wait_create(&self) -> Seen {
         let (lock, condition) = &*self.shared;
@@ -81,13 +88,15 @@ fn forward(client: UnixStream, server: UnixStream, state: &Shared) {
     thread::spawn(move || {
         let mut buffer = vec![0u8; 64 * 1024];
         while let Ok(count @ 1..) = from_client.read(&mut buffer) {
+            let mut seen = state.0.lock().expect("bench");
+            seen.0.last_call = Some(Instant::now());
             if buffer[..count].starts_with(b"POST /containers/create") {
-                let mut seen = state.0.lock().expect("bench");
                 seen.0.create.get_or_insert_with(Instant::now);
                 let cpu = seen.1.and_then(cpu_time);
                 seen.0.cpu_at_create = seen.0.cpu_at_create.or(cpu);
                 state.1.notify_all();
             }
+            drop(seen);
             if to_server.write_all(&buffer[..count]).is_err() {
                 break;
             }

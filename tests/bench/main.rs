@@ -7,6 +7,7 @@
 mod cis;
 mod engine_proxy;
 mod footprint;
+mod logs;
 mod overlap;
 mod pull;
 mod start;
@@ -69,6 +70,7 @@ fn main() {
         drop(machine);
         Rig::get().close();
     }
+    logs::run(&binary, &mut figures, wanted);
 }
 
 fn binary(root: &Path) -> PathBuf {

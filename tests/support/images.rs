@@ -180,6 +180,8 @@ pub(crate) fn standard() -> Vec<Image> {
         Image::new("printenv", include_str!("images/printenv.sh")),
         Image::new("writer", include_str!("images/writer.sh"))
             .program("app/writer", &crate::numbered::writer_program()),
+        Image::new("stage", include_str!("images/stage.sh"))
+            .program("app/writer", &crate::numbered::writer_program()),
         Image::new("sleeper", include_str!("images/sleeper.sh")),
         server("large")
             .random_layer(8 << 20)

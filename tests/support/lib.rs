@@ -67,6 +67,7 @@ mod sandbox;
 mod scalyr;
 mod small_disk;
 mod sockets;
+mod stage;
 mod tls;
 mod wait;
 
@@ -94,6 +95,7 @@ pub use rsyslog::Rsyslog;
 pub use scalyr::{SCALYR_TOKEN, Scalyr, ScalyrEvent, ScalyrFault, ScalyrRequest};
 pub use small_disk::SmallDisk;
 pub use sockets::{Datagram, NotifySocket, SyslogSocket};
+pub use stage::{Piece, Stage};
 pub use tls::{Presents, authority, other_authority};
 pub use wait::{Journal, pause, wait_until};
 

@@ -31,9 +31,11 @@ use interest::Interests;
 const TICK: Duration = Duration::from_secs(60);
 /// Without inotify the tick is all there is.
 const TICK_ALONE: Duration = Duration::from_millis(500);
-/// After an event the next is waited for this long: a writer at full speed costs a hundred wake-ups a second, and
-/// the lines come in batches.
+/// After an event the next is waited for this long, so that lines come in batches.
 const PAUSE: Duration = Duration::from_millis(10);
+/// Where there is something new after every pause, each is longer than the one before, up to this: a writer that never
+/// rests costs twenty wake-ups of each sink a second, and nobody waits a tenth of a second for a line.
+const PAUSE_MOST: Duration = Duration::from_millis(50);
 
 /// How often something was seen to happen, apart for those who read a container's log and those who read plain files.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -138,7 +140,9 @@ impl Watcher {
     /// Runs until nobody listens.
     pub(crate) async fn run(self, changes: watch::Sender<Changes>) {
         let mut tick = Instant::now() + self.tick;
+        let mut pause = PAUSE;
         loop {
+            let looked = Instant::now();
             let seen = tokio::select! {
                 seen = self.events(tick) => seen,
                 () = changes.closed() => return,
@@ -149,7 +153,8 @@ impl Watcher {
             if seen != Sightings::default() {
                 changes.send_modify(|changes| changes.add(&seen));
             }
-            tokio::time::sleep(PAUSE).await;
+            pause = next_pause(pause, seen, looked.elapsed());
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -188,6 +193,15 @@ impl Watcher {
         } else {
             Sightings::default()
         }
+    }
+}
+
+/// How long to pause after something was seen, and had to be waited for so long. Files that are renamed are followed as
+/// soon as ever: when they are small, the next ones are renamed as well.
+fn next_pause(last: Duration, seen: Seen, waited: Duration) -> Duration {
+    match seen {
+        Seen::Data if waited < PAUSE => (last * 2).min(PAUSE_MOST),
+        Seen::Data | Seen::Nothing | Seen::Names => PAUSE,
     }
 }
 
@@ -284,6 +298,19 @@ mod tests {
         log.write("a");
         assert_eq!(listener.wakes().await, Counts { any: 1, names: 1 });
         assert_eq!(listener.0.borrow().container, seen);
+    }
+
+    #[test]
+    fn pauses_grow_while_there_is_always_something_new() {
+        let (at_once, later) = (Duration::ZERO, Duration::from_millis(200));
+        let mut pause = PAUSE;
+        for expected in [20, 40, 50, 50] {
+            pause = next_pause(pause, Seen::Data, at_once);
+            assert_eq!(pause, Duration::from_millis(expected));
+        }
+        assert_eq!(next_pause(pause, Seen::Data, later), PAUSE);
+        assert_eq!(next_pause(pause, Seen::Names, at_once), PAUSE);
+        assert_eq!(next_pause(pause, Seen::Nothing, at_once), PAUSE);
     }
 
     #[tokio::test]
