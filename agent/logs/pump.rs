@@ -153,7 +153,7 @@ impl<S: Sink> Pump<S> {
         if self.restored && self.desk.has_gaps() && self.held.is_none() {
             return self.tell_gaps().await;
         }
-        let drains = self.desk.drains();
+        let events = self.desk.events();
         let filled = self.desk.fill(&mut self.batch).await;
         if !self.batch.is_empty() && self.holds().await {
             if filled.at_end {
@@ -170,8 +170,8 @@ impl<S: Sink> Pump<S> {
             return;
         }
         let at_end = filled.at_end && !self.desk.has_gaps() && !self.desk.trouble && !self.desk.survey_due();
-        // Whoever asked for a drain while the parcel left means lines that came after this end, too.
-        if at_end && self.desk.drains() == drains {
+        // What happened while the parcel left may have been lines behind this end, or a drain that means them.
+        if at_end && self.desk.events() == events {
             self.at_end().await;
         }
         if self.commit_at.is_some_and(|at| at <= Instant::now()) {
@@ -397,7 +397,8 @@ impl<S: Sink> Pump<S> {
             return self.next_source().await;
         }
         if self.desk.has_drains() {
-            if !self.send().await {
+            let events = self.desk.events();
+            if !self.send().await || self.desk.events() != events {
                 return;
             }
             self.commit().await;
