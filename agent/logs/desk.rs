@@ -79,7 +79,6 @@ pub(crate) struct Desk {
     survey_due: bool,
     reader: Option<Reader>,
     drains: Vec<oneshot::Sender<()>>,
-    events: u64,
     stopping: Option<Instant>,
     save_failed: bool,
     /// Nothing is read before the first order, whatever the cursor holds.
@@ -134,7 +133,6 @@ impl Desk {
             survey_due: true,
             reader: None,
             drains: Vec::new(),
-            events: 0,
             stopping: None,
             save_failed: false,
             followed: false,
@@ -162,7 +160,6 @@ impl Desk {
 
     /// Takes note of it. Not to be dropped: the reader is away on another thread meanwhile.
     pub(crate) async fn take(&mut self, event: Event) {
-        self.events += 1;
         match event {
             Event::Command(command) => self.obey(command),
             // Renames are followed at once, even while a delivery waits: a file has to be open before its name
@@ -568,9 +565,9 @@ impl Desk {
         !self.drains.is_empty()
     }
 
-    /// How many events there were, so that a look that is older than one is not taken for the last word.
-    pub(crate) fn events(&self) -> u64 {
-        self.events
+    /// How many wait for the end.
+    pub(crate) fn drains(&self) -> usize {
+        self.drains.len()
     }
 
     /// So many, the first to ask.

@@ -183,7 +183,7 @@ impl<S: Sink> Pump<S> {
         if self.restored && self.desk.has_gaps() && self.held.is_none() {
             return self.tell_gaps().await;
         }
-        let events = self.desk.events();
+        let drains = self.desk.drains();
         let filled = self.desk.fill(&mut self.batch).await;
         // Kept, for what follows may have to wait.
         self.planned_end |= filled.planned_end;
