@@ -1,7 +1,7 @@
 //! Every line is delivered, or it is counted: over rotations, with the agent, the far ends and the engine killed at random
 //! moments. The seed is in the output; `CONSERVATION_SEED` repeats it.
 //!
-//! `CONSERVATION_ROTATIONS` (30) and `CONSERVATION_OUTAGE` (9 seconds) make it longer: the figures in the change log are of
+//! `CONSERVATION_ROTATIONS` (30) and `CONSERVATION_OUTAGE` (15 seconds) make it longer: the figures in the change log are of
 //! 1,000 rotations and 600 seconds.
 
 use std::fs::{self, File};
@@ -225,7 +225,7 @@ fn nothing_is_lost_over_rotations_and_kills() {
 /// A far end that is away longer than the spool lasts: what is lost is marked, to the line.
 #[test]
 fn what_an_outage_costs_is_counted_to_the_line() {
-    let outage = setting("CONSERVATION_OUTAGE", 9);
+    let outage = setting("CONSERVATION_OUTAGE", 15);
     let lines = (outage + 6) * RATE;
     let machine = Machine::acquire();
     let (agent, bucket, tail) = writer(&machine, lines, 8);

@@ -24,6 +24,7 @@ mod container;
 mod encrypt;
 mod engine;
 mod files;
+mod full_disk;
 mod health;
 mod image;
 mod images;
