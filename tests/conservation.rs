@@ -52,6 +52,14 @@ impl Chance {
     }
 }
 
+/// Time is what these tests are about, so nothing but time ends this.
+fn passes(time: Duration) {
+    let end = Instant::now() + time;
+    while let Some(left) = end.checked_duration_since(Instant::now()) {
+        thread::park_timeout(left);
+    }
+}
+
 /// Reads application.log as it is written, across its rotations, as somebody with `tail -F` would.
 struct Tail {
     stop: Arc<AtomicBool>,
@@ -176,12 +184,12 @@ fn nothing_is_lost_over_rotations_and_kills() {
     let (mut kills, mut outages) = (0, 0);
     let end = Instant::now() + Duration::from_millis(lines * 1000 / RATE);
     while Instant::now() < end {
-        thread::park_timeout(Duration::from_millis(300 + chance.below(1200)));
+        passes(Duration::from_millis(300 + chance.below(1200)));
         match chance.below(4) {
             0 => {
                 machine.aws().line().down();
                 machine.aws().line().sever();
-                thread::park_timeout(Duration::from_millis(chance.below(800)));
+                passes(Duration::from_millis(chance.below(800)));
                 machine.aws().line().up();
                 outages += 1;
             }
@@ -227,7 +235,7 @@ fn what_an_outage_costs_is_counted_to_the_line() {
     .expect("the bucket has something");
     machine.aws().line().down();
     machine.aws().line().sever();
-    thread::park_timeout(Duration::from_secs(outage));
+    passes(Duration::from_secs(outage));
     machine.aws().line().up();
     until_shipped(&machine, &agent, BOOT);
     let numbered = Numbered::new(8, lines);
@@ -254,7 +262,7 @@ fn what_a_killed_engine_costs_is_marked() {
     let machine = Machine::acquire();
     let (agent, bucket, tail) = writer(&machine, lines, 9);
     for death in 1..=2 {
-        thread::park_timeout(Duration::from_millis(500 + chance.below(1000)));
+        passes(Duration::from_millis(500 + chance.below(1000)));
         machine.kill_engine();
         machine.start_engine();
         agent.wait_for_nth_line("the engine answers again", death, BOOT);

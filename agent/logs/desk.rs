@@ -6,13 +6,15 @@ use std::io;
 use std::sync::Arc;
 
 use monopod_core::logs::{
-    Batch, Cursor, Gap, GapReason, Line, Pending, Planned, Position, Source, Span, Stream, Treated,
+    Batch, Cursor, Gap, GapReason, Line, Pending, Planned, Position, Source, Span, Stream, Treated, ledger,
     read_at_time,
 };
 use monopod_core::text;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use super::error::{Retry, io_retry};
+use crate::host::Class;
 use crate::host::clock::{now_millis, now_seconds};
 
 use super::cursor_file::CursorFile;
@@ -66,6 +68,8 @@ pub(crate) struct Desk {
     last_time: Option<String>,
     /// The last look or read failed: nothing may be concluded from what is there.
     pub(crate) trouble: bool,
+    /// How many failed since a look succeeded.
+    pub(crate) troubles: u32,
     /// Once the first look was taken: whether reading goes on exactly where the cursor stood.
     pub(crate) first_look: Option<Replay>,
     cursor_file: CursorFile,
@@ -120,6 +124,7 @@ impl Desk {
             figures,
             last_time,
             trouble: false,
+            troubles: 0,
             first_look: None,
             cursor_file,
             commands,
@@ -220,9 +225,13 @@ impl Desk {
             }
         }
         let cursor = self.cursor.clone();
-        let Some(gaps) = self.read("looked at", move |reader| reader.survey(&cursor)).await else {
+        let Some(looked) = self.work(move |reader| reader.survey(&cursor)).await else {
             return;
         };
+        let Some(gaps) = self.judge("looked at", looked) else {
+            return;
+        };
+        self.troubles = 0;
         let replay = if gaps.is_empty() {
             Replay::Exact
         } else {
@@ -241,15 +250,18 @@ impl Desk {
             };
         }
         let (mut lines, now) = (std::mem::take(batch), read_at_time(now_millis()));
-        let filled = self
-            .read("read", move |reader| {
-                reader.fill(&mut lines, &now).map(|filled| (lines, filled))
-            })
-            .await;
-        let Some((lines, mut filled)) = filled else {
+        // The lines come back from a reading that fails, too: they may be held since an earlier one.
+        let read = self.work(move |reader| {
+            let filled = reader.fill(&mut lines, &now);
+            (lines, filled)
+        });
+        let Some((lines, filled)) = read.await else {
             return Filled::default();
         };
         *batch = lines;
+        let Some(mut filled) = self.judge("read", filled) else {
+            return Filled::default();
+        };
         self.in_flight += filled.consumed;
         self.figures.lock().behind_bytes += filled.consumed;
         self.add_gaps(std::mem::take(&mut filled.gaps));
@@ -257,28 +269,54 @@ impl Desk {
         filled
     }
 
-    /// Works with the reader on a thread that may block. None without a reader or when it fails.
-    async fn read<T: Send + 'static>(
+    /// Works with the reader on a thread that may block. None without a reader or after a panic there.
+    async fn work<T: Send + 'static>(
         &mut self,
-        what: &'static str,
-        work: impl FnOnce(&mut Reader) -> io::Result<T> + Send + 'static,
+        work: impl FnOnce(&mut Reader) -> T + Send + 'static,
     ) -> Option<T> {
         let mut reader = self.reader.take()?;
         let done = tokio::task::spawn_blocking(move || {
             let result = work(&mut reader);
             (reader.behind(), reader, result)
         });
-        let (behind, reader, result) = done.await.ok()?;
+        let Ok((behind, reader, result)) = done.await else {
+            // A bug, and it has been told. Another reader begins where the sink is.
+            (self.survey_due, self.trouble) = (true, true);
+            return None;
+        };
         self.reader = Some(reader);
         self.figures.lock().behind_bytes = behind + self.in_flight;
-        if let Err(error) = &result {
-            self.survey_due = true;
-            if !self.trouble {
-                tracing::warn!(sink = self.name, %error, what, "A log can't be used, trying again");
+        Some(result)
+    }
+
+    /// What came of it. A log that can't be read is a stream that stands still, so it is in the sink's figures.
+    fn judge<T>(&mut self, what: &str, result: io::Result<T>) -> Option<T> {
+        match result {
+            Ok(value) => {
+                if std::mem::take(&mut self.trouble) && self.figures.recovered() {
+                    tracing::info!(sink = self.name, "The log can be read again");
+                }
+                Some(value)
+            }
+            Err(error) => {
+                let path = self
+                    .cursor
+                    .sources
+                    .first()
+                    .map_or("the log", |source| source.path.as_str());
+                let text = format!("{path} can't be {what}: {error}");
+                let class = match io_retry(&error) {
+                    Retry::Transient => Class::Transient,
+                    Retry::Permanent => Class::Permanent,
+                };
+                if self.figures.failed(&text, class, now_seconds()) {
+                    tracing::warn!(sink = self.name, "{text}; trying again");
+                }
+                (self.survey_due, self.trouble) = (true, true);
+                self.troubles = self.troubles.saturating_add(1);
+                None
             }
         }
-        self.trouble = result.is_err();
-        result.ok()
     }
 
     /// Events begun when the cursor was saved last.
@@ -300,7 +338,20 @@ impl Desk {
         });
         taken.position = reader.position().or(taken.position.take());
         taken.pending = pending.to_vec();
-        taken.spans.extend(reader.spans());
+        for span in reader.spans() {
+            // Neighbours become one: a parcel may gather for as long as an object in a bucket covers.
+            match taken
+                .spans
+                .last_mut()
+                .filter(|last| last.to == span.from && last.file == span.file)
+            {
+                Some(last) => {
+                    last.checksum = ledger::joined(last.checksum, span.checksum, span.to - span.from);
+                    (last.to, last.lines) = (span.to, last.lines + span.lines);
+                }
+                None => taken.spans.push(span),
+            }
+        }
         taken.passed = reader.passed();
         taken.in_flight = self.in_flight;
         taken.excluded += std::mem::take(&mut self.excluded);
@@ -416,7 +467,10 @@ impl Desk {
     pub(crate) fn commit_failed(&mut self, error: &io::Error) {
         self.figures.lock().last_error = Some(format!("cursor not saved: {error}"));
         if !self.save_failed {
-            tracing::warn!(sink = self.name, %error, "Log cursor can't be saved, the one before stays");
+            tracing::warn!(
+                sink = self.name, %error,
+                "Log cursor can't be saved, the one before stays: lines may come twice after a restart; see to the disk under the state directory"
+            );
         }
         self.save_failed = true;
     }
@@ -516,8 +570,10 @@ impl Desk {
         self.drains.len()
     }
 
-    pub(crate) fn answer_drains(&mut self) {
-        for drain in self.drains.drain(..) {
+    /// So many, the first to ask.
+    pub(crate) fn answer_drains(&mut self, many: usize) {
+        let many = many.min(self.drains.len());
+        for drain in self.drains.drain(..many) {
             // Whoever asked may have stopped waiting.
             drain.send(()).ok();
         }

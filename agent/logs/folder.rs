@@ -16,7 +16,7 @@ const AGAIN: Duration = Duration::from_secs(15);
 /// Follows every `*.log` of it, now and later.
 pub(super) fn watch(shared: &Arc<Shared>, route: &Route, directory: &Path) {
     let task = run(Arc::downgrade(shared), route.clone(), directory.to_owned());
-    locked(&shared.tasks).spawn(task);
+    locked(&shared.lookouts).spawn(task);
 }
 
 async fn run(shared: Weak<Shared>, route: Route, directory: PathBuf) {
@@ -31,8 +31,12 @@ async fn run(shared: Weak<Shared>, route: Route, directory: PathBuf) {
             None => return,
         };
         let seen = changes.borrow_and_update().files.names;
+        let mut again_soon = !watched;
         if names != Some(seen) || !watched {
             names = Some(seen);
+            if let Some(shared) = shared.upgrade() {
+                followed.retain(|path: &PathBuf| path.exists() || !shared.leave(path));
+            }
             for path in logs_in(&directory) {
                 if followed.contains(&path) || followed.iter().any(|current| is_rotated(current, &path)) {
                     continue;
@@ -62,13 +66,23 @@ async fn run(shared: Weak<Shared>, route: Route, directory: PathBuf) {
                     origin: Origin::File(path.display().to_string()),
                     ..route.clone()
                 };
-                if let Err(error) = routes::ship(&shared, &one).await {
-                    tracing::warn!(file = %path.display(), %error, "A log file can't be followed");
+                match routes::ship(&shared, &one).await {
+                    Ok(()) => followed.push(path),
+                    Err(error) => {
+                        tracing::warn!(file = %path.display(), %error, "A log file can't be followed, trying again");
+                        again_soon = true;
+                    }
                 }
-                followed.push(path);
             }
         }
-        let again = tokio::time::sleep(if watched { Duration::from_secs(3600) } else { AGAIN });
+        if again_soon {
+            names = None;
+        }
+        let again = tokio::time::sleep(if again_soon {
+            AGAIN
+        } else {
+            Duration::from_secs(3600)
+        });
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return },
             () = again => {}

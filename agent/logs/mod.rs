@@ -108,6 +108,8 @@ struct Shared {
     options: Options,
     feeds: Mutex<Vec<Feed>>,
     tasks: Mutex<JoinSet<()>>,
+    /// Those that look for new files. They end with the shipper and have nothing to save.
+    lookouts: Mutex<JoinSet<()>>,
     watcher: Watcher,
     changes: watch::Receiver<Changes>,
     lock: Arc<Lock>,
@@ -145,6 +147,7 @@ impl Shipper {
             options,
             feeds: Mutex::default(),
             tasks: Mutex::default(),
+            lookouts: Mutex::default(),
             watcher: Watcher::new(),
             changes,
             lock,
@@ -248,7 +251,8 @@ impl Shipper {
             }
         }
         let mut tasks = std::mem::take(&mut *locked(&self.shared.tasks));
-        // Whoever looks for new files would do so for ever; the sinks end by themselves.
+        locked(&self.shared.lookouts).abort_all();
+        // The watcher ends when nobody listens any more, the sinks by themselves.
         drop(self);
         // Saving the cursor begins at the deadline at the latest.
         let patience = deadline + Duration::from_secs(1);
@@ -273,6 +277,21 @@ impl Shared {
     fn feeds_of(&self, which: impl Fn(&Feed) -> bool) -> Vec<Feed> {
         let feeds = locked(&self.feeds);
         feeds.iter().filter(|feed| which(feed)).cloned().collect()
+    }
+
+    /// Stops following a file that is gone, once all of it is delivered. False while it is not.
+    fn leave(&self, path: &Path) -> bool {
+        let is_it = |feed: &Feed| matches!(&feed.origin, Origin::File(file) if Path::new(file) == path);
+        let of_it = self.feeds_of(is_it);
+        if of_it.iter().any(|feed| feed.figures.snapshot().behind_bytes > 0) {
+            return false;
+        }
+        for feed in &of_it {
+            // Its end saves the cursor.
+            feed.orders.try_send(Command::Stop(Instant::now() + GLANCE)).ok();
+        }
+        locked(&self.feeds).retain(|feed| !is_it(feed));
+        true
     }
 }
 

@@ -18,7 +18,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use monopod_core::logs::{Batch, Patience, Redacted, Stream, Treater};
+use monopod_core::logs::{Batch, Patience, Pending, Redacted, Stream, Treater};
 use monopod_core::retry::Backoff;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -36,8 +36,11 @@ use crate::host::clock::{chance, now_seconds};
 
 /// At most this much is delivered twice by a sink that can't tell, and at most this often a disk is synced.
 const COMMIT_EVERY: Duration = Duration::from_secs(1);
-/// After a look or a read that failed.
-const RETRY_READ: Duration = Duration::from_secs(1);
+/// After a look or a read that failed: 1, 2, 4 ... 60 s.
+const RETRY_READ: Backoff = Backoff {
+    first: Duration::from_secs(1),
+    max: Duration::from_secs(60),
+};
 /// Lines that may be the beginning of a secret wait this long for its rest, and up to so many bytes.
 const HOLD: Duration = Duration::from_secs(1);
 const HOLD_MOST: usize = 1024 * 1024;
@@ -94,6 +97,10 @@ pub(crate) struct Pump<S> {
     anchored: bool,
     /// When the cursor file has to be written; none while it's up to date.
     commit_at: Option<Instant>,
+    /// An attempt was given up halfway: the sink may only be asked to commit.
+    given_up: bool,
+    /// The parcel holds markers that are not told until it is sent.
+    telling: bool,
 }
 
 /// What went into the sink's parcel.
@@ -119,6 +126,8 @@ impl<S: Sink> Pump<S> {
         let mut desk = Desk::new(S::NAME, cursor_file, figures, commands, changes, lock)?;
         desk.trust = trust;
         treater.resume(desk.pending());
+        // What an event began with before a restart doesn't wait for another line either.
+        let event_over = (!treater.pending().is_empty()).then(|| Instant::now() + EVENT_OVER);
         Ok(Self {
             sink,
             desk,
@@ -126,12 +135,14 @@ impl<S: Sink> Pump<S> {
             filter,
             treater,
             held: None,
-            event_over: None,
+            event_over,
             parcel: Parcel::default(),
             planned_end: false,
             restored: false,
             anchored: false,
             commit_at: None,
+            given_up: false,
+            telling: false,
         })
     }
 
@@ -139,9 +150,14 @@ impl<S: Sink> Pump<S> {
     pub(crate) async fn run(mut self) {
         loop {
             self.step().await;
+            if self.commit_at.is_some_and(|at| at <= Instant::now()) {
+                self.commit().await;
+            }
             if self.desk.stopping().is_some() {
                 // What was gathered leaves if there is time; else it is read again by the next start.
-                self.send().await;
+                if !self.given_up && self.send().await {
+                    self.told();
+                }
                 if self.restored && self.desk.has_gaps() {
                     // Nothing else may have changed since the cursor was saved.
                     self.commit_soon();
@@ -154,12 +170,15 @@ impl<S: Sink> Pump<S> {
 
     async fn step(&mut self) {
         if !self.desk.has_orders() {
+            // There is nothing that could be brought out.
+            self.desk.answer_drains(usize::MAX);
             return self.wait(None).await;
         }
         self.desk.survey_if_due().await;
         self.restore();
         if self.desk.trouble {
-            return self.wait(Some(Instant::now() + RETRY_READ)).await;
+            let again = RETRY_READ.delay(self.desk.troubles, chance());
+            return self.wait(Some(Instant::now() + again)).await;
         }
         if self.restored && self.desk.has_gaps() && self.held.is_none() {
             return self.tell_gaps().await;
@@ -168,6 +187,9 @@ impl<S: Sink> Pump<S> {
         let filled = self.desk.fill(&mut self.batch).await;
         // Kept, for what follows may have to wait.
         self.planned_end |= filled.planned_end;
+        if self.desk.trouble {
+            return;
+        }
         if !self.batch.is_empty() && self.holds().await {
             if filled.at_end {
                 let end = self.held.map(|since| since + HOLD);
@@ -180,16 +202,15 @@ impl<S: Sink> Pump<S> {
         if moved {
             self.take(planned_end);
         }
-        if (self.parcel_is_due() || planned_end) && !self.send().await {
-            return;
+        if self.parcel_is_due() || planned_end {
+            let leaves = self.sink.due() != Due::Nothing;
+            if !self.send().await || leaves {
+                // What was written while the parcel left was noted and is not read: this was not the end.
+                return;
+            }
         }
-        let at_end = filled.at_end && !self.desk.has_gaps() && !self.desk.trouble && !self.desk.survey_due();
-        // Whoever asked for a drain while the parcel left means lines that came after this end, too.
-        if at_end && self.desk.drains() == drains {
-            self.at_end().await;
-        }
-        if self.commit_at.is_some_and(|at| at <= Instant::now()) {
-            self.commit().await;
+        if filled.at_end && !self.desk.has_gaps() && !self.desk.survey_due() {
+            self.at_end(drains).await;
         }
     }
 
@@ -224,7 +245,8 @@ impl<S: Sink> Pump<S> {
 
     /// Puts what was read into the parcel, treated as the user data says.
     fn take(&mut self, flush: bool) {
-        let lines = own_lines(&self.batch);
+        let before = self.pending_lines();
+        self.parcel.lines += own_lines(&self.batch) + before;
         if !self.treater.is_idle() {
             let treated = self.treater.treat(&mut self.batch);
             self.desk.count(&treated);
@@ -235,8 +257,13 @@ impl<S: Sink> Pump<S> {
             let open = !self.treater.pending().is_empty();
             self.event_over = open.then(|| Instant::now() + EVENT_OVER);
         }
-        self.parcel.lines += lines;
+        self.parcel.lines -= self.pending_lines().min(self.parcel.lines);
         self.put();
+    }
+
+    /// Lines of events that have not ended: they count when those do.
+    fn pending_lines(&self) -> u64 {
+        self.treater.pending().iter().map(Pending::lines).sum()
     }
 
     /// The batch goes into the parcel, and the parcel reaches to where the reader is.
@@ -257,9 +284,14 @@ impl<S: Sink> Pump<S> {
     /// An event that nobody goes on with is over.
     fn end_event(&mut self) {
         self.event_over = None;
+        self.parcel.lines += self.pending_lines();
         let treated = self.treater.flush(&mut self.batch);
         self.desk.count(&treated);
         self.put();
+        if self.sink.due() == Due::Nothing {
+            // All of it was left out.
+            self.settle();
+        }
     }
 
     fn parcel_is_due(&self) -> bool {
@@ -282,15 +314,17 @@ impl<S: Sink> Pump<S> {
             self.commit_soon();
             self.commit().await;
             self.anchored = true;
-        } else if self.commit_at.is_some() && self.sink.wants_commit() {
-            self.commit().await;
         }
         if let Some(plan) = self.sink.plan(self.desk.parcel_start()) {
             self.desk.save_plan(plan).await;
         }
         let mut failures = 0;
         loop {
+            if self.commit_at.is_some() && self.sink.wants_commit() {
+                self.commit().await;
+            }
             let Some(attempt) = self.attempt().await else {
+                self.given_up = true;
                 return false;
             };
             match attempt {
@@ -399,20 +433,30 @@ impl<S: Sink> Pump<S> {
         self.commit().await;
         self.sink.take(&mut self.batch);
         self.batch.clear();
+        self.telling = true;
         if self.send().await {
+            self.told();
+        }
+    }
+
+    /// The markers are out.
+    fn told(&mut self) {
+        if std::mem::take(&mut self.telling) {
             self.desk.gaps_told();
             self.commit_soon();
         }
     }
 
-    async fn at_end(&mut self) {
+    /// Everything is read that was there when so many had asked for a drain.
+    async fn at_end(&mut self, drains: usize) {
         if self.event_over.is_some_and(|over| over <= Instant::now()) || self.desk.has_drains() {
             self.end_event();
         }
         if self.desk.has_next_source() {
             return self.next_source().await;
         }
-        if self.desk.has_drains() {
+        if drains > 0 {
+            let leaves = self.sink.due() != Due::Nothing;
             if !self.send().await {
                 return;
             }
@@ -422,7 +466,11 @@ impl<S: Sink> Pump<S> {
             }
             self.commit().await;
             if self.commit_at.is_none() {
-                self.desk.answer_drains();
+                self.desk.answer_drains(drains);
+            }
+            if leaves || self.desk.has_drains() {
+                // What was written meanwhile is not read, and whoever asked meanwhile means that, too.
+                return;
             }
         }
         if self.desk.stopping().is_none() {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use monopod_core::logs::{
     LineStyler, Origin, RotationPolicy, Route, Source, StreamName, SyslogFormat, Target, Treater, Treatment,
 };
+use monopod_core::plan::container::CUSTOM_LOG;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
 
@@ -138,14 +139,9 @@ impl Place {
     }
 }
 
-/// Who can put files where this one is: a directory of logs is the container's to write.
-fn trust_in(shared: &Shared, path: &str) -> Trust {
-    let directory = Path::new(path).parent();
-    let folder = |route: &Route| match &route.origin {
-        Origin::Folder(folder) => Some(Path::new(folder)) == directory,
-        Origin::Application | Origin::File(_) => false,
-    };
-    if shared.options.plan.routes.iter().any(folder) {
+/// Who can put files where this one is: the custom logs are the container's to write, whatever the routes say.
+fn trust_in(path: &str) -> Trust {
+    if Path::new(path).starts_with(CUSTOM_LOG.source) {
         Trust::Container
     } else {
         Trust::Machine
@@ -168,9 +164,7 @@ fn add<S: Sink>(shared: &Arc<Shared>, place: Place, sink: S) -> Result<(), LogsE
     let figures = Figures::new(label, S::GUARANTEE, Arc::clone(&shared.changed));
     let (orders, commands) = mpsc::channel(ORDERS);
     let treater = Treater::new(&place.treatment, S::EVENTS).map_err(LogsError::Pattern)?;
-    let trust = origin
-        .as_deref()
-        .map_or(Trust::Machine, |path| trust_in(shared, path));
+    let trust = origin.as_deref().map_or(Trust::Machine, trust_in);
     let parts = Parts {
         trust,
         cursor_file,
@@ -183,13 +177,10 @@ fn add<S: Sink>(shared: &Arc<Shared>, place: Place, sink: S) -> Result<(), LogsE
     };
     let pump = Pump::new(sink, parts).map_err(|source| state_dir(&shared.options.state_dir, source))?;
     if let Some(path) = origin {
-        shared
-            .watcher
-            .watch_file(Path::new(&path))
-            .map_err(|source| LogsError::Watch {
-                path: path.clone().into(),
-                source,
-            })?;
+        // The tick tries again, and what can't be read is in the sink's figures: one stream never holds the others.
+        if let Err(error) = shared.watcher.watch_file(Path::new(&path)) {
+            tracing::warn!(%path, %error, "A log can't be watched, it is looked at once a minute");
+        }
         let source = Source {
             container: None,
             path,

@@ -33,6 +33,8 @@ use super::files::{LogFile, Trust, scan};
 
 /// What is read at once: large enough that system calls don't count, small beside the memory of the agent.
 const CHUNK: usize = 128 * 1024;
+/// Files that are remembered between the sink's place and the reader's.
+const PASSED_MOST: usize = 64;
 /// No record is longer; what is, is skipped as garbage.
 const RECORD_MAX: usize = 1024 * 1024;
 
@@ -144,8 +146,13 @@ impl Reader {
                 self.queue.remove(1);
                 continue;
             }
+            let read = self.offset;
             let gap = self.count_rest()?;
             self.next_file();
+            if let Some(given_up) = self.passed.last_mut() {
+                // What was counted just now is told already; what was read before it may not be delivered yet.
+                given_up.size = read;
+            }
             if gap.bytes > 0 {
                 gaps.push(gap);
             }
@@ -333,6 +340,10 @@ impl Reader {
             let file = passed.identity();
             let size = passed.len().unwrap_or(self.offset);
             self.passed.push(AheadFile { file, size });
+            if self.passed.len() > PASSED_MOST {
+                // A sink that is away for days: how much of the middle is gone is told as "at least" by the rest.
+                self.passed.remove(1);
+            }
         }
         self.offset = 0;
     }

@@ -153,7 +153,7 @@ impl Watcher {
             if seen != Sightings::default() {
                 changes.send_modify(|changes| changes.add(&seen));
             }
-            pause = next_pause(pause, seen, looked.elapsed());
+            pause = next_pause(pause, seen.container.max(seen.files), looked.elapsed());
             tokio::time::sleep(pause).await;
         }
     }

@@ -84,8 +84,9 @@ impl Aside {
 pub(super) struct Compressor(Option<JoinHandle<()>>);
 
 impl Compressor {
-    /// Compresses what should be by now, unless that is under way.
-    pub(super) fn start(&mut self, log: &Path, from: Option<usize>) {
+    /// Compresses what should be by now, unless that is under way. The newest one only if nobody needs to know it by its
+    /// inode any more.
+    pub(super) fn start(&mut self, log: &Path, from: Option<usize>, newest_too: bool) {
         let Some(from) = from else { return };
         if self.0.as_ref().is_some_and(|thread| !thread.is_finished()) {
             return;
@@ -95,6 +96,7 @@ impl Compressor {
             .unwrap_or_default()
             .into_iter()
             .filter(|file| !file.compressed && file.file.number >= from)
+            .filter(|file| newest_too || file.file.number > 1)
             .map(|file| file.path)
             .collect();
         if due.is_empty() {

@@ -43,6 +43,8 @@ pub(super) struct Transport {
     replay: Replay,
     open: Option<Open>,
     compressor: Compressor,
+    /// A mark was taken since the last rotation.
+    marked: bool,
 }
 
 #[derive(Debug)]
@@ -65,6 +67,7 @@ impl Transport {
             replay: Replay::Different,
             open: None,
             compressor: Compressor::default(),
+            marked: false,
         }
     }
 
@@ -115,8 +118,11 @@ impl Transport {
             (self.open, self.mark, self.replay) = (None, None, Replay::Different);
             return Ok(None);
         }
-        // Not before this mark is taken: the one before it may name the file that is put aside.
-        self.compressor.start(&self.path, self.policy.compress_from);
+        // Until a mark of the new file is saved, and it is when the next one is asked for, the one on disk may name the file
+        // that was put aside last.
+        self.compressor
+            .start(&self.path, self.policy.compress_from, self.marked);
+        self.marked = true;
         Ok(Some(mark))
     }
 
@@ -152,6 +158,7 @@ impl Transport {
         }
         // A new file: nothing of it is known, nothing in it to replay.
         (self.open, self.mark, self.replay) = (None, None, Replay::Different);
+        self.marked = false;
         Ok(())
     }
 

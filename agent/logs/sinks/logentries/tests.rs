@@ -139,7 +139,7 @@ async fn who_speaks_no_tls_is_a_refusal_and_gets_no_token() {
     let server = LineServer::tls(Where::Host, Presents::Good);
     let mut transport = Transport::new(&address, trusting(&server.authority()), hurried());
     transport.lines().push(format!("{TOKEN} x\n").as_bytes());
-    let (sent, heard) = tokio::join!(transport.flush(), async {
+    let both = futures_util::future::join(transport.flush(), async {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let (mut stream, _) = listener.accept().await.unwrap();
         stream.write_all(b"220 mail.example.org ESMTP\r\n").await.unwrap();
@@ -147,6 +147,8 @@ async fn who_speaks_no_tls_is_a_refusal_and_gets_no_token() {
         stream.read_to_end(&mut heard).await.ok();
         heard
     });
+    let both = tokio::time::timeout(Duration::from_secs(10), both).await;
+    let (sent, heard) = both.expect("an end in time");
     let error = sent.unwrap_err();
     assert_eq!(error.class, crate::host::Class::Permanent);
     assert!(error.text.contains("doesn't speak TLS"), "{}", error.text);
@@ -168,28 +170,41 @@ async fn a_farewell_is_seen_before_the_next_write() {
     assert_eq!(sink(&shipper, "logentries").failures, 0, "no write failed");
 }
 
-/// The connection ends in the middle of lines, again and again: nothing is lost, and what comes twice fits into what the
-/// kernel may hold.
+/// The connection ends in the middle of lines, again and again: nothing is lost, and at most what stayed in memory comes
+/// twice. All of it fits there: what the far end's machine confirmed and nobody read there is gone otherwise.
 #[tokio::test]
 async fn cut_in_the_middle_of_lines_again_and_again() {
     let server = LineServer::tls(Where::Host, Presents::Good);
     let mut rig = Rig::new();
-    server.cut_after(100_003, 5);
-    rig.write(20_000);
+    server.cut_after(30_003, 5);
+    rig.write(4_000);
     let shipper = started(&rig, &server).await;
-    until("the cuts", || server.cuts_left() == 0).await;
-    until("the last line", || {
-        server
-            .lines()
-            .last()
-            .is_some_and(|line| line.ends_with(" line 20000"))
+    // A cut behind the last line is seen with the next one.
+    let mut looks = 0;
+    until("the cuts", || {
+        looks += 1;
+        if looks % 50 == 0 {
+            rig.write(1);
+        }
+        server.cuts_left() == 0
     })
     .await;
+    rig.write(1);
+    let last = format!(" line {}", rig.engine.written);
+    until("the last line", || {
+        looks += 1;
+        if looks % 50 == 0 {
+            rig.write(1);
+        }
+        server.lines().iter().any(|line| line.ends_with(&last))
+    })
+    .await;
+    let written = rig.engine.written;
+    until("each line", || received(&server).0.len() as u64 == written).await;
     let lines = server.lines();
     let mut distinct = lines.clone();
     distinct.sort();
     distinct.dedup();
-    assert_eq!(distinct.len(), 20_000, "nothing is lost");
     let twice: usize =
         lines.iter().map(String::len).sum::<usize>() - distinct.iter().map(String::len).sum::<usize>();
     assert!(twice <= 5 * (256 + 128) * 1024, "{twice} bytes came twice");
@@ -205,22 +220,20 @@ async fn a_far_end_that_reads_nothing_is_an_outage_and_loses_nothing() {
     until("the first lines", || server.count() == 10).await;
     server.stop_reading();
     let filler = "z".repeat(4_000);
-    for number in 0..3_000 {
+    for number in 0..500 {
         rig.engine.write(&format!("{number} {filler}"));
     }
     until("an outage", || retrying(&shipper, "logentries")).await;
     let error = sink(&shipper, "logentries").last_error.unwrap();
     assert!(error.contains("reads nothing"), "{error}");
-    server.sever();
     server.read_again();
-    until("the last line", || {
-        server.lines().last().is_some_and(|line| line.contains(" 2999 z"))
+    until("each line", || {
+        let mut lines = server.lines();
+        lines.sort();
+        lines.dedup();
+        lines.len() == 510
     })
     .await;
-    let mut lines = server.lines();
-    lines.sort();
-    lines.dedup();
-    assert_eq!(lines.len(), 3_010, "nothing is lost");
     until("recovery", || sink(&shipper, "logentries").state == SinkState::Ok).await;
 }
 

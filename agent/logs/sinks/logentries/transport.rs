@@ -3,7 +3,8 @@
 //! What the kernel took is not there yet. So lines stay in memory behind the socket until they must have arrived: the
 //! kernel holds at most [`TAIL`] bytes, and gives up on a far end that has confirmed nothing for [`SILENCE`]. When a
 //! connection ends, all that stayed is sent again on the next one, from the beginning of a line: nothing is lost that the
-//! far end's machine had not confirmed, and at most that much comes twice.
+//! far end's machine had not confirmed, and at most that much comes twice. What it confirmed and died with is lost, and
+//! nobody can know: that is what best effort means.
 //!
 //! Whether the far end has hung up is looked at before every write, since the first write behind its farewell succeeds;
 //! and once or twice behind the last line, for those that have nobody behind them.
