@@ -42,7 +42,7 @@ fn config(user: &str, defaults: &[&str]) -> Config {
 #[test]
 fn user_data_lies_on_the_images_defaults() {
     let defaults = "hostname: image\nread_only: true\nports: {80: 80}\nenvironment: {A: image, B: image}\n";
-    let drop_in = "# more\nhostname: drop-in\nlogging: {s3_acl: b}\n";
+    let drop_in = "# more\nhostname: drop-in\nlogging: {s3_acl: private}\n";
     let config = config(
         "ports: {90: 90}\nenvironment: {B: team, C: team}\nlogging: {s3_timekey: 1m}",
         &[defaults, drop_in],
@@ -56,7 +56,7 @@ fn user_data_lies_on_the_images_defaults() {
         .map(|(name, value)| (name.as_str(), *value == EnvValue::Plain("image".into())))
         .collect();
     assert_eq!(variables, [("A", true), ("B", false), ("C", false)]);
-    assert_eq!(config.logging().s3.acl.as_deref(), Some("b"));
+    assert_eq!(config.logging().s3.acl.as_deref(), Some("private"));
     assert_eq!(config.logging().s3.timekey_seconds, Some(60));
     let origin = |key: &str| {
         let origin = config.origins().iter().find(|origin| origin.key == key).unwrap();
@@ -152,7 +152,11 @@ fn a_policy_refuses_and_names_its_rule() {
         ),
         ("hostname: x", "locked: [hostname]", Code::Locked),
         ("hostname:", "locked: [hostname]", Code::Locked),
-        ("logging: {s3_acl: b}", "locked: [logging.s3_acl]", Code::Locked),
+        (
+            "logging: {s3_acl: private}",
+            "locked: [logging.s3_acl]",
+            Code::Locked,
+        ),
         (
             "environment: {A: x}",
             "locked: [logging, environment.A]",
@@ -319,7 +323,7 @@ fn user_data_can_be_stricter_than_the_image() {
 fn what_is_locked_cannot_be_taken_away_either() {
     for (image, locked, user) in [
         ("environment: {A: image}", "environment.A", "environment:"),
-        ("logging: {s3_acl: b}", "logging.s3_acl", "logging: null"),
+        ("logging: {s3_acl: private}", "logging.s3_acl", "logging: null"),
         (
             "sysctl: {vm.swappiness: 1}",
             "sysctl.vm.swappiness",

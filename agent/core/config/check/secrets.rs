@@ -239,6 +239,7 @@ pub(super) fn is_bucket(text: &str) -> bool {
         && bytes.iter().all(|b| ends(*b) || b".-".contains(b))
         && bytes.first().copied().is_some_and(ends)
         && bytes.last().copied().is_some_and(ends)
+        && !text.contains("..")
 }
 
 const FORMS: &str = "write `aws:kms:...` (`monopod encrypt` makes it), `aws:ssm:/name` or `aws:secretsmanager:name`; a text that is no secret goes into `files`";

@@ -89,6 +89,8 @@ pub enum Grammar {
     Day,
     /// Certificates as PEM.
     Certificates,
+    /// The name of a machine, or its address.
+    Server,
     /// A file, or every `*.log` of a directory.
     LogPath,
     /// The name of a group in CloudWatch Logs.
@@ -99,6 +101,7 @@ const V4: &str =
     "(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\\.){3}(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])";
 /// One part of a path that is not `..`, and the slashes before it.
 const PART: &str = r"/(?:[^/.\x00-\x1f\x7f-\x9f]|\.[^/.\x00-\x1f\x7f-\x9f]|\.\.[^/\x00-\x1f\x7f-\x9f])[^/\x00-\x1f\x7f-\x9f]*";
+const SERVER_LABEL: &str = "[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?";
 const LABEL: &str = "[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?";
 
 impl Grammar {
@@ -156,6 +159,7 @@ impl Grammar {
                 "[\\s\\S]*-----BEGIN CERTIFICATE-----[\\s\\S]*-----END CERTIFICATE-----[\\s\\S]*|\\s*"
                     .to_owned()
             }
+            Self::Server => format!("(?:{SERVER_LABEL}\\.)*{SERVER_LABEL}\\.?|{}|\\s*", v6()),
             Self::LogPath => format!("(?:{PART})+"),
             Self::LogGroup => "[A-Za-z0-9._/#-]{1,512}|\\s*".to_owned(),
         };
@@ -212,7 +216,7 @@ impl Grammar {
             Self::Device => "a device below /dev",
             Self::Partition => "a device below /dev, or `none`",
             Self::Variable => "not empty, without `=`",
-            Self::Bucket => "3 to 63 lower-case letters, digits, dots and dashes",
+            Self::Bucket => "3 to 63 lower-case letters, digits, dots and dashes, no two dots together",
             Self::SecretName => "letters, digits, dots, dashes and underscores, none of . and - in front",
             Self::Registry => "a host with its port, `https://` before it or not",
             Self::Mirror => "a host with its port, and perhaps a path",
@@ -223,7 +227,10 @@ impl Grammar {
             Self::KeyFile => "a file below /etc/monopod",
             Self::Day => "a day, as 2027-06-30",
             Self::Certificates => "certificates as PEM",
-            Self::LogPath => "an absolute path without `..`; stars only as `*.log` at its end",
+            Self::Server => "a DNS name or an IP address, without scheme and port",
+            Self::LogPath => {
+                "an absolute path without `..`; stars only as `*.log` at its end, and not `/var/log/*.log`"
+            }
             Self::LogGroup => "up to 512 letters, digits and characters of . _ - / #",
         }
     }

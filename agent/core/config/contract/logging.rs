@@ -13,6 +13,16 @@ const FILES: Shape = Number {
     most: 1000,
     unit: "files",
 };
+/// Those that S3 knows for an object.
+const ACL: Shape = Choice(&[
+    "private",
+    "public-read",
+    "public-read-write",
+    "authenticated-read",
+    "aws-exec-read",
+    "bucket-owner-read",
+    "bucket-owner-full-control",
+]);
 const DESTINATION: Shape = Choice(&["s3", "rsyslog", "scalyr", "scalyr_s3", "none"]);
 const RULES: &[Key] = &[
     Key::new(
@@ -120,7 +130,7 @@ const LOGGING: &[Key] = &[
         "redact",
         List(&Object(REDACT)),
         Read,
-        "What is taken out of every line that leaves the machine. JSON Web Tokens are always taken out of the container's lines and of those in /var/log-custom; the files on the machine keep all of it.",
+        "What is taken out of every line that leaves the machine. JSON Web Tokens always are, but for those in /var/log/auth.log; the files on the machine keep all of it.",
     )
     .example("redact: [{pattern: 'card=[0-9]+', replacement: 'card=+++CARD+++'}]"),
     Key::new("s3_bucket", Text(Grammar::Bucket), Read, "The bucket of the destination s3, which needs it.")
@@ -137,7 +147,7 @@ const LOGGING: &[Key] = &[
     )
     .default("5m")
     .example("s3_timekey: 1m"),
-    Key::new("s3_region", Text(Grammar::NotEmpty), Read, "The region the bucket is in.")
+    Key::new("s3_region", Text(Grammar::Region), Read, "The region the bucket is in.")
         .default("the instance's")
         .example("s3_region: eu-central-1"),
     Key::new(
@@ -149,12 +159,12 @@ const LOGGING: &[Key] = &[
     .default("true")
     .taupage("The same; any string counted as true.")
     .example("s3_raw_log_format: false"),
-    Key::new("s3_acl", Text(Grammar::NotEmpty), Read, "The canned ACL of each object in the bucket.")
+    Key::new("s3_acl", ACL, Read, "The canned ACL of each object in the bucket.")
         .default("bucket-owner-full-control")
         .example("s3_acl: private"),
     Key::new(
         "rsyslog_host",
-        Text(Grammar::NotEmpty),
+        Text(Grammar::Server),
         Read,
         "The log server of the destination rsyslog, which needs it.",
     )
@@ -205,7 +215,7 @@ const LOGGING: &[Key] = &[
         "Certificates of authorities, as PEM, that the log server's may be signed by instead of the machine's own.",
     )
     .default("those of the machine")
-    .example("rsyslog_ca: |\n  -----BEGIN CERTIFICATE-----\n  MIIB\n  -----END CERTIFICATE-----"),
+    .example("rsyslog_ca: |\n  -----BEGIN CERTIFICATE-----\n  MAMCAQE=\n  -----END CERTIFICATE-----"),
     Key::new(
         "rsyslog_severity",
         Choice(&[
@@ -332,14 +342,14 @@ const LOGGING: &[Key] = &[
 ];
 
 pub(super) const KEYS: &[Key] = &[
-    Key::new("log_budget", Size { least: 3 << 20 }, Read, "How much of the disk all logs together may take: the engine's files of the container's output, application.log with its old files, /var/log-custom, and what the journal and rsyslog keep of the same lines. Half of it is the engine's, three eighths are application.log's, an eighth is left for the machine; with `mount_custom_log` it is three, two and one, and two for /var/log-custom. It is the stronger where other keys ask for more. Output that is rotated away before it is shipped is counted as lost.")
+    Key::new("log_budget", Size { least: 3 << 20 }, Read, "How much of the disk all logs together may take: the engine's files of the container's output, application.log with its old files, and room for /var/log-custom and for what the journal and rsyslog keep of the same lines. Half of it is the engine's, three eighths are application.log's, an eighth is left for the machine; with `mount_custom_log` it is three, two and one, and two are left for /var/log-custom. What is left for others is not enforced: nobody but the application keeps /var/log-custom small. It is the stronger where other keys ask for more. Output that is rotated away before it is shipped is counted as lost.")
         .default("2g")
         .taupage("No budget: full disks were its most frequent outage.")
         .example("log_budget: 1g"),
     Key::new("logging", Object(LOGGING), Read, "Where lines are shipped, stream by stream.")
         .taupage("Fluentd and Scalyr's agent shipped them; what they lost nobody knew.")
         .example("logging:\n  applog_destination: s3\n  s3_bucket: my-logs"),
-    Key::new("cloudwatch_logs", Map { key: "the file", names: Grammar::LogPath, value: &Text(Grammar::LogGroup) }, Read, "Files that are shipped to CloudWatch Logs, and their log groups; each instance has a stream of its own. /var/log/application.log stands for the container's output, from the first line to the last; `*.log` at the end of a path for every such file of a directory.")
+    Key::new("cloudwatch_logs", Map { key: "the file", names: Grammar::LogPath, value: &Text(Grammar::LogGroup) }, Read, "Files that are shipped to CloudWatch Logs, and their log groups; each instance has a stream of its own. /var/log/application.log stands for the container's output, from the first line to the last; `*.log` at the end of a path for every such file of a directory. Below /var/log-custom, which needs `mount_custom_log`, only files of that directory itself are read.")
         .taupage("The same; stars stood anywhere in a path, for the newest file that matched.")
         .example("cloudwatch_logs:\n  /var/log/application.log: my-group"),
     Key::new("rsyslog_application_log_format", Text(Grammar::NotEmpty), Read, "What a line in application.log looks like: `bare`, `legacy` (timestamp, host and tag in front), or a template of rsyslog's.")

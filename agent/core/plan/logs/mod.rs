@@ -65,6 +65,10 @@ impl LogPlan {
         }
         for (path, group) in &logging.cloudwatch_logs {
             let (stream, origin) = named(path);
+            // No directory, no lines.
+            if stream == StreamName::Customlog && !custom_logs {
+                continue;
+            }
             routes.add(stream, &origin, Target::CloudWatch { group: group.clone() });
         }
         Self {
@@ -167,8 +171,6 @@ fn application_log(logging: &Logging, total: u64) -> ApplicationLogPlan {
 /// What is done to the lines of a stream on their way to a place.
 fn treatment(logging: &Logging, stream: StreamName, target: &Target) -> Treatment {
     let own = logging.stream(stream);
-    // Whatever an application writes may hold tokens; the machine's own logs have none.
-    let of_application = matches!(stream, StreamName::Applog | StreamName::Customlog);
     let sampling = match (target, own) {
         (Target::Scalyr(_), Some(own)) => &own.sampling[..],
         _ => &[],
@@ -183,7 +185,9 @@ fn treatment(logging: &Logging, stream: StreamName, target: &Target) -> Treatmen
                 keep_millionths: rule.keep_millionths,
             })
             .collect(),
-        redact_jwt: of_application,
+        // Whatever an application writes may hold tokens, and the machine's syslog has the container's lines too; so may
+        // any other file. Who logged in is in a file that only the machine writes.
+        redact_jwt: stream != StreamName::Authlog,
         redact: logging
             .redact
             .iter()

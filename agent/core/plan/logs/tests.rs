@@ -141,7 +141,7 @@ fn keys_are_named_and_never_held() {
 #[test]
 fn cloudwatch_knows_the_streams_by_their_files() {
     let plan = plan(
-        "cloudwatch_logs:\n  /var/log/application.log: a\n  /var/log/syslog: b\n  /var/log/auth.log: b\n  /var/log-custom/*.log: c\n  \
+        "mount_custom_log: true\ncloudwatch_logs:\n  /var/log/application.log: a\n  /var/log/syslog: b\n  /var/log/auth.log: b\n  /var/log-custom/*.log: c\n  \
          /var/log-custom/gc.log: d\n  /var/log-customs/x.log: d\n  /opt/db/*.log: e\n  /var/log/nginx.log: f",
     );
     assert_eq!(
@@ -162,7 +162,7 @@ fn cloudwatch_knows_the_streams_by_their_files() {
         .iter()
         .map(|route| route.treatment.redact_jwt)
         .collect();
-    assert_eq!(jwt, [true, false, false, true, true, false, false, false]);
+    assert_eq!(jwt, [true, true, false, true, true, true, true, true]);
 }
 
 #[test]
@@ -218,7 +218,13 @@ fn what_leaves_the_machine_is_treated_by_its_stream_and_its_place() {
         redact,
         ..Treatment::default()
     };
-    assert_eq!(of(StreamName::File, "cloudwatch"), &plain);
+    assert_eq!(
+        of(StreamName::File, "cloudwatch"),
+        &Treatment {
+            redact_jwt: true,
+            ..plain.clone()
+        }
+    );
     assert_eq!(
         of(StreamName::Authlog, "scalyr"),
         &Treatment {
@@ -436,7 +442,7 @@ fn lines_say_who_they_are_from() {
 const EVERYTHING: &str = "mount_custom_log: true\nscalyr_account_key: aws:ssm:/logs/scalyr\nlogentries_account_key: canary-token\n\
      rsyslog_max_message_size: 8k\ncloudwatch_logs: {/var/log/application.log: my-group, /var/log/syslog: my-group}\nlogging:\n  \
      log_destination: scalyr_s3\n  s3_bucket: my-logs\n  authlog_destination: rsyslog\n  rsyslog_host: h\n  rsyslog_protocol: tls\n  \
-     rsyslog_ca: '-----BEGIN CERTIFICATE-----MIIB-----END CERTIFICATE-----'\n  applog_filter_exclude: ^DEBUG\n  \
+     rsyslog_ca: '-----BEGIN CERTIFICATE-----MAMCAQE=-----END CERTIFICATE-----'\n  applog_filter_exclude: ^DEBUG\n  \
      applog_multiline_start: '^[0-9]'\n  redact: [{pattern: card, replacement: x}]\n  \
      scalyr_agent_applog_sampling: [{match_expression: INFO, sampling_rate: 0.125}]";
 
@@ -458,7 +464,7 @@ fn a_plan_shows_each_route_in_a_line_and_no_key() {
         "  applog             the container to Scalyr in eu, parser slf4j, key from <the parameter /logs/scalyr>, events begin at /^[0-9]/, without /^DEBUG/, 12.5 % of /INFO/, ",
         "  authlog            /var/log/auth.log to tls://h:6514, RFC 5424, the length in front of each message, severity 5, trusting `rsyslog_ca`, /card/ taken out, lines cut at 8 KiB\n",
         "  applog             the container to Logentries, key from `logentries_account_key` of the user data, ",
-        "  syslog             /var/log/syslog to the log group my-group, a stream for each instance, /card/ taken out, lines cut at 8 KiB\n",
+        "  syslog             /var/log/syslog to the log group my-group, a stream for each instance, JSON Web Tokens taken out, /card/ taken out, lines cut at 8 KiB\n",
     ] {
         assert!(
             text.contains(&row.replace("7 d 0 h", "7 d").replace("1 d 0 h", "1 d")),

@@ -1,6 +1,7 @@
 //! Where lines go.
 
 mod needs;
+mod places;
 mod rules;
 
 use super::super::model::{
@@ -10,7 +11,6 @@ use super::super::problem::Code;
 use super::Checker;
 use super::field::Field;
 use super::read::Section;
-use super::secrets::is_bucket;
 use crate::logs::LineStyler;
 
 impl<'c> Checker<'c> {
@@ -80,17 +80,24 @@ impl<'c> Checker<'c> {
             timekey_seconds: section
                 .get("s3_timekey")
                 .and_then(|field| self.take(field.time())),
-            region: section.get("s3_region").and_then(|field| self.word(&field)),
+            region: section
+                .get("s3_region")
+                .and_then(|field| self.bucket_region(&field)),
             raw_log_format: section
                 .get("s3_raw_log_format")
                 .and_then(|field| self.read_flag(&field)),
-            acl: section.get("s3_acl").and_then(|field| self.word(&field)),
+            acl: section
+                .get("s3_acl")
+                .and_then(|field| self.choice(&field))
+                .map(str::to_owned),
         }
     }
 
     fn rsyslog(&mut self, section: &Section<'c>) -> Rsyslog {
         Rsyslog {
-            host: section.get("rsyslog_host").and_then(|field| self.word(&field)),
+            host: section
+                .get("rsyslog_host")
+                .and_then(|field| self.log_host(&field)),
             port: section
                 .get("rsyslog_port")
                 .and_then(|field| self.read_number(&field))
@@ -119,20 +126,6 @@ impl<'c> Checker<'c> {
                 .get("rsyslog_ca")
                 .and_then(|field| self.certificates(&field)),
         }
-    }
-
-    fn log_bucket(&mut self, field: &Field<'_>) -> Option<String> {
-        let bucket = self.word(field)?;
-        if is_bucket(&bucket) {
-            return Some(bucket);
-        }
-        let message = format!(
-            "`{}` is no name of a bucket: 3 to 63 lower-case letters, digits, dots and dashes",
-            field.path
-        );
-        let problem = field.error(Code::BadValue, message);
-        self.report(problem.help("write the name alone, without `s3://` and `arn:`"));
-        None
     }
 
     /// Each key may stand in `logging` or at the top; the one in `logging` counts.
@@ -181,51 +174,15 @@ impl<'c> Checker<'c> {
         inner.and_then(|field| read(self, &field)).or(outer)
     }
 
-    /// Empty means off.
+    /// Empty means off, and so do blanks: no service has such a key.
     fn account_key(&mut self, field: &Field<'_>) -> Option<AccountKey> {
-        if field.scalar().is_some_and(|scalar| scalar.text.is_empty()) {
+        if field.scalar().is_some_and(|scalar| scalar.text.trim().is_empty()) {
             return None;
         }
         Some(AccountKey {
             key: field.path.clone(),
             source: self.read_secret(field)?,
         })
-    }
-
-    fn cloudwatch_logs(&mut self) -> Vec<(String, String)> {
-        let Some(field) = self.field("cloudwatch_logs") else {
-            return Vec::new();
-        };
-        let mut all = Vec::new();
-        for (entry, child) in self.children(&field) {
-            let at_key = |message: String| child.error(Code::BadValue, message).at(child.key_place);
-            let absolute = self.absolute(&entry.name, at_key, "cloudwatch_logs");
-            let one = entry.name.strip_suffix("/*.log").unwrap_or(&entry.name);
-            let starred = absolute && one.contains('*');
-            if starred {
-                let problem = at_key("a path of `cloudwatch_logs` has a star inside".to_owned());
-                self.report(problem.help(
-                    "write one path for each file, or `/*.log` at the end for every such file of a directory",
-                ));
-            }
-            let group = self.log_group(&child);
-            if let Some(group) = group.filter(|_| absolute && !starred) {
-                all.push((entry.name.clone(), group));
-            }
-        }
-        all
-    }
-
-    fn log_group(&mut self, field: &Field<'_>) -> Option<String> {
-        let group = self.word(field)?;
-        let fits = |b: u8| b.is_ascii_alphanumeric() || b"._-/#".contains(&b);
-        if group.len() <= 512 && group.bytes().all(fits) {
-            return Some(group);
-        }
-        let message = "a log group has up to 512 letters, digits and characters of . _ - / #";
-        let problem = field.error(Code::BadValue, message);
-        self.report(problem.help("write its name alone, without `arn:`"));
-        None
     }
 
     fn logrotate(&mut self, prefix: &str) -> Logrotate {

@@ -5,6 +5,7 @@ use super::super::super::problem::{Code, Place, Problem};
 use super::super::Checker;
 use super::super::field::Field;
 use super::super::read::Section;
+use super::places::in_custom_logs;
 use crate::logs::StreamName;
 use crate::plan::logs::budget::{self, RotateDefaults};
 
@@ -279,6 +280,17 @@ impl<'c> Checker<'c> {
                 message,
                 "write `mount_custom_log: true`, or remove the key",
             );
+        }
+        let named = self.field("cloudwatch_logs").map(|field| self.children(&field));
+        for (entry, child) in named.unwrap_or_default() {
+            if in_custom_logs(&entry.name).is_some() {
+                let message = "a path of `cloudwatch_logs`: the container has no /var/log-custom";
+                self.no_effect(
+                    &child,
+                    message.to_owned(),
+                    "write `mount_custom_log: true`, or remove the path",
+                );
+            }
         }
     }
 

@@ -114,7 +114,7 @@ impl<'c> Checker<'c> {
             )
         } else if certificates(&text).is_none() {
             (
-                "holds no certificates as PEM",
+                "holds no whole certificates as PEM",
                 "write `|` behind the key and the text below it, indented, from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----",
             )
         } else {
@@ -133,15 +133,36 @@ fn certificates(text: &str) -> Option<usize> {
     while let Some((_, begun)) = rest.split_once(BEGIN) {
         let (body, behind) = begun.split_once(END)?;
         let body: String = body.split_whitespace().collect();
-        // What every certificate begins with: a sequence.
-        STANDARD
-            .decode(body)
-            .ok()
-            .filter(|der| der.first() == Some(&0x30))?;
+        STANDARD.decode(body).ok().filter(|der| is_whole(der))?;
         count += 1;
         rest = behind;
     }
     (count > 0).then_some(count)
+}
+
+/// Whether it is what every certificate is, a sequence of DER, from its first byte to its last: half of one passes as
+/// base64, and is found out only when the log server shows its own.
+fn is_whole(der: &[u8]) -> bool {
+    let Some((0x30, rest)) = der.split_first().map(|(tag, rest)| (*tag, rest)) else {
+        return false;
+    };
+    let Some((first, rest)) = rest.split_first() else {
+        return false;
+    };
+    // Below 128 it is the length, above it says how many bytes of length follow.
+    let Some(bytes) = first.checked_sub(0x80) else {
+        return rest.len() == usize::from(*first);
+    };
+    if !(1..=4).contains(&bytes) {
+        return false;
+    }
+    let Some((length, content)) = rest.split_at_checked(usize::from(bytes)) else {
+        return false;
+    };
+    let length = length
+        .iter()
+        .fold(0_u64, |length, byte| length << 8 | u64::from(*byte));
+    u64::try_from(content.len()) == Ok(length)
 }
 
 fn sampling_rule(node: &Node) -> Option<Sampling> {

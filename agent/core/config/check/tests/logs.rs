@@ -3,7 +3,7 @@
 use super::*;
 
 const KEY: &str = "scalyr_account_key: aws:ssm:/logs/key\n";
-const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\n    MIIB\n    -----END CERTIFICATE-----";
+const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\n    MAMCAQE=\n    -----END CERTIFICATE-----";
 
 /// Key and line of the one error.
 fn refused(lines: &str, code: Code) -> (String, usize, Problem) {
@@ -152,7 +152,7 @@ fn keys_that_do_nothing_are_told() {
         ("logging: {s3_bucket: my-logs}", &["logging.s3_bucket"][..]),
         ("logging: {rsyslog_host: h}", &["logging.rsyslog_host"]),
         (
-            "logging: {log_destination: rsyslog, rsyslog_host: h, rsyslog_protocol: udp, rsyslog_framing: newline, rsyslog_ca: '-----BEGIN CERTIFICATE-----MIIB-----END CERTIFICATE-----'}",
+            "logging: {log_destination: rsyslog, rsyslog_host: h, rsyslog_protocol: udp, rsyslog_framing: newline, rsyslog_ca: '-----BEGIN CERTIFICATE-----MAMCAQE=-----END CERTIFICATE-----'}",
             &["logging.rsyslog_framing", "logging.rsyslog_ca"],
         ),
         (
@@ -226,5 +226,109 @@ fn what_is_named_for_cloudwatch_can_be_found_there() {
     ] {
         refused(lines, Code::BadValue);
     }
-    clean("cloudwatch_logs: {/var/log-custom/*.log: /team/app_1.x#y}");
+    clean("mount_custom_log: true\ncloudwatch_logs: {/var/log-custom/*.log: /team/app_1.x#y}");
+}
+
+#[test]
+fn all_logs_of_the_machine_together_are_refused_at_their_place() {
+    let (_, line, problem) = refused("cloudwatch_logs:\n  /var/log/*.log: g", Code::BadValue);
+    assert_eq!(line, 7);
+    assert!(problem.message.contains("application.log"), "{problem:?}");
+    assert!(problem.help.unwrap().contains("name each file"));
+    clean("cloudwatch_logs: {/var/log/nginx/*.log: g, /opt/*.log: g}");
+}
+
+#[test]
+fn custom_logs_are_the_files_of_one_directory_that_the_container_has() {
+    for path in ["/var/log-custom/sub/x.log", "/var/log-custom/sub/*.log"] {
+        let (_, line, problem) = refused(
+            &format!("mount_custom_log: true\ncloudwatch_logs:\n  {path}: g"),
+            Code::BadValue,
+        );
+        assert_eq!(line, 8);
+        assert!(problem.message.contains("link"), "{problem:?}");
+        clean(&format!(
+            "cloudwatch_logs: {{{}: g}}",
+            path.replace("log-", "log/")
+        ));
+    }
+    for path in ["/var/log-custom/x.log", "/var/log-custom/*.log"] {
+        assert_eq!(idle(&format!("cloudwatch_logs: {{{path}: g}}")).len(), 1);
+        clean(&format!("mount_custom_log: true\ncloudwatch_logs: {{{path}: g}}"));
+    }
+    clean("cloudwatch_logs: {/var/log-customs/x.log: g}");
+}
+
+#[test]
+fn names_that_no_service_takes_are_refused() {
+    let rsyslog = |host: &str| format!("logging: {{log_destination: rsyslog, rsyslog_host: '{host}'}}");
+    let s3 = |key: &str| format!("logging: {{log_destination: s3, s3_bucket: my-logs, {key}}}");
+    for host in [
+        "tcp://canary",
+        "canary:6514",
+        "10.0.0.1:514",
+        "[::1]",
+        "canary.example..org",
+        "10.0.0.300",
+        "canary example.org",
+        "-canary.org",
+        "canary/x",
+        &format!("{}.org", "a".repeat(64)),
+    ] {
+        let (key, _, problem) = refused(&rsyslog(host), Code::BadValue);
+        assert_eq!(key, "logging.rsyslog_host");
+        assert!(!format!("{problem:?}").contains("canary"), "{problem:?}");
+    }
+    for host in [
+        "h",
+        "logs.example.org",
+        "logs.example.org.",
+        "log_server",
+        "10.0.0.1",
+        "2001:db8::1",
+        "::1",
+    ] {
+        clean(&rsyslog(host));
+    }
+    for (key, bad) in [
+        ("s3_region", "s3_region: Frankfurt"),
+        ("s3_region", "s3_region: eu-central"),
+        ("s3_acl", "s3_acl: bucket-owner"),
+        ("s3_acl", "s3_acl: Private"),
+    ] {
+        let (found, _, _) = refused(&s3(bad), Code::BadValue);
+        assert_eq!(found, format!("logging.{key}"));
+    }
+    clean(&s3("s3_region: us-gov-west-1, s3_acl: authenticated-read"));
+    for bucket in ["shop..logs", "Shop", "s3://shop"] {
+        refused(
+            &format!("logging: {{log_destination: s3, s3_bucket: '{bucket}'}}"),
+            Code::BadValue,
+        );
+    }
+}
+
+#[test]
+fn blanks_are_no_account_key() {
+    let lines = "logentries_account_key: ' '\nscalyr_account_key: ' '\nlogging: {applog_destination: scalyr}";
+    assert_eq!(idle(lines), ["logging.applog_destination"]);
+    let (config, _) = warned(lines);
+    assert_eq!(config.logging().scalyr.account_key, None);
+    assert_eq!(config.logging().logentries_account_key, None);
+}
+
+#[test]
+fn half_a_certificate_is_none() {
+    let lines = |der: &str| {
+        format!(
+            "logging: {{log_destination: rsyslog, rsyslog_host: h, rsyslog_protocol: tls, rsyslog_ca: '-----BEGIN CERTIFICATE-----{der}-----END CERTIFICATE-----'}}"
+        )
+    };
+    // The length is too long, too short, unfinished, without end, or there is none.
+    for der in ["MAQCAQE=", "MAICAQE=", "MIIB", "MIACAQE=", "MA==", "AgEB"] {
+        refused(&lines(der), Code::BadValue);
+    }
+    for der in ["MAA=", "MAMCAQE=", "MIEDAgEB", "MIIAAwIBAQ=="] {
+        clean(&lines(der));
+    }
 }

@@ -135,6 +135,7 @@ fn text(grammar: Grammar) -> Value {
         | Grammar::Regex
         | Grammar::MountOptions
         | Grammar::Bucket
+        | Grammar::Server
         | Grammar::LogGroup => (&["string", "number", "boolean"], None, None),
         Grammar::ApplicationId => (&["string", "boolean"], None, None),
         Grammar::ApplicationVersion | Grammar::Hostname => (&["string", "number", "boolean"], Some(0), None),

@@ -56,6 +56,7 @@ const LOOSER: &[(&str, &str)] = &[
     ("redact", "one of two names for a pattern"),
     ("rsyslog_ca", "whether certificates are damaged"),
     ("s3_bucket", "how a number is spelled, and who needs it"),
+    ("rsyslog_host", "how a number is spelled, and lengths"),
     ("logging", "what a destination needs"),
     ("cloudwatch_logs", "a star inside a path"),
 ];
@@ -74,6 +75,7 @@ const STRICTER: &[(&str, &str)] = &[
         "a login that nobody asks for is a warning, whatever it is",
     ),
     ("on_change", "an empty text is as if it were left out"),
+    ("s3_region", "an empty text is as if it were left out"),
     ("shutdown", "off and no mean never"),
     ("sysctl", "a warning"),
     ("sysfs", "a path that may not be written is a warning"),
