@@ -35,6 +35,17 @@ pub(super) fn encode(lines: &Batch, token: &Secret, out: &mut Wiped) {
     }
 }
 
+/// The same lines with another token.
+pub(super) fn restamp(lines: &Wiped, old: &Secret, new: &Secret) -> Wiped {
+    let (old, new) = (old.expose().trim().as_bytes(), new.expose().trim().as_bytes());
+    let mut out = Wiped::default();
+    for line in lines.as_slice().split_inclusive(|byte| *byte == b'\n') {
+        out.push(new);
+        out.push(line.strip_prefix(old).unwrap_or(line));
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use monopod_core::logs::{Line, Stream};
@@ -60,6 +71,15 @@ mod tests {
             encoded(&texts),
             "to-ken a b\nto-ken \nto-ken Exception\u{2028}\tat x\r\u{2028}\tat ü\n"
         );
+    }
+
+    #[test]
+    fn another_token_stands_before_every_line() {
+        let mut lines = Wiped::default();
+        lines.push(b"old old\nold \nold two\n");
+        let key = |text: &str| Secret::new(text.into());
+        let again = restamp(&lines, &key("old\n"), &key("newer"));
+        assert_eq!(again.as_slice(), b"newer old\nnewer \nnewer two\n");
     }
 
     proptest! {

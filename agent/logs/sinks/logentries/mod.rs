@@ -14,14 +14,17 @@ mod transport;
 mod trust;
 
 use std::io;
+use std::time::Duration;
 
 use monopod_core::logs::{Batch, Gap, LogKey};
 use monopod_core::secret::Secret;
+use tokio::time::Instant;
 
-use self::encode::encode;
+use self::encode::{encode, restamp};
 use self::transport::{ENDPOINT, ENDPOINT_VARIABLE, Patience, Transport};
 use self::trust::Trust;
 use super::{Due, Replay, SendError, Sink};
+use crate::host::Class;
 use crate::logs::keys::Keys;
 use crate::logs::status::Guarantee;
 
@@ -30,11 +33,16 @@ use crate::logs::status::Guarantee;
 pub(crate) struct Logentries {
     wanted: LogKey,
     keys: Keys,
-    token: Option<Secret>,
+    /// With the time it was asked for last.
+    token: Option<(Secret, Instant)>,
     /// Without the token; with it once they are on their way.
     parcel: Batch,
     transport: Transport,
+    renew: Duration,
 }
+
+/// A token of this age is asked for again by the next new connection.
+const RENEW: Duration = Duration::from_secs(300);
 
 impl Logentries {
     /// The place is Logentries' own, or the one the environment names.
@@ -51,19 +59,42 @@ impl Logentries {
             token: None,
             parcel: Batch::default(),
             transport,
+            renew: RENEW,
         }
     }
 
-    /// Puts the token before every line.
-    async fn stamp(&mut self) -> Result<(), SendError> {
-        let token = match &self.token {
-            Some(token) => token.clone(),
-            None => self.keys.get(&self.wanted).await?,
+    /// The token: a new connection asks for it again, for it may be another one by now. Nobody says that a token is
+    /// wrong, so the one there is serves on only where asking can't work just now.
+    async fn token(&mut self) -> Result<Secret, SendError> {
+        let connected = self.transport.is_connected().await;
+        let (old, since) = match &self.token {
+            None => {
+                let token = self.keys.get(&self.wanted).await?;
+                self.token = Some((token.clone(), Instant::now()));
+                return Ok(token);
+            }
+            Some((token, since)) if connected || since.elapsed() < self.renew => return Ok(token.clone()),
+            Some((token, since)) => (token.clone(), *since),
         };
-        let parcel = std::mem::take(&mut self.parcel);
-        encode(&parcel, &token, self.transport.lines());
-        self.token = Some(token);
-        Ok(())
+        match self.keys.get(&self.wanted).await {
+            Ok(new) => {
+                if new.expose() != old.expose() {
+                    let lines = restamp(self.transport.lines(), &old, &new);
+                    self.transport.replace(lines);
+                }
+                self.token = Some((new.clone(), Instant::now()));
+                Ok(new)
+            }
+            Err(error) if error.class == Class::Permanent => Err(error),
+            Err(error) => {
+                tracing::warn!(
+                    sink = Self::NAME, error = %error.text, age = ?since.elapsed(),
+                    "The token can't be asked for again, going on with the old one"
+                );
+                self.token = Some((old.clone(), Instant::now()));
+                Ok(old)
+            }
+        }
     }
 }
 
@@ -92,9 +123,10 @@ impl Sink for Logentries {
     }
 
     async fn send(&mut self) -> Result<Vec<Gap>, SendError> {
-        if !self.parcel.is_empty() {
-            self.stamp().await?;
-        }
+        let token = self.token().await?;
+        // Nothing waits between these two: lines are here or there, also when nobody waits for the end of this.
+        let parcel = std::mem::take(&mut self.parcel);
+        encode(&parcel, &token, self.transport.lines());
         self.transport.flush().await?;
         Ok(Vec::new())
     }

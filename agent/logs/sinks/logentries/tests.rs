@@ -1,17 +1,20 @@
 //! The whole way, from an engine's file to a server of lines behind TLS, and what goes wrong on it.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use monopod_core::logs::Treatment;
+use monopod_core::logs::{Line, Stream, Treatment};
 use monopod_testrig::{LineServer, Presents, Where};
 use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 
 use super::*;
+use crate::logs::keys::KeyError;
 use crate::logs::routes::attach;
-use crate::logs::testing::{Rig, retrying, sink, until};
+use crate::logs::testing::{Rig, retrying, sink, soon, until};
 use crate::logs::{Options, Shipper, SinkState};
 
 const TOKEN: &str = "canary-2bfbea1e-10c3-4419-bdad-7e6435882e1f";
@@ -271,4 +274,59 @@ async fn an_event_with_nothing_behind_it_leaves() {
     }
     assert_eq!(received(&server), (rig.numbered_lines(), 0));
     drop(shipper);
+}
+
+fn give(sink: &mut Logentries, text: &str) {
+    let mut batch = Batch::default();
+    batch.push(Line {
+        time: "",
+        stream: Stream::Stdout,
+        text,
+    });
+    sink.take(&mut batch);
+}
+
+/// Another token goes before the lines that are sent again too; without an answer the old one serves on.
+#[tokio::test]
+async fn a_new_connection_asks_for_the_token_again() {
+    let server = LineServer::tls(Where::Host, Presents::Good);
+    let endpoint = server.address().to_string();
+    let transport = Transport::new(&endpoint, trusting(&server.authority()), hurried());
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    let keys = Keys::new(move |_| {
+        let answer = match count.fetch_add(1, Ordering::SeqCst) {
+            0 => Ok(Secret::new("first".into())),
+            1 => Err(KeyError {
+                class: Class::Transient,
+                text: "nobody answers".into(),
+            }),
+            _ => Ok(Secret::new("second".into())),
+        };
+        Box::pin(async move { answer })
+    });
+    let token = LogKey::UserData("logentries_account_key".into());
+    let mut sink = Logentries::to(transport, token, keys);
+    sink.renew = Duration::ZERO;
+    for (text, expected) in [
+        ("a", vec!["first a"]),
+        ("b", vec!["first a", "first a", "first b"]),
+        (
+            "c",
+            vec![
+                "first a", "first a", "first b", "second a", "second b", "second c",
+            ],
+        ),
+    ] {
+        give(&mut sink, text);
+        // Until the end of the connection before has come here, the lines go to nobody.
+        let ended = async { while sink.transport.is_connected().await {} };
+        tokio::time::timeout_at(soon(), ended)
+            .await
+            .expect("the end in time");
+        sink.send().await.unwrap();
+        until("the lines", || server.lines() == expected).await;
+        server.sever();
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 3);
 }

@@ -3,22 +3,25 @@
 //! What the kernel took is not there yet. So lines stay in memory behind the socket until they must have arrived: the
 //! kernel holds at most [`TAIL`] bytes, and gives up on a far end that has confirmed nothing for [`SILENCE`]. When a
 //! connection ends, all that stayed is sent again on the next one, from the beginning of a line: nothing is lost that the
-//! far end's machine had not confirmed, and at most that much comes twice. What it confirmed and died with is lost, and
+//! far end's machine had not confirmed, and at most that much comes twice. A far end that ends every connection before
+//! that is known gets a line for twice that time at most, and not for ever. What it confirmed and died with is lost, and
 //! nobody can know: that is what best effort means.
 //!
 //! Whether the far end has hung up is looked at before every write, since the first write behind its farewell succeeds;
 //! and once or twice behind the last line, for those that have nobody behind them.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd as _;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use nix::sys::socket::{setsockopt, sockopt};
-use tokio::io::{AsyncRead as _, AsyncWriteExt as _, ReadBuf};
+use nix::sys::socket::{MsgFlags, recv, setsockopt, sockopt};
+use tokio::io::{AsyncRead as _, AsyncWrite as _, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
@@ -103,6 +106,45 @@ pub(super) struct Transport {
     /// So many bytes of them were written before `marked`.
     mark: usize,
     marked: Instant,
+    again: Again,
+}
+
+/// What was written to connections before this one. Counts are of bytes at the front of the lines.
+#[derive(Debug, Default)]
+struct Again {
+    /// So many were written to one at least.
+    once: usize,
+    /// And so many to two.
+    twice: usize,
+    /// Up to where lines were written for the first time when: coarse, in order.
+    first: VecDeque<(usize, Instant)>,
+}
+
+impl Again {
+    /// Now so many are written.
+    fn wrote(&mut self, written: usize, now: Instant, coarse: Duration) {
+        match self.first.back_mut() {
+            Some((end, _)) if *end >= written => {}
+            Some((end, since)) if *since + coarse > now => *end = written,
+            _ => self.first.push_back((written, now)),
+        }
+    }
+
+    /// The connection ended that had so many of them. How many needn't be written once more: they were twice, and the
+    /// first time was before that.
+    fn ended(&mut self, written: usize, before: Instant) -> usize {
+        self.twice = self.twice.max(self.once.min(written));
+        self.once = self.once.max(written);
+        let old = self.first.iter().take_while(|(_, since)| *since <= before).last();
+        old.map_or(0, |(end, _)| *end).min(self.twice)
+    }
+
+    fn forget(&mut self, count: usize) {
+        self.once = self.once.saturating_sub(count);
+        self.twice = self.twice.saturating_sub(count);
+        self.first.retain(|(end, _)| *end > count);
+        self.first.iter_mut().for_each(|(end, _)| *end -= count);
+    }
 }
 
 impl fmt::Debug for Transport {
@@ -123,7 +165,24 @@ impl Transport {
             written: 0,
             mark: 0,
             marked: Instant::now(),
+            again: Again::default(),
         }
+    }
+
+    /// Whether there is a connection. One that the far end has ended is none, as far as this machine knows.
+    pub(super) async fn is_connected(&mut self) -> bool {
+        // The runtime has to look at its sockets first, or a farewell that is there is not seen.
+        tokio::task::yield_now().await;
+        if self.stream.as_mut().is_some_and(has_ended) {
+            self.hang_up(Instant::now());
+        }
+        self.stream.is_some()
+    }
+
+    /// Puts other lines in the place of these, while there is no connection: none of them was written.
+    pub(super) fn replace(&mut self, lines: Wiped) {
+        self.lines = lines;
+        (self.written, self.mark, self.again) = (0, 0, Again::default());
     }
 
     /// Where whole lines are added.
@@ -146,14 +205,10 @@ impl Transport {
 
     /// Writes what is to be written, on a new connection if the old one is no more.
     pub(super) async fn flush(&mut self) -> Result<(), SendError> {
-        // The runtime has to look at its sockets first, or a farewell that is there is not seen.
-        tokio::task::yield_now().await;
-        if self.stream.as_mut().is_some_and(has_ended) {
-            self.hang_up();
-        }
+        self.is_connected().await;
         while self.has_unsent() {
             if let Err(error) = self.write().await {
-                self.hang_up();
+                self.hang_up(Instant::now());
                 return Err(error);
             }
         }
@@ -184,6 +239,8 @@ impl Transport {
                 0 => return Err(failed(io::ErrorKind::WriteZero.into())),
                 count => self.written += count,
             }
+            self.again
+                .wrote(self.written, Instant::now(), self.patience.confirmed / 4);
         }
         timeout(progress, stream.flush())
             .await
@@ -191,12 +248,16 @@ impl Transport {
             .map_err(failed)
     }
 
-    /// The next connection gets everything that may not have arrived.
-    fn hang_up(&mut self) {
+    /// The next connection gets everything that may not have arrived, but not for ever.
+    fn hang_up(&mut self, now: Instant) {
         self.stream = None;
+        let done = now
+            .checked_sub(2 * self.patience.confirmed)
+            .map_or(0, |before| self.again.ended(self.written, before));
+        self.forget_before(done);
         self.written = 0;
         self.mark = 0;
-        self.marked = Instant::now();
+        self.marked = now;
     }
 
     /// Lets go of lines that must have arrived: those written long ago, and those before what the kernel can hold.
@@ -208,14 +269,19 @@ impl Transport {
             self.marked = now;
         }
         let beyond = self.written.saturating_sub(TAIL).max(count);
-        // Whole lines only: the next connection begins with one.
+        self.forget_before(beyond);
+    }
+
+    /// Whole lines only: the next connection begins with one.
+    fn forget_before(&mut self, end: usize) {
         let bytes = self.lines.as_slice();
         let count = bytes
-            .get(..beyond)
+            .get(..end)
             .and_then(|front| front.iter().rposition(|byte| *byte == b'\n'))
             .map_or(0, |last| last + 1);
         self.lines.forget(count);
-        self.written -= count;
+        self.again.forget(count);
+        self.written = self.written.saturating_sub(count);
         self.mark = self.mark.saturating_sub(count);
     }
 
@@ -246,6 +312,25 @@ impl Transport {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => Err(broken(Some(&endpoint), &error)),
             Err(_elapsed) => Err(broken(Some(&endpoint), &io::ErrorKind::TimedOut.into())),
+        }
+    }
+}
+
+/// What was written shall get there: a close with something unread would take it back.
+impl Drop for Transport {
+    fn drop(&mut self) {
+        let Some(stream) = &mut self.stream else { return };
+        let mut context = Context::from_waker(Waker::noop());
+        if Pin::new(&mut *stream).poll_shutdown(&mut context).is_ready() {
+            tracing::trace!("Said goodbye to Logentries");
+        }
+        // Of the kernel: nobody will read what TLS may still make of it.
+        let socket = stream.get_ref().0.as_raw_fd();
+        let mut room = [0; 4096];
+        for _ in 0..16 {
+            if !recv(socket, &mut room, MsgFlags::MSG_DONTWAIT).is_ok_and(|count| count > 0) {
+                return;
+            }
         }
     }
 }
@@ -360,8 +445,48 @@ mod tests {
         assert!((TAIL..TAIL + 10).contains(&transport.lines.len()));
         assert!(transport.lines.as_slice().starts_with(b"1"));
         assert!(!transport.has_unsent());
-        transport.hang_up();
+        transport.hang_up(Instant::now());
         assert!(transport.has_unsent(), "the rest goes again");
+    }
+
+    #[test]
+    fn a_far_end_that_ends_every_connection_gets_no_line_for_ever() {
+        let mut transport = Transport::new(ENDPOINT, Trust::System, Patience::default());
+        let write = |transport: &mut Transport, now| {
+            transport.written = transport.lines.len();
+            transport.again.wrote(transport.written, now, CONFIRMED / 4);
+            transport.written > 0
+        };
+        let start = Instant::now() + 10 * CONFIRMED;
+        transport.lines().push(b"old\n");
+        // Attempts that wrote nothing count for nothing, and neither do quick ends.
+        write(&mut transport, start);
+        for _ in 0..5 {
+            transport.hang_up(start);
+        }
+        assert!(transport.has_unsent());
+        let mut times = 0;
+        for round in 1..10 {
+            let now = start + round * CONFIRMED;
+            times += u32::from(write(&mut transport, now));
+            if round == 2 {
+                transport.lines().push(b"new\n");
+                write(&mut transport, now);
+                transport.hang_up(now);
+                assert_eq!(transport.lines.as_slice(), b"new\n", "it is not as old");
+            } else {
+                transport.hang_up(now);
+            }
+        }
+        assert_eq!(times, 4);
+        assert_eq!((transport.lines.len(), transport.look_again()), (0, None));
+        // An outage, however long, in which nothing was written twice.
+        transport.lines().push(b"once\n");
+        write(&mut transport, start);
+        for round in 0..10 {
+            transport.hang_up(start + round * CONFIRMED);
+        }
+        assert_eq!(transport.lines.as_slice(), b"once\n");
     }
 
     #[test]

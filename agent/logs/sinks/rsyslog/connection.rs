@@ -13,11 +13,14 @@ use nix::errno::Errno;
 use nix::sys::socket::{MsgFlags, recv, setsockopt, sockopt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream, lookup_host};
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
-use tokio_rustls::rustls::{CertificateError, ClientConfig, Error as TlsError, RootCertStore};
+use tokio_rustls::rustls::{
+    AlertDescription, CertificateError, ClientConfig, Error as TlsError, RootCertStore,
+};
 
 use super::acknowledged::{Acknowledged, Look};
 use crate::host::Class;
@@ -25,6 +28,8 @@ use crate::logs::sinks::SendError;
 
 /// For the name, the connection and the handshake together.
 const CONNECT: Duration = Duration::from_secs(10);
+/// Of a name's addresses so many are tried, each with its part of that time.
+const ADDRESSES: usize = 4;
 /// The kernel makes twice of it. Less than is kept for the next connection, or what it holds couldn't be sent again.
 const SEND_BUFFER: u32 = 256 * 1024;
 /// A connection on which nothing is written is asked after: 15 s, then every 5 s, three times.
@@ -66,7 +71,7 @@ impl Endpoint {
     }
 
     pub(super) async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
-        let resolved = tokio::time::timeout(CONNECT, lookup_host((self.host.as_str(), self.port)));
+        let resolved = timeout(CONNECT, lookup_host((self.host.as_str(), self.port)));
         let addresses: Vec<_> = resolved.await??.collect();
         if addresses.is_empty() {
             return Err(io::Error::other("the name has no address"));
@@ -75,7 +80,7 @@ impl Endpoint {
     }
 
     pub(super) async fn connect(&self) -> Result<Connection, SendError> {
-        let connected = tokio::time::timeout(CONNECT, self.open());
+        let connected = timeout(CONNECT, self.open());
         connected.await.unwrap_or_else(|_elapsed| {
             Err(self.failed(Class::Transient, "cannot connect to", "no answer within 10 s"))
         })
@@ -88,9 +93,8 @@ impl Endpoint {
         } else {
             None
         };
-        let stream = dial(&self.resolve().await.map_err(failed)?)
-            .await
-            .map_err(failed)?;
+        let addresses = self.resolve().await.map_err(failed)?;
+        let stream = dial(&addresses, CONNECT).await.map_err(failed)?;
         // Where the kernel doesn't answer, what is in the socket has to count as delivered.
         let addresses = stream
             .local_addr()
@@ -163,6 +167,7 @@ impl Endpoint {
     fn refused(&self, error: &io::Error) -> SendError {
         let what = "cannot connect to";
         let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<TlsError>());
+        let class = tls.map_or(Class::Transient, class_of);
         let why = match tls {
             Some(TlsError::InvalidCertificate(CertificateError::UnknownIssuer)) => format!(
                 "its certificate is of no authority that is trusted {}: {}",
@@ -181,22 +186,44 @@ impl Endpoint {
             ),
             Some(TlsError::InvalidCertificate(
                 CertificateError::Expired | CertificateError::ExpiredContext { .. },
-            )) => "its certificate has expired: renew it".to_owned(),
+            )) => "its certificate has expired: renew it, or set this machine's clock".to_owned(),
+            Some(TlsError::InvalidCertificate(
+                CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. },
+            )) => "its certificate is not valid yet: set this machine's clock".to_owned(),
             Some(TlsError::InvalidMessage(_)) => {
                 "it doesn't speak TLS on this port: set `logging.rsyslog_port` or `logging.rsyslog_protocol`"
                     .to_owned()
             }
             Some(error) => format!("no TLS connection: {error}"),
-            None => return self.failed(Class::Transient, what, error),
+            None => error.to_string(),
         };
-        self.failed(Class::Permanent, what, why)
+        self.failed(class, what, why)
     }
 }
 
-/// The first address that answers.
-async fn dial(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+/// What waiting can mend: the clock may not be set yet when a machine starts, and a server that is going down or coming
+/// up says so by an alert.
+fn class_of(error: &TlsError) -> Class {
+    match error {
+        TlsError::InvalidCertificate(
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. },
+        )
+        | TlsError::AlertReceived(
+            AlertDescription::CloseNotify | AlertDescription::InternalError | AlertDescription::UserCanceled,
+        ) => Class::Transient,
+        _ => Class::Permanent,
+    }
+}
+
+/// The first address that answers. Each has its part of the time, or one that is silent would hide those behind it.
+async fn dial(addresses: &[SocketAddr], patience: Duration) -> io::Result<TcpStream> {
     let mut last = io::Error::other("the name has no address");
-    for address in addresses {
+    let tried = addresses.len().min(ADDRESSES);
+    let each = patience / u32::try_from(tried).unwrap_or(1).max(1);
+    for address in addresses.iter().take(ADDRESSES) {
         let socket = match address {
             SocketAddr::V4(_) => TcpSocket::new_v4(),
             SocketAddr::V6(_) => TcpSocket::new_v6(),
@@ -208,9 +235,12 @@ async fn dial(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
         setsockopt(&socket, sockopt::TcpKeepIdle, &idle)?;
         setsockopt(&socket, sockopt::TcpKeepInterval, &interval)?;
         setsockopt(&socket, sockopt::TcpKeepCount, &count)?;
-        match socket.connect(*address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
+        match timeout(each, socket.connect(*address)).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => last = error,
+            Err(_elapsed) => {
+                last = io::Error::new(io::ErrorKind::TimedOut, format!("no answer from {address}"))
+            }
         }
     }
     Err(last)
@@ -289,5 +319,60 @@ impl Connection {
     /// What the far kernel has; none when ours doesn't say.
     pub(super) fn look(&self) -> Option<Look> {
         self.asks.as_ref()?.look().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_that_is_silent_hides_no_other() {
+        // With its queue full a listener answers nobody.
+        let silent = TcpSocket::new_v4().unwrap();
+        silent.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let silent = silent.listen(0).unwrap();
+        let full = silent.local_addr().unwrap();
+        let mut queue = Vec::new();
+        while let Ok(stream) = timeout(Duration::from_millis(300), TcpStream::connect(full)).await {
+            queue.push(stream.unwrap());
+        }
+        let good = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let addresses = [full, good.local_addr().unwrap()];
+        let stream = timeout(Duration::from_secs(5), dial(&addresses, Duration::from_secs(1))).await;
+        let stream = stream.expect("in time").unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), addresses[1]);
+    }
+
+    #[test]
+    fn a_clock_that_is_wrong_and_a_server_that_restarts_are_waited_for() {
+        for (error, class) in [
+            (
+                TlsError::InvalidCertificate(CertificateError::Expired),
+                Class::Transient,
+            ),
+            (
+                TlsError::InvalidCertificate(CertificateError::NotValidYet),
+                Class::Transient,
+            ),
+            (
+                TlsError::AlertReceived(AlertDescription::InternalError),
+                Class::Transient,
+            ),
+            (
+                TlsError::AlertReceived(AlertDescription::CertificateRequired),
+                Class::Permanent,
+            ),
+            (
+                TlsError::InvalidCertificate(CertificateError::UnknownIssuer),
+                Class::Permanent,
+            ),
+            (
+                TlsError::InvalidCertificate(CertificateError::NotValidForName),
+                Class::Permanent,
+            ),
+        ] {
+            assert_eq!(class_of(&error), class, "{error:?}");
+        }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Syslog has no acknowledgement. What the far kernel has acknowledged, the far process may not have read, and when it
 //! is killed or restarted nobody tells. So frames stay here for a while after they were written, and all there are go
-//! out again when the connection ends: lines may come twice then, and are not missing.
+//! out again when the connection ends: lines may come twice then, and are not missing. A server that ends every
+//! connection gets them no more than [`TIMES`] once they are old enough, and not for ever.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,6 +14,9 @@ use tokio::time::Instant;
 pub(super) const KEEP: usize = 1024 * 1024;
 /// A server that lives has read what its kernel acknowledged so long ago.
 pub(super) const SETTLED: Duration = Duration::from_secs(10);
+
+/// What was written so often, the first time [`SETTLED`] ago, is not written again.
+const TIMES: u32 = 3;
 
 /// Frames, oldest first: those written to this connection, then those that are not yet.
 #[derive(Debug, Default)]
@@ -30,13 +34,28 @@ struct Chunk {
     bytes: Vec<u8>,
     /// When it was written, and where this connection's bytes ended then.
     end: Option<(Instant, u64)>,
+    /// When it was first written, to whichever connection.
+    first: Option<Instant>,
+    /// To how many connections.
+    times: u32,
+}
+
+impl Chunk {
+    fn is_done(&self, now: Instant) -> bool {
+        self.times >= TIMES && self.first.is_some_and(|first| first + SETTLED <= now)
+    }
 }
 
 impl Tail {
     pub(super) fn push(&mut self, mut bytes: Vec<u8>) {
         bytes.shrink_to_fit();
         self.bytes += bytes.len();
-        self.chunks.push_back(Chunk { bytes, end: None });
+        self.chunks.push_back(Chunk {
+            bytes,
+            end: None,
+            first: None,
+            times: 0,
+        });
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -58,12 +77,17 @@ impl Tail {
             && *offset >= chunk.bytes.len()
         {
             chunk.end = Some((now, self.sent));
+            chunk.first.get_or_insert(now);
+            chunk.times += 1;
             (*at, *offset) = (*at + 1, 0);
         }
     }
 
-    /// The connection is gone: all of it has to be written again.
-    pub(super) fn rewind(&mut self) {
+    /// The connection is gone: all of it has to be written again, but what was often enough.
+    pub(super) fn rewind(&mut self, now: Instant) {
+        while self.chunks.front().is_some_and(|chunk| chunk.is_done(now)) {
+            self.forget();
+        }
         self.chunks.iter_mut().for_each(|chunk| chunk.end = None);
         (self.written, self.sent) = ((0, 0), 0);
     }
@@ -128,7 +152,7 @@ mod tests {
         assert_eq!(write(&mut tail, now), b"one two ");
         tail.push(b"three".to_vec());
         assert_eq!(write(&mut tail, now + SETTLED / 2), b"three");
-        tail.rewind();
+        tail.rewind(now + SETTLED / 2);
         assert_eq!(write(&mut tail, now + SETTLED / 2), b"one two three");
         assert_eq!(tail.settled_at(), Some(now + SETTLED / 2 + SETTLED));
         tail.settle(now + SETTLED);
@@ -137,6 +161,27 @@ mod tests {
         assert!(tail.is_empty() && tail.bytes == 0);
         tail.push(b"four".to_vec());
         assert_eq!(write(&mut tail, now), b"four");
+    }
+
+    #[test]
+    fn a_server_that_ends_every_connection_gets_no_line_for_ever() {
+        let (mut tail, start) = (Tail::default(), Instant::now());
+        // In quick succession nothing is old enough to be given up.
+        tail.push(b"one".to_vec());
+        for _ in 0..5 {
+            assert_eq!(write(&mut tail, start), b"one");
+            tail.rewind(start + SETTLED / 2);
+        }
+        let mut tail = Tail::default();
+        tail.push(b"one".to_vec());
+        let mut times = 0;
+        for round in 0..10 {
+            let now = start + round * SETTLED;
+            tail.rewind(now);
+            times += u32::from(!write(&mut tail, now).is_empty());
+        }
+        assert_eq!(times, TIMES);
+        assert!(tail.is_empty() && tail.bytes == 0);
     }
 
     #[test]
@@ -153,7 +198,7 @@ mod tests {
         assert_eq!(tail.bytes, KEEP / 4 * 9);
         tail.trim(0);
         assert_eq!(tail.bytes, KEEP);
-        tail.rewind();
+        tail.rewind(now);
         tail.trim(0);
         assert_eq!(write(&mut tail, now).len(), KEEP);
     }

@@ -27,6 +27,9 @@ const STALLED: Duration = Duration::from_secs(30);
 const LOOK_FIRST: Duration = Duration::from_millis(1);
 const LOOK_MAX: Duration = Duration::from_millis(50);
 
+/// A name may be given to another server; a connection meets that when it ends, datagrams never do.
+const RESOLVE_AGAIN: Duration = Duration::from_secs(300);
+
 /// So that the server gets to read: a socket holds some 250 messages by default, and nobody tells the sender that it's
 /// full.
 const BREATH_AFTER: usize = 64;
@@ -80,15 +83,15 @@ impl Frames {
             // Servers restart and close what is idle: no outage, unless there is nobody to connect to.
             self.hang_up();
         }
-        let mut connection = match self.connection.take() {
+        // It stays in its place meanwhile: what the tail says is written, is written to it, also when nobody waits for
+        // the end of this any more.
+        let connection = match &mut self.connection {
             Some(connection) => connection,
-            None => self.endpoint.connect().await?,
+            None => self.connection.insert(self.endpoint.connect().await?),
         };
-        let passed = pass(&mut connection, &mut self.tail, &mut next).await;
-        match passed {
+        match pass(connection, &mut self.tail, &mut next).await {
             Ok(()) => {
                 self.tail.settle(Instant::now());
-                self.connection = Some(connection);
                 Ok(())
             }
             Err(Broken::Ended(error)) => {
@@ -99,7 +102,6 @@ impl Frames {
             }
             Err(Broken::Stalled) if connection.look().is_some_and(|look| !look.silent) => {
                 // A new connection would meet the same server, and what this one holds would be sent once more.
-                self.connection = Some(connection);
                 let why = "its machine answers, but the server has read nothing for 30 s";
                 Err(self.endpoint.failed(Class::Transient, "cannot send to", why))
             }
@@ -113,7 +115,7 @@ impl Frames {
 
     fn hang_up(&mut self) {
         self.connection = None;
-        self.tail.rewind();
+        self.tail.rewind(Instant::now());
     }
 }
 
@@ -174,7 +176,8 @@ async fn acknowledged(connection: &mut Connection) -> Result<(), Broken> {
 #[derive(Debug)]
 pub(super) struct Packets {
     endpoint: Endpoint,
-    socket: Option<UdpSocket>,
+    /// With the time its name was asked for last.
+    socket: Option<(UdpSocket, Instant)>,
     round: Datagrams,
 }
 
@@ -201,10 +204,28 @@ impl Packets {
         })
     }
 
+    /// A name that has no answer just now is no reason to leave a server that takes what is sent.
+    async fn resolve_again(&mut self) {
+        if let Some((socket, since)) = &mut self.socket
+            && since.elapsed() >= RESOLVE_AGAIN
+        {
+            *since = Instant::now();
+            if let Ok(addresses) = self.endpoint.resolve().await
+                && let Ok(new) = aim(&addresses).await
+            {
+                *socket = new;
+            }
+        }
+    }
+
     async fn try_send(&mut self, encoder: &mut Encoder, parcel: &Batch) -> io::Result<()> {
-        let socket = match &self.socket {
+        self.resolve_again().await;
+        let (socket, _) = match &self.socket {
             Some(socket) => socket,
-            None => self.socket.insert(aim(&self.endpoint.resolve().await?).await?),
+            None => {
+                let socket = aim(&self.endpoint.resolve().await?).await?;
+                self.socket.insert((socket, Instant::now()))
+            }
         };
         let mut next = 0;
         while encoder.datagrams(parcel, &mut next, &mut self.round) {
@@ -236,4 +257,48 @@ async fn aim(addresses: &[SocketAddr]) -> io::Result<UdpSocket> {
         }
     }
     Err(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use monopod_core::logs::{
+        Attributes, Framing, Line, Protocol, RsyslogTarget, Stream, StreamName, SyslogFormat,
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_name_is_resolved_again() {
+        let here = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let before = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let target = RsyslogTarget {
+            host: "127.0.0.1".into(),
+            port: here.local_addr().unwrap().port(),
+            protocol: Protocol::Udp,
+            framing: Framing::Newline,
+            format: SyslogFormat::Rfc3164,
+            severity: 5,
+            program: None,
+            hostname: Some("host-1".into()),
+            ca: None,
+        };
+        let mut encoder = Encoder::new(&target, StreamName::Applog, &Attributes::default());
+        let mut packets = Packets::new(Endpoint::new(&target));
+        let mut parcel = Batch::default();
+        parcel.push(Line {
+            time: "",
+            stream: Stream::Stdout,
+            text: "one",
+        });
+        let old = aim(&[before.local_addr().unwrap()]).await.unwrap();
+        packets.socket = Some((old, Instant::now()));
+        packets.send(&mut encoder, &parcel).await.unwrap();
+        let mut room = [0; 200];
+        assert!(before.try_recv(&mut room).is_ok() || before.recv(&mut room).await.is_ok());
+        let old = aim(&[before.local_addr().unwrap()]).await.unwrap();
+        packets.socket = Some((old, Instant::now().checked_sub(RESOLVE_AGAIN).unwrap()));
+        packets.send(&mut encoder, &parcel).await.unwrap();
+        let came = timeout(Duration::from_secs(10), here.recv(&mut room)).await;
+        assert!(came.expect("in time").unwrap() > 0);
+    }
 }

@@ -42,6 +42,8 @@ pub(super) struct Refusal {
     pub(super) key: bool,
     /// The times may be to blame, if an earlier attempt was taken after all.
     pub(super) times: bool,
+    /// The events may be to blame: fewer of them may be taken.
+    pub(super) events: bool,
 }
 
 #[derive(Deserialize)]
@@ -68,6 +70,10 @@ pub(super) fn judge(http: u16, body: &[u8], key: &Secret) -> Verdict {
     if status.contains("discardBuffer") {
         return Verdict::Discarded { why };
     }
+    let events = http == 413
+        || (status.starts_with("error/client")
+            && !matches!(http, 401 | 403 | 429)
+            && !status.starts_with("error/client/noPermission"));
     let (class, advice, key, times) = match http {
         _ if status.contains("requestTooLarge") => (Class::Permanent, TOO_LARGE, false, false),
         413 => (Class::Permanent, TOO_LARGE, false, false),
@@ -86,6 +92,7 @@ pub(super) fn judge(http: u16, body: &[u8], key: &Secret) -> Verdict {
         advice,
         key,
         times,
+        events,
     })
 }
 
@@ -112,6 +119,7 @@ fn without_status(http: u16) -> Refusal {
         advice,
         key,
         times: false,
+        events: http == 413,
     }
 }
 
@@ -194,6 +202,27 @@ mod tests {
         let discard = verdict(400, r#"{"status":"error/client/discardBuffer","message":"no"}"#);
         let why = "error/client/discardBuffer: no (HTTP 400)".to_owned();
         assert_eq!(discard, Verdict::Discarded { why });
+    }
+
+    #[test]
+    fn what_fewer_events_may_mend() {
+        for (http, status, events) in [
+            (413, "x", true),
+            (200, "error/client/requestTooLarge", true),
+            (400, "error/client/badParam", true),
+            (200, "error/client", true),
+            (401, "error/client/noPermission", false),
+            (200, "error/client/noPermission", false),
+            (403, "error/client", false),
+            (429, "error/client", false),
+            (500, "error/server", false),
+            (200, "something new", false),
+        ] {
+            let refusal = refusal(http, &format!(r#"{{"status":"{status}"}}"#));
+            assert_eq!(refusal.events, events, "{http} {status}");
+        }
+        assert!(refusal(413, "<html>").events);
+        assert!(!refusal(404, "<html>").events);
     }
 
     #[test]

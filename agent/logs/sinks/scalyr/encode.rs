@@ -6,6 +6,7 @@
 //! An event is its time and its text. What is the same for all of them stands once behind them: the session, what is
 //! known about machine and file ([`About`]), and at last the key.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::fmt;
 
@@ -13,10 +14,11 @@ use bytes::Bytes;
 use monopod_core::logs::syslog::{CONTINUES, parts};
 use monopod_core::logs::{Gap, GapReason, Line, Stream};
 use monopod_core::secret::Secret;
+use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::about::About;
-use super::session::Session;
+use super::session::{Session, rfc3339};
 
 /// Longer texts go in parts, as the original's agent sent them (its `max_line_size`).
 const MESSAGE: usize = 49_900;
@@ -26,6 +28,28 @@ pub(super) const BODY: usize = 1_000_000;
 /// by: most runtimes log everything to standard error.
 const WARNING: u8 = 4;
 const HEAD: &[u8] = b"{\"events\":[";
+/// Between two events, and nowhere else: inside of a text a quotation mark has a backslash before it.
+const BETWEEN: &[u8] = b"}},{\"ts\":\"";
+
+/// What we wrote ourselves, read again.
+#[derive(Deserialize)]
+struct Events<'a> {
+    #[serde(borrow)]
+    events: Vec<Event<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Event<'a> {
+    ts: &'a str,
+    #[serde(borrow)]
+    attrs: Attrs<'a>,
+}
+
+#[derive(Deserialize)]
+struct Attrs<'a> {
+    #[serde(borrow)]
+    message: Cow<'a, str>,
+}
 
 /// Events that leave in one request.
 pub(super) struct Body {
@@ -33,9 +57,13 @@ pub(super) struct Body {
     session: String,
     /// An attempt had no answer: Scalyr may have it.
     pub(super) uncertain: bool,
+    /// It was refused, and the key may have been to blame: if that is not it, the events are.
+    pub(super) suspect: bool,
     /// The events; elsewhere once they are sealed.
     bytes: Vec<u8>,
     sealed: Option<Sealed>,
+    /// Its first event is not the first part of its line.
+    goes_on: bool,
     lines: u64,
     text_bytes: u64,
     first: Option<String>,
@@ -57,12 +85,14 @@ impl fmt::Debug for Body {
 }
 
 impl Body {
-    fn new(session: &Session) -> Self {
+    fn new(session: &Session, goes_on: bool) -> Self {
         Self {
             session: session.id().to_owned(),
             uncertain: false,
+            suspect: false,
             bytes: HEAD.to_vec(),
             sealed: None,
+            goes_on,
             lines: 0,
             text_bytes: 0,
             first: None,
@@ -135,6 +165,78 @@ impl Body {
         }
     }
 
+    /// Keeps the first half of its events and gives the second; none if there is but one.
+    pub(super) fn split(&mut self) -> Option<Self> {
+        self.unseal();
+        let middle = self.bytes.len() / 2;
+        let mut cut = None;
+        for (at, bytes) in self.bytes.windows(BETWEEN.len()).enumerate() {
+            if bytes == BETWEEN {
+                cut = Some(at + 2);
+                if at >= middle {
+                    break;
+                }
+            }
+        }
+        let mut bytes = HEAD.to_vec();
+        bytes.extend_from_slice(self.bytes.get(cut? + 1..)?);
+        self.bytes.truncate(cut?);
+        let mut second = Self {
+            session: self.session.clone(),
+            bytes,
+            sealed: None,
+            first: None,
+            last: None,
+            ..*self
+        };
+        second.goes_on = self.recount();
+        second.recount();
+        Some(second)
+    }
+
+    /// Counts what it holds; true if the next one goes on with its last line.
+    fn recount(&mut self) -> bool {
+        (self.lines, self.text_bytes, self.first, self.last) = (0, 0, None, None);
+        let mut goes_on = self.goes_on;
+        let whole = [self.bytes.as_slice(), b"]}"].concat();
+        let events =
+            serde_json::from_slice::<Events<'_>>(&whole).map_or_else(|_| Vec::new(), |read| read.events);
+        for Event { ts, attrs } in events {
+            let time = ts.parse().map(rfc3339).ok();
+            let text = attrs.message.strip_suffix(CONTINUES);
+            self.lines += u64::from(!goes_on);
+            self.text_bytes += text.unwrap_or(&attrs.message).len() as u64;
+            self.first = self.first.take().or_else(|| time.clone());
+            self.last = time;
+            goes_on = text.is_some();
+        }
+        goes_on
+    }
+
+    /// An event of ours with the time of the first one here, to find out whether anything is taken.
+    pub(super) fn stand_in(&self, text: &str) -> Self {
+        let digits = self.bytes.get(HEAD.len() + 7..).unwrap_or_default();
+        let digits = digits.iter().take_while(|byte| byte.is_ascii_digit());
+        let time = digits.fold(0, |time: u64, digit| {
+            time.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'))
+        });
+        let mut bytes = HEAD.to_vec();
+        write_event(Stream::Monopod, time, text, false, &mut bytes);
+        Self {
+            session: self.session.clone(),
+            bytes,
+            sealed: None,
+            first: None,
+            last: None,
+            ..*self
+        }
+    }
+
+    /// It begins in the middle of a line.
+    pub(super) fn goes_on(&self) -> bool {
+        self.goes_on
+    }
+
     fn count(&mut self, line: Line<'_>) {
         self.lines += 1;
         self.text_bytes += line.text.len() as u64;
@@ -156,7 +258,7 @@ pub(super) fn put(line: Line<'_>, time: u64, session: &mut Session, bodies: &mut
             body.sealed.is_none() && body.session == session.id() && length <= BODY
         };
         if !bodies.back().is_some_and(fits) {
-            bodies.push_back(Body::new(session));
+            bodies.push_back(Body::new(session, index > 0));
         }
         if let Some(body) = bodies.back_mut() {
             if body.bytes.len() > HEAD.len() {
@@ -260,6 +362,43 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn halves_are_the_whole(
+            texts in prop::collection::vec(
+                prop_oneof![
+                    Just(String::new()),
+                    "[}{\"ts:,\\\\]{0,30}",
+                    ("[a\"]", 49_000..60_000_usize).prop_map(|(unit, times)| unit.repeat(times)),
+                ],
+                1..9,
+            ),
+        ) {
+            let mut session = Session::new("s".into());
+            let mut bodies = VecDeque::new();
+            for text in &texts {
+                put(line(Stream::Stdout, text), 1_767_323_045_000_000_000, &mut session, &mut bodies);
+            }
+            let read = |body: &mut Body| -> Vec<Value> {
+                let request: Value = serde_json::from_str(&self::text(body)).unwrap();
+                request["events"].as_array().unwrap().clone()
+            };
+            for mut body in bodies {
+                let (events, lines, bytes) = (read(&mut body), body.lines, body.text_bytes);
+                let Some(mut second) = body.split() else {
+                    prop_assert_eq!(events.len(), 1);
+                    continue;
+                };
+                let (front, back) = (read(&mut body), read(&mut second));
+                prop_assert!(!front.is_empty() && !back.is_empty());
+                prop_assert!([front, back].concat() == events);
+                prop_assert_eq!(body.lines + second.lines, lines);
+                // Of a line that goes on in the next body the parts are counted where they are.
+                prop_assert!(texts.iter().any(|text| text.len() > MESSAGE) || body.text_bytes + second.text_bytes == bytes);
+                prop_assert!(body.first.as_deref() >= Some("2026-01-02T03:04:05.000000000Z"));
+                prop_assert!(second.first > body.last);
+            }
+        }
 
         #[test]
         fn requests_are_valid_and_within_limits_and_lose_nothing(

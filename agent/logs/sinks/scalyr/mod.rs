@@ -5,6 +5,9 @@
 //! where an answer got lost and Scalyr insists that times go on, the same lines go once more in a new session. A new
 //! agent is a new session too, so a kill between request and cursor sends one parcel twice.
 //!
+//! A request that is refused for what is in it is halved until the event is found that Scalyr won't have. That one is
+//! left out and told as a gap, and the others go on.
+//!
 //! The key is fetched when the first request leaves, and again when it was refused.
 
 mod about;
@@ -19,6 +22,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::Duration;
 
+use bytes::Bytes;
 use monopod_core::logs::{Attributes, Batch, Gap, LogKey, ScalyrTarget, StreamName};
 use monopod_core::secret::Secret;
 use tokio::time::Instant;
@@ -39,6 +43,9 @@ const LINGER: Duration = Duration::from_secs(2);
 /// A parcel of this size leaves at once: another batch of usual lines would not fit into its body.
 const FULL: usize = BODY - 200_000;
 
+/// What is sent instead of an event that is not taken.
+const STAND_IN: &str = "monopod: a line is left out here that Scalyr did not take";
+
 /// The sink.
 #[derive(Debug)]
 pub(crate) struct Scalyr {
@@ -53,6 +60,8 @@ pub(crate) struct Scalyr {
     since: Option<Instant>,
     /// What was lost of the parcel so far.
     gaps: Vec<Gap>,
+    /// The event before the next one was left out.
+    left_out: bool,
     /// A remark of Scalyr's was told.
     remarked: bool,
 }
@@ -82,44 +91,107 @@ impl Scalyr {
             parcel: VecDeque::new(),
             since: None,
             gaps: Vec::new(),
+            left_out: false,
             remarked: false,
         }
     }
 
-    /// One request.
-    async fn send_body(&mut self, body: &mut Body) -> Result<(), SendError> {
+    /// One request, or two: the first body leaves the parcel, or is taken apart there.
+    async fn step(&mut self) -> Result<(), SendError> {
         let key = match &self.key {
             Some(key) => key.clone(),
             None => self.keys.get(&self.wanted).await?,
         };
         self.key = Some(key.clone());
-        let posted = self.transport.post(body.seal(&self.about, &key)).await;
-        let (http, answer) = posted.inspect_err(|_| body.uncertain = true)?;
-        match judge(http, &answer, &key) {
+        let Some(body) = self.parcel.front_mut() else {
+            return Ok(());
+        };
+        let request = body.seal(&self.about, &key);
+        match self.ask(request, &key).await? {
             Verdict::Taken { remark } => {
                 self.remark(remark);
+                self.left_out = false;
+                self.parcel.pop_front();
                 Ok(())
             }
             Verdict::Discarded { why } => {
+                let lost = self.parcel.pop_front();
                 self.gaps
-                    .push(body.lost(format!("Scalyr will not have them: {why}")));
+                    .extend(lost.map(|body| body.lost(format!("Scalyr will not have them: {why}"))));
                 Ok(())
             }
-            Verdict::Refused(refusal) => Err(self.refused(body, refusal)),
+            Verdict::Refused(refusal) if self.blames_events(&refusal) => self.take_apart(refusal, &key).await,
+            Verdict::Refused(refusal) => Err(self.refused(refusal)),
         }
     }
 
-    fn refused(&mut self, body: &mut Body, refusal: Refusal) -> SendError {
-        if refusal.key {
-            self.key = None;
-            body.unseal();
+    /// Asks Scalyr to take the first body, or what stands for it. Until there is an answer it may have been taken, also
+    /// when nobody waits for the answer any more.
+    async fn ask(&mut self, request: Bytes, key: &Secret) -> Result<Verdict, SendError> {
+        let before = self
+            .parcel
+            .front_mut()
+            .map(|body| std::mem::replace(&mut body.uncertain, true));
+        let (http, answer) = self.transport.post(request).await?;
+        if let (Some(body), Some(before)) = (self.parcel.front_mut(), before) {
+            body.uncertain = before;
         }
+        Ok(judge(http, &answer, key))
+    }
+
+    /// Whether fewer events may be taken: not before the key and the times were found to be without blame.
+    fn blames_events(&self, refusal: &Refusal) -> bool {
+        let front = self.parcel.front();
+        front.is_some_and(|body| {
+            let key = refusal.key && !body.suspect;
+            let times = refusal.times && body.uncertain;
+            refusal.events && !key && !times
+        })
+    }
+
+    /// Halves the first body. A single event is left out, if one of our own is taken instead: else it's not the event.
+    async fn take_apart(&mut self, refusal: Refusal, key: &Secret) -> Result<(), SendError> {
+        let Some(body) = self.parcel.front_mut() else {
+            return Ok(());
+        };
+        if let Some(second) = body.split() {
+            self.parcel.insert(1, second);
+            return Ok(());
+        }
+        let stand_in = body.stand_in(STAND_IN).seal(&self.about, key);
+        if !matches!(self.ask(stand_in, key).await?, Verdict::Taken { .. }) {
+            return Err(self.refused(refusal));
+        }
+        if let Some(body) = self.parcel.pop_front() {
+            let why = format!("Scalyr will not have it: {}", refusal.why);
+            let gap = body.lost(why);
+            match self.gaps.last_mut() {
+                // More of the same line.
+                Some(last) if self.left_out && body.goes_on() => last.bytes += gap.bytes,
+                _ => self.gaps.push(Gap { lines: 1, ..gap }),
+            }
+            self.left_out = true;
+        }
+        Ok(())
+    }
+
+    fn refused(&mut self, refusal: Refusal) -> SendError {
         let place = self.transport.place().to_owned();
         let Refusal {
             class, why, advice, ..
         } = refusal;
-        if refusal.times && body.uncertain {
-            self.move_on(body);
+        let mut uncertain = false;
+        if let Some(body) = self.parcel.front_mut() {
+            uncertain = body.uncertain;
+            body.uncertain |= class == Class::Transient;
+            body.suspect |= refusal.events && !(refusal.times && uncertain);
+            if refusal.key {
+                self.key = None;
+                body.unseal();
+            }
+        }
+        if refusal.times && uncertain {
+            self.move_on();
             return SendError {
                 class: Class::Transient,
                 text: format!(
@@ -127,21 +199,22 @@ impl Scalyr {
                 ),
             };
         }
-        body.uncertain |= class == Class::Transient;
         SendError {
             class,
             text: format!("Scalyr at {place} did not take lines: {why}{advice}"),
         }
     }
 
-    /// Ends the session of this body, for those behind it too.
-    fn move_on(&mut self, body: &mut Body) {
-        let (old, new) = (body.session().to_owned(), new_id());
+    /// Ends the session of the first body, for those behind it too.
+    fn move_on(&mut self) {
+        let Some(old) = self.parcel.front().map(|body| body.session().to_owned()) else {
+            return;
+        };
+        let new = new_id();
         if self.session.id() == old {
             self.session.rename(new.clone());
         }
-        let others = self.parcel.iter_mut().filter(|other| other.session() == old);
-        for body in others.chain([body]) {
+        for body in self.parcel.iter_mut().filter(|body| body.session() == old) {
             body.move_to(&new);
         }
     }
@@ -191,11 +264,8 @@ impl Sink for Scalyr {
     }
 
     async fn send(&mut self) -> Result<Vec<Gap>, SendError> {
-        while let Some(mut body) = self.parcel.pop_front() {
-            if let Err(error) = self.send_body(&mut body).await {
-                self.parcel.push_front(body);
-                return Err(error);
-            }
+        while !self.parcel.is_empty() {
+            self.step().await?;
         }
         // The room of an unusual parcel is given back.
         self.parcel = VecDeque::new();

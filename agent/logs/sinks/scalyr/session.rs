@@ -1,5 +1,7 @@
 //! What names the process that sends, and the times it gives: Scalyr tells events apart by both.
 
+use monopod_core::text::timestamp;
+
 use crate::host::clock::now_millis;
 
 /// A clock that was set back by more begins a new session: times never go back within one.
@@ -79,6 +81,16 @@ pub(super) fn nanoseconds(time: &str) -> Option<u64> {
     let nanos: u64 = format!("{fraction:0<9}").get(..9)?.parse().ok()?;
     let seconds = ((days(year, month, day) * 24 + hour) * 60 + minute) * 60 + second;
     Some(seconds * 1_000_000_000 + nanos)
+}
+
+/// The other way round.
+pub(super) fn rfc3339(nanoseconds: u64) -> String {
+    let second = timestamp(nanoseconds / 1_000_000_000);
+    format!(
+        "{}.{:09}Z",
+        second.trim_end_matches('Z'),
+        nanoseconds % 1_000_000_000
+    )
 }
 
 fn numbers(text: &str, between: char) -> Option<[u64; 3]> {

@@ -1,10 +1,10 @@
 //! The whole way, from an engine's file to a stand-in of Scalyr's, and what goes wrong on it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use monopod_core::logs::{Attributes, LogKey, ScalyrTarget, StreamName, Treatment};
+use monopod_core::logs::{Attributes, Line, LogKey, ScalyrTarget, Stream, StreamName, Treatment};
 use monopod_core::secret::Secret;
 use monopod_testrig::{SCALYR_TOKEN, Scalyr as Server, ScalyrFault, Where};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -345,4 +345,126 @@ async fn a_slow_far_end_is_waited_for_but_not_for_ever() {
     assert!(error.contains("no answer in time"), "{error}");
     drained(&shipper).await;
     assert!(messages(&server).contains(&"line 10".to_owned()));
+}
+
+fn give(sink: &mut Scalyr, texts: &[&str]) {
+    let mut batch = Batch::default();
+    for text in texts {
+        batch.push(Line {
+            time: "2026-01-02T03:04:05.000000001Z",
+            stream: Stream::Stdout,
+            text,
+        });
+    }
+    sink.take(&mut batch);
+}
+
+#[tokio::test]
+async fn a_send_that_is_given_up_loses_nothing() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let mut sink = scalyr(&endpoint, keys(0).0);
+    give(&mut sink, &["one", "two"]);
+    let first = tokio::select! {
+        sent = sink.send() => panic!("{sent:?}"),
+        request = async { read_request(&mut accept(&listener).await).await } => request,
+    };
+    assert!(matches!(sink.due(), Due::At(_)), "it is still to be sent");
+    let again = async {
+        let mut stream = accept(&listener).await;
+        let request = read_request(&mut stream).await;
+        succeed(&mut stream).await;
+        request
+    };
+    let (sent, second) = tokio::join!(sink.send(), again);
+    assert!(sent.unwrap().is_empty());
+    let body = |request: &str| request.split_once("\r\n\r\n").unwrap().1.to_owned();
+    assert!(second.contains("two"));
+    assert_eq!(body(&first), body(&second));
+}
+
+/// Refuses requests with that word in it, with that answer, and gives the texts it took.
+async fn refusing(listener: &tokio::net::TcpListener, word: &str, refusal: &str, took: &Mutex<Vec<String>>) {
+    loop {
+        let mut stream = accept(listener).await;
+        let request = read_request(&mut stream).await;
+        let body = request.split_once("\r\n\r\n").unwrap().1;
+        let answer = if body.contains(word) {
+            refusal
+        } else {
+            let body: serde_json::Value = serde_json::from_str(body).unwrap();
+            let texts = body["events"].as_array().unwrap().iter();
+            let texts = texts.map(|event| event["attrs"]["message"].as_str().unwrap().to_owned());
+            took.lock().unwrap().extend(texts);
+            "200 {\"status\":\"success\"}"
+        };
+        let (code, body) = answer.split_once(' ').unwrap();
+        let head = format!(
+            "HTTP/1.1 {code} x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        stream
+            .write_all(format!("{head}{body}").as_bytes())
+            .await
+            .unwrap();
+    }
+}
+
+const BAD: &str = "400 {\"status\":\"error/client/badParam\"}";
+
+#[tokio::test]
+async fn an_event_that_is_never_taken_is_a_gap_and_the_others_go_on() {
+    for (refusal, refused_before) in [("413 <html>", 0), (BAD, 1)] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let (keys, asked) = keys(0);
+        let mut sink = scalyr(&endpoint, keys);
+        let took = Mutex::new(Vec::new());
+        let mut texts: Vec<String> = (0..50).map(|number| format!("line {number}")).collect();
+        texts[30] = "poison".into();
+        give(&mut sink, &texts.iter().map(String::as_str).collect::<Vec<_>>());
+        let sending = async {
+            // The key may be to blame: it is asked for again first.
+            for _ in 0..refused_before {
+                assert_eq!(sink.send().await.unwrap_err().class, Class::Permanent);
+            }
+            sink.send().await.unwrap()
+        };
+        let gaps = tokio::select! {
+            gaps = sending => gaps,
+            () = refusing(&listener, "poison", refusal, &took) => unreachable!(),
+        };
+        assert_eq!(gaps.len(), 1, "{gaps:?}");
+        let gap = &gaps[0];
+        assert_eq!((gap.lines, gap.bytes, gap.exact), (1, 6, true));
+        assert_eq!(gap.from.as_deref(), Some("2026-01-02T03:04:05.000000031Z"));
+        texts[30] = STAND_IN.into();
+        assert_eq!(*took.lock().unwrap(), texts);
+        assert_eq!(asked.load(Ordering::SeqCst), 1 + refused_before);
+        assert_eq!(sink.due(), Due::Nothing);
+    }
+}
+
+#[tokio::test]
+async fn a_key_that_is_refused_costs_no_line() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let mut sink = scalyr(&endpoint, keys(4).0);
+    let took = Mutex::new(Vec::new());
+    let texts = ["one", "two", "three", "four", "five"];
+    give(&mut sink, &texts);
+    let sending = async {
+        for _ in 0..4 {
+            assert_eq!(sink.send().await.unwrap_err().class, Class::Permanent);
+        }
+        sink.send().await.unwrap()
+    };
+    let gaps = tokio::select! {
+        gaps = sending => gaps,
+        () = refusing(&listener, "canary-wrong-key", BAD, &took) => unreachable!(),
+    };
+    assert_eq!(
+        (gaps, took.into_inner().unwrap()),
+        (Vec::new(), texts.map(str::to_owned).to_vec())
+    );
 }

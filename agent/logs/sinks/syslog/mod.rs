@@ -65,12 +65,12 @@ impl Syslog {
     }
 
     /// Messages of what isn't out yet, a round of them.
-    fn encode(&mut self, parcel: &Batch) {
+    fn encode(&mut self) {
         self.round.clear(2 * ROUND);
         self.ends.clear();
         let second = now_seconds();
         let (first, mut offset) = self.sent;
-        for (number, line) in parcel.lines().enumerate().skip(first) {
+        for (number, line) in self.parcel.lines().enumerate().skip(first) {
             self.encoder.begin(second, line, &mut self.header);
             // A header that leaves next to nothing is cut into, or no text would ever be out.
             let room = self.most.saturating_sub(self.header.len()).max(MESSAGE_MIN / 2);
@@ -89,9 +89,10 @@ impl Syslog {
         }
     }
 
-    async fn send_lines(&mut self, parcel: &Batch) -> Result<(), io::Error> {
+    /// Dropped at any moment it has noted all that is out: a later call goes on behind that.
+    async fn send_lines(&mut self) -> Result<(), io::Error> {
         loop {
-            self.encode(parcel);
+            self.encode();
             if self.ends.is_empty() {
                 return Ok(());
             }
@@ -145,10 +146,7 @@ impl Sink for Syslog {
     }
 
     async fn send(&mut self) -> Result<Vec<Gap>, SendError> {
-        let parcel = std::mem::take(&mut self.parcel);
-        let sent = self.send_lines(&parcel).await;
-        self.parcel = parcel;
-        if let Err(error) = sent {
+        if let Err(error) = self.send_lines().await {
             return Err(SendError::io(
                 format_args!("cannot send to {}", self.path.display()),
                 &error,

@@ -137,14 +137,9 @@ async fn what_rotates_away_before_a_sink_had_anything_is_a_gap() {
     assert!(!sink(&shipper, "syslog").lost_exact);
 }
 
-#[tokio::test]
-async fn lines_by_rfc_5424_have_their_own_time() {
-    let rig = Rig::new();
-    let socket = UnixDatagram::bind(rig.socket()).unwrap();
-    let attributes = rig.options().attributes;
-    let mut syslog = Syslog::new(&rig.socket(), SyslogFormat::Rfc5424, &attributes);
+fn give(syslog: &mut Syslog, texts: &[&str]) {
     let mut batch = Batch::default();
-    for text in ["one", "two"] {
+    for text in texts {
         batch.push(Line {
             time: "2026-01-02T03:04:05.123456789Z",
             stream: Stream::Stdout,
@@ -152,6 +147,30 @@ async fn lines_by_rfc_5424_have_their_own_time() {
         });
     }
     syslog.take(&mut batch);
+}
+
+#[tokio::test]
+async fn a_send_that_is_given_up_halfway_loses_nothing() {
+    let rig = Rig::new();
+    let socket = UnixDatagram::bind(rig.socket()).unwrap();
+    let attributes = rig.options().attributes;
+    let mut syslog = Syslog::new(&rig.socket(), SyslogFormat::Rfc3164, &attributes);
+    let texts: Vec<String> = (0..2_000).map(|number| format!("line {number}")).collect();
+    give(&mut syslog, &texts.iter().map(String::as_str).collect::<Vec<_>>());
+    // Nobody reads, so the socket is full, and the future waits when it is dropped.
+    assert!(futures_util::FutureExt::now_or_never(syslog.send()).is_none());
+    let (sent, messages) = tokio::join!(syslog.send(), receive(&socket, texts.len()));
+    sent.unwrap();
+    assert_eq!(self::texts(&messages), texts);
+}
+
+#[tokio::test]
+async fn lines_by_rfc_5424_have_their_own_time() {
+    let rig = Rig::new();
+    let socket = UnixDatagram::bind(rig.socket()).unwrap();
+    let attributes = rig.options().attributes;
+    let mut syslog = Syslog::new(&rig.socket(), SyslogFormat::Rfc5424, &attributes);
+    give(&mut syslog, &["one", "two"]);
     syslog.send().await.unwrap();
     let header = "<134>1 2026-01-02T03:04:05.123456Z - my-app - applog \
                   [monopod@32473 application_id=\"my-app\" stream=\"stdout\"] ";
