@@ -19,12 +19,14 @@ fn row(machine: &Machine) -> Option<Value> {
     let status = fs::read(machine.dirs().runtime.join("status.json")).ok()?;
     let status: Value = serde_json::from_slice(&status).ok()?;
     let sinks = status["logs"].as_array()?;
-    sinks.iter().find(|sink| sink["name"] == "application-log").cloned()
+    sinks
+        .iter()
+        .find(|sink| sink["name"] == "application-log")
+        .cloned()
 }
 
 fn wait_for_row(machine: &Machine, what: &str, is: impl Fn(&Value) -> bool) -> Value {
-    wait_until(BOOT, || row(machine).filter(&is))
-        .unwrap_or_else(|| panic!("{what}: {:?}", row(machine)))
+    wait_until(BOOT, || row(machine).filter(&is)).unwrap_or_else(|| panic!("{what}: {:?}", row(machine)))
 }
 
 #[test]
@@ -43,7 +45,9 @@ fn old_copies_go_first_then_lines_wait_and_the_machine_goes_on() {
 
     machine.fill_small_disk(0);
     let full = wait_for_row(&machine, "the sink says that the disk is full", |row| {
-        row["state"]["error"].as_str().is_some_and(|error| error.contains("left to the rest of the machine"))
+        row["state"]["error"]
+            .as_str()
+            .is_some_and(|error| error.contains("left to the rest of the machine"))
     });
     assert_eq!(full["state"]["kind"], "retrying", "{full}");
     for suffix in [".1", ".2"] {
@@ -56,7 +60,9 @@ fn old_copies_go_first_then_lines_wait_and_the_machine_goes_on() {
     assert!(machine.inspect(CONTAINER).expect("the container is there")["State"]["Running"] == true);
 
     machine.relieve_small_disk();
-    let before = row(&machine).and_then(|row| row["delivered"].as_u64()).unwrap_or_default();
+    let before = row(&machine)
+        .and_then(|row| row["delivered"].as_u64())
+        .unwrap_or_default();
     wait_for_row(&machine, "lines go on", |row| {
         row["state"]["kind"] == "ok" && row["delivered"].as_u64() > Some(before)
     });

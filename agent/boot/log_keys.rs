@@ -41,7 +41,8 @@ pub fn of(region: &str, sources: &Sources, directories: &Directories, reporter: 
                 }
                 LogKey::UserData(name) => literal(name, &sources, &directories).await?,
             };
-            reporter.learn("a log service's key", &secret);
+            // As it is sent: without blanks around it.
+            reporter.learn("a log service's key", &Secret::new(secret.expose().trim().to_owned()));
             Ok(secret)
         })
     })
