@@ -4,6 +4,8 @@
 //! The machine may be busy with other things, so what counts is the comparison: the same writer, for as long, in a
 //! container whose lines nobody ships, before and after the faults.
 
+#![expect(clippy::print_stdout, reason = "figures for whoever runs it by hand")]
+
 use std::fs;
 
 use monopod_testrig::{

@@ -4,6 +4,8 @@
 //! `CONSERVATION_ROTATIONS` (30) and `CONSERVATION_OUTAGE` (15 seconds) make it longer: the figures in the change log are of
 //! 1,000 rotations and 600 seconds.
 
+#![expect(clippy::print_stdout, reason = "figures for whoever runs it by hand")]
+
 use std::fs::{self, File};
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;

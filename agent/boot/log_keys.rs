@@ -42,7 +42,10 @@ pub fn of(region: &str, sources: &Sources, directories: &Directories, reporter: 
                 LogKey::UserData(name) => literal(name, &sources, &directories).await?,
             };
             // As it is sent: without blanks around it.
-            reporter.learn("a log service's key", &Secret::new(secret.expose().trim().to_owned()));
+            reporter.learn(
+                "a log service's key",
+                &Secret::new(secret.expose().trim().to_owned()),
+            );
             Ok(secret)
         })
     })

@@ -144,7 +144,7 @@ fn read_5424(message: &str) -> (Vec<String>, Vec<(String, String)>, String) {
             }
         };
         parameters.push((name.to_owned(), value));
-        rest = &behind[end + 1..];
+        rest = behind.get(end + 1..).unwrap_or_default();
     }
     (fields, parameters, rest.strip_prefix("] ").unwrap().to_owned())
 }
@@ -181,7 +181,7 @@ proptest! {
             } else {
                 prop_assert!(message.starts_with("<14>"));
                 // The time has blanks of its own and always the same length.
-                let (_, rest) = message[19..].split_at(1);
+                let (_, rest) = message.split_at(19).1.split_at(1);
                 let (_, rest) = rest.split_once(' ').unwrap();
                 rest.split_once(": ").unwrap().1.to_owned()
             };
