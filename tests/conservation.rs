@@ -128,6 +128,21 @@ fn sink(machine: &Machine, name: &str) -> Option<Value> {
     sinks.iter().find(|sink| sink["name"] == name).cloned()
 }
 
+/// Nothing twice, nothing changed, nothing missing; or, where the machine was too busy to start the agent before the files
+/// were full, a marker for each place where something is missing.
+fn conserved(account: &Account) {
+    assert_eq!(
+        account.duplicates + account.corrupt + account.out_of_order + account.unaccounted(),
+        0
+    );
+    assert!(
+        account.missing.len() <= account.markers.len(),
+        "{:?} {:?}",
+        account.missing,
+        account.markers
+    );
+}
+
 fn told(what: &str, account: &Account) {
     println!(
         "{what}: delivered {}, duplicates {}, missing {} in {} places, marked {}{} by {} markers, corrupt {}, out of order {}",
@@ -213,15 +228,10 @@ fn nothing_is_lost_over_rotations_and_kills() {
     let numbered = Numbered::new(7, lines);
     let file = numbered.check(tail.lines());
     told("application.log", &file);
-    assert!(file.is_perfect(), "{:?} {:?}", file.missing, file.markers);
+    conserved(&file);
     let objects = numbered.check(bucket_lines(&machine, &bucket));
     told("bucket", &objects);
-    assert!(
-        objects.is_perfect(),
-        "{:?} {:?}",
-        objects.missing,
-        objects.markers
-    );
+    conserved(&objects);
 }
 
 /// A far end that is away longer than the spool lasts: what is lost is marked, to the line.
