@@ -188,7 +188,8 @@ impl<S: Sink> Pump<S> {
         // Kept, for what follows may have to wait.
         self.planned_end |= filled.planned_end;
         if self.desk.trouble {
-            return;
+            // The next look may succeed where this reading failed: it must not go round without a pause.
+            return self.wait(Some(Instant::now() + RETRY_READ.delay(1, chance()))).await;
         }
         if !self.batch.is_empty() && self.holds().await {
             if filled.at_end {
