@@ -62,7 +62,7 @@ fn who_asks_for_nothing_gets_nothing_opened() {
     assert_eq!(body["User"], "999");
     assert_eq!(body["StopTimeout"], 10);
     assert_eq!(body["HostConfig"]["SecurityOpt"], json!(["no-new-privileges"]));
-    assert_eq!(body["HostConfig"]["LogConfig"]["Config"]["max-size"], "67108864");
+    assert_eq!(body["HostConfig"]["LogConfig"]["Config"]["max-size"], "134217728");
     for absent in [
         "Mounts",
         "Binds",
@@ -126,7 +126,7 @@ fn options_are_passed_on_in_the_engine_s_words() {
     );
     assert_eq!(host["Dns"], json!(["10.0.0.2"]));
     assert_eq!(host["ExtraHosts"], json!(["db:10.0.0.1"]));
-    assert_eq!(host["LogConfig"]["Config"]["max-size"], "10000000");
+    assert_eq!(host["LogConfig"]["Config"]["max-size"], "3750000");
     assert_eq!(body["Labels"]["deployment_id"], "d-1");
 }
 
