@@ -189,7 +189,9 @@ impl<S: Sink> Pump<S> {
         self.planned_end |= filled.planned_end;
         if self.desk.trouble {
             // The next look may succeed where this reading failed: it must not go round without a pause.
-            return self.wait(Some(Instant::now() + RETRY_READ.delay(1, chance()))).await;
+            return self
+                .wait(Some(Instant::now() + RETRY_READ.delay(1, chance())))
+                .await;
         }
         if !self.batch.is_empty() && self.holds().await {
             if filled.at_end {
