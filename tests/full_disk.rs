@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::common::*;
 
 /// Everything of the machine is on it: the engine's data, the agent's state, the logs.
-const DISK: u64 = 128 << 20;
+const DISK: u64 = 256 << 20;
 
 fn application_log(machine: &Machine, suffix: &str) -> PathBuf {
     machine.seen(&machine.dirs().logs.join(format!("application.log{suffix}")))
