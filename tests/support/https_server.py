@@ -11,7 +11,7 @@ import ssl
 import sys
 from pathlib import Path
 
-from certificates import certificate, key_bytes, new_key
+from certificates import HERE, certificate, key_bytes, new_key
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
@@ -33,7 +33,9 @@ def main(folder, port):
     ca_key, key = new_key(), new_key()
     (folder / "ca.pem").write_bytes(certificate("rig authority", ca_key, "rig authority", ca_key, True))
     both = folder / "server.pem"
-    both.write_bytes(key_bytes(key) + certificate("127.0.0.1", key, "rig authority", ca_key, False))
+    # For the address alone: by its name the same server is another one, and must not be believed.
+    leaf = certificate("127.0.0.1", key, "rig authority", ca_key, False, names=HERE[:1])
+    both.write_bytes(key_bytes(key) + leaf)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(both)
     handler = functools.partial(Handler, directory=folder / "files")
