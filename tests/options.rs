@@ -62,7 +62,10 @@ fn limits_are_the_kernel_s() {
     );
     assert_eq!(host["NanoCpus"], 500_000_000);
     assert_eq!(host["PidsLimit"], 100);
-    assert_eq!(host["LogConfig"]["Config"]["max-size"], ((15 << 20) / 8).to_string());
+    assert_eq!(
+        host["LogConfig"]["Config"]["max-size"],
+        ((15 << 20) / 8).to_string()
+    );
     assert_eq!(container["Config"]["Labels"]["deployment_id"], "blue-7");
     let pid = machine.host_pid(CONTAINER).unwrap();
     let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
