@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use monopod_core::config::RestartPolicy;
 use monopod_core::event::Event;
 use monopod_core::facts::InstanceFacts;
+use monopod_core::lifecycle::LifecyclePlan;
 use monopod_core::plan::reconcile::{SCHEMA, SpecHash};
 use monopod_core::plan::{Application, Gate};
 
@@ -47,6 +48,9 @@ pub struct Charge {
     pub budget_end: u64,
     /// What happens when it ends.
     pub restart: RestartPolicy,
+    /// Whom the machine tells how it is, and how it leaves.
+    #[serde(default)]
+    pub lifecycle: LifecyclePlan,
     /// Its lines are shipped without the secrets known here.
     #[serde(default)]
     pub redact_secrets: bool,

@@ -141,6 +141,7 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<(Charge, Begin
         gate_deadline: gate_end.min(budget_end),
         budget_end,
         restart: plan.restart,
+        lifecycle: plan.lifecycle.clone(),
         redact_secrets: plan.redact_secrets,
         shipping,
         files: made.files.clone(),
@@ -350,7 +351,12 @@ async fn execute(
                         Ok(Outcome::Container(Box::new(made)))
                     })
                 }
-                Step::AwaitHealth(_) | Step::NotifyReady => continue,
+                // What comes after the container is the supervisor's.
+                Step::AwaitHealth(_)
+                | Step::CompleteLaunchHook(_)
+                | Step::AwaitBalancers(_)
+                | Step::Signal(_)
+                | Step::NotifyReady => continue,
             });
         }
         match running.next().await {

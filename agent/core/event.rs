@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use crate::lifecycle::DrainPhase;
 use crate::plan::StepId;
 use crate::record::SetRecord;
 use crate::supervise::Exit;
@@ -118,6 +119,30 @@ pub enum Event {
         /// How long it was away.
         away: Duration,
     },
+    /// The probes say something else than before.
+    Health {
+        /// What they say now.
+        healthy: bool,
+        /// The last answer, and what follows from it.
+        text: String,
+    },
+    /// Another cause to leave, or another step on the way out.
+    Draining {
+        /// Which step: `leave`, `stop`, `flush`, `hook`.
+        phase: DrainPhase,
+        /// Why, or how far it is.
+        text: String,
+    },
+    /// The container is stopped and the lines are out: the machine can go.
+    Drained {
+        /// One sentence.
+        text: String,
+    },
+    /// The machine waits in a warm pool, ready to start.
+    Warm {
+        /// One sentence.
+        text: String,
+    },
     /// The machine does not count as up any more: its container is gone and another is made.
     Booting,
     /// The machine counts as up.
@@ -169,6 +194,10 @@ impl Event {
             | Self::ImageTrusted { what: text }
             | Self::EngineLost { error: text }
             | Self::Recovered { text }
+            | Self::Health { healthy: _, text }
+            | Self::Draining { phase: _, text }
+            | Self::Drained { text }
+            | Self::Warm { text }
             | Self::Ready { text }
             | Self::Degraded { reason: text }
             | Self::BootFailed {
@@ -287,6 +316,16 @@ mod tests {
                 news: canary(),
             },
             Event::Recovered { text: canary() },
+            Event::Health {
+                healthy: false,
+                text: canary(),
+            },
+            Event::Draining {
+                phase: DrainPhase::Leave,
+                text: canary(),
+            },
+            Event::Drained { text: canary() },
+            Event::Warm { text: canary() },
             Event::EngineLost { error: canary() },
             Event::EngineBack { away: wait },
             Event::Ready { text: canary() },

@@ -16,6 +16,7 @@ pub mod config;
 pub mod event;
 pub mod facts;
 pub mod image;
+pub mod lifecycle;
 pub mod logs;
 pub mod plan;
 pub mod record;

@@ -50,7 +50,10 @@ pub(super) fn write(event: &Event) {
         Event::Completed { exit } => info!("the container completed: {exit}"),
         Event::FileSet { news, .. } if news.is_empty() => {}
         Event::FileSet { set, news } => info!(set = set.set.word(), "{news}"),
-        Event::Recovered { text } => info!("{text}"),
+        Event::Recovered { text } | Event::Drained { text } | Event::Warm { text } => info!("{text}"),
+        Event::Health { healthy: true, text } => info!("{text}"),
+        Event::Health { healthy: false, text } => warn!("{text}"),
+        Event::Draining { phase, text } => info!(%phase, "draining: {text}"),
         Event::EngineLost { error } => {
             warn!("the engine stopped answering; the container may still run: {error}")
         }

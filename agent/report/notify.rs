@@ -31,7 +31,11 @@ pub(super) fn send(event: &Event) {
         }
         Event::Restarted { restarts } => format!("running, restarted {restarts} times"),
         Event::Completed { exit } => format!("completed: {exit}"),
-        Event::Recovered { text } => text.clone(),
+        Event::Recovered { text }
+        | Event::Drained { text }
+        | Event::Warm { text }
+        | Event::Health { healthy: _, text } => text.clone(),
+        Event::Draining { phase, text } => format!("draining, {phase}: {text}"),
         Event::EngineLost { error } => format!("the engine does not answer: {error}"),
         Event::EngineBack { .. } => "the engine answers again".to_owned(),
         Event::Booting => "making the container again".to_owned(),

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 
 use monopod_core::facts::InstanceFacts;
 use monopod_core::plan::Application;
-use monopod_core::record::{BootRecord, ContainerRecord, Outcome, StepRecord};
+use monopod_core::record::{BootRecord, ContainerRecord, HealthRecord, Outcome, StepRecord};
 use monopod_core::redact::Redactor;
 
 /// Borrowed as long as no secret is known.
@@ -39,6 +39,7 @@ fn each_text(record: &mut BootRecord, mut change: impl FnMut(&mut String)) {
         outcome,
         steps,
         container,
+        health,
         secrets,
         trust,
         logs: _,
@@ -57,10 +58,17 @@ fn each_text(record: &mut BootRecord, mut change: impl FnMut(&mut String)) {
             since: _,
             reason,
             exit_code: _,
-        } => change(reason),
+        }
+        | Outcome::Draining {
+            since: _,
+            phase: _,
+            reason,
+        }
+        | Outcome::Drained { since: _, reason } => change(reason),
         Outcome::Booting
         | Outcome::Ready { since: _ }
         | Outcome::Completed { since: _ }
+        | Outcome::Warm { since: _ }
         | Outcome::Stopped { since: _ } => {}
     }
     for StepRecord {
@@ -86,10 +94,21 @@ fn each_text(record: &mut BootRecord, mut change: impl FnMut(&mut String)) {
             state: _,
             adopted: _,
             restarts: _,
+            restarted: _,
             last_exit: _,
             last_exit_at: _,
         } = container;
         [id, image, digest].into_iter().for_each(&mut change);
+    }
+    if let Some(HealthRecord {
+        healthy: _,
+        since: _,
+        text,
+        history,
+    }) = health
+    {
+        change(text);
+        history.iter_mut().for_each(|turn| change(&mut turn.text));
     }
     for set in secrets {
         set.each_text(&mut change);

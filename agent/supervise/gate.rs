@@ -182,6 +182,7 @@ mod tests {
             interval_seconds: interval,
             probe_timeout_seconds: probe,
             healthy_threshold: threshold,
+            ..Gate::RUNNING
         };
         for ((threshold, interval, probe), seconds) in [
             ((1, 10, 5), 5),

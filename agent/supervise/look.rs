@@ -50,7 +50,7 @@ impl Question {
         let patience = gate.probe_timeout();
         Ok(match &gate.probe {
             config::Probe::Running => Self::Running,
-            config::Probe::Http { port, path } => Self::Http(
+            config::Probe::Http { port, path, .. } => Self::Http(
                 probe::Http::new(*port, path, patience)
                     .map_err(|error| format!("the probe could not be made: {}", chain(&error)))?,
             ),

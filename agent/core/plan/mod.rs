@@ -12,6 +12,7 @@
 mod aws;
 pub mod container;
 mod diff;
+mod lifecycle;
 pub mod logs;
 pub mod reconcile;
 mod render;
@@ -30,6 +31,7 @@ use crate::config::{
     Severity, Storage,
 };
 use crate::facts::InstanceFacts;
+use crate::lifecycle::{Balancers, LifecyclePlan, SignalTarget};
 use crate::logs::{Attributes, LogPlan};
 use crate::text;
 use crate::trust::Trust;
@@ -71,6 +73,23 @@ pub struct Gate {
     pub probe_timeout_seconds: u32,
     /// Good answers in a row that are enough.
     pub healthy_threshold: u32,
+    /// Failures in a row that make it unhealthy, once the machine is up.
+    #[serde(default = "unhealthy_threshold")]
+    pub unhealthy_threshold: u32,
+    /// Between two probes once the machine is up, in seconds.
+    #[serde(default = "watch_interval_seconds")]
+    pub watch_interval_seconds: u32,
+    /// After a start failures don't count for so long, in seconds.
+    #[serde(default)]
+    pub start_period_seconds: u32,
+}
+
+fn unhealthy_threshold() -> u32 {
+    Gate::RUNNING.unhealthy_threshold
+}
+
+fn watch_interval_seconds() -> u32 {
+    Gate::RUNNING.watch_interval_seconds
 }
 
 impl Gate {
@@ -81,6 +100,9 @@ impl Gate {
         interval_seconds: 2,
         probe_timeout_seconds: 5,
         healthy_threshold: 1,
+        unhealthy_threshold: 3,
+        watch_interval_seconds: 10,
+        start_period_seconds: 60,
     };
 
     /// The whole time the gate may take.
@@ -111,8 +133,20 @@ impl fmt::Display for Gate {
                 return f
                     .write_str("the container has run for 3 s, or is healthy if its image says how to tell");
             }
-            Probe::Http { port, path } => {
-                write!(f, "GET http://127.0.0.1:{port}{path} answers 200")?;
+            Probe::Http {
+                port,
+                path,
+                statuses,
+                headers: _,
+            } => {
+                write!(f, "GET http://127.0.0.1:{port}{path} answers ")?;
+                match statuses.as_slice() {
+                    [] => f.write_str("200")?,
+                    [first, rest @ ..] => {
+                        write!(f, "{first}")?;
+                        rest.iter().try_for_each(|status| write!(f, " or {status}"))?;
+                    }
+                }
             }
             Probe::Tcp { port } => write!(f, "port {port} of the container takes a connection")?,
             Probe::Exec { .. } => f.write_str("the health check's command ends with 0 in the container")?,
@@ -147,13 +181,19 @@ pub enum StepId {
     Container,
     /// Wait for health.
     Health,
+    /// Let the Auto Scaling group go on with this machine.
+    Hook,
+    /// Wait for the load balancers.
+    Balancer,
+    /// Tell CloudFormation.
+    Signal,
     /// Tell systemd.
     Ready,
 }
 
 impl StepId {
     /// In the order of the timeline.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 11] = [
         Self::Engine,
         Self::Facts,
         Self::Config,
@@ -161,6 +201,9 @@ impl StepId {
         Self::Image,
         Self::Container,
         Self::Health,
+        Self::Hook,
+        Self::Balancer,
+        Self::Signal,
         Self::Ready,
     ];
 
@@ -174,7 +217,11 @@ impl StepId {
             Self::Image => &[Self::Engine, Self::Config],
             Self::Container => &[Self::Secrets, Self::Image],
             Self::Health => &[Self::Container],
-            Self::Ready => &[Self::Health],
+            // A target is unused until the hook completes, and a stack that is told goes on with the next machine.
+            Self::Hook => &[Self::Health],
+            Self::Balancer => &[Self::Hook],
+            Self::Signal => &[Self::Balancer],
+            Self::Ready => &[Self::Signal],
         }
     }
 
@@ -188,6 +235,9 @@ impl StepId {
             Self::Image => "image",
             Self::Container => "container",
             Self::Health => "health",
+            Self::Hook => "hook",
+            Self::Balancer => "balancer",
+            Self::Signal => "signal",
             Self::Ready => "ready",
         }
     }
@@ -215,6 +265,12 @@ pub enum Step {
     EnsureContainer(Then),
     /// Wait until it is healthy.
     AwaitHealth(Gate),
+    /// CONTINUE for the launch hook of this name.
+    CompleteLaunchHook(String),
+    /// Wait until load balancers send requests.
+    AwaitBalancers(Balancers),
+    /// SUCCESS to CloudFormation.
+    Signal(SignalTarget),
     /// READY=1.
     NotifyReady,
 }
@@ -227,6 +283,9 @@ impl Step {
             Self::ObtainImage(_) => StepId::Image,
             Self::EnsureContainer(_) => StepId::Container,
             Self::AwaitHealth(_) => StepId::Health,
+            Self::CompleteLaunchHook(_) => StepId::Hook,
+            Self::AwaitBalancers(_) => StepId::Balancer,
+            Self::Signal(_) => StepId::Signal,
             Self::NotifyReady => StepId::Ready,
         }
     }
@@ -261,6 +320,8 @@ pub struct Plan {
     pub gate: Gate,
     /// What happens when the container ends.
     pub restart: RestartPolicy,
+    /// Whom the machine tells how it is, and how it leaves.
+    pub lifecycle: LifecyclePlan,
     /// Lines are shipped without the secrets that are known.
     pub redact_secrets: bool,
     /// What is shipped where, and how much of the disk logs take.
@@ -307,6 +368,7 @@ impl Plan {
             mirror_auths,
             gate: gate(config.health_check()),
             restart: config.restart(),
+            lifecycle: lifecycle::plan(config),
             redact_secrets: config.logging().redact_secrets.unwrap_or_default(),
             logs: LogPlan::new(config),
             log_attributes: Attributes::new(config, facts),
@@ -354,6 +416,12 @@ impl Plan {
         }
         steps.push(Step::EnsureContainer(then.clone()));
         steps.push(Step::AwaitHealth(self.gate.clone()));
+        let life = &self.lifecycle;
+        steps.extend(life.hooks.launch.clone().map(Step::CompleteLaunchHook));
+        if !life.balancers.all.is_empty() {
+            steps.push(Step::AwaitBalancers(life.balancers.clone()));
+        }
+        steps.extend(life.signal.clone().map(Step::Signal));
         steps.push(Step::NotifyReady);
         steps
     }
@@ -366,6 +434,9 @@ fn gate(check: Option<HealthCheck>) -> Gate {
         interval_seconds: check.interval_seconds,
         probe_timeout_seconds: check.probe_timeout_seconds,
         healthy_threshold: check.healthy_threshold,
+        unhealthy_threshold: check.unhealthy_threshold,
+        watch_interval_seconds: check.watch_interval_seconds,
+        start_period_seconds: check.start_period_seconds,
     })
 }
 

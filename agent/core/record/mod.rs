@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{ContainerSeen, Event};
 use crate::facts::InstanceFacts;
+use crate::lifecycle::DrainPhase;
 use crate::plan::{Application, StepId};
 use crate::supervise::Exit;
 
@@ -45,6 +46,9 @@ pub struct BootRecord {
     pub steps: Vec<StepRecord>,
     /// The container.
     pub container: Option<ContainerRecord>,
+    /// What the probes say since the machine was up; `None` before.
+    #[serde(default)]
+    pub health: Option<HealthRecord>,
     /// The sets of files it has.
     #[serde(default)]
     pub secrets: Vec<SetRecord>,
@@ -99,7 +103,64 @@ pub enum Outcome {
         /// When.
         since: u64,
     },
+    /// It waits in a warm pool.
+    Warm {
+        /// Since when.
+        since: u64,
+    },
+    /// It is leaving.
+    Draining {
+        /// Since when.
+        since: u64,
+        /// How far it is.
+        phase: DrainPhase,
+        /// Why, or how it goes.
+        reason: String,
+    },
+    /// The container is stopped and the lines are out.
+    Drained {
+        /// When.
+        since: u64,
+        /// One sentence.
+        reason: String,
+    },
 }
+
+/// What the probes say.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthRecord {
+    /// What they say now.
+    pub healthy: bool,
+    /// Since when, in milliseconds since the epoch.
+    pub since: u64,
+    /// The last answer that changed it.
+    pub text: String,
+    /// Each change, oldest first, [`MOST_TURNS`] at most.
+    pub history: Vec<HealthTurn>,
+}
+
+/// The probes began to say something else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HealthTurn {
+    /// When, in milliseconds since the epoch.
+    pub at: u64,
+    /// What they said from then on.
+    pub healthy: bool,
+    /// Why.
+    pub text: String,
+}
+
+/// One restart.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestartRecord {
+    /// When it was started again, in milliseconds since the epoch.
+    pub at: u64,
+    /// How it had ended before; `None` where it was stopped for new files or a failed probe.
+    pub after: Option<Exit>,
+}
+
+/// More turns or restarts would be a log.
+pub const MOST_TURNS: usize = 20;
 
 /// One step.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,6 +210,9 @@ pub struct ContainerRecord {
     pub adopted: bool,
     /// Started again by this agent.
     pub restarts: u64,
+    /// The newest restarts, oldest first, [`MOST_TURNS`] at most.
+    #[serde(default)]
+    pub restarted: Vec<RestartRecord>,
     /// How it ended last.
     pub last_exit: Option<Exit>,
     /// When.
@@ -194,6 +258,7 @@ impl BootRecord {
             outcome: Outcome::Booting,
             steps: Vec::new(),
             container: None,
+            health: None,
             secrets: Vec::new(),
             trust: None,
             logs: serde_json::Value::Null,
@@ -227,11 +292,36 @@ impl BootRecord {
             Event::Restarted { restarts } => {
                 if let Some(container) = &mut self.container {
                     container.restarts = *restarts;
+                    let after = match container.state {
+                        ContainerState::Ended | ContainerState::Restarting => container.last_exit.clone(),
+                        ContainerState::Running | ContainerState::Unknown => None,
+                    };
+                    container.restarted.push(RestartRecord { at: now, after });
+                    bound(&mut container.restarted, MOST_TURNS);
                     container.state = ContainerState::Running;
                     container.started_at = Some(now);
                 }
             }
             Event::FileSet { set, .. } => self.set_seen(set),
+            Event::Health { healthy, text } => self.health_turned(*healthy, text, now),
+            Event::Draining { phase, text } => {
+                let since = match self.outcome {
+                    Outcome::Draining { since, .. } => since,
+                    _ => now,
+                };
+                self.outcome = Outcome::Draining {
+                    since,
+                    phase: *phase,
+                    reason: text.clone(),
+                };
+            }
+            Event::Drained { text } => {
+                self.outcome = Outcome::Drained {
+                    since: now,
+                    reason: text.clone(),
+                }
+            }
+            Event::Warm { .. } => self.outcome = Outcome::Warm { since: now },
             Event::Recovered { .. } => self.outcome = Outcome::Ready { since: now },
             Event::Booting => self.outcome = Outcome::Booting,
             Event::Completed { .. } => self.outcome = Outcome::Completed { since: now },
@@ -311,13 +401,32 @@ impl BootRecord {
         detail.clone_into(&mut record.detail);
     }
 
+    fn health_turned(&mut self, healthy: bool, text: &str, now: u64) {
+        let mut history = self
+            .health
+            .take()
+            .map(|health| health.history)
+            .unwrap_or_default();
+        history.push(HealthTurn {
+            at: now,
+            healthy,
+            text: text.to_owned(),
+        });
+        bound(&mut history, MOST_TURNS);
+        self.health = Some(HealthRecord {
+            healthy,
+            since: now,
+            text: text.to_owned(),
+            history,
+        });
+    }
+
     fn warn(&mut self, text: &str) {
         if self.warnings.last().is_some_and(|last| last == text) {
             return;
         }
         self.warnings.push(text.to_owned());
-        let surplus = self.warnings.len().saturating_sub(MOST_WARNINGS);
-        self.warnings.drain(..surplus);
+        bound(&mut self.warnings, MOST_WARNINGS);
     }
 
     fn container_seen(&mut self, seen: &ContainerSeen) {
@@ -328,9 +437,9 @@ impl BootRecord {
             started_at,
             adopted,
         } = seen.clone();
-        let (restarts, last_exit, last_exit_at) = match self.container.take() {
-            Some(old) if old.id == id => (old.restarts, old.last_exit, old.last_exit_at),
-            _ => (0, None, None),
+        let (restarts, restarted, last_exit, last_exit_at) = match self.container.take() {
+            Some(old) if old.id == id => (old.restarts, old.restarted, old.last_exit, old.last_exit_at),
+            _ => (0, Vec::new(), None, None),
         };
         self.container = Some(ContainerRecord {
             id,
@@ -340,10 +449,17 @@ impl BootRecord {
             state: ContainerState::Running,
             adopted,
             restarts,
+            restarted,
             last_exit,
             last_exit_at,
         });
     }
+}
+
+/// Keeps the newest.
+fn bound<T>(all: &mut Vec<T>, most: usize) {
+    let surplus = all.len().saturating_sub(most);
+    all.drain(..surplus);
 }
 
 #[cfg(test)]

@@ -86,6 +86,11 @@ fn outcome_text(outcome: &Outcome, ago: &dyn Fn(u64) -> String) -> String {
             reason,
             exit_code,
         } => format!("FAILED {} ago (exit {exit_code}): {reason}", ago(*since)),
+        Outcome::Warm { since } => format!("waiting in a warm pool for {}", ago(*since)),
+        Outcome::Draining { since, phase, reason } => {
+            format!("draining for {} ({phase}): {reason}", ago(*since))
+        }
+        Outcome::Drained { since, reason } => format!("drained {} ago: {reason}", ago(*since)),
         Outcome::Stopped { since } => format!(
             "agent stopped {} ago, the container was left as it was",
             ago(*since)

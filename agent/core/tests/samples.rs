@@ -80,6 +80,8 @@ fn web() {
     let probe = Probe::Http {
         port: 80,
         path: "/health".to_owned(),
+        statuses: Vec::new(),
+        headers: Vec::new(),
     };
     assert_eq!((check.probe, check.timeout_seconds), (probe, 120));
     assert_eq!((check.interval_seconds, check.healthy_threshold), (5, 3));

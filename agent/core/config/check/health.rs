@@ -5,6 +5,7 @@ use super::super::problem::Code;
 use super::Checker;
 use super::field::Field;
 use super::ports::Ports;
+use crate::plan::Gate;
 
 /// As long as Taupage waited.
 const DEFAULT_TIMEOUT_SECONDS: u32 = 60;
@@ -54,6 +55,8 @@ impl<'c> Checker<'c> {
                 Probe::Http {
                     port: self.port(port, ports, &field)?,
                     path,
+                    statuses: Vec::new(),
+                    headers: Vec::new(),
                 }
             }
             Kind::Tcp => {
@@ -81,6 +84,9 @@ impl<'c> Checker<'c> {
             interval_seconds: interval.unwrap_or(DEFAULT_INTERVAL_SECONDS),
             probe_timeout_seconds: probe_timeout.unwrap_or(DEFAULT_PROBE_TIMEOUT_SECONDS),
             healthy_threshold: threshold.unwrap_or(1),
+            unhealthy_threshold: Gate::RUNNING.unhealthy_threshold,
+            watch_interval_seconds: interval.unwrap_or(Gate::RUNNING.watch_interval_seconds),
+            start_period_seconds: timeout.unwrap_or(DEFAULT_TIMEOUT_SECONDS),
         };
         self.can_pass(&check);
         Some(check)

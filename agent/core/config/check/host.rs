@@ -1,11 +1,12 @@
 //! The machine around the container: read whole, though this version changes nothing of it.
 
 use super::super::contract::SYSFS;
-use super::super::model::{Audit, Host, LoadBalancerCheck, Shutdown};
+use super::super::model::{Audit, Host, LoadBalancerCheck};
 use super::super::problem::Code;
 use super::super::yaml::{Resolved, Scalar};
 use super::Checker;
 use super::field::Field;
+use crate::lifecycle::Shutdown;
 
 impl<'c> Checker<'c> {
     pub(super) fn host(&mut self) -> Host {

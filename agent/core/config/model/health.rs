@@ -15,6 +15,12 @@ pub struct HealthCheck {
     pub probe_timeout_seconds: u32,
     /// Answers in a row that make it healthy.
     pub healthy_threshold: u32,
+    /// Failures in a row that make it unhealthy, once the machine is up.
+    pub unhealthy_threshold: u32,
+    /// Seconds between two probes once the machine is up.
+    pub watch_interval_seconds: u32,
+    /// Seconds after a start in which failures don't count.
+    pub start_period_seconds: u32,
 }
 
 /// One way to ask whether the application is well.
@@ -23,12 +29,18 @@ pub struct HealthCheck {
 pub enum Probe {
     /// Nothing is asked: running is enough, unless the image brings a HEALTHCHECK of its own.
     Running,
-    /// `GET http://127.0.0.1:port/path` answers 200.
+    /// `GET http://127.0.0.1:port/path` answers as it should.
     Http {
         /// On the machine.
         port: u16,
         /// Starts with `/`.
         path: String,
+        /// The answers that are healthy; 200 when empty.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        statuses: Vec<u16>,
+        /// Headers of the request.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        headers: Vec<(String, String)>,
     },
     /// The port takes a connection at the container's own address: a published port always does.
     Tcp {

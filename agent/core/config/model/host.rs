@@ -46,15 +46,3 @@ pub struct LoadBalancerCheck {
     /// A classic load balancer's name.
     pub loadbalancer_name: String,
 }
-
-/// Whether the machine goes with its container.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Shutdown {
-    /// It stays.
-    #[default]
-    Never,
-    /// Off when the container ends.
-    OnExit,
-    /// Off when the container ends with 0.
-    OnSuccess,
-}

@@ -21,9 +21,10 @@ use super::mirror::RegistryMirrors;
 use super::registry::RegistryHost;
 use serde::{Deserialize, Serialize};
 
+pub use crate::lifecycle::Shutdown;
 pub use container::{FileMount, Gpus, HostEntry, Options, Seccomp, Tmpfs, Ulimit};
 pub use health::{HealthCheck, Probe};
-pub use host::{Audit, Host, LoadBalancerCheck, Shutdown};
+pub use host::{Audit, Host, LoadBalancerCheck};
 pub use logging::{
     AccountKey, Destination, LineFormat, Logging, Logrotate, Redact, Rsyslog, S3, Sampling, Scalyr, Stream,
 };

@@ -35,9 +35,28 @@ impl fmt::Display for Step {
                 write!(f, "start the container {} again", text::short_id(id))
             }
             Self::AwaitHealth(gate) => write!(f, "wait until {gate}"),
+            Self::CompleteLaunchHook(hook) => write!(
+                f,
+                "let the Auto Scaling group go on (CONTINUE for the hook {hook})"
+            ),
+            Self::AwaitBalancers(balancers) => write!(f, "wait until {balancers}"),
+            Self::Signal(target) => write!(f, "tell CloudFormation SUCCESS for {target}"),
             Self::NotifyReady => f.write_str("tell systemd that the machine is ready"),
         }
     }
+}
+
+/// What a step waits for, of the steps that there are: one that is left out is waited for by nobody.
+fn after(steps: &[Step], id: StepId) -> Vec<StepId> {
+    // The steps that come before any plan's are always done.
+    let is_there = |id: StepId| id < StepId::Secrets || steps.iter().any(|step| step.id() == id);
+    id.after()
+        .iter()
+        .flat_map(|&before| match is_there(before) {
+            true => vec![before],
+            false => after(steps, before),
+        })
+        .collect()
 }
 
 impl Plan {
@@ -69,9 +88,10 @@ impl Plan {
             "\nSteps, inside a boot budget of {}",
             text::duration(self.budget)
         )?;
-        for step in self.steps(&Then::Create) {
-            let after: Vec<&str> = step.id().after().iter().copied().map(StepId::name).collect();
-            writeln!(out, "  {:<10} {}", step.id(), self.does(&step))?;
+        let steps = self.steps(&Then::Create);
+        for step in &steps {
+            let after: Vec<&str> = after(&steps, step.id()).into_iter().map(StepId::name).collect();
+            writeln!(out, "  {:<10} {}", step.id(), self.does(step))?;
             writeln!(out, "  {:<10}   after {}", "", after.join(", "))?;
         }
         writeln!(out, "\nImage, before it is pulled")?;
@@ -163,13 +183,13 @@ impl Plan {
 
     /// The plan for programs.
     pub fn to_json(&self) -> Value {
-        let steps: Vec<Value> = self
-            .steps(&Then::Create)
+        let all = self.steps(&Then::Create);
+        let steps: Vec<Value> = all
             .iter()
             .map(|step| {
                 json!({
                     "id": step.id(),
-                    "after": step.id().after(),
+                    "after": after(&all, step.id()),
                     "deadline_seconds": self.deadline(step).as_secs(),
                     "does": self.does(step),
                 })
@@ -215,9 +235,12 @@ impl Plan {
     fn deadline(&self, step: &Step) -> std::time::Duration {
         match step {
             Step::AwaitHealth(gate) => gate.timeout().min(self.budget),
+            Step::AwaitBalancers(balancers) => balancers.timeout().min(self.budget),
             Step::FetchSecrets { .. }
             | Step::ObtainImage(_)
             | Step::EnsureContainer(_)
+            | Step::CompleteLaunchHook(_)
+            | Step::Signal(_)
             | Step::NotifyReady => self.budget,
         }
     }

@@ -459,11 +459,16 @@ fn health_checks() {
         probe: Probe::Http {
             port,
             path: path.into(),
+            statuses: Vec::new(),
+            headers: Vec::new(),
         },
         timeout_seconds,
         interval_seconds: 2,
         probe_timeout_seconds: 5,
         healthy_threshold: 1,
+        unhealthy_threshold: 3,
+        watch_interval_seconds: 10,
+        start_period_seconds: timeout_seconds,
     };
     assert_eq!(
         of("health_check_path: /health\nports: {9090: 1, 8080: 2, 53/udp: 53}"),
