@@ -16,6 +16,7 @@ pub mod boot;
 pub mod cli;
 pub mod context;
 pub mod host;
+pub mod lifecycle;
 pub mod logs;
 pub mod report;
 pub mod supervise;

@@ -8,14 +8,29 @@ use std::process::Command;
 use crate::common::repository;
 
 /// What a module of the agent may use of the others: `cli → boot, supervise → logs, report → host`.
-const MAY_USE: [(&str, &[&str]); 7] = [
+const MAY_USE: [(&str, &[&str]); 8] = [
     ("host", &[]),
     ("logs", &["host"]),
     ("report", &["host"]),
     ("context", &["host", "logs", "report", "boot"]),
     ("boot", &["host", "logs", "report", "context", "supervise"]),
-    ("supervise", &["host", "logs", "report", "context", "boot"]),
-    ("cli", &["host", "logs", "report", "context", "boot", "supervise"]),
+    ("lifecycle", &["host", "logs", "report", "context", "boot"]),
+    (
+        "supervise",
+        &["host", "logs", "report", "context", "boot", "lifecycle"],
+    ),
+    (
+        "cli",
+        &[
+            "host",
+            "logs",
+            "report",
+            "context",
+            "boot",
+            "supervise",
+            "lifecycle",
+        ],
+    ),
 ];
 
 #[test]

@@ -1,0 +1,4 @@
+//! The machine's life beyond its container: who is told how the boot ended, and how the machine leaves.
+//!
+//! Design: decisions are `monopod_core::lifecycle`'s; each file here carries them out against one kind of listener, and
+//! is driven by `supervise` and by the daemon.
