@@ -13,7 +13,7 @@ const MAY_USE: [(&str, &[&str]); 8] = [
     ("logs", &["host"]),
     ("report", &["host"]),
     ("context", &["host", "logs", "report", "boot"]),
-    ("boot", &["host", "logs", "report", "context", "supervise"]),
+    ("boot", &["host", "logs", "report", "context", "supervise", "lifecycle"]),
     ("lifecycle", &["host", "logs", "report", "context", "boot"]),
     (
         "supervise",

@@ -2,6 +2,7 @@
 
 use monopod_core::config::{self, Severity, Text};
 use monopod_core::event::Event;
+use monopod_core::lifecycle::SignalTarget;
 use monopod_core::plan::{Plan, StepId};
 use monopod_core::text;
 
@@ -21,7 +22,7 @@ pub(in crate::boot) async fn run(
     timed(context, StepId::Config, "check the user data".to_owned(), async {
         let image = ImageFiles::read(&context.directories.configuration).map_err(BootError::ImageFiles)?;
         let user_data = include::resolve(context, identity, deadline).await?;
-        let (plan, warnings) = plan(&user_data, &image, identity)?;
+        let (plan, warnings) = plan(context, &user_data, &image, identity)?;
         for text in warnings {
             context.reporter.tell(Event::Warning { text });
         }
@@ -49,6 +50,7 @@ pub(in crate::boot) async fn run(
 
 /// The plan, and its warnings as lines.
 fn plan(
+    context: &Context,
     user_data: &UserData<'_>,
     image: &ImageFiles,
     identity: &Identity,
@@ -61,6 +63,8 @@ fn plan(
         &image.layer(),
     );
     let Some(config) = report.config() else {
+        // A stack waits for this machine, whatever else is wrong with the text.
+        context.learn_life(|life| life.plan.signal = report.notify_cfn().map(SignalTarget::from));
         return Err(BootError::Config {
             count: text::count(report.count(Severity::Error), "error"),
             report: report.render(config::Style::Plain),

@@ -1,8 +1,8 @@
 //! The machine's life, as the user data wants it.
 
 use super::container::STOP_TIMEOUT;
-use crate::config::Config;
-use crate::lifecycle::{Balancer, Balancers, DrainPlan, LifecyclePlan, SignalTarget};
+use crate::config::{Config, NotifyCfn};
+use crate::lifecycle::{Balancer, Balancers, DrainPlan, LifecyclePlan, SignWith, SignalTarget};
 
 pub(super) fn plan(config: &Config) -> LifecyclePlan {
     let balancers = config
@@ -27,5 +27,16 @@ pub(super) fn plan(config: &Config) -> LifecyclePlan {
             ..DrainPlan::default()
         },
         ..LifecyclePlan::default()
+    }
+}
+
+impl From<&NotifyCfn> for SignalTarget {
+    fn from(notify: &NotifyCfn) -> Self {
+        Self {
+            stack: notify.stack.clone(),
+            resource: notify.resource.clone(),
+            sign: SignWith::Instance,
+            wait_handle: None,
+        }
     }
 }
