@@ -46,10 +46,7 @@ pub(crate) struct NotUp {
 
 /// Everything between the local gate and READY. `local` asks the application once more: a load balancer may say too early
 /// that it is healthy.
-pub(crate) async fn run(
-    context: &Context,
-    local: impl AsyncFn() -> Result<(), String>,
-) -> Result<(), NotUp> {
+pub(crate) async fn run(context: &Context, local: impl AsyncFn() -> Result<(), String>) -> Result<(), NotUp> {
     let life = context.life();
     let now = clock::now_millis();
     let left = Duration::from_millis(life.budget_end.saturating_sub(now)).max(LEAST);
@@ -148,7 +145,7 @@ async fn replace(context: &Context) {
     };
     let asked = AutoScaling::new(&facts.region)
         .await
-        .set_unhealthy(&facts.instance_id)
+        .give_up(&facts.instance_id)
         .await;
     let text = match asked {
         Ok(()) => "the boot failed, and Auto Scaling was asked to replace this machine".to_owned(),
@@ -199,7 +196,9 @@ async fn in_service(
     };
     let begun = Instant::now();
     let deadline = (begun + balancers.timeout()).min(budget);
-    let clients = BalancerClients::new(&facts.region).await;
+    let clients = BalancerClients::new(&facts.region)
+        .await
+        .with_address(facts.local_ipv4);
     let (mut good, mut told) = (0, begun);
     loop {
         let look = look(&clients, balancers, &facts.instance_id).await;

@@ -93,7 +93,7 @@ async fn signal(
     .await?;
     Ok(match signalled {
         Signalled::Accepted => format!("{word} for {target}"),
-        Signalled::NotWaiting => format!("{target} does not wait for a signal any more"),
+        Signalled::NotWaiting(why) => format!("{target} does not wait for a signal any more: {why}"),
     })
 }
 

@@ -494,9 +494,8 @@ impl<'a> Supervision<'a> {
                 }
             })),
             Ahead::Fail(reason) => Some(Box::pin(async move {
-                let patience = Duration::from_millis(
-                    context.life().awaited_until.saturating_sub(clock::now_millis()),
-                );
+                let patience =
+                    Duration::from_millis(context.life().awaited_until.saturating_sub(clock::now_millis()));
                 launch::failed(context, &reason, patience.max(TELLING)).await;
                 Launched::Told
             })),
