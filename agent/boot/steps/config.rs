@@ -2,7 +2,6 @@
 
 use monopod_core::config::{self, Severity, Text};
 use monopod_core::event::Event;
-use monopod_core::lifecycle::SignalTarget;
 use monopod_core::plan::{Plan, StepId};
 use monopod_core::text;
 
@@ -26,7 +25,7 @@ pub(in crate::boot) async fn run(
         for text in warnings {
             context.reporter.tell(Event::Warning { text });
         }
-        let mut opened: Vec<&str> = plan.container.opt_outs().iter().map(|out| out.key).collect();
+        let mut opened: Vec<&str> = plan.opt_outs().iter().map(|out| out.key).collect();
         // Two things that one key opens are two rows in the plan, and one word here.
         opened.sort_unstable();
         opened.dedup();
@@ -64,7 +63,7 @@ fn plan(
     );
     let Some(config) = report.config() else {
         // A stack waits for this machine, whatever else is wrong with the text.
-        context.learn_life(|life| life.plan.signal = report.notify_cfn().map(SignalTarget::from));
+        context.learn_life(|life| life.plan.signal = report.notify_cfn().cloned());
         return Err(BootError::Config {
             count: text::count(report.count(Severity::Error), "error"),
             report: report.render(config::Style::Plain),
