@@ -27,6 +27,7 @@ What AWS does, and so this:
   and refuses a request that has one. Its operation for faults is WaitHandle.
 - PutMetricData as CBOR, gzipped or not, and in the query form.
 """
+import base64
 import threading
 import time
 from collections import defaultdict
@@ -88,7 +89,8 @@ def control(order):
 
 
 def set_identity(here, order):
-    here.instance, here.document, here.signature = order["instance"], order["document"], order["signature"]
+    here.instance, here.signature = order["instance"], order["signature"]
+    here.document = base64.b64decode(order["document"])
     wire.identify(order["instance"], order["access_key"])
 
 
