@@ -1,14 +1,14 @@
 """How requests to AWS are told apart, and how answers are written: the protocols the stand-in speaks.
 
 Protocols: `query` (XML; CloudFormation, Auto Scaling, both load balancers), `ec2` (its XML), `json`, `cbor` (CloudWatch,
-as current SDKs speak it: Smithy RPC v2, with the errors' names of the query protocol in a header) and `s3`.
+as the Rust SDK speaks it: Smithy RPC v2, with the errors' names of the query protocol in a header) and `s3`.
 
 Who asks: the access key id of a Signature Version 4; of a request that CloudFormation takes with the instance's identity
 document (`Authorization: CFN_V1 DOCUMENT:SIGNATURE`) the access key that has the document's instance (`identify`).
 
 Signatures are not checked, their times are: more than five minutes (S3: fifteen) from the stand-in's clock, which a test
-may have put forward or back for one access key, and the request is refused as each protocol does. `Date` in
-every answer is by that clock.
+may have put forward or back for one access key, and the request is refused as each protocol does. `Date` in every
+answer is by that clock.
 """
 import base64
 import datetime
