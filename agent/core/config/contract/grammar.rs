@@ -226,7 +226,7 @@ impl Grammar {
             Self::HostEntry => "a name, a colon, and an address or `host-gateway`",
             Self::Signal => "the name of a signal, with or without SIG, or a number from 1 to 64",
             Self::Url | Self::HiddenUrl => "begins with `http://` or `https://`",
-            Self::HeaderName => "letters, digits and characters of !#$%&'*+-.^_`|~",
+            Self::HeaderName => "letters, digits, dashes and a few other marks",
             Self::HeaderValue => "printable ASCII characters",
             Self::TargetGroup => "an ARN with `:targetgroup/`",
             Self::HookName => "up to 255 letters, digits, dashes, underscores and slashes",

@@ -172,7 +172,8 @@ impl Report {
         self.count(Severity::Warning) > 0
     }
 
-    /// Who wants to be told about the boot, as far as the text could be read, errors or not.
+    /// Who wants to be told about the boot, as far as the text could be read, errors or not: of a text that is no YAML the
+    /// lines that say it are looked for by themselves.
     pub fn notify_cfn(&self) -> Option<&SignalTarget> {
         self.notify_cfn.as_ref()
     }

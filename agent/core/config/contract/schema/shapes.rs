@@ -135,12 +135,12 @@ fn text(grammar: Grammar) -> Value {
         | Grammar::Regex
         | Grammar::MountOptions
         | Grammar::HeaderValue
-        | Grammar::HookName
         | Grammar::Bucket
         | Grammar::Server
         | Grammar::LogGroup => (&["string", "number", "boolean"], None, None),
         Grammar::ApplicationId => (&["string", "boolean"], None, None),
         Grammar::ApplicationVersion | Grammar::Hostname => (&["string", "number", "boolean"], Some(0), None),
+        Grammar::HookName => (&["string", "integer", "boolean"], None, None),
         Grammar::User => (&["string", "integer"], Some(0), Some(2_147_483_647)),
         Grammar::Port => (&["string", "integer"], Some(1), Some(65_535)),
         Grammar::Signal => (&["string", "integer"], Some(1), Some(64)),

@@ -1,3 +1,5 @@
+mod lifecycle;
+
 use super::*;
 use crate::config::{ImageLayer, Text, parse, read};
 
