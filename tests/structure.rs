@@ -8,12 +8,16 @@ use std::process::Command;
 use crate::common::repository;
 
 /// What a module of the agent may use of the others: `cli → boot, supervise → logs, report → host`.
-const MAY_USE: [(&str, &[&str]); 8] = [
+const MAY_USE: [(&str, &[&str]); 9] = [
     ("host", &[]),
     ("logs", &["host"]),
     ("report", &["host"]),
-    ("context", &["host", "logs", "report", "boot"]),
-    ("boot", &["host", "logs", "report", "context", "supervise"]),
+    ("audit", &["host", "report"]),
+    ("context", &["host", "logs", "report", "audit", "boot"]),
+    (
+        "boot",
+        &["host", "logs", "report", "audit", "context", "supervise"],
+    ),
     ("lifecycle", &["host", "logs", "report", "context", "boot"]),
     (
         "supervise",
@@ -25,6 +29,7 @@ const MAY_USE: [(&str, &[&str]); 8] = [
             "host",
             "logs",
             "report",
+            "audit",
             "context",
             "boot",
             "supervise",

@@ -207,6 +207,7 @@ pub fn main() -> ExitCode {
                     user_data: args.user_data,
                 },
                 log_targets: LogTargets {
+                    directory: args.logs_directory.clone(),
                     application_log: Some(args.logs_directory.join("application.log")),
                     syslog_socket: syslog,
                 },

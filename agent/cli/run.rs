@@ -9,6 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::Live;
 use crate::boot::error::EXIT_TRANSIENT;
 use crate::boot::hint::Charge;
 use crate::boot::{self, BootError, Occasion};
@@ -21,6 +22,9 @@ use crate::supervise::{self, Begin, End};
 
 /// Lines in flight get this long to leave when the agent stops; the rest is shipped by the next start.
 const FLUSH: Duration = Duration::from_secs(10);
+
+/// How a boot failed gets this long to be told; what is not taken waits for the next start.
+const TELL_AUDIT: Duration = Duration::from_secs(5);
 
 /// Before a removed container is made again: 0.1 to 60 s.
 const VANISHED: Backoff = Backoff {
@@ -102,6 +106,11 @@ async fn daemon(options: Options) -> u8 {
         }
         Err(error) => fail(error),
     };
+    if code != 0 {
+        context
+            .flush_audit(Instant::now() + TELL_AUDIT, Live::Stays)
+            .await;
+    }
     context.stop_shipping(Instant::now() + FLUSH).await;
     code
 }

@@ -9,6 +9,7 @@
 //!
 //! It deliberately knows no facts of the machine and applies no defaults but the health check's.
 
+mod audit;
 mod capabilities;
 mod container;
 mod environment;
@@ -33,7 +34,7 @@ mod units;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::model::{Config, NotifyCfn};
+use super::model::{Audit, Config, NotifyCfn};
 use super::policy::Policy;
 use super::problem::{Code, Place, Problem};
 use super::yaml::{Entry, Kind, Node};
@@ -47,6 +48,8 @@ pub(super) struct Outcome {
     pub(super) config: Option<Config>,
     pub(super) notify_cfn: Option<NotifyCfn>,
     pub(super) boot_timeout: Option<Duration>,
+    /// Read even where the rest is wrong: how that boot ended is told, too.
+    pub(super) audit: Audit,
 }
 
 /// The keys of a whole text; what is not a map is reported.
@@ -163,7 +166,7 @@ impl<'c> Checker<'c> {
                 storage,
                 logging,
                 host,
-                audit,
+                audit: audit.clone(),
                 notify_cfn: notify_cfn.clone(),
                 load_balancer,
                 shutdown,
@@ -179,6 +182,7 @@ impl<'c> Checker<'c> {
             config,
             notify_cfn,
             boot_timeout,
+            audit,
         }
     }
 

@@ -4,14 +4,14 @@
 
 mod lines;
 mod render;
-mod spans;
+pub(super) mod spans;
 
 use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::model::{Config, NotifyCfn, Origin};
+use super::model::{Audit, Config, NotifyCfn, Origin};
 use super::problem::{Code, Place, Problem, Severity};
 use super::yaml::{Entry, Kind, Node};
 use spans::Span;
@@ -45,6 +45,8 @@ pub struct Report {
     config: Option<Config>,
     pub(super) notify_cfn: Option<NotifyCfn>,
     pub(super) boot_timeout: Option<Duration>,
+    pub(super) audit: Audit,
+    pub(super) masked: serde_json::Value,
     pub(super) problems: Vec<Problem>,
     texts: Vec<Text>,
     spans: Vec<Span>,
@@ -117,6 +119,8 @@ impl Report {
             config,
             notify_cfn: None,
             boot_timeout: None,
+            audit: Audit::default(),
+            masked: serde_json::Value::Null,
             problems,
             texts,
             spans,
@@ -174,6 +178,16 @@ impl Report {
     /// Who wants to be told about the boot, as far as the text could be read, errors or not.
     pub fn notify_cfn(&self) -> Option<&NotifyCfn> {
         self.notify_cfn.as_ref()
+    }
+
+    /// Whom audit records are for, as far as that could be read.
+    pub fn audit(&self) -> &Audit {
+        &self.audit
+    }
+
+    /// Every key over all layers, and those of their values that are no secret for certain; null without a text.
+    pub fn masked(&self) -> &serde_json::Value {
+        &self.masked
     }
 
     /// How long the boot may take, as far as the text could be read.
