@@ -39,7 +39,10 @@
 //! It needs root, and what `tests/setup.sh` installs. `MONOPOD_RIG_ENGINES` is the number of machines at a time (3).
 
 mod agent;
+mod audit_server;
 mod aws;
+mod aws_balancers;
+mod aws_lifecycle;
 mod aws_sinks;
 mod engine;
 mod forward;
@@ -56,6 +59,7 @@ mod leaks;
 mod line_server;
 mod log_server;
 mod machine;
+mod notices;
 mod numbered;
 mod place;
 mod pool;
@@ -65,6 +69,7 @@ mod registry;
 mod rsyslog;
 mod sandbox;
 mod scalyr;
+mod service;
 mod small_disk;
 mod sockets;
 mod stage;
@@ -74,7 +79,10 @@ mod wait;
 use std::sync::OnceLock;
 
 pub use agent::{Agent, Line as OutputLine, Stream};
+pub use audit_server::{AUDIT_PASSWORD, AUDIT_USER, AuditAnswer, AuditRecord, AuditServer};
 pub use aws::{Aws, AwsCall, AwsFault};
+pub use aws_balancers::{Balanced, Registration};
+pub use aws_lifecycle::{Group, HealthReport, HookCompletion, HookHeartbeat, Metric, StackSignal};
 pub use aws_sinks::{LogBatch, Object};
 pub use forward::Line;
 pub use front::{Answer, Front};
@@ -93,6 +101,7 @@ pub use place::Where;
 pub use registry::{MIRROR, REGISTRY, REGISTRY_PASSWORD, REGISTRY_USER, Registry, Writer};
 pub use rsyslog::Rsyslog;
 pub use scalyr::{SCALYR_TOKEN, Scalyr, ScalyrEvent, ScalyrFault, ScalyrRequest};
+pub use service::Service;
 pub use small_disk::SmallDisk;
 pub use sockets::{Datagram, NotifySocket, SyslogSocket};
 pub use stage::{Piece, Stage};
