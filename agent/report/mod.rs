@@ -24,9 +24,10 @@ use monopod_core::record::{BootRecord, Outcome};
 use monopod_core::redact::{Redactable, Redactor};
 use monopod_core::secret::Secret;
 
+use tokio::sync::watch;
+
 use crate::host::{chain, clock, files};
 use output::Output;
-use tokio::sync::watch;
 
 /// The secrets known so far, shared by everything that writes.
 pub type SharedRedactor = Arc<RwLock<Redactor>>;
