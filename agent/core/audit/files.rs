@@ -29,9 +29,7 @@ pub enum Name {
 impl Name {
     /// `None` for what is none of our business.
     pub fn of(name: &str, boot_id: &str) -> Option<Self> {
-        let Some(rest) = name.strip_prefix("audit.log") else {
-            return None;
-        };
+        let rest = name.strip_prefix("audit.log")?;
         if rest.is_empty() {
             return Some(Self::Live);
         }

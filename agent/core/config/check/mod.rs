@@ -126,8 +126,7 @@ impl<'c> Checker<'c> {
         let options = self.options();
         let storage = self.storage();
         let logging = self.logging(&options);
-        let host = self.host();
-        let audit = self.audit();
+        let (host, audit) = (self.host(), self.audit());
         let load_balancer = self.load_balancer();
         let shutdown = self.shutdown();
         let delivered = self.delivered(&options);
