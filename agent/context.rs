@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use monopod_core::audit::AuditOrders;
 use monopod_core::event::Event;
 use monopod_core::facts::InstanceFacts;
 use monopod_core::lifecycle::LifecyclePlan;
@@ -12,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
-use crate::boot::{BootError, log_keys};
+use crate::audit::{self, Audit, Live};
+use crate::boot::{BootError, audit_asks, log_keys};
 use crate::host::docker::Engine;
 use crate::host::ecr::Ecr;
 use crate::host::imds::{ENDPOINT_VARIABLE, Imds, ImdsError};
@@ -43,6 +45,8 @@ pub struct Sources {
 /// Where the container's lines go.
 #[derive(Clone, Debug)]
 pub struct LogTargets {
+    /// Where the machine's logs lie, `audit.log` among them.
+    pub directory: PathBuf,
     /// The file the agent writes; `None` for no file.
     pub application_log: Option<PathBuf>,
     /// The local syslog socket; `None` for no syslog.
@@ -65,6 +69,7 @@ pub struct Context {
     redaction: logs::Redaction,
     shipping: Mutex<Shipping>,
     life: watch::Sender<Life>,
+    audit: Mutex<Option<Audit>>,
 }
 
 /// What is known so far about the machine's life: enough to tell whoever waits how the boot ended, at any moment of it.
@@ -137,6 +142,7 @@ impl Context {
             log_targets,
             shipping: Mutex::default(),
             life: watch::Sender::default(),
+            audit: Mutex::default(),
         }
     }
 
@@ -260,6 +266,48 @@ impl Context {
             }
         }
         self.reporter.tell(Event::Warning { text: missing });
+    }
+
+    /// Sees to it that audit records are sent, where they are wanted. A failure is told; it never ends a boot.
+    pub async fn ensure_audit(&self, orders: Option<&AuditOrders>, facts: &InstanceFacts) {
+        let mut audit = self.audit.lock().await;
+        if audit.as_ref().map(Audit::orders) == orders {
+            return;
+        }
+        *audit = None;
+        let Some(orders) = orders else { return };
+        let start = || -> Result<Audit, BootError> {
+            Ok(Audit::start(audit::Options {
+                orders: orders.clone(),
+                facts: facts.clone(),
+                boot_id: self.boot_id()?,
+                directory: self.directories.state.join("audit"),
+                logs: self.log_targets.directory.clone(),
+                asks: audit_asks::of(
+                    orders.plan.password.as_ref(),
+                    &facts.region,
+                    &self.sources,
+                    &self.directories,
+                    &self.reporter,
+                ),
+                reporter: self.reporter.clone(),
+            })?)
+        };
+        match start() {
+            Ok(started) => *audit = Some(started),
+            Err(error) => {
+                let text = format!("no audit record leaves the machine: {}", chain(&error));
+                self.reporter.tell(Event::Warning { text });
+            }
+        }
+    }
+
+    /// Sends what waits for the audit, as far as it is taken before the deadline; the rest waits on the disk. With
+    /// [`Live::Sent`] the machine's live audit log as well: for a machine that goes down.
+    pub async fn flush_audit(&self, deadline: Instant, live: Live) {
+        if let Some(audit) = &*self.audit.lock().await {
+            audit.flush(deadline, live).await;
+        }
     }
 
     /// Writes into every stream that lines may be lost.

@@ -12,6 +12,7 @@
 //! The pure part is the crate `monopod-core` under `agent/core`. Dependencies point one way:
 //! `main → cli → {boot, supervise, logs, report} → host → core`; a test holds it so.
 
+pub mod audit;
 pub mod boot;
 pub mod cli;
 pub mod context;

@@ -15,6 +15,7 @@
 mod common;
 
 mod app_write;
+mod audit;
 mod boot;
 mod canary;
 mod checks;
@@ -45,6 +46,7 @@ mod secrets;
 mod senza;
 mod signals;
 mod structure;
+mod support_bundle;
 mod transport;
 mod trust;
 mod units;

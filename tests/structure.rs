@@ -8,14 +8,23 @@ use std::process::Command;
 use crate::common::repository;
 
 /// What a module of the agent may use of the others: `cli → boot, supervise → logs, report → host`.
-const MAY_USE: [(&str, &[&str]); 8] = [
+const MAY_USE: [(&str, &[&str]); 9] = [
     ("host", &[]),
     ("logs", &["host"]),
     ("report", &["host"]),
-    ("context", &["host", "logs", "report", "boot"]),
+    ("audit", &["host", "report"]),
+    ("context", &["host", "logs", "report", "audit", "boot"]),
     (
         "boot",
-        &["host", "logs", "report", "context", "supervise", "lifecycle"],
+        &[
+            "host",
+            "logs",
+            "report",
+            "audit",
+            "context",
+            "supervise",
+            "lifecycle",
+        ],
     ),
     ("lifecycle", &["host", "logs", "report", "context", "boot"]),
     (
@@ -28,6 +37,7 @@ const MAY_USE: [(&str, &[&str]); 8] = [
             "host",
             "logs",
             "report",
+            "audit",
             "context",
             "boot",
             "supervise",

@@ -6,6 +6,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use monopod_core::audit::AuditOrders;
 use monopod_core::config::RestartPolicy;
 use monopod_core::event::Event;
 use monopod_core::facts::InstanceFacts;
@@ -60,6 +61,9 @@ pub struct Charge {
     /// Where its lines go.
     #[serde(default)]
     pub shipping: ShippingOrders,
+    /// Where audit records go.
+    #[serde(default)]
+    pub audit: Option<AuditOrders>,
     /// Its files, which have to be there whenever it is started.
     #[serde(default)]
     pub files: Delivery,

@@ -72,7 +72,7 @@ async fn literal(name: &str, sources: &Sources, directories: &Directories) -> Re
 }
 
 /// As it is now, or what it included when the machine booted.
-async fn user_data(sources: &Sources, state: PathBuf) -> Result<Vec<u8>, BootError> {
+pub(super) async fn user_data(sources: &Sources, state: PathBuf) -> Result<Vec<u8>, BootError> {
     let bytes = match &sources.user_data {
         Some(path) => files::read(path)?,
         None => {

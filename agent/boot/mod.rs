@@ -15,6 +15,7 @@
 //! Deliberately absent: the health gate and READY. They go on while the container may already be
 //! restarted, so they belong to `supervise`.
 
+pub mod audit_asks;
 pub mod copies;
 pub mod error;
 pub mod hint;
@@ -145,6 +146,8 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<Attempt, BootE
         attributes: plan.log_attributes.clone(),
     };
     context.ensure_shipping(Some(&shipping)).await;
+    let audit = plan.audit_orders();
+    context.ensure_audit(audit.as_ref(), &identity.facts).await;
     let images = Images::new(&plan, known.as_ref(), &observed, &reconciliation, store);
     images.note(&plan, &reconciliation.then);
     let deadline = Instant::now() + left;
@@ -175,6 +178,7 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<Attempt, BootE
         lifecycle: plan.lifecycle.clone(),
         redact_secrets: plan.redact_secrets,
         shipping,
+        audit,
         files: made.files.clone(),
         sets: made.sets.clone(),
     };
@@ -276,6 +280,7 @@ async fn take_over(
     }
     context.redact_lines(charge.redact_secrets);
     context.ensure_shipping(Some(&charge.shipping)).await;
+    context.ensure_audit(charge.audit.as_ref(), &charge.facts).await;
     for (step, why) in [
         (StepId::Facts, "known since an earlier start in this boot"),
         (StepId::Config, "known since an earlier start in this boot"),

@@ -1,5 +1,5 @@
-//! Commands: the daemon (`run`) and the person's tool (`validate`, `plan`, `encrypt`, `status`, `logs`, `schema`,
-//! `explain`).
+//! Commands: the daemon (`run`) and the person's tool (`validate`, `plan`, `encrypt`, `status`, `logs`,
+//! `support-bundle`, `schema`, `explain`).
 //!
 //! Exit codes: 0 done; 1 warnings under `--strict`, a difference, lost log lines, or nothing to show; 2 wrong usage; 3
 //! log files that are not what was delivered of them; 75 a transient
@@ -12,6 +12,7 @@ mod plan;
 mod read;
 mod run;
 mod status;
+mod support_bundle;
 mod validate;
 
 use std::io::{self, Write as _};
@@ -69,6 +70,8 @@ enum Command {
     Status(StatusArgs),
     /// Print the container's log from the engine's files; with --verify, prove what each sink was given
     Logs(logs::LogsArgs),
+    /// Gather what a maintainer needs to see of this machine into one file, without its secrets
+    SupportBundle(support_bundle::SupportBundleArgs),
     /// Print the JSON Schema of user data, for editors and CI
     Schema {
         /// The schema of the image's policy file instead
@@ -207,6 +210,7 @@ pub fn main() -> ExitCode {
                     user_data: args.user_data,
                 },
                 log_targets: LogTargets {
+                    directory: args.logs_directory.clone(),
                     application_log: Some(args.logs_directory.join("application.log")),
                     syslog_socket: syslog,
                 },
@@ -222,6 +226,7 @@ pub fn main() -> ExitCode {
         Command::Encrypt(args) => encrypt::encrypt(&args, &redactor),
         Command::Status(args) => status::status(&args.runtime_directory, args.json),
         Command::Logs(args) => logs::logs(&args),
+        Command::SupportBundle(args) => support_bundle::support_bundle(&args, &redactor),
         Command::Schema { policy } => explain::schema(policy),
         Command::Explain { word } => explain::explain(word.as_deref()),
     };

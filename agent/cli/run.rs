@@ -12,6 +12,7 @@ use tokio::signal::unix::{self, SignalKind};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::Live;
 use crate::boot::error::EXIT_TRANSIENT;
 use crate::boot::hint::Charge;
 use crate::boot::{self, BootError, Occasion};
@@ -28,6 +29,8 @@ const FLUSH: Duration = Duration::from_secs(10);
 
 /// Whoever waits for the boot's result is told for at least so long.
 const TELLING: Duration = Duration::from_secs(60);
+/// How a boot failed gets this long to be told; what is not taken waits for the next start.
+const TELL_AUDIT: Duration = Duration::from_secs(5);
 
 /// Before a removed container is made again: 0.1 to 60 s.
 const VANISHED: Backoff = Backoff {
@@ -127,6 +130,11 @@ async fn daemon(options: Options) -> u8 {
             code
         }
     };
+    if code != 0 {
+        context
+            .flush_audit(Instant::now() + TELL_AUDIT, Live::Stays)
+            .await;
+    }
     context.stop_shipping(Instant::now() + FLUSH).await;
     code
 }

@@ -102,6 +102,16 @@ pub fn ensure_only(directory: &Path, name: &str) -> Result<(), FileError> {
     Ok(())
 }
 
+/// The names of what is in a directory, those that are no text left out.
+pub fn names(directory: &Path) -> Result<Vec<String>, FileError> {
+    let mut all = Vec::new();
+    for entry in fs::read_dir(directory).map_err(failed("read", directory))? {
+        let name = entry.map_err(failed("read", directory))?.file_name();
+        all.extend(name.into_string().ok());
+    }
+    Ok(all)
+}
+
 /// Reads a file; `None` if there is none.
 pub fn read(path: &Path) -> Result<Option<Vec<u8>>, FileError> {
     match fs::read(path) {

@@ -17,6 +17,7 @@ pub mod imds;
 pub mod include;
 pub mod kms;
 pub mod limits;
+pub mod log_sink;
 pub mod mint;
 pub mod probe;
 pub mod registry;

@@ -20,9 +20,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 use monopod_core::event::Event;
 use monopod_core::facts::InstanceFacts;
 use monopod_core::plan::Application;
-use monopod_core::record::BootRecord;
+use monopod_core::record::{BootRecord, Outcome};
 use monopod_core::redact::{Redactable, Redactor};
 use monopod_core::secret::Secret;
+
+use tokio::sync::watch;
 
 use crate::host::{chain, clock, files};
 use output::Output;
@@ -42,6 +44,7 @@ struct Inner {
     redactor: SharedRedactor,
     record: Mutex<BootRecord>,
     status_path: PathBuf,
+    outcome: watch::Sender<Outcome>,
     /// Whose values are too short to be redacted: told once.
     short: Mutex<BTreeSet<String>>,
 }
@@ -50,7 +53,9 @@ impl Reporter {
     /// For one run of the agent.
     pub fn new(runtime_directory: &Path, redactor: SharedRedactor, output: Output) -> Self {
         let record = BootRecord::new(env!("CARGO_PKG_VERSION"), std::process::id(), clock::now_millis());
+        let (outcome, _) = watch::channel(record.outcome.clone());
         Self(Arc::new(Inner {
+            outcome,
             output,
             redactor,
             record: Mutex::new(record),
@@ -68,8 +73,17 @@ impl Reporter {
     pub fn tell_with_bars(&self, event: Event, bars: impl FnOnce(usize) -> Vec<String>) {
         let event = self.without_secrets(event);
         // The record first: whoever acts on a line or on READY finds the status up to date.
-        self.record().apply(&event, clock::now_millis());
+        let outcome = {
+            let mut record = self.record();
+            record.apply(&event, clock::now_millis());
+            record.outcome.clone()
+        };
         self.save();
+        self.0.outcome.send_if_modified(|known| {
+            let is_news = *known != outcome;
+            *known = outcome;
+            is_news
+        });
         // On a terminal progress moves in place; anywhere else it is a line like the others.
         if !self.0.output.progress(&event, bars) {
             journal::write(&event);
@@ -82,6 +96,21 @@ impl Reporter {
         let mut record = self.record();
         record.application = application.cloned().or(record.application.take());
         record.facts = facts.cloned().or(record.facts.take());
+    }
+
+    /// Where the machine stands, and when that changes.
+    pub fn outcomes(&self) -> watch::Receiver<Outcome> {
+        self.0.outcome.subscribe()
+    }
+
+    /// The record as it stands, without any secret known so far.
+    pub fn snapshot(&self) -> BootRecord {
+        status::redacted(&self.record(), &self.redactor()).into_owned()
+    }
+
+    /// Takes every secret known so far out of it.
+    pub fn redact_json(&self, value: &mut serde_json::Value) {
+        self.redactor().redact_json(value);
     }
 
     /// Takes over what the shipper says about itself.

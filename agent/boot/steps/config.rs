@@ -1,5 +1,6 @@
 //! User data to a plan: pure, and instant, once the texts are here.
 
+use monopod_core::audit::AuditOrders;
 use monopod_core::config::{self, Severity, Text};
 use monopod_core::event::Event;
 use monopod_core::plan::{Plan, StepId};
@@ -21,7 +22,14 @@ pub(in crate::boot) async fn run(
     timed(context, StepId::Config, "check the user data".to_owned(), async {
         let image = ImageFiles::read(&context.directories.configuration).map_err(BootError::ImageFiles)?;
         let user_data = include::resolve(context, identity, deadline).await?;
-        let (plan, warnings) = plan(context, &user_data, &image, identity)?;
+        let (plan, warnings) = match plan(context, &user_data, &image, identity) {
+            Ok(read) => read,
+            Err((error, audit)) => {
+                // How this boot ends is told, too.
+                context.ensure_audit(audit.as_ref(), &identity.facts).await;
+                return Err(error);
+            }
+        };
         for text in warnings {
             context.reporter.tell(Event::Warning { text });
         }
@@ -53,7 +61,7 @@ fn plan(
     user_data: &UserData<'_>,
     image: &ImageFiles,
     identity: &Identity,
-) -> Result<(Plan, Vec<String>), BootError> {
+) -> Result<(Plan, Vec<String>), (BootError, Option<AuditOrders>)> {
     let report = config::read(
         Text {
             name: &user_data.origin,
@@ -64,11 +72,12 @@ fn plan(
     let Some(config) = report.config() else {
         // A stack waits for this machine, whatever else is wrong with the text.
         context.learn_life(|life| life.plan.signal = report.notify_cfn().cloned());
-        return Err(BootError::Config {
+        let error = BootError::Config {
             count: text::count(report.count(Severity::Error), "error"),
             report: report.render(config::Style::Plain),
             origin: user_data.origin.clone(),
-        });
+        };
+        return Err((error, AuditOrders::of_unreadable(report.audit())));
     };
     // Room is what an included text has.
     let matters =

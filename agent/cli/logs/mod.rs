@@ -7,6 +7,8 @@ mod show;
 mod verify;
 mod when;
 
+pub(super) use when::parse as moment;
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

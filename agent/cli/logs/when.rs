@@ -8,7 +8,7 @@ const FORMS: &str =
     "say how long ago (90s, 10m, 1h30m, 2d) or a time like 2026-11-21T04:16:55Z or 2026-11-21T06:16:55+02:00";
 
 /// Milliseconds since the epoch.
-pub(super) fn parse(words: &str) -> Result<u64, String> {
+pub(in crate::cli) fn parse(words: &str) -> Result<u64, String> {
     moment(words, clock::now_millis()).ok_or_else(|| FORMS.to_owned())
 }
 

@@ -26,6 +26,7 @@ mod keys;
 mod layers;
 #[cfg(test)]
 mod layers_tests;
+mod masked;
 mod mirror;
 mod model;
 mod nearest;
@@ -287,6 +288,8 @@ impl Reading {
         );
         report.notify_cfn = outcome.notify_cfn;
         report.boot_timeout = outcome.boot_timeout;
+        report.audit = outcome.audit;
+        report.masked = masked::of(entries);
         report
     }
 }

@@ -59,6 +59,7 @@ impl Plan {
         self.ecr_calls(&mut calls);
         self.log_calls(&mut calls);
         self.lifecycle_calls(&mut calls);
+        self.audit_calls(&mut calls);
         calls
     }
 

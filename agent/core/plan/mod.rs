@@ -9,6 +9,7 @@
 //! the user data. The executor makes no choices: [`Plan::steps`] says which steps there are for a
 //! [`Then`], and [`StepId::after`] what each waits for.
 
+mod audit;
 mod aws;
 pub mod container;
 mod diff;
@@ -26,6 +27,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::AuditPlan;
 use crate::config::{
     Config, HealthCheck, ImageRef, Mirror, Origin, Probe, Problem, RegistryAuth, RegistryHost, RestartPolicy,
     Severity, Storage,
@@ -328,6 +330,8 @@ pub struct Plan {
     pub logs: LogPlan,
     /// Who the lines are from.
     pub log_attributes: Attributes,
+    /// Where audit records go, if anywhere.
+    pub audit: Option<AuditPlan>,
     /// How long all of it may take.
     pub budget: Duration,
     /// What the container's identity is computed from, together with the digest.
@@ -372,6 +376,7 @@ impl Plan {
             redact_secrets: config.logging().redact_secrets.unwrap_or_default(),
             logs: LogPlan::new(config),
             log_attributes: Attributes::new(config, facts),
+            audit: AuditPlan::new(config.audit()),
             budget: config.boot_timeout(),
             intent: config.canonical(),
             container,

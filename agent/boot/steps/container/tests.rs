@@ -25,6 +25,7 @@ async fn an_engine_that_makes_its_socket_anew_is_waited_for() {
         },
         Sources::default(),
         LogTargets {
+            directory: std::env::temp_dir(),
             application_log: None,
             syslog_socket: None,
         },

@@ -1,7 +1,7 @@
 //! The machine around the container: read whole, though this version changes little of it.
 
 use super::super::contract::SYSFS;
-use super::super::model::{Audit, Host};
+use super::super::model::Host;
 use super::super::problem::Code;
 use super::super::yaml::Resolved;
 use super::Checker;
@@ -25,17 +25,7 @@ impl<'c> Checker<'c> {
         }
     }
 
-    pub(super) fn audit(&mut self) -> Audit {
-        Audit {
-            instance_logs_url: self.url("instance_logs_url"),
-            logsink_username: self.field("logsink_username").and_then(|field| self.word(&field)),
-            logsink_password: self
-                .field("logsink_password")
-                .and_then(|field| self.read_secret(&field)),
-        }
-    }
-
-    fn url(&mut self, key: &str) -> Option<String> {
+    pub(super) fn url(&mut self, key: &str) -> Option<String> {
         let field = self.field(key)?;
         self.read_url(&field)
     }

@@ -9,6 +9,7 @@
 //!
 //! It deliberately knows no facts of the machine and applies no defaults but the health check's.
 
+mod audit;
 mod balancers;
 mod capabilities;
 mod container;
@@ -35,7 +36,7 @@ mod units;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::model::Config;
+use super::model::{Audit, Config};
 use super::policy::Policy;
 use super::problem::{Code, Place, Problem};
 use super::yaml::{Entry, Kind, Node};
@@ -50,6 +51,8 @@ pub(super) struct Outcome {
     pub(super) config: Option<Config>,
     pub(super) notify_cfn: Option<SignalTarget>,
     pub(super) boot_timeout: Option<Duration>,
+    /// Read even where the rest is wrong: how that boot ended is told, too.
+    pub(super) audit: Audit,
 }
 
 /// The keys of a whole text; what is not a map is reported.
@@ -126,8 +129,7 @@ impl<'c> Checker<'c> {
         let options = self.options();
         let storage = self.storage();
         let logging = self.logging(&options);
-        let host = self.host();
-        let audit = self.audit();
+        let (host, audit) = (self.host(), self.audit());
         let delivered = self.delivered(&options);
         let boot_timeout = self.boot_timeout();
         let lifecycle = self.lifecycle(&lifecycle::Beside {
@@ -171,7 +173,7 @@ impl<'c> Checker<'c> {
                 storage,
                 logging,
                 host,
-                audit,
+                audit: audit.clone(),
                 lifecycle,
                 delivered,
                 boot_timeout,
@@ -185,6 +187,7 @@ impl<'c> Checker<'c> {
             config,
             notify_cfn,
             boot_timeout,
+            audit,
         }
     }
 

@@ -1,10 +1,8 @@
 //! The machine around the container, and who is told about it.
 
-use super::Fate::Later;
+use super::Fate::{Later, Read};
 use super::Shape::{Choice, Either, Flag, List, Map, Number, Secret, StrictFlag, Text};
 use super::{Grammar, Key};
-
-const NOT_SENT: &str = "no audit record leaves the machine";
 
 const PORT: super::Shape = Number {
     least: 1,
@@ -89,25 +87,30 @@ pub(super) const AUDIT: &[Key] = &[
     Key::new(
         "instance_logs_url",
         Text(Grammar::Url),
-        Later(NOT_SENT),
-        "Where audit records of the machine are sent.",
+        Read,
+        "Where audit records are sent: the configuration without its values that may be secrets, how each boot ended, and the machine's audit.log once it is rotated, and at shutdown.",
     )
-    .taupage("The same.")
+    .default("none: no audit record leaves the machine")
+    .taupage("The configuration and audit.log, once each: what was refused was not sent again.")
+    .ours("Sent again until it is taken. The boot record is a type of its own, BOOT_RECORD. In the configuration everything is masked that may be a secret, whatever its key is called.")
     .example("instance_logs_url: https://logsink.example.org/instance-logs"),
     Key::new(
         "logsink_username",
         Text(Grammar::NotEmpty),
-        Later(NOT_SENT),
+        Read,
         "The user name for `instance_logs_url`.",
     )
+    .default("none: nobody logs in")
     .taupage("The same.")
     .example("logsink_username: my-user"),
     Key::new(
         "logsink_password",
         Secret,
-        Later(NOT_SENT),
-        "The password for `instance_logs_url`.",
+        Read,
+        "The password for `instance_logs_url`. It is fetched when the first record is sent, so no boot waits for it.",
     )
-    .taupage("The same.")
+    .default("none: an empty one")
+    .taupage("In clear, or encrypted: then the text was sent as it stood.")
+    .ours("A reference is fetched. It is sent over https, or to this machine itself.")
     .example("logsink_password: aws:kms:AQICAHhFeGFtcGxl"),
 ];

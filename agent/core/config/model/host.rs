@@ -1,6 +1,6 @@
 //! The machine around the container, and whom it talks to.
 
-use crate::secret::SecretSource;
+use crate::secret::{Secret, SecretSource};
 
 /// Settings of the machine.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,4 +38,14 @@ pub struct Audit {
     pub logsink_username: Option<String>,
     /// Basic auth.
     pub logsink_password: Option<SecretSource>,
+}
+
+impl Audit {
+    /// The password, where it stands in the user data as it is.
+    pub fn literal_password(&self) -> Option<Secret> {
+        match self.logsink_password.as_ref()? {
+            SecretSource::Literal(secret) => Some(secret.clone()),
+            SecretSource::Stored(_) => None,
+        }
+    }
 }

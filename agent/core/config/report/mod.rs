@@ -4,14 +4,14 @@
 
 mod lines;
 mod render;
-mod spans;
+pub(super) mod spans;
 
 use std::fmt;
 use std::time::Duration;
 
 use serde::Serialize;
 
-use super::model::{Config, Origin};
+use super::model::{Audit, Config, Origin};
 use super::problem::{Code, Place, Problem, Severity};
 use super::yaml::{Entry, Kind, Node};
 use crate::lifecycle::SignalTarget;
@@ -46,6 +46,8 @@ pub struct Report {
     config: Option<Config>,
     pub(super) notify_cfn: Option<SignalTarget>,
     pub(super) boot_timeout: Option<Duration>,
+    pub(super) audit: Audit,
+    pub(super) masked: serde_json::Value,
     pub(super) problems: Vec<Problem>,
     texts: Vec<Text>,
     spans: Vec<Span>,
@@ -118,6 +120,8 @@ impl Report {
             config,
             notify_cfn: None,
             boot_timeout: None,
+            audit: Audit::default(),
+            masked: serde_json::Value::Null,
             problems,
             texts,
             spans,
@@ -176,6 +180,16 @@ impl Report {
     /// lines that say it are looked for by themselves.
     pub fn notify_cfn(&self) -> Option<&SignalTarget> {
         self.notify_cfn.as_ref()
+    }
+
+    /// Whom audit records are for, as far as that could be read.
+    pub fn audit(&self) -> &Audit {
+        &self.audit
+    }
+
+    /// Every key over all layers, and those of their values that are no secret for certain; null without a text.
+    pub fn masked(&self) -> &serde_json::Value {
+        &self.masked
     }
 
     /// How long the boot may take, as far as the text could be read.

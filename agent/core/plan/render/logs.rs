@@ -129,8 +129,8 @@ fn target_parts(target: &Target) -> Vec<String> {
             parts
         }
         Target::Rsyslog(rsyslog) => rsyslog_parts(rsyslog),
-        Target::Scalyr(scalyr) => vec![format!("parser {}", scalyr.parser), key_text(&scalyr.key)],
-        Target::Logentries { token } => vec![key_text(token)],
+        Target::Scalyr(scalyr) => vec![format!("parser {}", scalyr.parser), key_text(&scalyr.key, "key")],
+        Target::Logentries { token } => vec![key_text(token, "key")],
     }
 }
 
@@ -162,10 +162,10 @@ fn rsyslog_parts(rsyslog: &RsyslogTarget) -> Vec<String> {
 }
 
 /// Where a key comes from, never the key.
-fn key_text(key: &LogKey) -> String {
+pub(in crate::plan) fn key_text(key: &LogKey, what: &str) -> String {
     match key {
-        LogKey::Stored(reference) => format!("key from {}", secret_text(reference)),
-        LogKey::UserData(name) => format!("key from `{name}` of the user data"),
+        LogKey::Stored(reference) => format!("{what} from {}", secret_text(reference)),
+        LogKey::UserData(name) => format!("{what} from `{name}` of the user data"),
     }
 }
 
@@ -242,9 +242,9 @@ fn route_json(route: &Route) -> Value {
         Target::Scalyr(scalyr) => json!({
             "region": scalyr.region,
             "parser": scalyr.parser,
-            "key": key_text(&scalyr.key),
+            "key": key_text(&scalyr.key, "key"),
         }),
-        Target::Logentries { token } => json!({ "key": key_text(token) }),
+        Target::Logentries { token } => json!({ "key": key_text(token, "key") }),
     };
     map.insert("target".to_owned(), more);
     map.insert("treatment".to_owned(), json!(route.treatment));

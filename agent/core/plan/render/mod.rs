@@ -17,6 +17,7 @@ use crate::secret::Source;
 use crate::text;
 use crate::trust::{Requirement, Trust};
 use container::{env_text, source_text};
+pub(super) use logs::key_text;
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -134,6 +135,7 @@ impl Plan {
             writeln!(out, "  {key:<18} {opens}")?;
         }
         self.logs.write_text(out)?;
+        self.write_audit(out)?;
         self.write_aws(out)?;
         self.write_storage(out)?;
         if !self.from_image.is_empty() {
@@ -224,6 +226,7 @@ impl Plan {
             "lifecycle": self.lifecycle_json(),
             "redact_secrets": self.redact_secrets,
             "logs": self.logs.to_json(),
+            "audit": self.audit_json(),
             "opt_outs": self.opt_outs(),
             "aws_calls": self.aws_calls(),
             "iam_policy": self.iam_policy(),
