@@ -168,12 +168,13 @@ async fn what_passes_is_tried_again() {
 async fn nonsense_is_no_answer() {
     for (name, reply) in nonsense() {
         let answers = each(reply).await;
-        // Those whose answer holds something.
-        for answer in [&answers[0], &answers[1], &answers[2], &answers[3]] {
-            match answer {
-                Ok(answer) => panic!("{name}: {answer}"),
-                Err(error) => assert_eq!(error.class(), Class::Transient, "{name}: {error}"),
-            }
+        // Of answers that hold nothing the SDK reads nothing, unless they break off.
+        let read = [0, 3]
+            .into_iter()
+            .chain((name == "truncated").then_some(1..3).into_iter().flatten());
+        for at in read {
+            let error = answers[at].as_ref().unwrap_err();
+            assert_eq!(error.class(), Class::Transient, "{name}: {error}");
         }
     }
 }

@@ -181,6 +181,14 @@ impl Answer {
             SdkError::ServiceError(context) => {
                 let status = context.raw().status().as_u16();
                 let error = context.into_err();
+                // A success that could not be read is no word of AWS's: somebody in between answered.
+                if (200..300).contains(&status) && error.code().is_none() {
+                    return Self::Error {
+                        class: Class::Transient,
+                        code: format!("status {status}"),
+                        message: "something that is no answer of AWS's; if it stays so, look for a proxy in between".to_owned(),
+                    };
+                }
                 let code = error.code().unwrap_or("no error code").to_owned();
                 let message = error.message().unwrap_or("no message").to_owned();
                 Self::Error {

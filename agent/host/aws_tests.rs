@@ -93,7 +93,7 @@ async fn a_call_after_one_that_was_refused_for_its_time_has_the_right_time() {
 #[tokio::test]
 async fn the_same_where_only_the_message_tells_it_from_a_wrong_secret() {
     let refuse = |message: &str| failure(403, "SignatureDoesNotMatch", message);
-    let answer = "<R><DescribeAutoScalingInstancesResult><AutoScalingInstances/></DescribeAutoScalingInstancesResult></R>";
+    let answer = "<DescribeAutoScalingInstancesResponse><DescribeAutoScalingInstancesResult/></DescribeAutoScalingInstancesResponse>";
     let server = Server::start(an_hour_later(refuse, answer)).await;
     let groups = AutoScaling::with(&config_for(&server.url, CALL_TIMEOUT).await, "eu-central-1");
     let error = groups.group_of("i-1").await.unwrap_err();

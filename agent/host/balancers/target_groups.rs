@@ -19,8 +19,8 @@ use crate::host::aws::{self, AwsError, SdkConfig};
 pub(super) struct TargetGroups {
     client: Client,
     service: String,
-    /// Where we are registered, by group.
-    seats: Mutex<BTreeMap<String, Vec<TargetDescription>>>,
+    /// Where a machine is registered, by group and instance.
+    seats: Mutex<BTreeMap<(String, String), Vec<TargetDescription>>>,
 }
 
 const UNKNOWN_GROUP: &str = "TargetGroupNotFound";
@@ -37,7 +37,7 @@ impl TargetGroups {
 
     pub(super) async fn service(&self, arn: &str, names: &Names) -> Result<Service, AwsError> {
         // Seats that were ours once may have been given up for others meanwhile: then they are looked for again.
-        for known in [self.remembered(arn), None] {
+        for known in [self.remembered(arn, names), None] {
             let seats = match known {
                 Some(seats) => seats,
                 None => self.find_seats(arn, names).await?,
@@ -54,7 +54,7 @@ impl TargetGroups {
                 Err(error) => return Err(self.not_described(arn, error)),
             }
         }
-        self.remember(arn, Vec::new());
+        self.remember(arn, names, Vec::new());
         Ok(Service::Absent)
     }
 
@@ -63,21 +63,22 @@ impl TargetGroups {
         let targets = self.targets(arn).await?;
         let ours = targets.into_iter().filter(|target| is_ours(target, names));
         let seats: Vec<TargetDescription> = ours.filter_map(|target| target.target).collect();
-        self.remember(arn, seats.clone());
+        self.remember(arn, names, seats.clone());
         Ok(seats)
     }
 
-    fn remembered(&self, arn: &str) -> Option<Vec<TargetDescription>> {
+    fn remembered(&self, arn: &str, names: &Names) -> Option<Vec<TargetDescription>> {
         let seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
-        seats.get(arn).cloned()
+        seats.get(&(arn.to_owned(), names.instance.clone())).cloned()
     }
 
-    fn remember(&self, arn: &str, ours: Vec<TargetDescription>) {
+    fn remember(&self, arn: &str, names: &Names, ours: Vec<TargetDescription>) {
         let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (arn.to_owned(), names.instance.clone());
         if ours.is_empty() {
-            seats.remove(arn);
+            seats.remove(&key);
         } else {
-            seats.insert(arn.to_owned(), ours);
+            seats.insert(key, ours);
         }
     }
 
