@@ -4,7 +4,7 @@ use aws_sdk_autoscaling::Client;
 use aws_sdk_autoscaling::types::AutoScalingGroup;
 use monopod_core::lifecycle::Balancer;
 
-use super::aws::{self, AwsError};
+use super::aws::{self, AwsError, SdkConfig};
 
 /// What a hook is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,8 +56,12 @@ pub struct AutoScaling {
 impl AutoScaling {
     /// Loads credentials' sources and endpoints from the SDK's usual places; asks nobody yet.
     pub async fn new(region: &str) -> Self {
+        Self::with(&aws::config(region).await, region)
+    }
+
+    pub(super) fn with(config: &SdkConfig, region: &str) -> Self {
         Self {
-            client: Client::new(&aws::config(region).await),
+            client: Client::new(config),
             service: format!("Auto Scaling in {region}"),
         }
     }
@@ -267,3 +271,7 @@ fn set_health_advice(code: &str) -> &'static str {
         _ => "",
     }
 }
+
+#[cfg(test)]
+#[path = "autoscaling_tests.rs"]
+mod tests;

@@ -29,6 +29,8 @@ pub mod secrets;
 pub mod signature;
 pub mod surroundings;
 pub mod terminal;
+#[cfg(test)]
+mod testing;
 pub(crate) mod web;
 
 /// Whether trying again can help.

@@ -4,7 +4,7 @@ use aws_sdk_elasticloadbalancing::Client;
 use aws_sdk_elasticloadbalancing::types::{Instance, InstanceState};
 
 use super::Service;
-use crate::host::aws::{self, AwsError};
+use crate::host::aws::{self, AwsError, SdkConfig};
 
 #[derive(Debug)]
 pub(super) struct Classic {
@@ -17,9 +17,9 @@ const UNKNOWN_INSTANCE: &str = "InvalidInstance";
 const UNKNOWN_BALANCER: &str = "LoadBalancerNotFound";
 
 impl Classic {
-    pub(super) fn new(config: impl Into<aws_sdk_elasticloadbalancing::Config>, region: &str) -> Self {
+    pub(super) fn new(config: &SdkConfig, region: &str) -> Self {
         Self {
-            client: Client::from_conf(config.into()),
+            client: Client::new(config),
             service: format!("Elastic Load Balancing in {region}"),
         }
     }

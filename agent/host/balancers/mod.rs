@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 
 use monopod_core::lifecycle::Balancer;
 
-use super::aws::{self, AwsError};
+use super::aws::{self, AwsError, SdkConfig};
 use classic::Classic;
 use target_groups::TargetGroups;
 
@@ -37,10 +37,13 @@ pub struct BalancerClients {
 impl BalancerClients {
     /// Loads credentials' sources and endpoints from the SDK's usual places; asks nobody yet.
     pub async fn new(region: &str) -> Self {
-        let config = aws::config(region).await;
+        Self::with(&aws::config(region).await, region)
+    }
+
+    fn with(config: &SdkConfig, region: &str) -> Self {
         Self {
-            classic: Classic::new(&config, region),
-            target_groups: TargetGroups::new(&config, region),
+            classic: Classic::new(config, region),
+            target_groups: TargetGroups::new(config, region),
             address: None,
         }
     }
@@ -105,3 +108,6 @@ impl Names {
         self.instance == id || self.address.as_deref() == Some(id)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,10 @@
 //! Target groups of application, network and gateway load balancers.
 //!
-//! A machine may be in a group more than once: on several ports, by its instance id or by its address. So a group is asked for
-//! all of its targets, and ours are those with one of our names.
+//! A machine may be in a group more than once: on several ports, by its instance id or by its address. So a group is first
+//! asked for all of its targets; ours are those with one of our names, and from then on it is asked for them alone.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 
 use aws_sdk_elasticloadbalancingv2::Client;
 use aws_sdk_elasticloadbalancingv2::types::{
@@ -12,29 +13,73 @@ use aws_sdk_elasticloadbalancingv2::types::{
 use monopod_core::lifecycle::Balancer;
 
 use super::{Names, Service};
-use crate::host::aws::{self, AwsError};
+use crate::host::aws::{self, AwsError, SdkConfig};
 
 #[derive(Debug)]
 pub(super) struct TargetGroups {
     client: Client,
     service: String,
+    /// Where a machine is registered, by group and instance.
+    seats: Mutex<BTreeMap<(String, String), Vec<TargetDescription>>>,
 }
 
 const UNKNOWN_GROUP: &str = "TargetGroupNotFound";
 const INVALID_TARGET: &str = "InvalidTarget";
 
 impl TargetGroups {
-    pub(super) fn new(config: impl Into<aws_sdk_elasticloadbalancingv2::Config>, region: &str) -> Self {
+    pub(super) fn new(config: &SdkConfig, region: &str) -> Self {
         Self {
-            client: Client::from_conf(config.into()),
+            client: Client::new(config),
             service: format!("Elastic Load Balancing in {region}"),
+            seats: Mutex::default(),
         }
     }
 
     pub(super) async fn service(&self, arn: &str, names: &Names) -> Result<Service, AwsError> {
+        // Seats that were ours once may have been given up for others meanwhile: then they are looked for again.
+        for known in [self.remembered(arn, names), None] {
+            let seats = match known {
+                Some(seats) => seats,
+                None => self.find_seats(arn, names).await?,
+            };
+            if seats.is_empty() {
+                break;
+            }
+            match self.describe(arn, Some(seats)).await {
+                Ok(targets) => match together(targets.iter().map(read)) {
+                    Service::Absent => {}
+                    service => return Ok(service),
+                },
+                Err(error) if aws::is(&error, INVALID_TARGET) => {}
+                Err(error) => return Err(self.not_described(arn, error)),
+            }
+        }
+        self.remember(arn, names, Vec::new());
+        Ok(Service::Absent)
+    }
+
+    /// Where we are registered, as the group's whole list has it.
+    async fn find_seats(&self, arn: &str, names: &Names) -> Result<Vec<TargetDescription>, AwsError> {
         let targets = self.targets(arn).await?;
-        let ours = targets.iter().filter(|target| is_ours(target, names));
-        Ok(together(ours.map(read)))
+        let ours = targets.into_iter().filter(|target| is_ours(target, names));
+        let seats: Vec<TargetDescription> = ours.filter_map(|target| target.target).collect();
+        self.remember(arn, names, seats.clone());
+        Ok(seats)
+    }
+
+    fn remembered(&self, arn: &str, names: &Names) -> Option<Vec<TargetDescription>> {
+        let seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        seats.get(&(arn.to_owned(), names.instance.clone())).cloned()
+    }
+
+    fn remember(&self, arn: &str, names: &Names, ours: Vec<TargetDescription>) {
+        let mut seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (arn.to_owned(), names.instance.clone());
+        if ours.is_empty() {
+            seats.remove(&key);
+        } else {
+            seats.insert(key, ours);
+        }
     }
 
     pub(super) async fn everyone(&self, arn: &str) -> Result<Vec<(String, Service)>, AwsError> {
@@ -52,7 +97,7 @@ impl TargetGroups {
     }
 
     pub(super) async fn deregister(&self, arn: &str, names: &Names) -> Result<(), AwsError> {
-        let targets = match self.describe(arn).await {
+        let targets = match self.describe(arn, None).await {
             Ok(targets) => targets,
             // A group that is gone sends nobody anything.
             Err(error) if aws::is(&error, UNKNOWN_GROUP) => return Ok(()),
@@ -104,14 +149,24 @@ impl TargetGroups {
     }
 
     async fn targets(&self, arn: &str) -> Result<Vec<TargetHealthDescription>, AwsError> {
-        self.describe(arn)
+        self.describe(arn, None)
             .await
             .map_err(|error| self.not_described(arn, error))
     }
 
-    async fn describe(&self, arn: &str) -> Result<Vec<TargetHealthDescription>, DescribeError> {
+    /// Of some targets, or of all.
+    async fn describe(
+        &self,
+        arn: &str,
+        targets: Option<Vec<TargetDescription>>,
+    ) -> Result<Vec<TargetHealthDescription>, DescribeError> {
         let call = self.client.describe_target_health().target_group_arn(arn);
-        Ok(call.send().await?.target_health_descriptions.unwrap_or_default())
+        Ok(call
+            .set_targets(targets)
+            .send()
+            .await?
+            .target_health_descriptions
+            .unwrap_or_default())
     }
 
     fn not_described(&self, arn: &str, error: DescribeError) -> AwsError {
@@ -135,7 +190,7 @@ fn is_ours(target: &TargetHealthDescription, names: &Names) -> bool {
 
 /// What is said of a machine that is in several times: the worst that is told of where it serves. It leaves only when it
 /// serves nowhere, and is absent only when it is nowhere.
-fn together(services: impl IntoIterator<Item = Service>) -> Service {
+pub(super) fn together(services: impl IntoIterator<Item = Service>) -> Service {
     let rank = |service: &Service| match service {
         Service::Absent => 0,
         Service::Leaving => 1,

@@ -297,3 +297,6 @@ fn role_advice(code: &str) -> &'static str {
 }
 
 const WRONG_TARGET: &str = "; `notify_cfn` has to name the stack, and by its logical id the resource in it that has the creation policy";
+
+#[cfg(test)]
+mod tests;

@@ -312,34 +312,4 @@ fn unexpected(url: String, status: StatusCode) -> ImdsError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_a_retry_can_mend_is_transient() {
-        let url = || "http://127.0.0.1/latest/user-data".to_owned();
-        for (status, class) in [
-            (500, Class::Transient),
-            (503, Class::Transient),
-            (429, Class::Transient),
-            (401, Class::Transient),
-            (400, Class::Permanent),
-            (301, Class::Permanent),
-        ] {
-            assert_eq!(
-                unexpected(url(), StatusCode::from_u16(status).unwrap()).class(),
-                class,
-                "{status}"
-            );
-        }
-    }
-
-    #[test]
-    fn an_endpoint_that_is_none_is_named() {
-        for endpoint in ["nonsense", "https://169.254.169.254"] {
-            let error = Imds::new(Some(endpoint)).unwrap_err();
-            assert!(error.to_string().contains(endpoint), "{error}");
-            assert_eq!(error.class(), Class::Permanent);
-        }
-    }
-}
+mod tests;
