@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use monopod_core::event::Event;
+use monopod_core::lifecycle::StatusAddress;
 use monopod_core::logs::{Attributes, LogPlan};
 use monopod_core::text;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ use crate::host::ecr::Ecr;
 use crate::host::{chain, files};
 use crate::logs;
 use crate::report::Reporter;
+use crate::serve::Server;
 
 /// Where files of ours lie.
 #[derive(Clone, Debug)]
@@ -61,6 +63,7 @@ pub struct Context {
     log_targets: LogTargets,
     redaction: logs::Redaction,
     shipping: Mutex<Shipping>,
+    server: Server,
 }
 
 /// What is shipped, and who it is from.
@@ -98,6 +101,7 @@ impl Context {
             engine,
             ecr: Ecr::default(),
             redaction,
+            server: Server::new(reporter.clone()),
             reporter,
             directories,
             sources,
@@ -114,6 +118,12 @@ impl Context {
     /// Whether lines are shipped without the secrets known here, from now on: `redact_secrets`.
     pub fn redact_lines(&self, on: bool) {
         self.redaction.set(on);
+    }
+
+    /// Sees to it that status and metrics are served there, and nowhere else. A port that is taken is told and tried
+    /// again; it never ends a boot.
+    pub fn ensure_served(&self, address: StatusAddress) {
+        self.server.ensure_at(address);
     }
 
     /// Sees to it that lines are shipped: starts the shipper and points it at the container, whatever of that has not

@@ -43,6 +43,7 @@ mod secret_files;
 mod secrets;
 mod senza;
 mod signals;
+mod status;
 mod structure;
 mod transport;
 mod trust;

@@ -8,11 +8,12 @@ use std::process::Command;
 use crate::common::repository;
 
 /// What a module of the agent may use of the others: `cli → boot, supervise → logs, report → host`.
-const MAY_USE: [(&str, &[&str]); 8] = [
+const MAY_USE: [(&str, &[&str]); 9] = [
     ("host", &[]),
     ("logs", &["host"]),
     ("report", &["host"]),
-    ("context", &["host", "logs", "report", "boot"]),
+    ("serve", &["host", "report"]),
+    ("context", &["host", "logs", "report", "serve", "boot"]),
     ("boot", &["host", "logs", "report", "context", "supervise"]),
     ("lifecycle", &["host", "logs", "report", "context", "boot"]),
     (

@@ -103,6 +103,9 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<(Charge, Begin
 
     let left = time_left(budget::DEFAULT, first_start, launched);
     let plan = steps::config::run(context, &identity, Instant::now() + left).await?;
+    context.ensure_served(plan.lifecycle.status_address);
+    let opt_outs = steps::config::opened(&plan);
+    context.reporter.configured(&opt_outs, None);
     let left = time_left(plan.budget, first_start, launched);
     let budget_end = clock::now_millis() + u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
     context
@@ -142,12 +145,16 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<(Charge, Begin
         budget_end,
         restart: plan.restart,
         lifecycle: plan.lifecycle.clone(),
+        opt_outs,
         redact_secrets: plan.redact_secrets,
         shipping,
         files: made.files.clone(),
         sets: made.sets.clone(),
     };
     hint::save(context, first_start, Some(charge.clone()));
+    context
+        .reporter
+        .configured(&charge.opt_outs, Some(charge.spec.as_str()));
     Ok((charge, made.begin))
 }
 
@@ -203,6 +210,10 @@ async fn take_over(
     context
         .reporter
         .identify(Some(&charge.application), Some(&charge.facts));
+    context.ensure_served(charge.lifecycle.status_address);
+    context
+        .reporter
+        .configured(&charge.opt_outs, Some(charge.spec.as_str()));
     tell_left_alone(context, &reconciliation);
     if !files_are_known {
         let text = "the container's files are gone from the runtime directory: it keeps those it has open, and its next start needs the user data again";

@@ -84,6 +84,22 @@ impl Reporter {
         record.facts = facts.cloned().or(record.facts.take());
     }
 
+    /// Says what the configuration opens, and what it is recognised by once its container is there.
+    pub fn configured(&self, opt_outs: &[String], config_hash: Option<&str>) {
+        {
+            let mut record = self.record();
+            record.opt_outs = opt_outs.to_vec();
+            record.config_hash = config_hash.map(str::to_owned).or(record.config_hash.take());
+        }
+        self.save();
+    }
+
+    /// The record as anybody may see it: without the secrets known by now.
+    pub fn snapshot(&self) -> BootRecord {
+        let record = self.record();
+        status::redacted(&record, &self.redactor()).into_owned()
+    }
+
     /// Takes over what the shipper says about itself.
     pub fn set_logs(&self, logs: serde_json::Value) {
         let changed = {
