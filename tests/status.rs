@@ -433,7 +433,7 @@ fn a_watch_is_drawn_in_its_place_on_a_terminal() {
     let machine = Machine::acquire();
     UserData::new(&machine, "web").web().serve(&machine);
     let _agent = run_until_ready(&machine);
-    let command = format!("{} status --watch", binary().display());
+    let command = format!("exec {} status --watch", binary().display());
     let mut terminal = machine
         .monopod("/usr/bin/script".as_ref(), &["-qefc", &command, "/dev/null"])
         .stdin(Stdio::piped())

@@ -1,8 +1,8 @@
 //! What a container uses, from its control group, in the kernel's second form and in its first.
 //!
-//! The group is found by the places where the engine puts it, with either of its drivers. Asking the engine for a pid
-//! and the kernel for that process's group would be two more questions a scrape, and the unit's `ProtectProc` hides the
-//! process. An engine with a `cgroup-parent` of its own is not found, and the figures are left out.
+//! The group is found by its name, in the places where the engine puts it. Asking the engine for a pid and the kernel for
+//! that process's group would be two more questions a scrape, and the unit's `ProtectProc` hides the process. One below a
+//! nested `cgroup-parent` is not found, and the figures are left out.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,11 +24,14 @@ pub(super) fn usage(root: &Path, id: &str) -> Option<Usage> {
     unified(root, id).or_else(|| first_form(root, id))
 }
 
-/// By the systemd driver, and by the cgroupfs driver.
+/// Below any parent (`system.slice`, `docker`, or what the engine's `cgroup-parent` says), by the systemd driver or by
+/// the cgroupfs driver.
 fn group(root: &Path, id: &str) -> Option<PathBuf> {
-    [format!("system.slice/docker-{id}.scope"), format!("docker/{id}")]
-        .into_iter()
-        .map(|path| root.join(path))
+    let names = [format!("docker-{id}.scope"), id.to_owned()];
+    fs::read_dir(root)
+        .ok()?
+        .flatten()
+        .flat_map(|parent| names.clone().map(|name| parent.path().join(name)))
         .find(|path| path.is_dir())
 }
 
@@ -103,7 +106,7 @@ mod tests {
 
     #[test]
     fn the_second_form_by_either_driver() {
-        for place in ["system.slice/docker-ID.scope", "docker/ID"] {
+        for place in ["system.slice/docker-ID.scope", "docker/ID", "mine/ID"] {
             let file = |name: &str| format!("{place}/{name}");
             let tree = Tree::new(
                 &place.replace('/', "-"),
