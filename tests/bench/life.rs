@@ -84,7 +84,7 @@ pub(crate) fn ready(machine: &Machine, binary: &Path, figures: &mut Figures) {
                     let (stream, _) = listener.accept().expect("bench: a probe");
                     let answered = answer(stream, status);
                     if status == 200 {
-                        drop(send.send(answered));
+                        send.send(answered).expect("bench: somebody waits");
                     }
                 }
             });
