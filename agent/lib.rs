@@ -5,7 +5,7 @@
 //!                 ├─► config ──► plan ──► boot ──► supervise
 //!  instance facts ┘    pure       pure    effects   one task
 //!                                           │          │
-//!                                           └─ events ─┴─► report: journal, systemd, status
+//!                                           └─ events ─┴─► report: journal, systemd, status ─► serve: HTTP
 //!  the container's own log files ─► logs (a cursor for each sink) ─► application.log, syslog
 //! ```
 //!
@@ -20,4 +20,5 @@ pub mod host;
 pub mod lifecycle;
 pub mod logs;
 pub mod report;
+pub mod serve;
 pub mod supervise;

@@ -249,6 +249,20 @@ fn no_status_where_nothing_ran() {
     let output = monopod(&["status", "--runtime-directory", "/nonexistent"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("no agent has run here"));
+    let line = monopod(&["status", "--line", "--runtime-directory", "/nonexistent"]);
+    assert_eq!(line.status.code(), Some(1));
+    assert_eq!(
+        stdout(&line),
+        "monopod: no agent has run here since the machine booted; see `systemctl status monopod`\n"
+    );
+    let both = monopod(&[
+        "status",
+        "--line",
+        "--json",
+        "--runtime-directory",
+        "/nonexistent",
+    ]);
+    assert_eq!(both.status.code(), Some(2));
 }
 
 #[test]
@@ -480,6 +494,7 @@ fn the_schemas_are_the_committed_ones() {
     for (args, committed) in [
         (&["schema"][..], "config-samples/schema.json"),
         (&["schema", "--policy"][..], "config-samples/policy.schema.json"),
+        (&["schema", "--status"][..], "config-samples/status.schema.json"),
     ] {
         let wanted = std::fs::read_to_string(repository(committed)).unwrap();
         assert_eq!(stdout(&monopod(args)), wanted, "{committed}: run `make golden`");

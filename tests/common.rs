@@ -141,15 +141,15 @@ pub(crate) fn is_running(container: &Value) -> bool {
     container["State"]["Running"] == true
 }
 
-/// `monopod status --json` on this machine.
+/// `monopod status --json` on this machine, whether it is healthy or not.
 pub(crate) fn status(machine: &Machine) -> Value {
     let output = machine.monopod(binary(), &["status", "--json"]).output().unwrap();
-    assert!(
-        output.status.success(),
-        "status: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    serde_json::from_slice(&output.stdout).unwrap()
+    let shown: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|error| {
+        panic!("status: {error}: {}", String::from_utf8_lossy(&output.stderr));
+    });
+    let wanted = if shown["healthy"] == true { 0 } else { 1 };
+    assert_eq!(output.status.code(), Some(wanted), "{shown:#}");
+    shown
 }
 
 /// The one ERROR line that ends or degrades a boot.

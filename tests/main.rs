@@ -45,6 +45,7 @@ mod secret_files;
 mod secrets;
 mod senza;
 mod signals;
+mod status;
 mod structure;
 mod support_bundle;
 mod transport;

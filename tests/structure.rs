@@ -8,12 +8,13 @@ use std::process::Command;
 use crate::common::repository;
 
 /// What a module of the agent may use of the others: `cli → boot, supervise → logs, report → host`.
-const MAY_USE: [(&str, &[&str]); 9] = [
+const MAY_USE: [(&str, &[&str]); 10] = [
     ("host", &[]),
     ("logs", &["host"]),
     ("report", &["host"]),
     ("audit", &["host", "report"]),
-    ("context", &["host", "logs", "report", "audit", "boot"]),
+    ("serve", &["host", "report"]),
+    ("context", &["host", "logs", "report", "audit", "serve", "boot"]),
     (
         "boot",
         &[

@@ -55,6 +55,9 @@ pub struct Charge {
     /// Whom the machine tells how it is, and how it leaves.
     #[serde(default)]
     pub lifecycle: LifecyclePlan,
+    /// The keys that open what is closed by default, for the status.
+    #[serde(default)]
+    pub opt_outs: Vec<String>,
     /// Its lines are shipped without the secrets known here.
     #[serde(default)]
     pub redact_secrets: bool,

@@ -121,6 +121,9 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<Attempt, BootE
         life.awaited_until = budget::end(budget::DEFAULT, moments(first_start, launched));
     });
     let plan = steps::config::run(context, &identity, Instant::now() + left).await?;
+    context.ensure_served(plan.lifecycle.status_address);
+    let opt_outs = steps::config::opened(&plan);
+    context.reporter.configured(&opt_outs, None);
     let left = time_left(plan.budget, first_start, launched);
     let budget_end = moment_after(left);
     context.learn_life(|life| {
@@ -176,6 +179,7 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<Attempt, BootE
         budget_end,
         restart: plan.restart,
         lifecycle: plan.lifecycle.clone(),
+        opt_outs,
         redact_secrets: plan.redact_secrets,
         shipping,
         audit,
@@ -183,6 +187,9 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<Attempt, BootE
         sets: made.sets.clone(),
     };
     hint::save(context, first_start, Some(charge.clone()));
+    context
+        .reporter
+        .configured(&charge.opt_outs, Some(charge.spec.as_str()));
     Ok(Attempt::Booted(Box::new((charge, made.begin))))
 }
 
@@ -271,6 +278,10 @@ async fn take_over(
             life.stage = Stage::Over;
         }
     });
+    context.ensure_served(charge.lifecycle.status_address);
+    context
+        .reporter
+        .configured(&charge.opt_outs, Some(charge.spec.as_str()));
     tell_left_alone(context, &reconciliation);
     if !files_are_known {
         let text = "the container's files are gone from the runtime directory: it keeps those it has open, and its next start needs the user data again";

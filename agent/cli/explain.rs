@@ -18,6 +18,12 @@ pub(super) fn schema(policy: bool) -> u8 {
     0
 }
 
+/// Prints the JSON Schema of the status.
+pub(super) fn status_schema() -> u8 {
+    print(&format!("{:#}\n", monopod_core::record::schema()));
+    0
+}
+
 /// Explains a key or a code; without one, lists them all.
 pub(super) fn explain(word: Option<&str>) -> u8 {
     let Some(word) = word else {

@@ -1,7 +1,8 @@
 //! Commands: the daemon (`run`) and the person's tool (`validate`, `plan`, `encrypt`, `status`, `logs`,
 //! `support-bundle`, `schema`, `explain`).
 //!
-//! Exit codes: 0 done; 1 warnings under `--strict`, a difference, lost log lines, or nothing to show; 2 wrong usage; 3
+//! Exit codes: 0 done; 1 warnings under `--strict`, a difference, lost log lines, a machine that is not healthy, or
+//! nothing to show; 2 wrong usage; 3
 //! log files that are not what was delivered of them; 75 a transient
 //! failure that outlasted the boot budget; 78 something that must be changed first (sysexits(3)).
 
@@ -41,8 +42,9 @@ struct Cli {
 
 const EXIT_CODES: &str = "Exit codes:
   0   done, or stopped as asked
-  1   validate --strict found warnings; plan --diff found differences; status or logs found nothing to show;
-      logs --verify found lines that are lost (gaps, holes)
+  1   validate --strict found warnings; plan --diff found differences; status found a machine that is not healthy
+      (booting, degraded, failed, draining, drained, unhealthy, its agent gone); status or logs found nothing to
+      show; logs --verify found lines that are lost (gaps, holes)
   2   wrong usage
   3   logs --verify found a file that is not what was delivered of it
   75  a transient failure outlasted the boot budget (systemd starts the agent again), or the minute that encrypt waits
@@ -66,7 +68,7 @@ enum Command {
     Plan(PlanArgs),
     /// Encrypt a value from standard input, or values of a file in place, with a KMS key
     Encrypt(encrypt::EncryptArgs),
-    /// Show what runs here, since when, and how the boot went
+    /// Show what runs here, since when, and how the boot went; exits 0 when it is healthy, 1 when not
     Status(StatusArgs),
     /// Print the container's log from the engine's files; with --verify, prove what each sink was given
     Logs(logs::LogsArgs),
@@ -77,6 +79,9 @@ enum Command {
         /// The schema of the image's policy file instead
         #[arg(long)]
         policy: bool,
+        /// The schema of `monopod status --json` instead
+        #[arg(long, conflicts_with = "policy")]
+        status: bool,
     },
     /// Explain a key (`memory`, `mounts.*.filesystem`, `policy.allow.root`) or a code (`MP0310`); without one, list all
     Explain {
@@ -169,9 +174,15 @@ struct PlanArgs {
 
 #[derive(Debug, Args)]
 struct StatusArgs {
-    /// For programs
+    /// For programs; `monopod schema --status` says what is in it
     #[arg(long)]
     json: bool,
+    /// One line, as it is shown at a login
+    #[arg(long, conflicts_with = "json")]
+    line: bool,
+    /// Show it again whenever it changes, until Ctrl-C; a line a change where standard output is no terminal
+    #[arg(long, conflicts_with_all = ["json", "line"])]
+    watch: bool,
     /// Where the agent keeps its status
     #[arg(
         long,
@@ -224,13 +235,23 @@ pub fn main() -> ExitCode {
         }
         Command::Plan(args) => plan(&args),
         Command::Encrypt(args) => encrypt::encrypt(&args, &redactor),
-        Command::Status(args) => status::status(&args.runtime_directory, args.json),
+        Command::Status(args) => status::status(&args.runtime_directory, show(&args)),
         Command::Logs(args) => logs::logs(&args),
         Command::SupportBundle(args) => support_bundle::support_bundle(&args, &redactor),
-        Command::Schema { policy } => explain::schema(policy),
+        Command::Schema { status: true, .. } => explain::status_schema(),
+        Command::Schema { policy, .. } => explain::schema(policy),
         Command::Explain { word } => explain::explain(word.as_deref()),
     };
     ExitCode::from(code)
+}
+
+const fn show(args: &StatusArgs) -> status::Show {
+    match (args.json, args.line, args.watch) {
+        (true, _, _) => status::Show::Json,
+        (_, true, _) => status::Show::Line,
+        (_, _, true) => status::Show::Watch,
+        (false, false, false) => status::Show::Text,
+    }
 }
 
 fn plan(args: &PlanArgs) -> u8 {

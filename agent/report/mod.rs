@@ -103,14 +103,24 @@ impl Reporter {
         self.0.outcome.subscribe()
     }
 
-    /// The record as it stands, without any secret known so far.
-    pub fn snapshot(&self) -> BootRecord {
-        status::redacted(&self.record(), &self.redactor()).into_owned()
-    }
-
     /// Takes every secret known so far out of it.
     pub fn redact_json(&self, value: &mut serde_json::Value) {
         self.redactor().redact_json(value);
+    }
+
+    /// Says what the configuration opens, and what it is recognised by once its container is there.
+    pub fn configured(&self, opt_outs: &[String], config_hash: Option<&str>) {
+        {
+            let mut record = self.record();
+            record.opt_outs = opt_outs.to_vec();
+            record.config_hash = config_hash.map(str::to_owned).or(record.config_hash.take());
+        }
+        self.save();
+    }
+
+    /// The record as anybody may see it: without the secrets known by now.
+    pub fn snapshot(&self) -> BootRecord {
+        status::redacted(&self.record(), &self.redactor()).into_owned()
     }
 
     /// Takes over what the shipper says about itself.

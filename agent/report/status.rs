@@ -42,6 +42,8 @@ fn each_text(record: &mut BootRecord, mut change: impl FnMut(&mut String)) {
         health,
         secrets,
         trust,
+        opt_outs,
+        config_hash: _,
         logs: _,
         warnings,
     } = record;
@@ -113,6 +115,7 @@ fn each_text(record: &mut BootRecord, mut change: impl FnMut(&mut String)) {
     for set in secrets {
         set.each_text(&mut change);
     }
+    opt_outs.iter_mut().for_each(&mut change);
     warnings.iter_mut().for_each(change);
 }
 

@@ -7,6 +7,7 @@
 mod cis;
 mod engine_proxy;
 mod footprint;
+mod life;
 mod logs;
 mod overlap;
 mod pull;
@@ -47,10 +48,17 @@ fn main() {
     if wanted("validate") {
         validate::run(&root, &binary, &mut figures);
     }
-    if ["footprint", "cis", "start", "overlap", "pull_vs_docker"]
-        .into_iter()
-        .any(wanted)
-    {
+    let of_a_machine = [
+        "footprint",
+        "cis",
+        "start",
+        "overlap",
+        "pull_vs_docker",
+        "metrics_ms",
+        "ready_after_200_ms",
+        "restart_decision_ms",
+    ];
+    if of_a_machine.into_iter().any(wanted) {
         let machine = Machine::acquire();
         if wanted("footprint") {
             footprint::run(&machine, &binary, &mut figures);
@@ -66,6 +74,15 @@ fn main() {
         }
         if wanted("pull_vs_docker") {
             pull::run(&machine, &binary, &mut figures);
+        }
+        for (name, measure) in [
+            ("metrics_ms", life::metrics as fn(&Machine, &Path, &mut Figures)),
+            ("ready_after_200_ms", life::ready),
+            ("restart_decision_ms", life::restart),
+        ] {
+            if wanted(name) {
+                measure(&machine, &binary, &mut figures);
+            }
         }
         drop(machine);
         Rig::get().close();

@@ -1,5 +1,7 @@
 //! User data to a plan: pure, and instant, once the texts are here.
 
+use std::collections::BTreeSet;
+
 use monopod_core::audit::AuditOrders;
 use monopod_core::config::{self, Severity, Text};
 use monopod_core::event::Event;
@@ -33,10 +35,6 @@ pub(in crate::boot) async fn run(
         for text in warnings {
             context.reporter.tell(Event::Warning { text });
         }
-        let mut opened: Vec<&str> = plan.opt_outs().iter().map(|out| out.key).collect();
-        // Two things that one key opens are two rows in the plan, and one word here.
-        opened.sort_unstable();
-        opened.dedup();
         let from = user_data
             .from
             .map_or_else(String::new, |from| format!("{from}: "));
@@ -48,11 +46,18 @@ pub(in crate::boot) async fn run(
             "{from}{}{layers}, {}; opened: {}",
             plan.application,
             text::count(plan.warnings.len() as u64, "warning"),
-            opened.join(", ")
+            opened(&plan).join(", ")
         );
         Ok((plan, detail))
     })
     .await
+}
+
+/// The keys that open what is closed by default. Two things that one key opens are two rows in the plan, and one word here.
+pub(in crate::boot) fn opened(plan: &Plan) -> Vec<String> {
+    let all = plan.opt_outs();
+    let keys: BTreeSet<&str> = all.iter().map(|out| out.key).collect();
+    keys.into_iter().map(str::to_owned).collect()
 }
 
 /// The plan, and its warnings as lines.

@@ -5,7 +5,11 @@
 //! report, never a source of truth: what runs is what the engine lists.
 
 mod render;
+#[cfg(test)]
+pub(crate) mod sample;
+mod schema;
 mod secrets;
+mod standing;
 
 use std::time::Duration;
 
@@ -17,8 +21,10 @@ use crate::lifecycle::DrainPhase;
 use crate::plan::{Application, StepId};
 use crate::supervise::Exit;
 
-pub use render::{Agent, to_text};
+pub use render::{Agent, headline, to_json, to_line, to_text, unknown_line};
+pub use schema::schema;
 pub use secrets::{FileRecord, SetRecord};
+pub use standing::Standing;
 
 /// Changes when a field changes its meaning.
 pub const SCHEMA: u32 = 1;
@@ -55,6 +61,12 @@ pub struct BootRecord {
     /// What was verified of its image; `None` until then, and after a restart of the agent, which verifies nothing anew.
     #[serde(default)]
     pub trust: Option<String>,
+    /// The keys that open what is closed by default, as the user data or the image's defaults have them.
+    #[serde(default)]
+    pub opt_outs: Vec<String>,
+    /// What the container is recognised by: the hash of user data, layers and digest. `None` until it is there.
+    #[serde(default)]
+    pub config_hash: Option<String>,
     /// Log shipping, a row a sink, as the shipper reports it.
     #[serde(default)]
     pub logs: serde_json::Value,
@@ -261,6 +273,8 @@ impl BootRecord {
             health: None,
             secrets: Vec::new(),
             trust: None,
+            opt_outs: Vec::new(),
+            config_hash: None,
             logs: serde_json::Value::Null,
             warnings: Vec::new(),
         }
@@ -277,7 +291,11 @@ impl BootRecord {
                 record.detail.clone_from(error);
             }
             Event::StepDone { step, detail, took } => self.end(*step, StepState::Done, detail, *took, now),
-            Event::StepSkipped { step, why } => self.end(*step, StepState::Skipped, why, Duration::ZERO, now),
+            Event::StepSkipped { step, why } => {
+                // In another boot of the same agent it is another step, at another time.
+                self.begin(*step, "", now);
+                self.end(*step, StepState::Skipped, why, Duration::ZERO, now);
+            }
             Event::StepFailed { step, error, took } => self.end(*step, StepState::Failed, error, *took, now),
             Event::Warning { text } => self.warn(text),
             Event::ImageTrusted { what } => self.trust = Some(what.clone()),
@@ -326,6 +344,7 @@ impl BootRecord {
             Event::Booting => self.outcome = Outcome::Booting,
             Event::Completed { .. } => self.outcome = Outcome::Completed { since: now },
             Event::Ready { text } => {
+                self.begin(StepId::Ready, "", now);
                 self.end(StepId::Ready, StepState::Done, text, Duration::ZERO, now);
                 self.outcome = Outcome::Ready { since: now };
             }

@@ -48,3 +48,8 @@ fn the_policy_s_schema_is_the_contract_s() {
 fn the_reference_is_the_contract_s() {
     is_committed("REFERENCE.md", &reference::reference());
 }
+
+#[test]
+fn the_schema_of_the_status_is_the_record_s() {
+    is_committed("status.schema.json", &pretty(&monopod_core::record::schema()));
+}

@@ -1,0 +1,180 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+use crate::lifecycle::DrainPhase;
+use crate::record::Outcome;
+use crate::record::sample::{LATER, full};
+
+fn all(record: &BootRecord) -> String {
+    render(&Figures {
+        record,
+        container: Some(Usage {
+            memory: Some(1 << 20),
+            memory_limit: Some(64 << 20),
+            cpu: Some(Duration::from_millis(1_500)),
+            oom_kills: Some(1),
+        }),
+        probes: Some(Probes {
+            asked: 10,
+            failed: 2,
+            last: Some(Duration::from_millis(3)),
+        }),
+        process: Some(Process {
+            cpu: Some(Duration::from_millis(250)),
+            resident: Some(8 << 20),
+            open_descriptors: Some(20),
+            max_descriptors: Some(1024),
+            started: Some(1_000.5),
+        }),
+    })
+}
+
+/// Name and labels of each series, with its value.
+fn series(text: &str) -> BTreeMap<String, f64> {
+    let mut series = BTreeMap::new();
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        let before = series.insert(name.to_owned(), value.parse().unwrap());
+        assert_eq!(before, None, "{name} comes twice");
+    }
+    series
+}
+
+#[test]
+fn what_the_machine_is_and_does() {
+    let series = series(&all(&full()));
+    for (name, value) in [
+        ("monopod_build_info{version=\"0.1.0\"}", 1.0),
+        ("monopod_application_info{id=\"shop\",version=\"1.2\"}", 1.0),
+        ("monopod_up", 1.0),
+        ("monopod_ready", 1.0),
+        ("monopod_healthy", 1.0),
+        ("monopod_outcome{state=\"ready\"}", 1.0),
+        ("monopod_outcome{state=\"booting\"}", 0.0),
+        ("monopod_boot_step_duration_seconds{step=\"image\"}", 8.0),
+        ("monopod_boot_step_retries_total{step=\"image\"}", 1.0),
+        ("monopod_boot_step_failed{step=\"image\"}", 0.0),
+        ("monopod_container_running", 1.0),
+        ("monopod_container_restarts_total", 1.0),
+        ("monopod_container_last_exit_code", 137.0),
+        ("monopod_container_last_exit_oom", 1.0),
+        ("monopod_container_start_time_seconds", 1_060.0),
+        ("monopod_container_memory_usage_bytes", 1_048_576.0),
+        ("monopod_container_cpu_seconds_total", 1.5),
+        ("monopod_probe_asked_total", 10.0),
+        ("monopod_probe_failed_total", 2.0),
+        ("monopod_probe_duration_seconds", 0.003),
+        ("monopod_probe_healthy", 1.0),
+        (
+            "monopod_secrets_fetched_timestamp_seconds{set=\"secrets\"}",
+            1_010.0,
+        ),
+        ("monopod_secrets_stale{set=\"secrets\"}", 1.0),
+        ("monopod_secrets_expired{set=\"secrets\"}", 0.0),
+        ("monopod_drain_phase{phase=\"leave\"}", 0.0),
+        ("process_cpu_seconds_total", 0.25),
+        ("process_start_time_seconds", 1_000.5),
+    ] {
+        assert_eq!(series.get(name), Some(&value), "{name} in {series:#?}");
+    }
+    let sink = |name: &str| {
+        series
+            .get(&format!(
+                "monopod_sink_{name}{{sink=\"s3\",stream=\"application\",source=\"/var/log/app.log\"}}"
+            ))
+            .copied()
+    };
+    for (name, value) in [
+        ("up", 0.0),
+        ("lines_total", 7.0),
+        ("bytes_total", 700.0),
+        ("lag_bytes", 4096.0),
+        ("lost_lines_total", 3.0),
+        ("lost_lines_exact", 0.0),
+        ("excluded_lines_total", 2.0),
+        ("cut_lines_total", 1.0),
+        ("garbage_records_total", 0.0),
+        ("failures_total", 5.0),
+        ("last_line_timestamp_seconds", 1_795_234_615.5),
+    ] {
+        assert_eq!(sink(name), Some(value), "{name}");
+    }
+}
+
+#[test]
+fn what_is_not_known_is_left_out() {
+    let record = BootRecord::new("0.1.0", 1, 2);
+    let text = render(&Figures {
+        record: &record,
+        container: None,
+        probes: None,
+        process: None,
+    });
+    for absent in ["container", "probe", "sink", "secrets", "process", "boot"] {
+        let there = text.lines().any(|line| {
+            line.starts_with(&format!("monopod_{absent}_")) || line.starts_with(&format!("{absent}_"))
+        });
+        assert!(!there, "{absent} in {text}");
+    }
+    assert_eq!(series(&text).get("monopod_ready"), Some(&0.0));
+}
+
+#[test]
+fn a_machine_that_leaves_says_how_far_it_is() {
+    let mut record = full();
+    record.outcome = Outcome::Draining {
+        since: LATER,
+        phase: DrainPhase::Flush,
+        reason: "asked".to_owned(),
+    };
+    let series = series(&all(&record));
+    assert_eq!(series.get("monopod_drain_phase{phase=\"flush\"}"), Some(&1.0));
+    assert_eq!(series.get("monopod_drain_phase{phase=\"stop\"}"), Some(&0.0));
+    assert_eq!(series.get("monopod_up"), Some(&0.0));
+    assert_eq!(series.get("monopod_ready"), Some(&0.0));
+}
+
+/// Prometheus' conventions: what linters complain about.
+#[test]
+fn names_follow_the_conventions() {
+    let text = all(&full());
+    let mut kinds = BTreeMap::new();
+    let mut helped = BTreeSet::new();
+    for line in text.lines() {
+        let words: Vec<&str> = line.splitn(4, ' ').collect();
+        match words.as_slice() {
+            ["#", "HELP", name, help] => {
+                assert!(help.ends_with('.') && helped.insert(*name), "{line}");
+            }
+            ["#", "TYPE", name, kind] => {
+                assert!(
+                    helped.contains(name) && kinds.insert(*name, *kind).is_none(),
+                    "{line}"
+                );
+            }
+            _ => {
+                let name = line.split(['{', ' ']).next().unwrap();
+                assert!(kinds.contains_key(name), "{line} has no TYPE before it");
+            }
+        }
+    }
+    assert!(kinds.len() > 40, "{}", kinds.len());
+    for (name, kind) in kinds {
+        assert_eq!(name.ends_with("_total"), kind == "counter", "{name} is a {kind}");
+        assert!(
+            name.starts_with("monopod_") || name.starts_with("process_"),
+            "{name}"
+        );
+        for unit in ["_ms", "_millis", "_minutes", "_mb", "_kb", "_percent", "_count"] {
+            assert!(!name.ends_with(unit), "{name} is in no base unit");
+        }
+    }
+}
+
+#[test]
+fn rows_alike_make_one_series() {
+    let mut record = full();
+    let row = record.logs[0].clone();
+    record.logs = serde_json::json!([row, row]);
+    series(&all(&record));
+}
