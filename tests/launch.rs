@@ -348,7 +348,7 @@ fn a_standby_is_well_behind_one_of_two() {
 #[test]
 fn every_fault_of_cloudformation_is_waited_out() {
     for fault in [
-        AwsFault::error("SignalResource", "Throttling").times(2),
+        AwsFault::error("SignalResource", "Throttling").times(1),
         AwsFault::error("SignalResource", "InternalFailure")
             .status(500)
             .times(2),
@@ -418,7 +418,7 @@ fn a_slow_boot_asks_the_group_to_wait() {
     UserData::new(&machine, "large")
         .line("lifecycle_hooks: {launch: ready, group: shop}")
         .serve(&machine);
-    machine.registry().line().throttle(1 << 20);
+    machine.registry().line().throttle(1 << 18);
     let agent = run(&machine);
     let heard = monopod_testrig::wait_until(BOOT, || {
         machine
