@@ -2,3 +2,5 @@
 //!
 //! Design: decisions are `monopod_core::lifecycle`'s; each file here carries them out against one kind of listener, and
 //! is driven by `supervise` and by the daemon.
+
+pub mod power;

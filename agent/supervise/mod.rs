@@ -4,6 +4,7 @@
 //!           ┌─► watch (engine: wait, inspect) ─┐
 //! container ┤                                  ├─► state machine (pure) ─► start / wait
 //!           ├─► gate (probe) ──────────────────┤            │
+//!           ├─► wellness (probes, the group) ──┤            │
 //!           └─► refresh (AWS, tmpfs) ──────────┘            │
 //!                                                           └─► events ─► reporters
 //! ```
@@ -20,11 +21,16 @@
 //! - A container is told of new secret files by this task alone, after they are in place.
 //! - A container that vanished (somebody removed it) ends this task, and the boot makes a new one.
 
+mod ending;
 mod fetch;
+mod follow;
 mod gate;
 mod look;
+mod probes;
 mod refresh;
+mod replacing;
 mod watch;
+mod wellness;
 
 use std::time::Duration;
 
@@ -49,6 +55,7 @@ use crate::report::notify;
 use gate::Verdict;
 use refresh::{News, Refreshing};
 use watch::{Seen, Start};
+use wellness::Wellness;
 
 /// Counters in the status file are at most this old.
 const REFRESH: Duration = Duration::from_secs(10);
@@ -138,6 +145,12 @@ pub async fn supervise(context: &Context, charge: &Charge, begin: Begin, stop: &
                 }
             }
             Some(()) = OptionFuture::from(supervision.signalling.as_mut()) => supervision.signalled(),
+            deeds = supervision.wellness.next() => {
+                if let Some(other) = supervision.follow(deeds) {
+                    doing = Some(other);
+                }
+            }
+            Some(()) = OptionFuture::from(supervision.ending.as_mut()) => supervision.ending = None,
             Some(_) = OptionFuture::from(watchdog.as_mut().map(Interval::tick)) => notify::alive(),
             () = &mut refresh => {
                 context.refresh_logs().await;
@@ -164,6 +177,9 @@ struct Supervision<'a> {
     /// Degraded by the container, which says more than its secrets could.
     degraded: bool,
     refreshing: Refreshing<'a>,
+    wellness: Wellness<'a>,
+    /// The machine goes with its container.
+    ending: Option<LocalBoxFuture<'a, ()>>,
     /// It is being stopped, or is down, to be started with new files.
     renewing: bool,
     /// The container is being told of these.
@@ -184,6 +200,8 @@ impl<'a> Supervision<'a> {
             gate_open: !charge.gate_passed,
             degraded: false,
             refreshing: Refreshing::new(context, charge, clock),
+            wellness: Wellness::new(context, charge, clock),
+            ending: None,
             renewing: false,
             signalling: None,
             signalled: Vec::new(),
@@ -211,6 +229,7 @@ impl<'a> Supervision<'a> {
         let input = match outcome {
             Doing::Watched(Seen::Ended { exit, cause }) => {
                 reporter.tell(Event::ContainerEnded { exit: exit.clone() });
+                self.wellness.down();
                 Input::Exited { exit, cause }
             }
             Doing::Watched(Seen::Vanished) | Doing::Started(Start::Vanished | Start::FilesGone) => {
@@ -221,6 +240,7 @@ impl<'a> Supervision<'a> {
                 if self.machine.restarts() > 0 {
                     self.refreshing.told(&SetName::ALL);
                 }
+                self.wellness.started();
                 Input::Started
             }
             Doing::Started(Start::Refused(error)) => {
@@ -251,18 +271,15 @@ impl<'a> Supervision<'a> {
                 State::Running => Some(self.watch()),
                 State::Completed { exit } => {
                     reporter.tell(Event::Completed { exit: exit.clone() });
+                    self.wellness.completed();
+                    self.end();
                     None
                 }
-                // The gate says it with more: the last answer, the container's state and its last lines.
-                State::Failed { .. } if self.gate_open => None,
                 State::Failed { reason } => {
-                    let reason = format!(
-                        "the container of {} failed and is not started again: {reason}; it is kept for inspection (`docker logs`, `docker inspect`), restart the agent to try again",
-                        self.charge.application
-                    );
-                    self.degraded = true;
-                    reporter.tell(Event::Degraded { reason });
-                    None
+                    let deeds = self.wellness.failed(reason, self.machine.may_try_again());
+                    let next = self.follow(deeds);
+                    self.end();
+                    next
                 }
                 State::Starting | State::BackingOff { .. } => None,
             },
@@ -315,7 +332,7 @@ impl<'a> Supervision<'a> {
             Ok(outcome) => drop(self.take(outcome)),
             Err(_) => {
                 let text = format!(
-                    "the container is still stopping after {} s, to be started with its new files; the agent's next start starts it",
+                    "the container is still stopping after {} s, to be started anew; the agent's next start starts it",
                     FINISH.as_secs()
                 );
                 self.context.reporter.tell(Event::Warning { text });
@@ -365,6 +382,9 @@ impl<'a> Supervision<'a> {
                 }
                 let action = self.machine.on(Input::Renew, self.clock.now(), clock::chance());
                 self.renewing |= action == Some(Action::Restart);
+                if self.renewing {
+                    self.wellness.down();
+                }
                 (action == Some(Action::Restart)).then(|| self.restart(ran && judged == Judged::Yes))
             }
         }
@@ -383,6 +403,8 @@ impl<'a> Supervision<'a> {
                 step: StepId::Health,
                 why: "passed earlier in this boot".to_owned(),
             });
+            // Nothing was heard that could follow.
+            self.wellness.gate_over(true, None);
             self.ready();
             return None;
         }
@@ -398,6 +420,11 @@ impl<'a> Supervision<'a> {
         self.gate_open = false;
         let took = self.gate_begun.elapsed();
         let reporter = &self.context.reporter;
+        let deeds = match &verdict {
+            Verdict::Passed(detail) => self.wellness.gate_over(true, Some(detail)),
+            Verdict::Ended(_) => self.wellness.gate_over(self.is_batch_done(), None),
+            Verdict::Hopeless(_) | Verdict::TimeUp { .. } => self.wellness.gate_over(false, Some("")),
+        };
         match verdict {
             Verdict::Passed(detail) => {
                 reporter.tell(Event::StepDone {
@@ -429,6 +456,9 @@ impl<'a> Supervision<'a> {
                 reporter.tell(Event::Degraded { reason });
             }
         }
+        // What was passed has no other deed than to tell it.
+        self.follow(deeds);
+        self.end();
     }
 
     fn is_batch_done(&self) -> bool {
