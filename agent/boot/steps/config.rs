@@ -25,7 +25,7 @@ pub(in crate::boot) async fn run(
         for text in warnings {
             context.reporter.tell(Event::Warning { text });
         }
-        let mut opened: Vec<&str> = plan.container.opt_outs().iter().map(|out| out.key).collect();
+        let mut opened: Vec<&str> = plan.opt_outs().iter().map(|out| out.key).collect();
         // Two things that one key opens are two rows in the plan, and one word here.
         opened.sort_unstable();
         opened.dedup();

@@ -33,6 +33,7 @@ mod policy;
 mod problem;
 mod registry;
 mod report;
+mod salvage;
 pub mod template;
 #[cfg(test)]
 mod tests;
@@ -43,10 +44,9 @@ pub use intake::{Include, Location, NotTheText, included};
 pub use mirror::{Mirror, RegistryMirrors};
 pub use model::{
     AccountKey, Audit, Config, Destination, EbsVolume, EcrHost, EnvValue, FileMount, Filesystem, Gpus,
-    HealthCheck, Host, HostEntry, LineFormat, LoadBalancerCheck, Logging, Logrotate, Mount, Networking,
-    NotifyCfn, OnChange, Options, Origin, PortMapping, Probe, Protocol, Raid, RaidLevel, Redact, Refresh,
-    RegistryAuth, RegistryLogin, RestartPolicy, Rsyslog, S3, Sampling, Scalyr, Seccomp, Shutdown, Storage,
-    Stream, Tmpfs, Ulimit,
+    HealthCheck, Host, HostEntry, LineFormat, Logging, Logrotate, Mount, Networking, OnChange, Options,
+    Origin, PortMapping, Probe, Protocol, Raid, RaidLevel, Redact, Refresh, RegistryAuth, RegistryLogin,
+    RestartPolicy, Rsyslog, S3, Sampling, Scalyr, Seccomp, Shutdown, Storage, Stream, Tmpfs, Ulimit,
 };
 pub use problem::{Code, Place, Problem, Related, Severity};
 pub use registry::RegistryHost;
@@ -122,8 +122,15 @@ fn read_with(user_data: Text<'_>, image: &ImageLayer<'_>, holes: intake::Holes) 
     let top = text.as_deref().and_then(|text| reading.map(text, 0));
     // Places are those of the text as it was unpacked, even if it could not be read.
     let shown = text.unwrap_or_else(|| intake::readable(user_data.bytes).into_owned());
+    // Somebody waits to be told, whatever is wrong with the rest.
+    let salvaged = match top {
+        None => salvage::notify_cfn(&shown),
+        Some(_) => None,
+    };
     reading.name(user_data.name, Some(shown));
-    reading.check(top, image)
+    let mut report = reading.check(top, image);
+    report.notify_cfn = report.notify_cfn.or(salvaged);
+    report
 }
 
 /// Checks a tree that a template holds; `problems` are those of reading it.

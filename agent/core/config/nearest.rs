@@ -47,6 +47,8 @@ const FOREIGN: &[(&str, &str)] = &[
     ("device", "partition"),
     ("stack_name", "stack"),
     ("load_balancer", "loadbalancer_name"),
+    ("load_balancer_names", "loadbalancer_name"),
+    ("target_group_arns", "target_groups"),
     ("bucket", "s3_bucket"),
 ];
 

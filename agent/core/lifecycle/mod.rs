@@ -39,7 +39,7 @@ pub struct LifecyclePlan {
 }
 
 /// The resource of a stack that waits for the boot's result.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignalTarget {
     /// The stack's name or ARN.
     pub stack: String,
@@ -51,6 +51,26 @@ pub struct SignalTarget {
     /// The URL of a wait condition's handle, which takes a reason, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait_handle: Option<String>,
+}
+
+impl SignalTarget {
+    /// Whose wait handle it is: of the URL, whoever has it being able to answer, only this may be shown.
+    pub fn wait_handle_host(&self) -> Option<&str> {
+        let (_, rest) = self.wait_handle.as_deref()?.split_once("://")?;
+        let authority = rest.split(['/', '?', '#']).next()?;
+        authority.rsplit('@').next()
+    }
+}
+
+impl fmt::Debug for SignalTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignalTarget")
+            .field("stack", &self.stack)
+            .field("resource", &self.resource)
+            .field("sign", &self.sign)
+            .field("wait_handle_host", &self.wait_handle_host())
+            .finish()
+    }
 }
 
 impl fmt::Display for SignalTarget {

@@ -7,8 +7,9 @@ use std::path::PathBuf;
 
 use monopod_core::config::{
     Code, Config, EnvValue, Filesystem, Gpus, ImageLayer, Networking, Probe, Problem, RaidLevel, Report,
-    RestartPolicy, Severity, Style, Text, parse, policy_key_files, read,
+    RestartPolicy, Severity, Shutdown, Style, Text, parse, policy_key_files, read,
 };
+use monopod_core::lifecycle::{OnBootFailure, OnUnhealthy, Require};
 use monopod_core::logs::LogPlan;
 
 fn folder() -> PathBuf {
@@ -52,6 +53,7 @@ fn no_sample_is_left_out_here() {
     let tested = [
         "batch.yaml",
         "ecr.yaml",
+        "fleet.yaml",
         "gpu.yaml",
         "hardened.yaml",
         "logs.yaml",
@@ -139,8 +141,8 @@ fn worker() {
 
 #[test]
 fn batch() {
-    let (config, problems) = sample("batch.yaml");
-    assert_eq!(keys(&problems), ["shutdown"], "as its comment says");
+    let config = clean("batch.yaml");
+    assert_eq!(config.shutdown(), Shutdown::OnExit);
     assert_eq!(
         (config.restart(), config.health_check()),
         (RestartPolicy::OnFailure, None)
@@ -155,6 +157,36 @@ fn batch() {
         config.options().files.first().unwrap().path,
         "/etc/report/mail.ini"
     );
+}
+
+#[test]
+fn fleet() {
+    let config = clean("fleet.yaml");
+    let life = config.lifecycle();
+    assert_eq!(
+        (life.balancers.all.len(), life.balancers.require),
+        (2, Require::All)
+    );
+    assert_eq!(
+        (life.hooks.launch.as_deref(), life.hooks.terminate.as_deref()),
+        (Some("booted"), Some("drained"))
+    );
+    assert_eq!(
+        (
+            life.on_boot_failure,
+            life.on_unhealthy,
+            life.brakes.min_uptime_seconds
+        ),
+        (OnBootFailure::Replace, OnUnhealthy::Replace, 900)
+    );
+    assert!(life.drain.on_rebalance && life.signal.is_some());
+    let Probe::Http {
+        statuses, headers, ..
+    } = config.health_check().unwrap().probe
+    else {
+        panic!("the check is no http check");
+    };
+    assert_eq!((statuses, headers.len()), (vec![200, 204], 1));
 }
 
 #[test]
@@ -263,7 +295,6 @@ fn migrate_from_taupage() {
     assert_eq!(
         keys(&problems),
         [
-            "healthcheck",
             "logging.fluentd_enabled",
             "logging.s3_bucket",
             "sysctl",

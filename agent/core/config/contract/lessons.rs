@@ -238,8 +238,8 @@ pub(super) const LESSONS: &[Lesson] = &[
     ),
     lines(
         Code::NotAvailable,
-        "Booting without it would lose data or hang a stack, so the machine refuses to boot. Stay on the image you have, or remove the key if you do not need it.",
-        "notify_cfn:\n  stack: my-stack\n  resource: AppServer",
+        "Booting without it would lose data, so the machine refuses to boot. Stay on the image you have, or remove the key if you do not need it.",
+        "mounts:\n  /data:\n    partition: /dev/xvdf",
         "",
     ),
     lines(
@@ -376,13 +376,13 @@ pub(super) const LESSONS: &[Lesson] = &[
     ),
     lines(
         Code::NoEffectHere,
-        "The key does something only together with another, or two keys speak of one matter and one of them counts. Logs above all are missed when it is too late: who names a bucket wants something in it.",
+        "The key does something only together with another, or two keys speak of one matter and one of them counts. Logs above all are missed when it is too late: who names a bucket wants something in it. So is a machine that was to replace itself.",
         "logging:\n  s3_bucket: my-logs",
         "logging:\n  log_destination: s3\n  s3_bucket: my-logs",
     ),
     lines(
         Code::OverBudget,
-        "Full disks were the most frequent outage, so `log_budget` is the stronger: files are smaller than asked for, or fewer are kept. Ask for what the disk has room for.",
+        "Something larger bounds it. Full disks were the most frequent outage, so `log_budget` is the stronger: files are smaller than asked for, or fewer are kept. It is the same with time: `boot_timeout` ends a wait for load balancers, `drain_timeout` the container's stop.",
         "application_logrotate_size: 4g",
         "log_budget: 16g\napplication_logrotate_size: 2g",
     ),

@@ -5,13 +5,14 @@ use std::fmt::{self, Write as _};
 use serde_json::{Value, json};
 
 mod container;
+mod lifecycle;
 mod logs;
 
 use super::container::{NAME, OptOut};
 use super::reconcile::Then;
 use super::sets::FileSet;
 use super::{Plan, SecretUse, Step, StepId, VALUE_WIDTH};
-use crate::config::{Filesystem, Mount, Problem, RaidLevel, RegistryAuth, RestartPolicy, Storage};
+use crate::config::{Filesystem, Mount, Problem, RaidLevel, RegistryAuth, Storage};
 use crate::secret::Source;
 use crate::text;
 use crate::trust::{Requirement, Trust};
@@ -102,7 +103,6 @@ impl Plan {
         for (key, value) in self.container.rows() {
             writeln!(out, "  {key:<18} {}", text::printable(&value))?;
         }
-        writeln!(out, "  {:<18} {}", "when it ends", restart_text(self.restart))?;
         for set in &self.sets {
             writeln!(
                 out,
@@ -125,8 +125,12 @@ impl Plan {
         for (name, value) in &self.container.environment {
             writeln!(out, "  {name}={}", text::one_line(&env_text(value), VALUE_WIDTH))?;
         }
+        writeln!(out, "\nWhen it ends or fails")?;
+        for (key, value) in self.lifecycle_rows() {
+            writeln!(out, "  {key:<18} {}", text::printable(&value))?;
+        }
         writeln!(out, "\nOpened by this configuration or not shut in this version")?;
-        for OptOut { key, opens } in self.container.opt_outs() {
+        for OptOut { key, opens } in self.opt_outs() {
             writeln!(out, "  {key:<18} {opens}")?;
         }
         self.logs.write_text(out)?;
@@ -217,9 +221,10 @@ impl Plan {
             "trust": trust_json(&self.trust),
             "gate": self.gate,
             "restart": self.restart.to_string(),
+            "lifecycle": self.lifecycle_json(),
             "redact_secrets": self.redact_secrets,
             "logs": self.logs.to_json(),
-            "opt_outs": self.container.opt_outs(),
+            "opt_outs": self.opt_outs(),
             "aws_calls": self.aws_calls(),
             "iam_policy": self.iam_policy(),
             "storage": storage_rows(&self.storage),
@@ -463,13 +468,5 @@ fn mount_row(mount: &Mount) -> String {
         }
         (None, Filesystem::Tmpfs) => format!("mount memory at {path}{options}"),
         (None, _) => format!("mount a directory of the machine at {path}{options}"),
-    }
-}
-
-fn restart_text(policy: RestartPolicy) -> &'static str {
-    match policy {
-        RestartPolicy::Always => "started again, always",
-        RestartPolicy::OnFailure => "started again unless it ended with 0",
-        RestartPolicy::Never => "left as it is",
     }
 }

@@ -134,11 +134,13 @@ fn text(grammar: Grammar) -> Value {
         | Grammar::NotEmpty
         | Grammar::Regex
         | Grammar::MountOptions
+        | Grammar::HeaderValue
         | Grammar::Bucket
         | Grammar::Server
         | Grammar::LogGroup => (&["string", "number", "boolean"], None, None),
         Grammar::ApplicationId => (&["string", "boolean"], None, None),
         Grammar::ApplicationVersion | Grammar::Hostname => (&["string", "number", "boolean"], Some(0), None),
+        Grammar::HookName => (&["string", "integer", "boolean"], None, None),
         Grammar::User => (&["string", "integer"], Some(0), Some(2_147_483_647)),
         Grammar::Port => (&["string", "integer"], Some(1), Some(65_535)),
         Grammar::Signal => (&["string", "integer"], Some(1), Some(64)),
@@ -158,7 +160,9 @@ fn text(grammar: Grammar) -> Value {
         }
     }
     let refused = match grammar {
-        Grammar::Any | Grammar::NotEmpty | Grammar::Regex | Grammar::MountOptions => Some(reference()),
+        Grammar::Any | Grammar::NotEmpty | Grammar::Regex | Grammar::MountOptions | Grammar::HeaderValue => {
+            Some(reference())
+        }
         // Their images change under a running fleet.
         Grammar::Image => Some(json!({
             "type": "string",

@@ -59,6 +59,17 @@ const LOOSER: &[(&str, &str)] = &[
     ("rsyslog_host", "how a number is spelled, and lengths"),
     ("logging", "what a destination needs"),
     ("cloudwatch_logs", "a star inside a path"),
+    ("health_check_status_codes", "an empty list"),
+    (
+        "health_check_headers",
+        "headers that every request writes for itself",
+    ),
+    ("loadbalancer_name", "depends on the type"),
+    ("healthcheck", "what the type needs"),
+    ("lifecycle_hooks", "one of two keys is needed"),
+    ("timeout", "the range of a time with units"),
+    ("min_uptime", "the range of a time with units"),
+    ("drain_timeout", "the range of a time with units"),
 ];
 
 /// Keys of which the schema refuses what the validator takes without reading it.
@@ -223,6 +234,14 @@ fn document(path: &Path, value: Value) -> Value {
         logging
             .entry("rsyslog_host")
             .or_insert_with(|| "logs.example.org".into());
+    }
+    if let (Some(balancers), true) = (
+        map.get_mut("healthcheck").and_then(Value::as_object_mut),
+        path.len() > 1,
+    ) {
+        // Either type then has what it needs.
+        let arn = "arn:aws:elasticloadbalancing:eu-central-1:123456789012:targetgroup/a/0";
+        balancers.entry("target_groups").or_insert_with(|| arn.into());
     }
     Value::Object(map)
 }

@@ -15,15 +15,8 @@ fn read(text: &str) -> Template {
     templates(text.as_bytes(), "stack").unwrap_or_else(|| panic!("no template: {text}"))
 }
 
-/// Whatever becomes of `notify_cfn`, which Senza adds by itself.
 fn problems(template: &Template) -> Vec<&Problem> {
-    let signals = |problem: &&Problem| {
-        problem.code == Code::NotAvailable && problem.key.as_deref() == Some("notify_cfn")
-    };
-    template
-        .all_problems()
-        .filter(|problem| !signals(problem))
-        .collect()
+    template.all_problems().collect()
 }
 
 fn clean(text: &str) -> Template {

@@ -1,0 +1,222 @@
+//! Who waits for the boot's result, read out of a text that is no YAML.
+//!
+//! A mistake in any line of the user data would otherwise leave the stack waiting until it gives up, without a word. So
+//! the lines of `notify_cfn` are looked for by themselves, in the two forms people write:
+//!
+//! ```text
+//! notify_cfn:                      notify_cfn: {stack: my-stack, resource: AppServer}
+//!   stack: my-stack
+//!   resource: AppServer
+//! ```
+//!
+//! Invariants: what is returned stands in the text as it is returned. Nothing is guessed: a name with a character that
+//! stack and resource never have (a template's braces, an anchor, an escape, what was no UTF-8), a key that stands twice,
+//! or two places that could be meant give nothing at all.
+
+#[cfg(test)]
+mod tests;
+
+use crate::lifecycle::{SignWith, SignalTarget};
+
+/// What indents and separates; other blanks are characters like any other.
+const BLANKS: [char; 2] = [' ', '\t'];
+const KEY: &str = "notify_cfn:";
+/// A stack's ARN is far shorter, and so is a presigned URL.
+const LONGEST: usize = 2048;
+
+/// What the lines say, if they certainly say it.
+pub(super) fn notify_cfn(text: &str) -> Option<SignalTarget> {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut places = lines
+        .iter()
+        .enumerate()
+        .filter_map(|(index, line)| Some((index, line.strip_prefix(KEY)?)));
+    let (index, rest) = places.next()?;
+    if places.next().is_some() || after_a_document(&lines, index) {
+        return None;
+    }
+    let rest = without_comment(rest)?;
+    if rest.is_empty() {
+        return block(lines.get(index + 1..)?);
+    }
+    flow(rest)
+}
+
+/// Whether a document ends before the line: nobody would have read the next one.
+fn after_a_document(lines: &[&str], index: usize) -> bool {
+    let is_marker = |line: &&str| line.starts_with("---") || line.starts_with("...");
+    let says_something = |line: &&str| !line.trim_matches(BLANKS).is_empty() && !line.starts_with('#');
+    lines
+        .iter()
+        .take(index)
+        .skip_while(|line| !says_something(line) || is_marker(line))
+        .any(|line| is_marker(line))
+}
+
+/// What the pairs say so far; `None` inside where a pair stands there and cannot be read.
+#[derive(Default)]
+struct Pairs<'t> {
+    stack: Option<Option<&'t str>>,
+    resource: Option<Option<&'t str>>,
+    sign: Option<Option<&'t str>>,
+    wait_handle: Option<Option<&'t str>>,
+}
+
+impl<'t> Pairs<'t> {
+    fn slot(&mut self, key: &str) -> Option<&mut Option<Option<&'t str>>> {
+        match key {
+            "stack" => Some(&mut self.stack),
+            "resource" => Some(&mut self.resource),
+            "sign" => Some(&mut self.sign),
+            "wait_handle" => Some(&mut self.wait_handle),
+            _ => None,
+        }
+    }
+
+    /// A key that stands twice says two things, so the whole says nothing.
+    fn put(&mut self, key: &str, value: Option<&'t str>) -> Option<()> {
+        let Some(slot) = self.slot(key) else {
+            // A key nobody knows changes nothing, as in a text that can be read.
+            return Some(());
+        };
+        if slot.is_some() {
+            return None;
+        }
+        *slot = Some(value);
+        Some(())
+    }
+
+    fn target(self) -> Option<SignalTarget> {
+        let stack = self.stack.flatten().filter(|name| is_name(name))?;
+        let resource = self.resource.flatten().filter(|name| is_name(name))?;
+        let sign = match self.sign {
+            None | Some(Some("instance")) => SignWith::Instance,
+            Some(Some("role")) => SignWith::Role,
+            Some(_) => return None,
+        };
+        // Without it the stack is told all the same.
+        let wait_handle = self.wait_handle.flatten().filter(|url| is_url(url));
+        Some(SignalTarget {
+            stack: stack.to_owned(),
+            resource: resource.to_owned(),
+            sign,
+            wait_handle: wait_handle.map(str::to_owned),
+        })
+    }
+}
+
+/// The lines below the key, up to the next one that is not indented.
+fn block(lines: &[&str]) -> Option<SignalTarget> {
+    let mut pairs = Pairs::default();
+    let mut indentation: Option<&str> = None;
+    let mut last: Option<&str> = None;
+    for line in lines {
+        let content = line.trim_start_matches(BLANKS);
+        if content.trim_end_matches(BLANKS).is_empty() || content.starts_with('#') {
+            continue;
+        }
+        let blanks = line.strip_suffix(content).unwrap_or_default();
+        if blanks.is_empty() {
+            break;
+        }
+        match indentation {
+            None => indentation = Some(blanks),
+            Some(first) if first == blanks => {}
+            // More of the value before, which then is not what its own line says.
+            Some(first) if blanks.starts_with(first) => {
+                if let Some(slot) = last.and_then(|key| pairs.slot(key)) {
+                    *slot = Some(None);
+                }
+                continue;
+            }
+            Some(_) => return None,
+        }
+        let (key, value) = pair(content)?;
+        pairs.put(key, value)?;
+        last = Some(key);
+    }
+    pairs.target()
+}
+
+/// `{stack: my-stack, resource: AppServer}` on one line.
+fn flow(text: &str) -> Option<SignalTarget> {
+    let inner = text.strip_prefix('{')?.strip_suffix('}')?;
+    let mut pairs = Pairs::default();
+    let inner = inner.trim_matches(BLANKS);
+    // No value that is taken has a comma, a brace or a bracket, so that none is cut where it should not be.
+    for part in inner.strip_suffix(',').unwrap_or(inner).split(',') {
+        let (key, value) = pair(part.trim_matches(BLANKS))?;
+        pairs.put(key, value)?;
+    }
+    pairs.target()
+}
+
+/// A key and its value; `None` inside for a value that is not plain.
+fn pair(text: &str) -> Option<(&str, Option<&str>)> {
+    let (key, rest) = text.split_once(':')?;
+    let key = key.trim_end_matches(BLANKS);
+    let quoted = unquoted(key);
+    // `a:b` is one word to YAML, unless the key is in quotes, as in JSON.
+    if quoted.is_none() && !rest.is_empty() && !rest.starts_with(BLANKS) {
+        return None;
+    }
+    let key = quoted.unwrap_or(key);
+    if key.is_empty() || !key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+        return None;
+    }
+    Some((key, without_comment(rest).and_then(plain)))
+}
+
+/// The text between two quotes of one kind; the characters that are taken need no escape.
+fn unquoted(text: &str) -> Option<&str> {
+    ['"', '\''].iter().find_map(|quote| {
+        let inner = text.strip_prefix(*quote)?.strip_suffix(*quote)?;
+        (!inner.contains(*quote)).then_some(inner)
+    })
+}
+
+/// A scalar that is certainly the text it looks like.
+fn plain(value: &str) -> Option<&str> {
+    let is_quoted = value.starts_with(['"', '\'']);
+    let inner = if is_quoted { unquoted(value)? } else { value };
+    let is_null = !is_quoted && inner.eq_ignore_ascii_case("null");
+    (!inner.is_empty() && inner.len() <= LONGEST && !is_null).then_some(inner)
+}
+
+/// Without a comment behind it and the blanks around; `None` where a sign stands that begins one in some places only.
+fn without_comment(text: &str) -> Option<&str> {
+    if !text.is_empty() && !text.starts_with(BLANKS) {
+        // `"stack":"my-stack"`, as JSON has it.
+        return (!text.contains('#')).then(|| text.trim_matches(BLANKS));
+    }
+    match text.split_once('#') {
+        None => Some(text.trim_matches(BLANKS)),
+        Some((before, _)) if before.ends_with(BLANKS) => Some(before.trim_matches(BLANKS)),
+        Some(_) => None,
+    }
+}
+
+/// The name or ARN of a stack, the logical id of a resource.
+fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text.ends_with(|c: char| c.is_ascii_alphanumeric())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':' | b'/'))
+        // A secret that was pasted into the wrong place is refused in a text that can be read.
+        && crate::secret::SecretRef::parse(text).is_none()
+}
+
+fn is_url(text: &str) -> bool {
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    rest.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_alphanumeric()))
+        && text.bytes().all(|b| {
+            b.is_ascii_alphanumeric()
+                || matches!(
+                    b,
+                    b'-' | b'_' | b'.' | b'~' | b':' | b'/' | b'?' | b'&' | b'=' | b'%' | b'+'
+                )
+        })
+}
