@@ -28,7 +28,10 @@ fn outcome(machine: &Machine) -> String {
 
 fn turns(machine: &Machine) -> Vec<bool> {
     let status = status(machine);
-    let history = status["health"]["history"].as_array().cloned().unwrap_or_default();
+    let history = status["health"]["history"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     history.iter().map(|turn| turn["healthy"] == true).collect()
 }
 
@@ -46,14 +49,21 @@ fn three_failures_restart_it_and_it_is_well_again() {
     told(&machine).status(503);
     let line = agent.wait_for_line("app 1.0 is not healthy", SOON);
     assert!(line.text.contains("answers: status 503"), "{}", line.text);
-    assert!(line.text.contains("the container is restarted in"), "{}", line.text);
+    assert!(
+        line.text.contains("the container is restarted in"),
+        "{}",
+        line.text
+    );
     agent.wait_for_line("the container was started again", SOON);
     agent.wait_for_nth_line("app 1.0 is healthy: ", 2, SOON);
     assert_eq!(container_id(&machine), id);
     assert_eq!(turns(&machine), [true, false, true]);
     let shown = status(&machine);
     assert_eq!(shown["container"]["restarts"], 1);
-    assert_eq!(shown["container"]["restarted"][0]["after"], serde_json::Value::Null);
+    assert_eq!(
+        shown["container"]["restarted"][0]["after"],
+        serde_json::Value::Null
+    );
     assert_eq!(outcome(&machine), "ready");
 }
 
@@ -120,7 +130,7 @@ fn an_agent_that_is_killed_adopts_without_a_turn() {
     let machine = Machine::acquire();
     service(&machine, &[]).serve(&machine);
     let agent = run_until_ready(&machine);
-    agent.kill();
+    agent.kill9();
     let agent = run_until_ready(&machine);
     agent.wait_for_line("app 1.0 is healthy: ", SOON);
     assert_eq!(turns(&machine), [true]);
@@ -178,7 +188,7 @@ fn a_sick_machine_is_replaced_once() {
     told(&machine).status(503);
     wait_asked(&machine, &agent);
     assert!(is_running(&the_container(&machine)));
-    agent.kill();
+    agent.kill9();
     let agent = run_until_ready(&machine);
     agent.wait_for_line("is not asked twice", SOON);
     assert_eq!(reports(&machine).len(), 1);
@@ -250,7 +260,10 @@ fn the_machine_goes_with_its_container_after_the_last_line() {
     );
     let log = std::fs::read_to_string(machine.dirs().logs.join("application.log")).unwrap();
     assert!(log.contains("service ends with 3"), "{log}");
-    assert!(agent.running(), "systemd does it, and stops the agent as it stops everybody");
+    assert!(
+        agent.running(),
+        "systemd does it, and stops the agent as it stops everybody"
+    );
 }
 
 #[test]

@@ -181,4 +181,75 @@ mod tests {
         let text = crate::host::chain(&error);
         assert!(text.contains("X-Probe") && !text.contains("hunter2"), "{text}");
     }
+
+    const WEEK: &str = "host::probe::tests::a_week_of_probes_costs_nothing_that_stays";
+    const ALONE: &str = "MONOPOD_TEST_WEEK";
+
+    /// A week at ten seconds. In a process of its own: other tests have memory, too.
+    #[test]
+    fn a_week_of_probes_costs_nothing_that_stays() {
+        if std::env::var_os(ALONE).is_none() {
+            let output = std::process::Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", WEEK, "--nocapture"])
+                .env(ALONE, "1")
+                .output()
+                .unwrap();
+            let text = String::from_utf8_lossy(&output.stdout);
+            assert!(
+                output.status.success(),
+                "{text}{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
+            assert!(text.contains("1 passed"), "{text}");
+            return;
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let port = listener.local_addr().unwrap().port();
+            tokio::spawn(async move {
+                use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+                // Good answers, bad ones, and none.
+                for n in 0_u64.. {
+                    let (mut stream, _) = listener.accept().await.unwrap();
+                    let mut request = [0; 1024];
+                    drop(stream.read(&mut request).await);
+                    let answer: &[u8] = match n % 5 {
+                        0 => b"",
+                        1 => b"HTTP/1.1 503 Away\r\ncontent-length: 0\r\n\r\n",
+                        _ => b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
+                    };
+                    drop(stream.write_all(answer).await);
+                }
+            });
+            let probe = Http::new(port, "/health", &[], &[], Duration::from_secs(30)).unwrap();
+            let ask = async |count: u32| {
+                for _ in 0..count {
+                    probe.ask().await;
+                }
+                (anonymous_kib(), descriptors())
+            };
+            let (before, open_before) = ask(2000).await;
+            let (after, open_after) = ask(58_480).await;
+            println!("anonymous {before} -> {after} KiB, descriptors {open_before} -> {open_after}");
+            assert!(after <= before + 256, "{before} KiB -> {after} KiB");
+            assert!(open_after <= open_before + 1, "{open_before} -> {open_after}");
+        });
+    }
+
+    fn anonymous_kib() -> u64 {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("RssAnon:"))
+            .unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    fn descriptors() -> usize {
+        std::fs::read_dir("/proc/self/fd").unwrap().count()
+    }
 }
