@@ -30,6 +30,7 @@ mod health_watch;
 mod image;
 mod images;
 mod invariant;
+mod launch;
 mod layers;
 mod log_command;
 mod logs;

@@ -146,12 +146,21 @@ impl AutoScaling {
 
     /// Asks the group to replace an instance; not while the group's grace period for it runs.
     pub async fn set_unhealthy(&self, instance: &str) -> Result<(), AwsError> {
+        self.report(instance, true).await
+    }
+
+    /// The same at once: the grace period is for machines that may still become well, and this one's boot has failed.
+    pub async fn give_up(&self, instance: &str) -> Result<(), AwsError> {
+        self.report(instance, false).await
+    }
+
+    async fn report(&self, instance: &str, respect_grace_period: bool) -> Result<(), AwsError> {
         let call = self
             .client
             .set_instance_health()
             .instance_id(instance)
             .health_status("Unhealthy")
-            .should_respect_grace_period(true);
+            .should_respect_grace_period(respect_grace_period);
         call.send().await.map_err(|error| {
             let subject = format!("to call {instance} unhealthy");
             AwsError::new(&self.service, &subject, error, set_health_advice)

@@ -1,22 +1,28 @@
-//! Powering the machine off.
-//!
-//! The agent may not do that: it leaves an order in the runtime directory, and systemd carries it out
-//! (`monopod-poweroff.path`). The directory does not outlive the boot, nor does the order.
+//! Powering the machine off, which the agent may not do itself: it leaves an order in the runtime directory, and a unit of
+//! systemd's (`monopod-poweroff.path`) waits for it. The directory does not outlive the boot, nor does the order.
 
+use monopod_core::event::Event;
 use monopod_core::text;
 
 use crate::context::Context;
-use crate::host::files::{self, FileError};
+use crate::host::{chain, files};
 
 /// In the runtime directory; one line, why.
-pub const ORDER: &str = "poweroff";
+const ORDER: &str = "poweroff";
 
 /// Characters of the line.
 const LENGTH: usize = 500;
 
-/// Leaves the order. Given twice it is the same one.
-pub fn ensure_powered_off(context: &Context, why: &str) -> Result<(), FileError> {
+/// Orders it, and says whether that worked; the reason goes to the journal of the unit that does it. Given twice it is
+/// the same order.
+pub(crate) fn ensure_powered_off(context: &Context, why: &str) -> bool {
     let path = context.directories.runtime.join(ORDER);
-    let why = context.reporter.redacted(why);
-    files::ensure_content(&path, format!("{}\n", text::one_line(&why, LENGTH)).as_bytes())
+    let why = text::one_line(&context.reporter.redacted(why), LENGTH);
+    let written = files::ensure_content(&path, format!("{why}\n").as_bytes());
+    let text = match &written {
+        Ok(()) => format!("the machine is powered off: {why}"),
+        Err(error) => format!("the machine could not be powered off: {}", chain(error)),
+    };
+    context.reporter.tell(Event::Warning { text });
+    written.is_ok()
 }

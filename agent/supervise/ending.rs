@@ -7,7 +7,6 @@ use monopod_core::text;
 use tokio::time::Instant;
 
 use crate::context::Context;
-use crate::host::chain;
 use crate::lifecycle::power;
 
 /// So long the machine waits for its sinks: it costs money, and what is left is lost with its disk.
@@ -32,14 +31,9 @@ pub(super) async fn run(context: &Context, why: String) {
             missing
         }
     };
-    let text = format!("{why}, {lines}; the machine is powered off");
+    let text = format!("{why}, {lines}");
     context.reporter.tell(Event::Drained { text: text.clone() });
-    while let Err(error) = power::ensure_powered_off(context, &text) {
-        let text = format!(
-            "the machine can't be powered off yet, it is tried again: {}",
-            chain(&error)
-        );
-        context.reporter.tell(Event::Warning { text });
+    while !power::ensure_powered_off(context, &text) {
         tokio::time::sleep(AGAIN).await;
     }
 }

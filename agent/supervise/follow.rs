@@ -66,14 +66,14 @@ impl<'a> Supervision<'a> {
         restarts.then(|| self.restart(true))
     }
 
-    /// Begins to power the machine off where its user wants that after such an end, once the gate has had its say.
+    /// Begins to power the machine off where its user wants that after such an end, once the boot's result is told.
     pub(super) fn end(&mut self) {
         let completed = match self.machine.state() {
             State::Completed { .. } => true,
             State::Failed { .. } => false,
             State::Starting | State::Running | State::BackingOff { .. } => return,
         };
-        if self.gate_open || self.ending.is_some() || !self.wellness.shuts_down(completed) {
+        if !self.settled || self.ending.is_some() || !self.wellness.shuts_down(completed) {
             return;
         }
         let why = format!(
