@@ -1,5 +1,6 @@
 """A machine's life as AWS sees it: stacks that wait for signals, an Auto Scaling group with hooks, metrics. One world for
-each access key, that is for each machine; nothing is there until a test sets it up. Load balancers: aws_balancers.py.
+each access key, that is for each machine; nothing is there until a test sets it up. Load balancers are
+in aws_balancers.py, metrics in aws_metrics.py.
 
   POST /_test/life  {"access_key": K, "do": WHAT, ...}   where WHAT is one of
 
@@ -25,22 +26,20 @@ What AWS does, and so this:
 - SetInstanceHealth respects the grace period unless told otherwise; while there is one (`grace`) nothing changes.
 - A wait condition's handle is PUT /_wait/K/NAME: like a pre-signed address of S3 it was signed without a Content-Type,
   and refuses a request that has one. Its operation for faults is WaitHandle.
-- PutMetricData as CBOR or JSON, gzipped or not, and in the query form.
 """
 import base64
-import json
 import threading
 import time
 from collections import defaultdict
 
 import aws_balancers
+import aws_metrics
 import aws_wire as wire
 from aws_wire import Refused
 from werkzeug.wrappers import Response
 
 CLOUDFORMATION = "http://cloudformation.amazonaws.com/doc/2010-05-15/"
 AUTO_SCALING = "http://autoscaling.amazonaws.com/doc/2011-01-01/"
-MONITORING = "http://monitoring.amazonaws.com/doc/2010-08-01/"
 ACCOUNT, REGION = "123456789012", "eu-central-1"
 
 
@@ -350,58 +349,6 @@ def describe_hooks(here, params, request):
     return {"LifecycleHooks": found}
 
 
-# --- CloudWatch ---------------------------------------------------------------------------------------------------
-
-
-def from_query(params):
-    """PutMetricData's parameters as the other protocols have them."""
-    data, number = [], 1
-    while f"MetricData.member.{number}.MetricName" in params:
-        at, pairs, pair = f"MetricData.member.{number}", [], 1
-        while f"{at}.Dimensions.member.{pair}.Name" in params:
-            pairs.append({key: params[f"{at}.Dimensions.member.{pair}.{key}"] for key in ("Name", "Value")})
-            pair += 1
-        value = params.get(f"{at}.Value")
-        data.append(
-            {
-                "MetricName": params[f"{at}.MetricName"],
-                "Value": None if value is None else float(value),
-                "Unit": params.get(f"{at}.Unit"),
-                "Dimensions": pairs,
-            }
-        )
-        number += 1
-    return {"Namespace": params.get("Namespace"), "MetricData": data}
-
-
-def put_metrics(here, params, request):
-    protocol, body = wire.protocol_of(request), wire.plain(request, request.get_data())
-    read = {"cbor": wire.decode, "json": json.loads}.get(protocol)
-    asked = read(body) if read else from_query(params)
-    if not asked.get("Namespace"):
-        raise Refused("The parameter Namespace is required.", "MissingParameter")
-    if not asked.get("MetricData"):
-        raise Refused("The parameter MetricData is required.", "MissingParameter")
-    for datum in asked["MetricData"]:
-        here.note(
-            "metrics",
-            namespace=asked["Namespace"],
-            name=datum.get("MetricName"),
-            value=datum.get("Value"),
-            values=datum.get("Values") or [],
-            unit=datum.get("Unit"),
-            time=datum.get("Timestamp"),
-            resolution=datum.get("StorageResolution"),
-            dimensions={one["Name"]: one["Value"] for one in datum.get("Dimensions") or []},
-        )
-    if protocol == "json":
-        return Response("{}", content_type=request.headers["Content-Type"])
-    if protocol == "cbor":
-        headers = {"smithy-protocol": "rpc-v2-cbor"}
-        return Response(wire.encode({}), headers=headers, content_type="application/cbor")
-    return None
-
-
 # --- all of them --------------------------------------------------------------------------------------------------
 
 OPERATIONS = {
@@ -412,8 +359,8 @@ OPERATIONS = {
     "DescribeAutoScalingInstances": (AUTO_SCALING, describe_instances),
     "DescribeAutoScalingGroups": (AUTO_SCALING, describe_groups),
     "DescribeLifecycleHooks": (AUTO_SCALING, describe_hooks),
-    "PutMetricData": (MONITORING, put_metrics),
     **aws_balancers.OPERATIONS,
+    **aws_metrics.OPERATIONS,
 }
 
 

@@ -2,7 +2,7 @@
 
 use monopod_testrig::{Aws, AwsFault, Balanced, Group, Identity};
 
-use crate::aws_lifecycle::{ELB, query};
+use crate::aws::{ELB, query};
 
 struct Ours {
     aws: Aws,

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use monopod_testrig::{Aws, AwsFault};
 
-use crate::aws_lifecycle::{query, send, signed};
+use crate::aws::{query, send, signed};
 
 /// A CBOR text.
 fn text(value: &str) -> Vec<u8> {

@@ -1,6 +1,7 @@
 //! The rig's own tests: what the agent's tests take for granted.
 
 mod audit_server;
+mod aws;
 mod aws_balancers;
 mod aws_lifecycle;
 mod aws_metrics;
