@@ -123,6 +123,8 @@ struct Shipping {
 
 /// A gap's marker is one line: it is written or the sink is away.
 const GAP_PATIENCE: Duration = Duration::from_secs(2);
+/// Whoever waits for the lines for long lets others in so often.
+const GLANCE: Duration = Duration::from_secs(2);
 
 impl Context {
     /// Nothing is touched yet.
@@ -316,6 +318,31 @@ impl Context {
     pub async fn flush_audit(&self, deadline: Instant, live: Live) {
         if let Some(audit) = &*self.audit.lock().await {
             audit.flush(deadline, live).await;
+        }
+    }
+
+    /// Before the machine goes: every line delivered to who acknowledges them, or what is missing. Others may use the
+    /// shipper in between.
+    pub async fn lines_out(&self, deadline: Instant) -> Result<(), String> {
+        loop {
+            let glance = deadline.min(Instant::now() + GLANCE);
+            let missing = {
+                let shipping = self.shipping.lock().await;
+                match &shipping.shipper {
+                    None if shipping.orders.is_none() => return Ok(()),
+                    None => "its log lines were not shipped".to_owned(),
+                    Some(shipper) => match shipper.drain(glance).await {
+                        logs::Drained::Complete => return Ok(()),
+                        logs::Drained::Behind { sink, bytes } => {
+                            format!("{sink} lacks {} of its log files", text::bytes(bytes))
+                        }
+                    },
+                }
+            };
+            if Instant::now() >= deadline {
+                return Err(missing);
+            }
+            tokio::time::sleep_until(deadline.min(glance)).await;
         }
     }
 

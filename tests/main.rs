@@ -27,6 +27,7 @@ mod engine;
 mod files;
 mod full_disk;
 mod health;
+mod health_watch;
 mod image;
 mod images;
 mod invariant;

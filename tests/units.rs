@@ -91,3 +91,43 @@ fn rsyslog_understands_the_snippet() {
         text(&output)
     );
 }
+
+/// The agent's order, the path that waits for it, and what carries it out have to name the same file.
+#[test]
+fn an_order_to_power_off_is_carried_out() {
+    let read = |name: &str| std::fs::read_to_string(repository(name)).unwrap();
+    let path = read("systemd/monopod-poweroff.path");
+    for line in [
+        "PathExists=/run/monopod/poweroff",
+        "Unit=monopod-poweroff.service",
+        "WantedBy=multi-user.target",
+    ] {
+        assert!(path.lines().any(|one| one == line), "{line}");
+    }
+    let service = read("systemd/monopod-poweroff.service");
+    for line in [
+        "ExecStart=systemctl --no-block poweroff",
+        "RemainAfterExit=yes",
+        "CapabilityBoundingSet=",
+    ] {
+        assert!(service.lines().any(|one| one == line), "{line}");
+    }
+    assert!(service.contains("/run/monopod/poweroff"));
+    let units = [
+        "systemd/monopod-poweroff.path",
+        "systemd/monopod-poweroff.service",
+    ]
+    .map(|unit| repository(unit).display().to_string());
+    let output = tool("systemd-analyze", &["verify", "--man=no", &units[0], &units[1]]);
+    let text = text(&output);
+    assert!(!text.contains("monopod-poweroff"), "{text}");
+    let output = tool(
+        "systemd-analyze",
+        &["security", "--offline=true", "--threshold=20", &units[1]],
+    );
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+}

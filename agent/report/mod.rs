@@ -6,6 +6,7 @@
 //!
 //! Deliberately absent: decisions. What an event means for the machine is decided before it is told.
 
+pub mod figures;
 mod journal;
 pub mod notify;
 pub mod output;
@@ -47,6 +48,7 @@ struct Inner {
     outcome: watch::Sender<Outcome>,
     /// Whose values are too short to be redacted: told once.
     short: Mutex<BTreeSet<String>>,
+    probes: figures::ProbeFigures,
 }
 
 impl Reporter {
@@ -61,6 +63,7 @@ impl Reporter {
             record: Mutex::new(record),
             status_path: runtime_directory.join(STATUS_FILE),
             short: Mutex::default(),
+            probes: figures::ProbeFigures::default(),
         }))
     }
 
@@ -170,6 +173,11 @@ impl Reporter {
     /// How often a long step should say how far it is.
     pub fn progress_interval(&self) -> std::time::Duration {
         self.0.output.progress_interval()
+    }
+
+    /// What came of the probes so far.
+    pub fn probe_figures(&self) -> &figures::ProbeFigures {
+        &self.0.probes
     }
 
     fn record(&self) -> MutexGuard<'_, BootRecord> {

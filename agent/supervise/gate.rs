@@ -64,7 +64,7 @@ pub(super) async fn run(context: &Context, charge: &Charge) -> Verdict {
                         charge.gate.healthy_threshold
                     );
                 }
-                Err(No::Yet(why)) => (good, last) = (0, why),
+                Err(No::Yet(why) | No::Unasked(why)) => (good, last) = (0, why),
                 Err(No::Never(why)) => return Verdict::Hopeless(why),
             }
             if told.elapsed() >= context.reporter.progress_interval() {

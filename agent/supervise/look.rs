@@ -42,6 +42,8 @@ pub(super) enum No {
     Yet(String),
     /// Nor will it ever be.
     Never(String),
+    /// Nobody knows: the engine is away, the container is not up, or its image's check has not made up its mind.
+    Unasked(String),
 }
 
 impl Question {
@@ -50,8 +52,13 @@ impl Question {
         let patience = gate.probe_timeout();
         Ok(match &gate.probe {
             config::Probe::Running => Self::Running,
-            config::Probe::Http { port, path, .. } => Self::Http(
-                probe::Http::new(*port, path, patience)
+            config::Probe::Http {
+                port,
+                path,
+                statuses,
+                headers,
+            } => Self::Http(
+                probe::Http::new(*port, path, statuses, headers, patience)
                     .map_err(|error| format!("the probe could not be made: {}", chain(&error)))?,
             ),
             config::Probe::Tcp { port } => Self::Tcp {
@@ -69,17 +76,17 @@ impl Question {
     pub(super) async fn ask(&self, context: &Context, charge: &Charge) -> Result<String, No> {
         let status = match context.engine.status(&charge.container_id).await {
             Ok(Some(status)) => status,
-            Ok(None) => return Err(No::Yet("the container is gone".to_owned())),
-            Err(error) => return Err(No::Yet(chain(&error))),
+            Ok(None) => return Err(No::Unasked("the container is gone".to_owned())),
+            Err(error) => return Err(No::Unasked(chain(&error))),
         };
         if status.phase != Phase::Running {
-            return Err(No::Yet(describe(&status)));
+            return Err(No::Unasked(describe(&status)));
         }
         let image_says = match &status.health {
             None => "",
             Some(Health::Healthy) => " and the image's HEALTHCHECK says healthy",
             Some(Health::Starting) => {
-                return Err(No::Yet("the image's HEALTHCHECK says starting".to_owned()));
+                return Err(No::Unasked("the image's HEALTHCHECK says starting".to_owned()));
             }
             Some(Health::Unhealthy(output)) => {
                 let output = quoted(output, |text| context.reporter.redacted(text)).join(" | ");
@@ -92,11 +99,11 @@ impl Question {
         let detail = match self {
             // A process that dies at once runs for a moment too.
             Self::Running if status.health.is_none() && runs_for(&status) < SETTLED => {
-                return Err(No::Yet("it has just been started".to_owned()));
+                return Err(No::Unasked("it has just been started".to_owned()));
             }
             Self::Running => "it runs".to_owned(),
             Self::Http(probe) => match probe.ask().await {
-                Answer::Healthy => format!("{} answers 200", probe.url()),
+                Answer::Healthy(status) => format!("{} answers {status}", probe.url()),
                 answer => return Err(No::Yet(format!("{} answers: {answer}", probe.url()))),
             },
             Self::Tcp { port, patience } => tcp(status.address, *port, *patience).await?,
@@ -111,7 +118,7 @@ async fn tcp(address: Address, port: u16, patience: Duration) -> Result<String, 
     let address = match address {
         Address::Own(address) => address,
         Address::Machine => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        Address::Unknown => return Err(No::Yet("the container has no address yet".to_owned())),
+        Address::Unknown => return Err(No::Unasked("the container has no address yet".to_owned())),
         Address::Nowhere => {
             return Err(No::Never(
                 "the container has no network (`networking: none`), so none of its ports can be asked; write `health_check_type: exec`"
@@ -155,6 +162,7 @@ async fn exec(
             "the health check's command of an earlier try still runs in the container, so it is not started again"
                 .to_owned()
         }
+        Err(error) if error.is_outage() => return Err(No::Unasked(chain(&error))),
         Err(error) => chain(&error),
     };
     Err(No::Yet(why))

@@ -4,6 +4,7 @@
 //!           ┌─► watch (engine: wait, inspect) ─┐
 //! container ┤                                  ├─► state machine (pure) ─► start / wait
 //!           ├─► gate (probe) ──────────────────┤            │
+//!           ├─► wellness (probes, the group) ──┤            │
 //!           └─► refresh (AWS, tmpfs) ──────────┘            │
 //!                                                           └─► events ─► reporters
 //! ```
@@ -20,11 +21,16 @@
 //! - A container is told of new secret files by this task alone, after they are in place.
 //! - A container that vanished (somebody removed it) ends this task, and the boot makes a new one.
 
+mod ending;
 mod fetch;
+mod follow;
 mod gate;
 mod look;
+mod probes;
 mod refresh;
+mod replacing;
 mod watch;
+mod wellness;
 
 use std::time::Duration;
 
@@ -51,6 +57,7 @@ use gate::Verdict;
 use look::{No, Question};
 use refresh::{News, Refreshing};
 use watch::{Seen, Start};
+use wellness::Wellness;
 
 /// Counters in the status file are at most this old.
 const REFRESH: Duration = Duration::from_secs(10);
@@ -152,6 +159,12 @@ pub async fn supervise(context: &Context, charge: &Charge, begin: Begin, stop: &
                 }
             }
             Some(()) = OptionFuture::from(supervision.signalling.as_mut()) => supervision.signalled(),
+            deeds = supervision.wellness.next() => {
+                if let Some(other) = supervision.follow(deeds) {
+                    doing = Some(other);
+                }
+            }
+            Some(()) = OptionFuture::from(supervision.ending.as_mut()) => supervision.ending = None,
             Some(_) = OptionFuture::from(watchdog.as_mut().map(Interval::tick)) => notify::alive(),
             () = &mut refresh => {
                 context.refresh_logs().await;
@@ -198,6 +211,13 @@ struct Supervision<'a> {
     /// Degraded by the container, which says more than its secrets could.
     degraded: bool,
     refreshing: Refreshing<'a>,
+    wellness: Wellness<'a>,
+    /// What the local gate heard last.
+    heard: Option<String>,
+    /// The boot is over, and all who waited for its result know.
+    settled: bool,
+    /// The machine goes with its container.
+    ending: Option<LocalBoxFuture<'a, ()>>,
     /// It is being stopped, or is down, to be started with new files.
     renewing: bool,
     /// The container is being told of these.
@@ -220,6 +240,10 @@ impl<'a> Supervision<'a> {
             launching: false,
             degraded: false,
             refreshing: Refreshing::new(context, charge, clock),
+            wellness: Wellness::new(context, charge, clock),
+            heard: None,
+            settled: false,
+            ending: None,
             renewing: false,
             signalling: None,
             signalled: Vec::new(),
@@ -247,6 +271,7 @@ impl<'a> Supervision<'a> {
         let input = match outcome {
             Doing::Watched(Seen::Ended { exit, cause }) => {
                 reporter.tell(Event::ContainerEnded { exit: exit.clone() });
+                self.wellness.down();
                 Input::Exited { exit, cause }
             }
             Doing::Watched(Seen::Vanished) | Doing::Started(Start::Vanished | Start::FilesGone) => {
@@ -257,6 +282,7 @@ impl<'a> Supervision<'a> {
                 if self.machine.restarts() > 0 {
                     self.refreshing.told(&SetName::ALL);
                 }
+                self.wellness.started();
                 Input::Started
             }
             Doing::Started(Start::Refused(error)) => {
@@ -287,18 +313,15 @@ impl<'a> Supervision<'a> {
                 State::Running => Some(self.watch()),
                 State::Completed { exit } => {
                     reporter.tell(Event::Completed { exit: exit.clone() });
+                    self.wellness.completed();
+                    self.end();
                     None
                 }
-                // The gate says it with more: the last answer, the container's state and its last lines.
-                State::Failed { .. } if self.gate_open => None,
                 State::Failed { reason } => {
-                    let reason = format!(
-                        "the container of {} failed and is not started again: {reason}; it is kept for inspection (`docker logs`, `docker inspect`), restart the agent to try again",
-                        self.charge.application
-                    );
-                    self.degraded = true;
-                    reporter.tell(Event::Degraded { reason });
-                    None
+                    let deeds = self.wellness.failed(reason, self.machine.may_try_again());
+                    let next = self.follow(deeds);
+                    self.end();
+                    next
                 }
                 State::Starting | State::BackingOff { .. } => None,
             },
@@ -351,7 +374,7 @@ impl<'a> Supervision<'a> {
             Ok(outcome) => drop(self.take(outcome)),
             Err(_) => {
                 let text = format!(
-                    "the container is still stopping after {} s, to be started with its new files; the agent's next start starts it",
+                    "the container is still stopping after {} s, to be started anew; the agent's next start starts it",
                     FINISH.as_secs()
                 );
                 self.context.reporter.tell(Event::Warning { text });
@@ -401,6 +424,9 @@ impl<'a> Supervision<'a> {
                 }
                 let action = self.machine.on(Input::Renew, self.clock.now(), clock::chance());
                 self.renewing |= action == Some(Action::Restart);
+                if self.renewing {
+                    self.wellness.down();
+                }
                 (action == Some(Action::Restart)).then(|| self.restart(ran && judged == Judged::Yes))
             }
         }
@@ -420,7 +446,12 @@ impl<'a> Supervision<'a> {
                 why: "passed earlier in this boot".to_owned(),
             });
             match self.charge.launched {
-                true => self.ready(),
+                true => {
+                    // Nothing was heard that could follow.
+                    self.wellness.gate_over(true, None);
+                    self.settled = true;
+                    self.ready();
+                }
                 false => self.ahead = Ahead::Launch,
             }
             return None;
@@ -439,6 +470,7 @@ impl<'a> Supervision<'a> {
         let reporter = &self.context.reporter;
         match verdict {
             Verdict::Passed(detail) => {
+                self.heard = Some(detail.clone());
                 reporter.tell(Event::StepDone {
                     step: StepId::Health,
                     detail,
@@ -468,6 +500,7 @@ impl<'a> Supervision<'a> {
                 reporter.tell(Event::Degraded {
                     reason: reason.clone(),
                 });
+                self.wellness.gate_over(false, Some(""));
                 self.ahead = Ahead::Fail(reason);
             }
         }
@@ -486,7 +519,7 @@ impl<'a> Supervision<'a> {
                 };
                 let local = async || match question.ask(context, charge).await {
                     Ok(_) => Ok(()),
-                    Err(No::Yet(why) | No::Never(why)) => Err(why),
+                    Err(No::Yet(why) | No::Never(why) | No::Unasked(why)) => Err(why),
                 };
                 match launch::run(context, local).await {
                     Ok(()) => Launched::Up,
@@ -518,10 +551,19 @@ impl<'a> Supervision<'a> {
         match launched {
             Launched::Up => {
                 hint::save_launched(self.context, self.charge);
+                let deeds = self.wellness.gate_over(true, self.heard.as_deref());
+                // All it can be is the word that it is healthy.
+                self.follow(deeds);
+                self.settled = true;
                 self.ready();
+                self.end();
                 None
             }
-            Launched::Told => None,
+            Launched::Told => {
+                self.settled = true;
+                self.end();
+                None
+            }
             Launched::NotUp(NotUp { reason }) => {
                 self.degraded = true;
                 let reason = format!(
@@ -531,6 +573,7 @@ impl<'a> Supervision<'a> {
                 self.context.reporter.tell(Event::Degraded {
                     reason: reason.clone(),
                 });
+                self.wellness.gate_over(false, Some(""));
                 self.ahead = Ahead::Fail(reason);
                 self.go_on()
             }

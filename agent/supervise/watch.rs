@@ -102,7 +102,7 @@ pub(super) async fn stop(context: &Context, id: &str) -> Stopped {
                     Ok(_) => {}
                     Err(error) => {
                         let text = format!(
-                            "the container could not be stopped to be started with its new files: {}",
+                            "the container could not be stopped to be started anew: {}",
                             chain(&error)
                         );
                         context.reporter.tell(Event::Warning { text });

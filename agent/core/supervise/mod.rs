@@ -15,10 +15,13 @@
 //! Invariants
 //! - Only [`Action::Start`] and [`Action::Restart`] start anything, and always the same container again.
 //! - A restart because files have changed ([`Input::Renew`]) counts against no budget and asks no policy.
-//! - `Completed` and `Failed` are final and never silent: each announces itself once.
+//! - `Completed` and `Failed` are final and never silent: each announces itself once. Only [`Input::TryAgain`] leads
+//!   out of `Failed`, for one start, where the policy has not said never.
 //! - An exit seen only after the engine was away is the engine's doing, not the application's: it
 //!   never counts as completed, or a daemon restart would leave the machine with no container.
 
+pub mod care;
+pub mod health;
 pub mod refresh;
 pub mod restart;
 
@@ -106,8 +109,10 @@ pub enum Input {
     },
     /// The wait asked for by [`Action::Wait`] is over.
     BackoffOver,
-    /// Its files have changed, and it is to begin anew with them: no failure, whatever the policy.
+    /// It is to begin anew, with changed files or because its probes fail: no exit of its own, whatever the policy.
     Renew,
+    /// It has failed, and is to be started once more.
+    TryAgain,
 }
 
 /// What has to be done now.
@@ -203,6 +208,11 @@ impl Supervisor {
         self.restarts
     }
 
+    /// It failed because the budget is spent, so that another try makes sense.
+    pub fn may_try_again(&self) -> bool {
+        self.policy != RestartPolicy::Never && matches!(self.state, State::Failed { .. })
+    }
+
     /// How it ended last.
     pub fn last_exit(&self) -> Option<&Exit> {
         self.last_exit.as_ref()
@@ -210,7 +220,7 @@ impl Supervisor {
 
     /// Takes one input at a time; `now` is monotonic, `chance` in `0.0..1.0` spreads the waits.
     pub fn on(&mut self, input: Input, now: Duration, chance: f64) -> Option<Action> {
-        if self.state.is_final() {
+        if self.state.is_final() && !(input == Input::TryAgain && self.may_try_again()) {
             return None;
         }
         let was_renewing = std::mem::replace(&mut self.renewing, input == Input::Renew);
@@ -246,6 +256,14 @@ impl Supervisor {
                 self.state = State::Starting;
                 Some(Action::Start)
             }
+            Input::TryAgain if self.may_try_again() => {
+                self.budget.try_again();
+                self.restarts += 1;
+                self.state = State::Starting;
+                Some(Action::Start)
+            }
+            // It has not failed.
+            Input::TryAgain => None,
             // One that is down reads the new files when it is started.
             Input::Renew if matches!(self.state, State::BackingOff { .. }) => {
                 self.renewing = false;
@@ -360,6 +378,28 @@ mod tests {
             "failed: 10 restarts in 10 min, last exit code 1"
         );
         assert_eq!(machine.on(Input::BackoffOver, now, 0.0), None, "failed is final");
+    }
+
+    #[test]
+    fn a_failed_one_is_tried_once_more_unless_the_policy_is_never() {
+        let mut machine = running(RestartPolicy::OnFailure);
+        assert_eq!(machine.on(Input::TryAgain, SECOND, 0.0), None, "it runs");
+        while !machine.state().is_final() {
+            machine.on(exited(1, Cause::Own), SECOND * 2, 0.0);
+        }
+        let (later, restarts) = (SECOND * 700, machine.restarts());
+        assert_eq!(machine.on(Input::TryAgain, later, 0.0), Some(Action::Start));
+        assert_eq!(machine.state(), &State::Starting);
+        assert_eq!(machine.restarts(), restarts + 1);
+        machine.on(Input::Started, later, 0.0);
+        assert_eq!(machine.on(exited(1, Cause::Own), later + SECOND, 0.0), None);
+        assert!(machine.state().is_final(), "one try is one");
+        let mut never = running(RestartPolicy::Never);
+        never.on(exited(1, Cause::Own), SECOND, 0.0);
+        assert_eq!(never.on(Input::TryAgain, later, 0.0), None);
+        let mut done = running(RestartPolicy::OnFailure);
+        done.on(exited(0, Cause::Own), SECOND, 0.0);
+        assert_eq!(done.on(Input::TryAgain, later, 0.0), None);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! How often and how fast an ended container is started again.
 //!
 //! 1, 2, 4 ... 60 s with jitter, at most ten times in ten minutes; a container that ran for ten
-//! minutes starts the schedule afresh. After that the supervisor gives up aloud.
+//! minutes starts the schedule afresh. After that the supervisor gives up aloud. Who asks for one more try then gets
+//! one: it has to run for ten minutes before anything is granted again.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -18,6 +19,8 @@ pub struct Budget {
     granted: VecDeque<Duration>,
     consecutive: u32,
     running_since: Option<Duration>,
+    /// It was spent, and one more try was asked for.
+    on_trial: bool,
 }
 
 impl Default for Budget {
@@ -32,6 +35,7 @@ impl Default for Budget {
             granted: VecDeque::new(),
             consecutive: 0,
             running_since: None,
+            on_trial: false,
         }
     }
 }
@@ -56,6 +60,11 @@ impl Budget {
         self.running_since = Some(now);
     }
 
+    /// It is started once more although nothing is left.
+    pub fn try_again(&mut self) {
+        self.on_trial = true;
+    }
+
     /// It ended, or could not be started.
     pub fn ended(&mut self, now: Duration, chance: f64) -> Decision {
         let ran = self
@@ -65,11 +74,13 @@ impl Budget {
         if ran >= self.window {
             self.consecutive = 0;
             self.granted.clear();
+            self.on_trial = false;
         }
-        while self
-            .granted
-            .front()
-            .is_some_and(|&at| now.saturating_sub(at) > self.window)
+        while !self.on_trial
+            && self
+                .granted
+                .front()
+                .is_some_and(|&at| now.saturating_sub(at) > self.window)
         {
             self.granted.pop_front();
         }
@@ -83,6 +94,47 @@ impl Budget {
         self.granted.push_back(now);
         self.consecutive = self.consecutive.saturating_add(1);
         Decision::After(self.backoff.delay(self.consecutive, chance))
+    }
+}
+
+/// Restarts because of probes: gentler than those after an exit, for what is asked may fail with a dependency that all
+/// machines share, and none of them gets better by restarts. 5, 20, 60 s with jitter, three in half an hour.
+#[derive(Clone, Debug, Default)]
+pub struct Gentle {
+    granted: VecDeque<Duration>,
+}
+
+impl Gentle {
+    /// As many in [`Self::WINDOW`].
+    pub const MOST: usize = 3;
+    /// The rolling window.
+    pub const WINDOW: Duration = Duration::from_secs(1800);
+    const WAITS: [Duration; Self::MOST] = [
+        Duration::from_secs(5),
+        Duration::from_secs(20),
+        Duration::from_secs(60),
+    ];
+
+    /// The wait before the next one, or how long there is none.
+    pub fn ask(&mut self, now: Duration, chance: f64) -> Result<Duration, Duration> {
+        while self
+            .granted
+            .front()
+            .is_some_and(|&at| now.saturating_sub(at) >= Self::WINDOW)
+        {
+            self.granted.pop_front();
+        }
+        let Some(step) = Self::WAITS.get(self.granted.len()) else {
+            let oldest = self.granted.front().copied().unwrap_or(now);
+            return Err((oldest + Self::WINDOW).saturating_sub(now));
+        };
+        self.granted.push_back(now);
+        Ok(step.mul_f64(0.5 + chance.clamp(0.0, 1.0) / 2.0))
+    }
+
+    /// The last one was not needed.
+    pub fn take_back(&mut self) {
+        self.granted.pop_back();
     }
 }
 
@@ -121,6 +173,44 @@ mod tests {
             budget.ended(MINUTE * 12, 1.0),
             Decision::After(Duration::from_secs(1))
         );
+    }
+
+    #[test]
+    fn one_more_try_is_one() {
+        let mut budget = Budget::default();
+        while matches!(budget.ended(Duration::ZERO, 1.0), Decision::After(_)) {}
+        for hour in 1..5 {
+            budget.try_again();
+            budget.started(MINUTE * 60 * hour);
+            assert!(
+                matches!(
+                    budget.ended(MINUTE * (60 * hour + 9), 1.0),
+                    Decision::Spent { restarts: 10, .. }
+                ),
+                "{hour}"
+            );
+        }
+        budget.try_again();
+        budget.started(MINUTE * 600);
+        assert_eq!(
+            budget.ended(MINUTE * 610, 1.0),
+            Decision::After(Duration::from_secs(1)),
+            "a good while starts afresh"
+        );
+    }
+
+    #[test]
+    fn probes_restart_three_times_in_half_an_hour() {
+        let mut gentle = Gentle::default();
+        let waits: Vec<u64> = (0..3)
+            .map(|n| gentle.ask(MINUTE * n, 1.0).unwrap().as_secs())
+            .collect();
+        assert_eq!(waits, [5, 20, 60]);
+        assert_eq!(gentle.ask(MINUTE * 10, 1.0), Err(MINUTE * 20));
+        assert!(gentle.ask(MINUTE * 30, 1.0).is_ok());
+        assert_eq!(gentle.ask(MINUTE * 30, 1.0), Err(MINUTE));
+        gentle.take_back();
+        assert!(gentle.ask(MINUTE * 30, 0.0).is_ok());
     }
 
     #[test]
