@@ -6,6 +6,7 @@
 
 mod render;
 mod secrets;
+mod serving;
 
 use std::time::Duration;
 

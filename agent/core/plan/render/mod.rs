@@ -15,7 +15,7 @@ use crate::config::{Filesystem, Mount, Problem, RaidLevel, RegistryAuth, Restart
 use crate::secret::Source;
 use crate::text;
 use crate::trust::{Requirement, Trust};
-use container::{env_text, source_text};
+use container::source_text;
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -122,8 +122,15 @@ impl Plan {
             out,
             "\nEnvironment (on the disk in the engine's config.v2.json and containerd's meta.db, values included, readable to root)"
         )?;
-        for (name, value) in &self.container.environment {
-            writeln!(out, "  {name}={}", text::one_line(&env_text(value), VALUE_WIDTH))?;
+        for (name, value) in self.container.variables() {
+            writeln!(out, "  {name}={}", text::one_line(&value, VALUE_WIDTH))?;
+        }
+        let extras = self.extras.rows();
+        if !extras.is_empty() {
+            writeln!(out, "\nBeside the container")?;
+        }
+        for (key, value) in extras {
+            writeln!(out, "  {key:<18} {}", text::printable(&value))?;
         }
         writeln!(out, "\nOpened by this configuration or not shut in this version")?;
         for OptOut { key, opens } in self.opt_outs() {
@@ -218,6 +225,7 @@ impl Plan {
             "gate": self.gate,
             "restart": self.restart.to_string(),
             "redact_secrets": self.redact_secrets,
+            "extras": self.extras,
             "logs": self.logs.to_json(),
             "opt_outs": self.opt_outs(),
             "aws_calls": self.aws_calls(),
