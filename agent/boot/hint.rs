@@ -10,6 +10,7 @@ use monopod_core::config::RestartPolicy;
 use monopod_core::event::Event;
 use monopod_core::facts::InstanceFacts;
 use monopod_core::lifecycle::LifecyclePlan;
+use monopod_core::plan::extras::Extras;
 use monopod_core::plan::reconcile::{SCHEMA, SpecHash};
 use monopod_core::plan::{Application, Gate};
 
@@ -54,6 +55,9 @@ pub struct Charge {
     /// Whom the machine tells how it is, and how it leaves.
     #[serde(default)]
     pub lifecycle: LifecyclePlan,
+    /// What else the machine does for it.
+    #[serde(default)]
+    pub extras: Extras,
     /// Its lines are shipped without the secrets known here.
     #[serde(default)]
     pub redact_secrets: bool,

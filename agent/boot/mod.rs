@@ -124,6 +124,7 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<Attempt, BootE
     let budget_end = moment_after(left);
     context.learn_life(|life| {
         life.plan = plan.lifecycle.clone();
+        life.extras = plan.extras.clone();
         life.budget_end = budget_end;
         life.awaited_until = budget::end(plan.budget, moments(first_start, launched));
     });
@@ -173,6 +174,7 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<Attempt, BootE
         budget_end,
         restart: plan.restart,
         lifecycle: plan.lifecycle.clone(),
+        extras: plan.extras.clone(),
         redact_secrets: plan.redact_secrets,
         shipping,
         files: made.files.clone(),
@@ -260,6 +262,7 @@ async fn take_over(
         .identify(Some(&charge.application), Some(&charge.facts));
     context.learn_life(|life| {
         life.plan = charge.lifecycle.clone();
+        life.extras = charge.extras.clone();
         life.facts = Some(charge.facts.clone());
         life.budget_end = charge.budget_end;
         life.awaited_until = charge.budget_end;

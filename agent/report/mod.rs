@@ -23,6 +23,7 @@ use monopod_core::plan::Application;
 use monopod_core::record::BootRecord;
 use monopod_core::redact::{Redactable, Redactor};
 use monopod_core::secret::Secret;
+use tokio::sync::watch;
 
 use crate::host::{chain, clock, files};
 use output::Output;
@@ -42,6 +43,7 @@ struct Inner {
     redactor: SharedRedactor,
     record: Mutex<BootRecord>,
     status_path: PathBuf,
+    serving: watch::Sender<bool>,
     /// Whose values are too short to be redacted: told once.
     short: Mutex<BTreeSet<String>>,
 }
@@ -55,6 +57,7 @@ impl Reporter {
             redactor,
             record: Mutex::new(record),
             status_path: runtime_directory.join(STATUS_FILE),
+            serving: watch::Sender::default(),
             short: Mutex::default(),
         }))
     }
@@ -68,8 +71,15 @@ impl Reporter {
     pub fn tell_with_bars(&self, event: Event, bars: impl FnOnce(usize) -> Vec<String>) {
         let event = self.without_secrets(event);
         // The record first: whoever acts on a line or on READY finds the status up to date.
-        self.record().apply(&event, clock::now_millis());
+        let serving = {
+            let mut record = self.record();
+            record.apply(&event, clock::now_millis());
+            record.is_serving()
+        };
         self.save();
+        self.0
+            .serving
+            .send_if_modified(|before| std::mem::replace(before, serving) != serving);
         // On a terminal progress moves in place; anywhere else it is a line like the others.
         if !self.0.output.progress(&event, bars) {
             journal::write(&event);
@@ -82,6 +92,11 @@ impl Reporter {
         let mut record = self.record();
         record.application = application.cloned().or(record.application.take());
         record.facts = facts.cloned().or(record.facts.take());
+    }
+
+    /// Whether others should send this machine work, as the record has it: wakes up only when that changes.
+    pub fn watch_serving(&self) -> watch::Receiver<bool> {
+        self.0.serving.subscribe()
     }
 
     /// Takes over what the shipper says about itself.

@@ -109,12 +109,12 @@ impl Usage {
 
 /// What is mounted at `path`, of the text of `/proc/self/mountinfo`: the last one hides those before it.
 pub fn filesystem_at(mountinfo: &str, path: &str) -> Option<String> {
-    let all = mountinfo.lines().filter_map(|line| {
+    let mut all = mountinfo.lines().filter_map(|line| {
         let (place, device) = line.split_once(" - ")?;
         let at = place.split(' ').nth(4)?;
         (at == path).then(|| device.split(' ').nth(1))?
     });
-    all.last().map(str::to_owned)
+    all.next_back().map(str::to_owned)
 }
 
 /// How long this instance waits before its first metric: always the same, and another than its neighbour.

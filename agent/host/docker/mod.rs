@@ -7,6 +7,7 @@
 mod error;
 mod exec;
 mod image;
+mod network;
 mod observe;
 mod spec;
 mod stop;

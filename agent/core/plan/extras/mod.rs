@@ -146,8 +146,29 @@ impl Hole {
     pub fn decide(&self, machine: IpAddr, answers: bool) -> Option<String> {
         match self {
             Self::Tokeninfo { .. } if answers => Some(tokeninfo_url(machine)),
-            Self::Tokeninfo { otherwise } => otherwise.clone(),
+            Self::Tokeninfo { .. } => self.instead(),
             Self::Etcd => Some(of_the_machine(ETCD_PORT, machine)),
+        }
+    }
+
+    /// Its value where the machine can't be reached at all.
+    pub fn instead(&self) -> Option<String> {
+        match self {
+            Self::Tokeninfo { otherwise } => otherwise.clone(),
+            Self::Etcd => None,
+        }
+    }
+
+    /// What follows for the container when nothing was found, as the beginning of a sentence.
+    pub const fn lack(&self) -> &'static str {
+        match self {
+            Self::Tokeninfo { otherwise: Some(_) } => {
+                "TOKENINFO_URL of this container is `tokeninfo_url`, as the machine's own tokeninfo service was not found"
+            }
+            Self::Tokeninfo { otherwise: None } => {
+                "this container has no TOKENINFO_URL, as the machine's own tokeninfo service was not found and there is no `tokeninfo_url`"
+            }
+            Self::Etcd => "this container has no ETCD_URL",
         }
     }
 

@@ -125,13 +125,7 @@ impl Plan {
         for (name, value) in self.container.variables() {
             writeln!(out, "  {name}={}", text::one_line(&value, VALUE_WIDTH))?;
         }
-        let extras = self.extras.rows();
-        if !extras.is_empty() {
-            writeln!(out, "\nBeside the container")?;
-        }
-        for (key, value) in extras {
-            writeln!(out, "  {key:<18} {}", text::printable(&value))?;
-        }
+        self.write_extras(out)?;
         writeln!(out, "\nOpened by this configuration or not shut in this version")?;
         for OptOut { key, opens } in self.opt_outs() {
             writeln!(out, "  {key:<18} {opens}")?;
@@ -153,6 +147,17 @@ impl Plan {
             &self.refused,
             "reason why this version boots no machine with it",
         )
+    }
+
+    fn write_extras(&self, out: &mut String) -> fmt::Result {
+        let rows = self.extras.rows();
+        if !rows.is_empty() {
+            writeln!(out, "\nBeside the container")?;
+        }
+        for (key, value) in rows {
+            writeln!(out, "  {key:<18} {}", text::printable(&value))?;
+        }
+        Ok(())
     }
 
     fn write_storage(&self, out: &mut String) -> fmt::Result {
