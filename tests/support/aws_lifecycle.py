@@ -25,8 +25,10 @@ What AWS does, and so this:
 - SetInstanceHealth respects the grace period unless told otherwise; while there is one (`grace`) nothing changes.
 - A wait condition's handle is PUT /_wait/K/NAME: like a pre-signed address of S3 it was signed without a Content-Type,
   and refuses a request that has one. Its operation for faults is WaitHandle.
-- PutMetricData as CBOR, gzipped or not, and in the query form.
+- PutMetricData as CBOR or JSON, gzipped or not, and in the query form.
 """
+import base64
+import json
 import threading
 import time
 from collections import defaultdict
@@ -88,7 +90,8 @@ def control(order):
 
 
 def set_identity(here, order):
-    here.instance, here.document, here.signature = order["instance"], order["document"], order["signature"]
+    here.instance, here.signature = order["instance"], order["signature"]
+    here.document = base64.b64decode(order["document"])
     wire.identify(order["instance"], order["access_key"])
 
 
@@ -372,8 +375,9 @@ def from_query(params):
 
 
 def put_metrics(here, params, request):
-    cbor = wire.protocol_of(request) == "cbor"
-    asked = wire.decode(wire.plain(request, request.get_data())) if cbor else from_query(params)
+    protocol, body = wire.protocol_of(request), wire.plain(request, request.get_data())
+    read = {"cbor": wire.decode, "json": json.loads}.get(protocol)
+    asked = read(body) if read else from_query(params)
     if not asked.get("Namespace"):
         raise Refused("The parameter Namespace is required.", "MissingParameter")
     if not asked.get("MetricData"):
@@ -390,7 +394,9 @@ def put_metrics(here, params, request):
             resolution=datum.get("StorageResolution"),
             dimensions={one["Name"]: one["Value"] for one in datum.get("Dimensions") or []},
         )
-    if cbor:
+    if protocol == "json":
+        return Response("{}", content_type=request.headers["Content-Type"])
+    if protocol == "cbor":
         headers = {"smithy-protocol": "rpc-v2-cbor"}
         return Response(wire.encode({}), headers=headers, content_type="application/cbor")
     return None

@@ -354,6 +354,7 @@ def app(environ, start_response):
     else:
         op, access_key = wire.operation(request, body), wire.access_key_of(request)
         action = action_of(request, op)
+    environ["monopod.clock"] = aws_lifecycle.offset(access_key)
     caller, started = account(access_key), time.monotonic()
     fault, status = caller.begin(op, action), 500
     try:
@@ -361,14 +362,11 @@ def app(environ, start_response):
         if fault and fault.get("cut"):
             status = 0
             return hang_up(environ, start_response)
-        offset, lost = aws_lifecycle.offset(access_key), bool(fault and fault.get("lose"))
+        lost = bool(fault and fault.get("lose"))
 
         def remember_status(line, headers, *rest):
             nonlocal status
             status = int(line.split(" ", 1)[0])
-            if offset:
-                headers = [pair for pair in headers if pair[0].lower() != "date"]
-                headers.append(("Date", wire.http_date(offset)))
             return None if lost else start_response(line, headers, *rest)
 
         chosen = answer_of(request, op, body, access_key, fault or {}) or moto_app
@@ -387,7 +385,7 @@ def answer_of(request, op, body, access_key, fault):
         return wire.error(request, fault["code"], message, fault.get("http", 400), fault.get("headers"))
     if op == "WaitHandle":
         return aws_lifecycle.handle(request, body)
-    skewed = wire.refuse_skewed(request, aws_lifecycle.offset(access_key))
+    skewed = wire.refuse_skewed(request, request.environ["monopod.clock"])
     return skewed or aws_lifecycle.answer(request, op, body, access_key)
 
 
@@ -395,6 +393,10 @@ class Quiet(WSGIRequestHandler):
     # Bodies are small and written in two pieces: without this the second waits for the first one's acknowledgement.
     disable_nagle_algorithm = True
     protocol_version = "HTTP/1.1"
+
+    def date_time_string(self, timestamp=None):
+        # In every answer, as the machine's AWS has it.
+        return wire.http_date(self.environ.get("monopod.clock", 0))
 
     def log_request(self, code="-", size="-"):
         pass

@@ -1,14 +1,14 @@
 """How requests to AWS are told apart, and how answers are written: the protocols the stand-in speaks.
 
 Protocols: `query` (XML; CloudFormation, Auto Scaling, both load balancers), `ec2` (its XML), `json`, `cbor` (CloudWatch,
-as current SDKs speak it: Smithy RPC v2, with the errors' names of the query protocol in a header) and `s3`.
+as the Rust SDK speaks it: Smithy RPC v2, with the errors' names of the query protocol in a header) and `s3`.
 
 Who asks: the access key id of a Signature Version 4; of a request that CloudFormation takes with the instance's identity
 document (`Authorization: CFN_V1 DOCUMENT:SIGNATURE`) the access key that has the document's instance (`identify`).
 
 Signatures are not checked, their times are: more than five minutes (S3: fifteen) from the stand-in's clock, which a test
-may have put forward or back for one access key, and the request is refused as each protocol does, with `Date` in the
-answer.
+may have put forward or back for one access key, and the request is refused as each protocol does. `Date` in every
+answer is by that clock.
 """
 import base64
 import datetime
@@ -184,19 +184,18 @@ def refuse_skewed(request, offset):
     minutes = 15 if protocol == "s3" else 5
     if abs(at - now) <= minutes * 60:
         return None
-    headers = {"Date": http_date(offset)}
     if protocol == "s3":
         text = "The difference between the request time and the current time is too large."
-        return error(request, "RequestTimeTooSkewed", text, 403, headers)
+        return error(request, "RequestTimeTooSkewed", text, 403)
     if at < now:
         text = f"Signature expired: {written} is now earlier than {stamp(now - minutes * 60)} ({stamp(now)} - {minutes} min.)"
     else:
         text = f"Signature not yet current: {written} is still later than {stamp(now + minutes * 60)} ({stamp(now)} + {minutes} min.)"
     if protocol == "json":
-        return error(request, "InvalidSignatureException", text, 400, headers)
+        return error(request, "InvalidSignatureException", text, 400)
     if protocol == "ec2":
-        return error(request, "RequestExpired", f"Request has expired. {text}", 400, headers)
-    return error(request, "SignatureDoesNotMatch", text, 403, headers)
+        return error(request, "RequestExpired", f"Request has expired. {text}", 400)
+    return error(request, "SignatureDoesNotMatch", text, 403)
 
 
 # --- CBOR ---------------------------------------------------------------------------------------------------------

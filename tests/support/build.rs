@@ -11,27 +11,33 @@ fn main() {
         rustc.expect("cargo sets RUSTC"),
         target.expect("cargo sets TARGET"),
     );
-    let program = out.join("writer");
-    let status = Command::new(&rustc)
-        .args(["--edition", "2024", "--crate-name", "writer", "--target", &target])
-        .args([
-            "-C",
-            "opt-level=3",
-            "-C",
-            "target-feature=+crt-static",
-            "-C",
-            "strip=symbols",
-        ])
-        .arg("programs/writer.rs")
-        .arg("-o")
-        .arg(&program)
-        .status();
-    assert!(
-        status.as_ref().is_ok_and(std::process::ExitStatus::success),
-        "building the static program programs/writer.rs with {rustc}: {status:?}; it needs glibc's static library \
-         (libc6-dev)"
-    );
-    println!("cargo::rustc-env=RIG_WRITER={}", program.display());
+    for name in ["writer", "service"] {
+        let program = out.join(name);
+        let status = Command::new(&rustc)
+            .args(["--edition", "2024", "--crate-name", name, "--target", &target])
+            .args([
+                "-C",
+                "opt-level=3",
+                "-C",
+                "target-feature=+crt-static",
+                "-C",
+                "strip=symbols",
+            ])
+            .arg(format!("programs/{name}.rs"))
+            .arg("-o")
+            .arg(&program)
+            .status();
+        assert!(
+            status.as_ref().is_ok_and(std::process::ExitStatus::success),
+            "building the static program programs/{name}.rs with {rustc}: {status:?}; it needs glibc's static library \
+             (libc6-dev)"
+        );
+        println!(
+            "cargo::rustc-env=RIG_{}={}",
+            name.to_uppercase(),
+            program.display()
+        );
+    }
     println!("cargo::rerun-if-changed=programs");
     println!("cargo::rerun-if-changed=build.rs");
 }

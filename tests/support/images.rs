@@ -183,6 +183,9 @@ pub(crate) fn standard() -> Vec<Image> {
         Image::new("stage", include_str!("images/stage.sh"))
             .program("app/writer", &crate::numbered::writer_program()),
         Image::new("sleeper", include_str!("images/sleeper.sh")),
+        Image::new("service", include_str!("images/service.sh"))
+            .program("app/service", &crate::service::program())
+            .config("ExposedPorts", json!({"8080/tcp": {}})),
         server("large")
             .random_layer(8 << 20)
             .random_layer(6 << 20)

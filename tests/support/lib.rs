@@ -39,6 +39,7 @@
 //! It needs root, and what `tests/setup.sh` installs. `MONOPOD_RIG_ENGINES` is the number of machines at a time (3).
 
 mod agent;
+mod audit_server;
 mod aws;
 mod aws_balancers;
 mod aws_lifecycle;
@@ -68,6 +69,7 @@ mod registry;
 mod rsyslog;
 mod sandbox;
 mod scalyr;
+mod service;
 mod small_disk;
 mod sockets;
 mod stage;
@@ -77,6 +79,7 @@ mod wait;
 use std::sync::OnceLock;
 
 pub use agent::{Agent, Line as OutputLine, Stream};
+pub use audit_server::{AUDIT_PASSWORD, AUDIT_USER, AuditAnswer, AuditRecord, AuditServer};
 pub use aws::{Aws, AwsCall, AwsFault};
 pub use aws_balancers::{Balanced, Registration};
 pub use aws_lifecycle::{Group, HealthReport, HookCompletion, HookHeartbeat, Metric, StackSignal};
@@ -98,6 +101,7 @@ pub use place::Where;
 pub use registry::{MIRROR, REGISTRY, REGISTRY_PASSWORD, REGISTRY_USER, Registry, Writer};
 pub use rsyslog::Rsyslog;
 pub use scalyr::{SCALYR_TOKEN, Scalyr, ScalyrEvent, ScalyrFault, ScalyrRequest};
+pub use service::Service;
 pub use small_disk::SmallDisk;
 pub use sockets::{Datagram, NotifySocket, SyslogSocket};
 pub use stage::{Piece, Stage};

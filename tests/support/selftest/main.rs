@@ -1,12 +1,15 @@
 //! The rig's own tests: what the agent's tests take for granted.
 
+mod audit_server;
 mod aws_balancers;
 mod aws_lifecycle;
+mod aws_metrics;
 mod aws_sinks;
 mod images;
 mod log_servers;
 mod notices;
 mod scalyr;
+mod service;
 mod services;
 mod small_disk;
 mod writer;
