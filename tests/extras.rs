@@ -181,7 +181,7 @@ fn a_healthy_machine_is_registered_in_etcd() {
 #[test]
 fn a_machine_that_is_not_healthy_is_not_registered() {
     let machine = Machine::acquire();
-    let etcd = etcd(&machine, "etcd");
+    let first = etcd(&machine, "one");
     let user_data = |image: &str| {
         UserData::new(&machine, image)
             .web()
@@ -197,14 +197,16 @@ fn a_machine_that_is_not_healthy_is_not_registered() {
     agent.kill9();
     agent.wait_exit(SOON);
 
+    drop(first);
     machine.reboot();
+    let second = etcd(&machine, "two");
     user_data("service");
     let agent = run_until_ready(&machine);
     wait_entry(&machine, &agent);
     Service::at(&machine, 8080).exit(3);
     // The lease has ten seconds left at least: it is given back.
     wait_no_entry(&machine, &agent, Duration::from_secs(8));
-    drop(etcd);
+    drop(second);
 }
 
 #[test]
@@ -325,7 +327,7 @@ fn memory_and_disk_are_metrics_of_cloudwatch() {
     let machine = Machine::acquire();
     UserData::new(&machine, "sleeper")
         .line("enhanced_cloudwatch_metrics: true")
-        .line("lifecycle_hooks: {group: shop}")
+        .line("lifecycle_hooks: {group: shop, terminate: leave}")
         .serve(&machine);
     machine
         .aws()
