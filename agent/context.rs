@@ -8,6 +8,7 @@ use monopod_core::event::Event;
 use monopod_core::facts::InstanceFacts;
 use monopod_core::lifecycle::{LifecyclePlan, StatusAddress};
 use monopod_core::logs::{Attributes, LogPlan};
+use monopod_core::plan::extras::Extras;
 use monopod_core::text;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, watch};
@@ -79,6 +80,8 @@ pub struct Context {
 pub struct Life {
     /// What the user wants; what could be read of it where the rest is wrong.
     pub plan: LifecyclePlan,
+    /// What else the machine does for the application.
+    pub extras: Extras,
     /// Who we are.
     pub facts: Option<InstanceFacts>,
     /// When the boot budget is spent, in milliseconds since the epoch: what is tried is tried until then.

@@ -24,6 +24,7 @@ mod conservation;
 mod container;
 mod encrypt;
 mod engine;
+mod extras;
 mod files;
 mod full_disk;
 mod health;

@@ -1,14 +1,14 @@
 #!/bin/bash
-# Installs what the tests and the demo need on a Debian 12 machine: the engine, a registry, a log daemon, network tools
+# Installs what the tests and the demo need on a Debian 12 machine: the engine, a registry, etcd, a log daemon, network tools
 # (by apt), and Python environments under target/rig (by pip): the AWS stand-in, and tools of others that tests ask. With
 # --bench also what the benchmarks compare with. Run it as often as you like: a second run takes a moment. It leaves
 # no service behind that was not there before: what apt would start or enable for us is held back.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-packages=(docker.io docker-registry busybox-static iproute2 iptables python3-venv rsyslog rsyslog-openssl systemd util-linux)
+packages=(docker.io docker-registry busybox-static etcd-server iproute2 iptables python3-venv rsyslog rsyslog-openssl systemd util-linux)
 # Services that come with those packages and have no business on a newcomer's machine.
-services=(docker.service docker.socket containerd.service docker-registry.service rsyslog.service)
+services=(docker.service docker.socket containerd.service docker-registry.service etcd.service etcd2.service rsyslog.service)
 policy=/usr/sbin/policy-rc.d
 # Where the kernel has AppArmor, the engine starts no container without its tools.
 if grep -qs Y /sys/module/apparmor/parameters/enabled; then packages+=(apparmor); fi

@@ -11,6 +11,7 @@ use monopod_core::config::RestartPolicy;
 use monopod_core::event::Event;
 use monopod_core::facts::InstanceFacts;
 use monopod_core::lifecycle::LifecyclePlan;
+use monopod_core::plan::extras::Extras;
 use monopod_core::plan::reconcile::{SCHEMA, SpecHash};
 use monopod_core::plan::{Application, Gate};
 
@@ -58,6 +59,9 @@ pub struct Charge {
     /// The keys that open what is closed by default, for the status.
     #[serde(default)]
     pub opt_outs: Vec<String>,
+    /// What else the machine does for it.
+    #[serde(default)]
+    pub extras: Extras,
     /// Its lines are shipped without the secrets known here.
     #[serde(default)]
     pub redact_secrets: bool,

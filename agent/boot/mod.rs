@@ -128,6 +128,7 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<Attempt, BootE
     let budget_end = moment_after(left);
     context.learn_life(|life| {
         life.plan = plan.lifecycle.clone();
+        life.extras = plan.extras.clone();
         life.budget_end = budget_end;
         life.awaited_until = budget::end(plan.budget, moments(first_start, launched));
     });
@@ -180,6 +181,7 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<Attempt, BootE
         restart: plan.restart,
         lifecycle: plan.lifecycle.clone(),
         opt_outs,
+        extras: plan.extras.clone(),
         redact_secrets: plan.redact_secrets,
         shipping,
         audit,
@@ -271,6 +273,7 @@ async fn take_over(
         .identify(Some(&charge.application), Some(&charge.facts));
     context.learn_life(|life| {
         life.plan = charge.lifecycle.clone();
+        life.extras = charge.extras.clone();
         life.facts = Some(charge.facts.clone());
         life.budget_end = charge.budget_end;
         life.awaited_until = charge.budget_end;

@@ -111,6 +111,8 @@ async fn daemon(options: Options) -> u8 {
         tokio::select! {
             outcome = look_after(&context, &stop) => outcome,
             never = lifecycle::heartbeats(&context) => match never {},
+            never = lifecycle::registration(&context) => match never {},
+            never = lifecycle::metrics(&context) => match never {},
         }
     };
     let outcome = AssertUnwindSafe(watched).catch_unwind().await;

@@ -8,10 +8,13 @@ pub(crate) mod aws;
 pub mod balancers;
 pub mod clock;
 pub mod cloudformation;
+pub mod cloudwatch;
 pub mod delivery;
 pub mod docker;
 pub mod ecr;
+pub mod etcd;
 pub mod files;
+pub mod hostname;
 pub mod image_layer;
 pub mod imds;
 pub mod include;
@@ -31,6 +34,8 @@ pub mod surroundings;
 pub mod terminal;
 #[cfg(test)]
 mod testing;
+pub mod tokeninfo;
+pub mod usage;
 pub(crate) mod web;
 
 /// Whether trying again can help.

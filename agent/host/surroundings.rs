@@ -117,6 +117,8 @@ pub struct Surroundings {
     pub engine_group: Option<u32>,
     /// Whether the container gets graphics processors.
     pub gpus: bool,
+    /// Variables with addresses of this machine; filled by the boot, which waits for services.
+    pub variables: Vec<(String, String)>,
 }
 
 /// Looks at the machine for a container that is about to be made.
@@ -143,6 +145,7 @@ pub fn observe(spec: &ContainerSpec, engine_socket: &Path) -> Result<Surrounding
             Some(Gpus::None) => false,
             None => has_gpus(),
         },
+        variables: Vec::new(),
     })
 }
 

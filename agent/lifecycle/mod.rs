@@ -3,11 +3,15 @@
 //! Design: decisions are `monopod_core::lifecycle`'s; each file here carries them out against one kind of listener, and
 //! is driven by `supervise` and by the daemon.
 
+mod etcd;
 mod group;
 pub(crate) mod launch;
+mod metrics;
 pub(crate) mod power;
 mod signal;
 pub(crate) mod warm;
 
+pub(crate) use etcd::registration;
 pub(crate) use group::heartbeats;
+pub(crate) use metrics::metrics;
 pub(crate) use signal::LAST_WORDS;

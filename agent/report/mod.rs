@@ -24,7 +24,6 @@ use monopod_core::plan::Application;
 use monopod_core::record::{BootRecord, Outcome};
 use monopod_core::redact::{Redactable, Redactor};
 use monopod_core::secret::Secret;
-
 use tokio::sync::watch;
 
 use crate::host::{chain, clock, files};
@@ -46,6 +45,7 @@ struct Inner {
     record: Mutex<BootRecord>,
     status_path: PathBuf,
     outcome: watch::Sender<Outcome>,
+    serving: watch::Sender<bool>,
     /// Whose values are too short to be redacted: told once.
     short: Mutex<BTreeSet<String>>,
     probes: figures::ProbeFigures,
@@ -62,6 +62,7 @@ impl Reporter {
             redactor,
             record: Mutex::new(record),
             status_path: runtime_directory.join(STATUS_FILE),
+            serving: watch::Sender::default(),
             short: Mutex::default(),
             probes: figures::ProbeFigures::default(),
         }))
@@ -76,10 +77,10 @@ impl Reporter {
     pub fn tell_with_bars(&self, event: Event, bars: impl FnOnce(usize) -> Vec<String>) {
         let event = self.without_secrets(event);
         // The record first: whoever acts on a line or on READY finds the status up to date.
-        let outcome = {
+        let (outcome, serving) = {
             let mut record = self.record();
             record.apply(&event, clock::now_millis());
-            record.outcome.clone()
+            (record.outcome.clone(), record.is_serving())
         };
         self.save();
         self.0.outcome.send_if_modified(|known| {
@@ -87,6 +88,9 @@ impl Reporter {
             *known = outcome;
             is_news
         });
+        self.0
+            .serving
+            .send_if_modified(|before| std::mem::replace(before, serving) != serving);
         // On a terminal progress moves in place; anywhere else it is a line like the others.
         if !self.0.output.progress(&event, bars) {
             journal::write(&event);
@@ -104,6 +108,11 @@ impl Reporter {
     /// Where the machine stands, and when that changes.
     pub fn outcomes(&self) -> watch::Receiver<Outcome> {
         self.0.outcome.subscribe()
+    }
+
+    /// Whether others should send this machine work, as the record has it: wakes up only when that changes.
+    pub fn watch_serving(&self) -> watch::Receiver<bool> {
+        self.0.serving.subscribe()
     }
 
     /// Takes every secret known so far out of it.

@@ -6,6 +6,7 @@ pub(super) mod container;
 pub(super) mod delivered;
 pub(super) mod engine;
 pub(super) mod facts;
+mod holes;
 pub(super) mod image;
 mod include;
 mod login;

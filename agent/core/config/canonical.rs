@@ -44,6 +44,16 @@ impl Config {
             "tokeninfo_url",
             self.host.tokeninfo_url.as_deref().map(Value::from),
         );
+        // Not written and `false` are the same container, and no file that was written before these keys worked changes
+        // its hash for that.
+        put(
+            "local_planb_tokeninfo",
+            self.host.local_planb_tokeninfo.filter(|on| *on).map(Value::from),
+        );
+        put(
+            "etcd_discovery_domain",
+            self.host.etcd_discovery_domain.as_deref().map(Value::from),
+        );
         put(
             "mint_bucket",
             self.delivered.mint_bucket.as_deref().map(Value::from),

@@ -6,6 +6,7 @@
 
 pub mod replace;
 pub mod signal;
+pub mod usage;
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};

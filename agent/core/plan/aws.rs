@@ -6,7 +6,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::Plan;
+use super::{Plan, extras};
 use crate::config::{EcrHost, RegistryHost, RegistryLogin};
 use crate::secret::Source;
 
@@ -60,6 +60,7 @@ impl Plan {
         self.log_calls(&mut calls);
         self.lifecycle_calls(&mut calls);
         self.audit_calls(&mut calls);
+        self.extra_calls(&mut calls);
         calls
     }
 
@@ -149,11 +150,7 @@ impl Plan {
 
     /// The policy to attach to the instance's role, ready to paste; no statement when no call is made.
     pub fn iam_policy(&self) -> Value {
-        let statements: Vec<Value> = self
-            .aws_calls()
-            .iter()
-            .map(|call| json!({ "Effect": "Allow", "Action": call.action, "Resource": call.resource }))
-            .collect();
+        let statements: Vec<Value> = self.aws_calls().iter().map(statement).collect();
         json!({ "Version": "2012-10-17", "Statement": statements })
     }
 
@@ -170,6 +167,14 @@ impl Plan {
     fn partition(&self) -> &'static str {
         partition(self.facts.as_ref().map_or("*", |facts| facts.region.as_str()))
     }
+}
+
+fn statement(call: &AwsCall) -> Value {
+    let mut statement = json!({ "Effect": "Allow", "Action": call.action, "Resource": call.resource });
+    if let (Some(condition), Some(map)) = (extras::condition(call.action), statement.as_object_mut()) {
+        map.insert("Condition".to_owned(), condition);
+    }
+    statement
 }
 
 /// The first part of every ARN of a region.

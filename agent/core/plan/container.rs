@@ -10,6 +10,7 @@ use std::net::IpAddr;
 use crate::config::{
     Config, EnvValue, FileMount, Gpus, HostEntry, ImageRef, Networking, PortMapping, Seccomp, Tmpfs, Ulimit,
 };
+use crate::plan::extras::{self, ETCD_URL, Hole};
 use crate::plan::logs::budget;
 use crate::secret::SecretRef;
 
@@ -43,6 +44,8 @@ pub struct ContainerSpec {
     pub user: Option<String>,
     /// In the order of the file, ours last.
     pub environment: Vec<(String, EnvValue)>,
+    /// Variables whose values only the machine can tell, when the container is made.
+    pub holes: Vec<Hole>,
     /// Published ports.
     pub ports: Vec<PortMapping>,
     /// Dropped capabilities; `ALL` unless root.
@@ -188,11 +191,14 @@ impl ContainerSpec {
             ("CREDENTIALS_DIR", CREDENTIALS),
         ];
         environment.extend(ours.map(|(name, value)| (name.to_owned(), EnvValue::Plain(value.to_owned()))));
-        if let Some(url) = config.host().tokeninfo_url.as_deref()
-            && !environment.iter().any(|(name, _)| name == TOKENINFO_URL)
-        {
-            environment.push((TOKENINFO_URL.to_owned(), EnvValue::Plain(url.to_owned())));
-        }
+        let (known, holes) = extras::variables(config);
+        // A value of the user's for etcd was without effect already when the key set it.
+        environment.retain(|(name, _)| name != ETCD_URL || config.host().etcd_discovery_domain.is_none());
+        environment.extend(
+            known
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), EnvValue::Plain(value))),
+        );
         let options = config.options();
 
         let mut capabilities_drop = config.capabilities_drop().to_vec();
@@ -206,6 +212,7 @@ impl ContainerSpec {
                 .clone()
                 .or_else(|| (!config.root()).then(|| USER.to_owned())),
             environment,
+            holes,
             ports: config.ports().to_vec(),
             capabilities_drop,
             capabilities_add: config.capabilities_add().to_vec(),
@@ -350,9 +357,6 @@ impl ContainerSpec {
         })
     }
 }
-
-/// Where the application asks about tokens.
-const TOKENINFO_URL: &str = "TOKENINFO_URL";
 
 /// The user's own, and a `/tmp` where the root file system can't be written.
 fn tmpfs(config: &Config) -> Vec<Tmpfs> {

@@ -13,6 +13,7 @@ mod audit;
 mod aws;
 pub mod container;
 mod diff;
+pub mod extras;
 mod lifecycle;
 pub mod logs;
 pub mod reconcile;
@@ -40,6 +41,7 @@ use crate::trust::Trust;
 pub use aws::{AwsCall, partition};
 use container::ContainerSpec;
 pub use diff::{Change, Difference};
+use extras::Extras;
 use reconcile::Then;
 use sets::FileSet;
 pub use uses::SecretUse;
@@ -324,6 +326,8 @@ pub struct Plan {
     pub restart: RestartPolicy,
     /// Whom the machine tells how it is, and how it leaves.
     pub lifecycle: LifecyclePlan,
+    /// What else the machine does for it.
+    pub extras: Extras,
     /// Lines are shipped without the secrets that are known.
     pub redact_secrets: bool,
     /// What is shipped where, and how much of the disk logs take.
@@ -373,6 +377,7 @@ impl Plan {
             gate: gate(config.health_check()),
             restart: config.restart(),
             lifecycle: config.lifecycle().clone(),
+            extras: Extras::new(config),
             redact_secrets: config.logging().redact_secrets.unwrap_or_default(),
             logs: LogPlan::new(config),
             log_attributes: Attributes::new(config, facts),

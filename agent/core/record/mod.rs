@@ -9,6 +9,7 @@ mod render;
 pub(crate) mod sample;
 mod schema;
 mod secrets;
+mod serving;
 mod standing;
 
 use std::time::Duration;
@@ -341,7 +342,11 @@ impl BootRecord {
             }
             Event::Warm { .. } => self.outcome = Outcome::Warm { since: now },
             Event::Recovered { .. } => self.outcome = Outcome::Ready { since: now },
-            Event::Booting => self.outcome = Outcome::Booting,
+            Event::Booting => {
+                // What was passed was passed by another container.
+                self.steps.retain(|step| step.step < StepId::Health);
+                self.outcome = Outcome::Booting;
+            }
             Event::Completed { .. } => self.outcome = Outcome::Completed { since: now },
             Event::Ready { text } => {
                 self.begin(StepId::Ready, "", now);

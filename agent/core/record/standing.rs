@@ -46,11 +46,21 @@ impl BootRecord {
             (Outcome::Failed { reason, .. }, _) => Standing::bad(reason.clone()),
             (Outcome::Drained { reason, .. }, _) => Standing::bad(reason.clone()),
             (_, Agent::Gone) => Standing::bad("the agent is not running; nobody looks after the container"),
-            (Outcome::Booting, Agent::Running) => Standing::bad(self.step_at_work().map_or_else(
-                || "the boot has begun".to_owned(),
-                |step| format!("the boot is at the step {}: {}", step.step, step.detail),
-            )),
-            (Outcome::Degraded { reason, .. }, Agent::Running) => Standing::bad(reason.clone()),
+            (Outcome::Booting, Agent::Running) => Standing {
+                healthy: false,
+                // A load balancer that asks here is waited for by the boot itself.
+                ready: self.is_serving(),
+                reason: self.step_at_work().map_or_else(
+                    || "the boot has begun".to_owned(),
+                    |step| format!("the boot is at the step {}: {}", step.step, step.detail),
+                ),
+            },
+            (Outcome::Degraded { reason, .. }, Agent::Running) => Standing {
+                healthy: false,
+                // What is wrong may be no matter of the application's.
+                ready: self.is_serving(),
+                reason: reason.clone(),
+            },
             (Outcome::Draining { phase, reason, .. }, Agent::Running) => {
                 Standing::bad(leaving(*phase, reason))
             }

@@ -8,6 +8,7 @@ mod describe;
 mod error;
 mod exec;
 mod image;
+mod network;
 mod observe;
 mod spec;
 mod stop;

@@ -10,6 +10,7 @@ use monopod_core::{retry, text};
 use tokio::time::Instant;
 
 use super::delivered::Delivered;
+use super::holes;
 use super::image::Pinned;
 use super::secrets::Fetched;
 use super::until_it_works;
@@ -63,13 +64,14 @@ pub(in crate::boot) async fn run(
                 // First of all: what can't be made must not cost the container that runs.
                 let spec = SpecHash::new(&plan.intent, &pinned.digest);
                 let delivered = Delivered::new(context, plan, &spec, &fetched);
-                let machine = observe(
+                let mut machine = observe(
                     context,
                     || surroundings::observe(&plan.container, context.engine.socket()),
                     deadline,
                 )
                 .await?;
                 on_the_tmpfs(context, || delivered.ensure_layout(), deadline).await?;
+                machine.variables = holes::fill(context, &plan.container, deadline).await?;
                 ensure_removed(context, remove, deadline).await?;
                 let new = New {
                     fetched,

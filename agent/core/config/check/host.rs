@@ -6,6 +6,7 @@ use super::super::problem::Code;
 use super::super::yaml::Resolved;
 use super::Checker;
 use super::field::Field;
+use super::logging::is_host;
 
 impl<'c> Checker<'c> {
     pub(super) fn host(&mut self) -> Host {
@@ -19,7 +20,7 @@ impl<'c> Checker<'c> {
             xray_enabled: self.flag("xray_enabled"),
             etcd_discovery_domain: self
                 .field("etcd_discovery_domain")
-                .and_then(|field| self.word(&field)),
+                .and_then(|field| self.domain(&field)),
             tokeninfo_url: self.url("tokeninfo_url"),
             local_planb_tokeninfo: self.flag("local_planb_tokeninfo"),
         }
@@ -42,6 +43,17 @@ impl<'c> Checker<'c> {
         }
         let problem = field.error(Code::BadValue, format!("`{}` has to be a URL", field.path));
         self.report(problem.help(format!("write `{}: https://...`", field.path)));
+        None
+    }
+
+    fn domain(&mut self, field: &Field<'_>) -> Option<String> {
+        let domain = self.word(field)?;
+        if is_host(&domain) {
+            return Some(domain);
+        }
+        let message = format!("`{}` has to be a DNS name, and nothing else", field.path);
+        let help = "write it like `etcd.example.org`, without scheme and port, or `disable` for etcd on the machine itself";
+        self.report(field.error(Code::BadValue, message).help(help));
         None
     }
 

@@ -1,6 +1,6 @@
 //! Who runs, from which image.
 
-use super::Fate::{Later, Read};
+use super::Fate::Read;
 use super::Shape::{Anything, List, Map, Object, Secret, Text};
 use super::{Grammar, Key, Shape};
 
@@ -129,14 +129,16 @@ pub(super) const KEYS: &[Key] = &[
         .default("warn")
         .ours("New; Taupage ignored unknown keys in silence.")
         .example("unknown_keys: deny"),
-    Key::new("etcd_discovery_domain", Text(Grammar::NotEmpty), Later("the container gets no ETCD_URL and the machine is not registered"), "The domain whose DNS records name the etcd cluster to join.")
-        .taupage("Ran an etcd proxy beside the container and set ETCD_URL.")
+    Key::new("etcd_discovery_domain", Text(Grammar::Server), Read, "The domain of an etcd cluster: ETCD_URL of the container is http://etcd-server.DOMAIN:2379, whatever `environment` says. `disable` means etcd on the machine itself. While the machine is healthy it is registered there as /taupage/HOSTNAME, with what others may know of the application as JSON: a lease of 15 s, renewed every 5 s, and given back when the machine is unhealthy or leaves.")
+        .taupage("Ran an etcd proxy (v2) on the machine, found the cluster by its SRV records, and pointed ETCD_URL to the proxy. The entry was the whole user data but for `environment`, passwords included.")
+        .ours("There is no proxy, and with `disable` no etcd is started: container and agent talk to the cluster itself, at the A record that stups-etcd-cluster keeps, and by etcd's v3 interface (3.4 and later). The entry holds id, version, image, ports and health check. An etcd that is away is told once and ends nothing.")
         .example("etcd_discovery_domain: etcd.example.org"),
     Key::new("tokeninfo_url", Text(Grammar::Url), Read, "The address of a tokeninfo service: TOKENINFO_URL of the container, unless `environment` sets that.")
         .taupage("The same.")
         .example("tokeninfo_url: https://tokeninfo.example.org/oauth2/tokeninfo"),
-    Key::new("local_planb_tokeninfo", Shape::Flag, Later("no tokeninfo service runs on the machine; TOKENINFO_URL is `tokeninfo_url`"), "Runs a tokeninfo service on the machine itself and points TOKENINFO_URL to it.")
+    Key::new("local_planb_tokeninfo", Shape::Flag, Read, "Points TOKENINFO_URL to a tokeninfo service on port 9021 of the machine, unless `environment` sets it. Before the container is made, `/health` there is asked for up to 30 s; without a 200 it is `tokeninfo_url`, with a warning, for as long as this container lives.")
         .default("false")
-        .taupage("Ran Plan B's tokeninfo on port 9021 and waited 30 s for it.")
+        .taupage("Ran Plan B's tokeninfo, and gave the container http://localhost:9021, which is the container itself unless `networking` is `host`. When the service was late there was no TOKENINFO_URL at all.")
+        .ours("The service is the image's to run, and has to listen on the bridge's address, not only on 127.0.0.1. The container gets the address of the bridge's gateway, or 127.0.0.1 with `networking: host`.")
         .example("local_planb_tokeninfo: true"),
 ];

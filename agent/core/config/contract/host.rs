@@ -66,11 +66,12 @@ pub(super) const KEYS: &[Key] = &[
     Key::new(
         "enhanced_cloudwatch_metrics",
         Flag,
-        Later("no metrics are sent"),
-        "Sends memory and disk usage as CloudWatch metrics.",
+        Read,
+        "Sends the use of memory and of the root file system to CloudWatch every five minutes: MemoryUtilization and DiskSpaceUtilization in System/Linux, by InstanceId, and by AutoScalingGroupName where `lifecycle_hooks.group` or the instance's tags in its metadata say it.",
     )
     .default("false")
-    .taupage("The same.")
+    .taupage("The same, by a script of AWS's that found the group by a call of EC2.")
+    .ours("The role needs cloudwatch:PutMetricData and nothing else.")
     .example("enhanced_cloudwatch_metrics: true"),
     Key::new(
         "xray_enabled",

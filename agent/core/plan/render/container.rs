@@ -156,11 +156,23 @@ impl ContainerSpec {
         }
     }
 
-    pub(super) fn to_json(&self) -> Value {
-        let environment: serde_json::Map<String, Value> = self
+    /// The environment as texts, with what is open in place of what is not known yet.
+    pub(super) fn variables(&self) -> impl Iterator<Item = (&str, String)> {
+        let known = self
             .environment
             .iter()
-            .map(|(name, value)| (name.clone(), env_text(value).into()))
+            .map(|(name, value)| (name.as_str(), env_text(value)));
+        let open = self
+            .holes
+            .iter()
+            .map(|hole| (hole.variable(), hole.text(self.networking)));
+        known.chain(open)
+    }
+
+    pub(super) fn to_json(&self) -> Value {
+        let environment: serde_json::Map<String, Value> = self
+            .variables()
+            .map(|(name, text)| (name.to_owned(), text.into()))
             .collect();
         json!({
             "name": NAME,

@@ -16,7 +16,7 @@ use crate::config::{Filesystem, Mount, Problem, RaidLevel, RegistryAuth, Storage
 use crate::secret::Source;
 use crate::text;
 use crate::trust::{Requirement, Trust};
-use container::{env_text, source_text};
+use container::source_text;
 pub(super) use logs::key_text;
 
 impl fmt::Display for Step {
@@ -123,13 +123,14 @@ impl Plan {
             out,
             "\nEnvironment (on the disk in the engine's config.v2.json and containerd's meta.db, values included, readable to root)"
         )?;
-        for (name, value) in &self.container.environment {
-            writeln!(out, "  {name}={}", text::one_line(&env_text(value), VALUE_WIDTH))?;
+        for (name, value) in self.container.variables() {
+            writeln!(out, "  {name}={}", text::one_line(&value, VALUE_WIDTH))?;
         }
         writeln!(out, "\nWhen it ends or fails")?;
         for (key, value) in self.lifecycle_rows() {
             writeln!(out, "  {key:<18} {}", text::printable(&value))?;
         }
+        self.write_extras(out)?;
         writeln!(out, "\nOpened by this configuration or not shut in this version")?;
         for OptOut { key, opens } in self.opt_outs() {
             writeln!(out, "  {key:<18} {opens}")?;
@@ -152,6 +153,17 @@ impl Plan {
             &self.refused,
             "reason why this version boots no machine with it",
         )
+    }
+
+    fn write_extras(&self, out: &mut String) -> fmt::Result {
+        let rows = self.extras.rows();
+        if !rows.is_empty() {
+            writeln!(out, "\nBeside the container")?;
+        }
+        for (key, value) in rows {
+            writeln!(out, "  {key:<18} {}", text::printable(&value))?;
+        }
+        Ok(())
     }
 
     fn write_storage(&self, out: &mut String) -> fmt::Result {
@@ -225,6 +237,7 @@ impl Plan {
             "restart": self.restart.to_string(),
             "lifecycle": self.lifecycle_json(),
             "redact_secrets": self.redact_secrets,
+            "extras": self.extras,
             "logs": self.logs.to_json(),
             "audit": self.audit_json(),
             "opt_outs": self.opt_outs(),

@@ -84,6 +84,12 @@ pub(super) fn body(
             let value = value(source).ok_or_else(|| EngineError::NoValue { name: name.clone() })?;
             Ok(format!("{name}={value}"))
         })
+        .chain(
+            made.machine
+                .variables
+                .iter()
+                .map(|(name, value)| Ok(format!("{name}={value}"))),
+        )
         .collect::<Result<Vec<String>, EngineError>>()?;
     Ok(ContainerCreateBody {
         image: Some(made.pinned.to_owned()),

@@ -12,6 +12,7 @@ use super::Checker;
 use super::field::Field;
 use super::read::Section;
 use crate::logs::LineStyler;
+pub(super) use places::is_host;
 
 impl<'c> Checker<'c> {
     pub(super) fn logging(&mut self, options: &Options) -> Logging {

@@ -129,7 +129,7 @@ pub(super) fn in_custom_logs(path: &str) -> Option<&str> {
 }
 
 /// A name as DNS has it, underscores taken as resolvers take them, or an address.
-fn is_host(text: &str) -> bool {
+pub(in super::super) fn is_host(text: &str) -> bool {
     if text.parse::<IpAddr>().is_ok() {
         return true;
     }

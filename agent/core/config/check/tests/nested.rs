@@ -212,6 +212,8 @@ fn host_and_audit() {
         ("ssh_ports: 22", Code::Coerced),
         ("ssh_ports: [70000]", Code::BadValue),
         ("tokeninfo_url: t.example.org", Code::BadValue),
+        ("etcd_discovery_domain: http://etcd.example.org", Code::BadValue),
+        ("etcd_discovery_domain: etcd.example.org:2379", Code::BadValue),
     ] {
         assert_eq!(codes(bad), [code], "{bad}");
     }
