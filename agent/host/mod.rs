@@ -30,6 +30,7 @@ pub mod sealed;
 pub mod secret_set;
 pub mod secrets;
 pub mod signature;
+mod sigv4;
 pub mod surroundings;
 pub mod terminal;
 #[cfg(test)]

@@ -4,14 +4,13 @@ use std::fmt::Write as _;
 use std::time::SystemTime;
 
 use aws_credential_types::Credentials;
-use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
-use aws_sigv4::sign::v4;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use monopod_core::secret::Secret;
 
 use super::Status;
 use crate::host::imds::SignedDocument;
+use crate::host::sigv4::{self, Unsigned};
 
 /// The name in signatures.
 const SERVICE: &str = "cloudformation";
@@ -75,30 +74,16 @@ impl Signal<'_> {
         region: &str,
         time: SystemTime,
     ) -> Result<Request, String> {
-        let identity = credentials.clone().into();
-        let parameters = v4::SigningParams::builder()
-            .identity(&identity)
-            .region(region)
-            .name(SERVICE)
-            .time(time)
-            .settings(SigningSettings::default())
-            .build()
-            .map_err(|error| error.to_string())?
-            .into();
         let url = self.url();
-        let accept = ("accept", "application/json");
-        let request = SignableRequest::new("GET", url.as_str(), [accept].into_iter(), SignableBody::empty())
-            .map_err(|error| error.to_string())?;
-        let (instructions, _) = sign(request, &parameters)
-            .map_err(|error| error.to_string())?
-            .into_parts();
-        let mut headers = vec![(accept.0, Secret::new(accept.1.to_owned()))];
-        let (signed, _) = instructions.into_parts();
-        headers.extend(
-            signed
-                .iter()
-                .map(|header| (header.name(), Secret::new(header.value().to_owned()))),
-        );
+        let unsigned = Unsigned {
+            method: "GET",
+            url: &url,
+            headers: &[("accept", "application/json")],
+            body: b"",
+            service: SERVICE,
+            region,
+        };
+        let headers = sigv4::signed(&unsigned, credentials, time)?;
         Ok(Request { url, headers })
     }
 }
@@ -115,14 +100,7 @@ fn escape(url: &mut String, value: &str) {
     }
 }
 
-/// Where CloudFormation answers for a region: the SDKs' own variables, then AWS's name for it.
+/// Where CloudFormation answers for a region.
 pub(super) fn endpoint(region: &str, variable: impl Fn(&str) -> Option<String>) -> String {
-    let written = ["AWS_ENDPOINT_URL_CLOUDFORMATION", "AWS_ENDPOINT_URL"]
-        .into_iter()
-        .find_map(|name| variable(name).filter(|value| !value.is_empty()));
-    let domain = match region {
-        china if china.starts_with("cn-") => "amazonaws.com.cn",
-        _ => "amazonaws.com",
-    };
-    written.unwrap_or_else(|| format!("https://cloudformation.{region}.{domain}"))
+    sigv4::endpoint("AWS_ENDPOINT_URL_CLOUDFORMATION", SERVICE, region, variable)
 }
