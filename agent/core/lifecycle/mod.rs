@@ -4,6 +4,8 @@
 //! Nothing here talks to anybody. [`LifecyclePlan`] says what the user wants; the state machines decide; the agent
 //! carries inputs in and actions out.
 
+pub mod drain;
+
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::time::Duration;
