@@ -187,7 +187,7 @@ fn time_is_given(setting: &Setting, trace: &Trace) {
     };
     let rest = KILL + FLUSH + hook;
     let told = |news| first(trace, &Action::Tell(news)).is_some();
-    let waited_for = |at: &usize| !trace.left.get(at).is_some_and(|left| *left <= stop);
+    let waited_for = |at: &usize| trace.left.get(at).is_none_or(|left| *left > stop);
     let by_itself = trace.ended.is_some_and(|ended| ended <= stop);
     let refuses = setting.balancers.iter().any(|(_, fate)| *fate == Fate::Refused);
     if (0..setting.orders.balancers).any(|at| waited_for(&at)) && !by_itself && !refuses {
