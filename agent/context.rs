@@ -4,15 +4,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use monopod_core::event::Event;
+use monopod_core::facts::InstanceFacts;
+use monopod_core::lifecycle::LifecyclePlan;
 use monopod_core::logs::{Attributes, LogPlan};
 use monopod_core::text;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
 use crate::boot::{BootError, log_keys};
 use crate::host::docker::Engine;
 use crate::host::ecr::Ecr;
+use crate::host::imds::{ENDPOINT_VARIABLE, Imds, ImdsError};
 use crate::host::{chain, files};
 use crate::logs;
 use crate::report::Reporter;
@@ -61,6 +64,36 @@ pub struct Context {
     log_targets: LogTargets,
     redaction: logs::Redaction,
     shipping: Mutex<Shipping>,
+    life: watch::Sender<Life>,
+}
+
+/// What is known so far about the machine's life: enough to tell whoever waits how the boot ended, at any moment of it.
+#[derive(Clone, Debug, Default)]
+pub struct Life {
+    /// What the user wants; what could be read of it where the rest is wrong.
+    pub plan: LifecyclePlan,
+    /// Who we are.
+    pub facts: Option<InstanceFacts>,
+    /// When the boot budget is spent, in milliseconds since the epoch: what is tried is tried until then.
+    pub budget_end: u64,
+    /// When whoever waits gives up: before [`Self::budget_end`] where the agent started late.
+    pub awaited_until: u64,
+    /// Where the boot stands.
+    pub stage: Stage,
+    /// The launch hook was let go.
+    pub hook_completed: bool,
+}
+
+/// Where the boot stands, for those who wait for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stage {
+    /// Its result is still to come.
+    #[default]
+    Booting,
+    /// It waits in a warm pool, and nobody for it.
+    Warm,
+    /// Its result is out, or nobody waits any more.
+    Over,
 }
 
 /// What is shipped, and who it is from.
@@ -103,7 +136,32 @@ impl Context {
             sources,
             log_targets,
             shipping: Mutex::default(),
+            life: watch::Sender::default(),
         }
+    }
+
+    /// What is known about the machine's life.
+    pub fn life(&self) -> Life {
+        self.life.borrow().clone()
+    }
+
+    /// Adds to it.
+    pub fn learn_life(&self, change: impl FnOnce(&mut Life)) {
+        self.life.send_modify(change);
+    }
+
+    /// Hears what is added.
+    pub fn watch_life(&self) -> watch::Receiver<Life> {
+        self.life.subscribe()
+    }
+
+    /// The metadata service; `None` where facts come from a file, and no machine is to be asked.
+    pub fn imds(&self) -> Result<Option<Imds>, ImdsError> {
+        let endpoint = std::env::var(ENDPOINT_VARIABLE).ok();
+        if self.sources.facts.is_some() && endpoint.is_none() {
+            return Ok(None);
+        }
+        Imds::new(endpoint.as_deref()).map(Some)
     }
 
     /// The id of this boot of the machine.

@@ -29,6 +29,7 @@ mod health;
 mod image;
 mod images;
 mod invariant;
+mod launch;
 mod layers;
 mod log_command;
 mod logs;

@@ -13,7 +13,10 @@ const MAY_USE: [(&str, &[&str]); 8] = [
     ("logs", &["host"]),
     ("report", &["host"]),
     ("context", &["host", "logs", "report", "boot"]),
-    ("boot", &["host", "logs", "report", "context", "supervise"]),
+    (
+        "boot",
+        &["host", "logs", "report", "context", "supervise", "lifecycle"],
+    ),
     ("lifecycle", &["host", "logs", "report", "context", "boot"]),
     (
         "supervise",

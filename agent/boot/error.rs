@@ -147,6 +147,12 @@ pub enum BootError {
         #[source]
         last: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// A defect of ours.
+    #[error("monopod panicked: {what}; this is a defect, please report it")]
+    Panicked {
+        /// Its words.
+        what: String,
+    },
     /// The plan ended without a container: our own mistake, said instead of silence.
     #[error("the plan had no container to run; this is a defect in monopod, please report it")]
     NothingToRun,
@@ -168,7 +174,9 @@ impl Classified for BootError {
             | Self::File(_)
             | Self::StartOver(_)
             | Self::Vanished { .. }
-            | Self::BudgetSpent { .. } => Class::Transient,
+            | Self::BudgetSpent { .. }
+            // It may have been a matter of timing, and there is a container to go back to.
+            | Self::Panicked { .. } => Class::Transient,
             Self::NoUserData
             | Self::ImageFiles(_)
             | Self::NoUserDataFile { .. }
@@ -185,6 +193,15 @@ impl Classified for BootError {
 }
 
 impl BootError {
+    /// From what a panic left.
+    pub fn panicked(panic: &(dyn std::any::Any + Send)) -> Self {
+        let text = panic.downcast_ref::<&str>().copied();
+        let what = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        Self::Panicked {
+            what: what.unwrap_or("it left no words").to_owned(),
+        }
+    }
+
     /// What the agent exits with.
     pub fn exit_code(&self) -> u8 {
         match self.class() {
@@ -222,6 +239,7 @@ impl BootError {
             | Self::Vanished { .. }
             | Self::NoUserDataFile { .. }
             | Self::BudgetSpent { .. }
+            | Self::Panicked { .. }
             | Self::NothingToRun => Verdict::of(self.class()),
         }
     }

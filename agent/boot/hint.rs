@@ -42,6 +42,9 @@ pub struct Charge {
     pub gate: Gate,
     /// It was up once in this boot: the gate is not run again.
     pub gate_passed: bool,
+    /// Whoever waited for the boot knows how it ended.
+    #[serde(default)]
+    pub launched: bool,
     /// When the gate's time is up, in milliseconds since the epoch: a restarted agent gets the rest of it.
     pub gate_deadline: u64,
     /// When the boot budget is spent, likewise.
@@ -138,6 +141,11 @@ pub fn save(context: &Context, first_start: u64, charge: Option<Charge>) {
 /// Notes that the gate was passed, so that it is run once a boot.
 pub fn save_gate_passed(context: &Context, charge: &Charge) {
     amend(context, charge, |charge| charge.gate_passed = true);
+}
+
+/// Notes that the boot's result is out, so that it is told once.
+pub fn save_launched(context: &Context, charge: &Charge) {
+    amend(context, charge, |charge| charge.launched = true);
 }
 
 /// Notes how its sets of secret files stand.

@@ -35,8 +35,9 @@ use monopod_core::plan::{Plan, Step, StepId};
 use monopod_core::{retry, text};
 use tokio::time::Instant;
 
-use crate::context::{Context, ShippingOrders};
+use crate::context::{Context, ShippingOrders, Stage};
 use crate::host::{chain, clock};
+use crate::lifecycle;
 use crate::supervise::Begin;
 pub use error::BootError;
 use hint::{Charge, Hint};
@@ -52,6 +53,15 @@ pub enum Occasion {
     Start,
     /// The container was removed while it was looked after: a new budget begins.
     Vanished,
+    /// The machine was in a warm pool, and is to serve now: a new budget begins.
+    Woken,
+}
+
+/// What a try came to.
+enum Attempt {
+    Booted(Box<(Charge, Begin)>),
+    /// It waited in a warm pool: everything begins anew.
+    Woken,
 }
 
 /// How often a boot begins anew because the engine changed under it.
@@ -59,9 +69,11 @@ const STARTS_OVER: u32 = 5;
 
 /// Brings the machine to where there is a container to look after.
 pub async fn boot(context: &Context, occasion: Occasion) -> Result<(Charge, Begin), BootError> {
-    let mut failures = 0;
+    let (mut failures, mut occasion) = (0, occasion);
     loop {
         match attempt(context, if failures == 0 { occasion } else { Occasion::Start }).await {
+            Ok(Attempt::Booted(booted)) => return Ok(*booted),
+            Ok(Attempt::Woken) => (failures, occasion) = (0, Occasion::Woken),
             Err(error @ (BootError::StartOver(_) | BootError::Vanished { .. })) if failures < STARTS_OVER => {
                 failures += 1;
                 let wait = retry::LOCAL.delay(failures, clock::chance());
@@ -69,12 +81,12 @@ pub async fn boot(context: &Context, occasion: Occasion) -> Result<(Charge, Begi
                 context.reporter.tell(Event::Warning { text });
                 tokio::time::sleep(wait).await;
             }
-            outcome => return outcome,
+            Err(error) => return Err(error),
         }
     }
 }
 
-async fn attempt(context: &Context, occasion: Occasion) -> Result<(Charge, Begin), BootError> {
+async fn attempt(context: &Context, occasion: Occasion) -> Result<Attempt, BootError> {
     let hint = hint::load(context);
     let first_start = match (&hint, occasion) {
         (Some(hint), Occasion::Start) => hint.first_start,
@@ -90,7 +102,7 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<(Charge, Begin
 
     let observed = steps::engine::run(context, Instant::now() + left).await?;
     if let Some(taken_over) = take_over(context, hint.as_ref(), &observed).await? {
-        return Ok(taken_over);
+        return Ok(Attempt::Booted(Box::new(taken_over)));
     }
 
     let identity = steps::facts::run(context).await?;
@@ -102,9 +114,19 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<(Charge, Begin
         .map(|seconds| seconds * 1000);
 
     let left = time_left(budget::DEFAULT, first_start, launched);
+    context.learn_life(|life| {
+        life.facts = Some(identity.facts.clone());
+        life.budget_end = moment_after(left);
+        life.awaited_until = budget::end(budget::DEFAULT, moments(first_start, launched));
+    });
     let plan = steps::config::run(context, &identity, Instant::now() + left).await?;
     let left = time_left(plan.budget, first_start, launched);
-    let budget_end = clock::now_millis() + u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+    let budget_end = moment_after(left);
+    context.learn_life(|life| {
+        life.plan = plan.lifecycle.clone();
+        life.budget_end = budget_end;
+        life.awaited_until = budget::end(plan.budget, moments(first_start, launched));
+    });
     context
         .reporter
         .identify(Some(&plan.application), Some(&identity.facts));
@@ -125,10 +147,17 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<(Charge, Begin
     context.ensure_shipping(Some(&shipping)).await;
     let images = Images::new(&plan, known.as_ref(), &observed, &reconciliation, store);
     images.note(&plan, &reconciliation.then);
-    let made = execute(context, &plan, &reconciliation, &images, Instant::now() + left).await?;
+    let deadline = Instant::now() + left;
+    if lifecycle::warm::is_wanted(context, deadline).await {
+        fetch_image(context, &plan, &reconciliation, &images, deadline).await?;
+        images.store.settle();
+        lifecycle::warm::wait(context, deadline).await;
+        return Ok(Attempt::Woken);
+    }
+    let made = execute(context, &plan, &reconciliation, &images, deadline).await?;
     images.store.settle();
 
-    let gate_end = clock::now_millis() + u64::try_from(plan.gate.timeout().as_millis()).unwrap_or(u64::MAX);
+    let gate_end = moment_after(plan.gate.timeout());
     let charge = Charge {
         application: plan.application.clone(),
         facts: identity.facts.clone(),
@@ -138,6 +167,8 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<(Charge, Begin
         container_id: made.id.clone(),
         gate: plan.gate.clone(),
         gate_passed: false,
+        // A container that is made again in a boot whose result is out is nobody's news.
+        launched: context.life().stage == Stage::Over,
         gate_deadline: gate_end.min(budget_end),
         budget_end,
         restart: plan.restart,
@@ -148,18 +179,42 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<(Charge, Begin
         sets: made.sets.clone(),
     };
     hint::save(context, first_start, Some(charge.clone()));
-    Ok((charge, made.begin))
+    Ok(Attempt::Booted(Box::new((charge, made.begin))))
+}
+
+/// In milliseconds since the epoch.
+fn moment_after(time: Duration) -> u64 {
+    clock::now_millis() + u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// All that is done of a plan in a warm pool: the image is verified and pulled. Of the secrets only a registry's
+/// password is fetched, if the pull needs one.
+async fn fetch_image(
+    context: &Context,
+    plan: &Plan,
+    reconciliation: &Reconciliation,
+    images: &Images<'_>,
+    deadline: Instant,
+) -> Result<(), BootError> {
+    let secrets = steps::secrets::Fetcher::new(context, plan, deadline);
+    for step in plan.steps(&reconciliation.then) {
+        if let Step::ObtainImage(image) = step {
+            steps::image::run(context, plan, &image, &images.known(), &secrets, deadline).await?;
+        }
+    }
+    Ok(())
 }
 
 fn time_left(total: Duration, first_start: u64, launched: Option<u64>) -> Duration {
-    budget::left(
-        total,
-        Moments {
-            now: clock::now_millis(),
-            first_start,
-            launched,
-        },
-    )
+    budget::left(total, moments(first_start, launched))
+}
+
+fn moments(first_start: u64, launched: Option<u64>) -> Moments {
+    Moments {
+        now: clock::now_millis(),
+        first_start,
+        launched,
+    }
 }
 
 fn tell_left_alone(context: &Context, reconciliation: &Reconciliation) {
@@ -203,6 +258,15 @@ async fn take_over(
     context
         .reporter
         .identify(Some(&charge.application), Some(&charge.facts));
+    context.learn_life(|life| {
+        life.plan = charge.lifecycle.clone();
+        life.facts = Some(charge.facts.clone());
+        life.budget_end = charge.budget_end;
+        life.awaited_until = charge.budget_end;
+        if charge.launched {
+            life.stage = Stage::Over;
+        }
+    });
     tell_left_alone(context, &reconciliation);
     if !files_are_known {
         let text = "the container's files are gone from the runtime directory: it keeps those it has open, and its next start needs the user data again";

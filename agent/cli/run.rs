@@ -1,11 +1,14 @@
 //! The daemon: boot, supervise, and boot again when the container vanished.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use monopod_core::event::Event;
+use monopod_core::lifecycle::signal;
 use monopod_core::retry::Backoff;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{self, SignalKind};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -14,13 +17,17 @@ use crate::boot::hint::Charge;
 use crate::boot::{self, BootError, Occasion};
 use crate::context::{Context, Directories, LogTargets, Sources};
 use crate::host::docker::Engine;
-use crate::host::{chain, clock, files};
+use crate::host::{Class, Classified as _, chain, clock, files};
+use crate::lifecycle::{self, LAST_WORDS, launch};
 use crate::report::output::Output;
 use crate::report::{Reporter, SharedRedactor, notify};
 use crate::supervise::{self, Begin, End};
 
 /// Lines in flight get this long to leave when the agent stops; the rest is shipped by the next start.
 const FLUSH: Duration = Duration::from_secs(10);
+
+/// Whoever waits for the boot's result is told for at least so long.
+const TELLING: Duration = Duration::from_secs(60);
 
 /// Before a removed container is made again: 0.1 to 60 s.
 const VANISHED: Backoff = Backoff {
@@ -64,6 +71,8 @@ async fn daemon(options: Options) -> u8 {
         redactor,
         output,
     } = options;
+    // Through the same redaction as every other line.
+    std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
     let prepared = prepare(&directories).await;
     let reporter = Reporter::new(&directories.runtime, Arc::clone(&redactor), output);
     let fail = |error: BootError| {
@@ -95,15 +104,43 @@ async fn daemon(options: Options) -> u8 {
         Err(error) => return fail(error.into()),
     };
     let context = Context::new(engine, reporter.clone(), directories, sources, log_targets);
-    let code = match look_after(&context, &stop).await {
+    let watched = async {
+        tokio::select! {
+            outcome = look_after(&context, &stop) => outcome,
+            never = lifecycle::heartbeats(&context) => match never {},
+        }
+    };
+    let outcome = AssertUnwindSafe(watched).catch_unwind().await;
+    let code = match outcome.unwrap_or_else(|panic| Err(BootError::panicked(&*panic))) {
         Ok(()) => {
+            let reason = "the agent was stopped before the machine was up";
+            launch::failed(&context, reason, LAST_WORDS).await;
             reporter.tell(Event::Stopping);
             0
         }
-        Err(error) => fail(error),
+        Err(error) => {
+            let (reason, ends) = (chain(&error), ends_boot(&context, &error));
+            let code = fail(error);
+            if ends {
+                launch::failed(&context, &reason, patience(&context)).await;
+            }
+            code
+        }
     };
     context.stop_shipping(Instant::now() + FLUSH).await;
     code
+}
+
+/// Whether nobody will try again in time.
+fn ends_boot(context: &Context, error: &BootError) -> bool {
+    let is_final = error.class() == Class::Permanent || matches!(error, BootError::BudgetSpent { .. });
+    signal::ends_boot(is_final, clock::now_millis(), context.life().awaited_until)
+}
+
+/// A failure that nobody hears of is waited out by those who wait for the boot: tell them as long as they do.
+fn patience(context: &Context) -> Duration {
+    let left = context.life().awaited_until.saturating_sub(clock::now_millis());
+    Duration::from_millis(left).max(TELLING)
 }
 
 /// Until the agent is stopped; a container that vanished is made again. A boot is left where it is, and supervision ends
@@ -172,7 +209,8 @@ pub(super) const LOCK_FILE: &str = "lock";
 
 fn stop_on_signals() -> std::io::Result<CancellationToken> {
     let stop = CancellationToken::new();
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let mut terminate = unix::signal(SignalKind::terminate())?;
+    let mut interrupt = unix::signal(SignalKind::interrupt())?;
     let token = stop.clone();
     tokio::spawn(async move {
         tokio::select! {

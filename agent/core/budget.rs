@@ -27,13 +27,21 @@ pub struct Moments {
 
 /// How much of the budget is left.
 pub fn left(total: Duration, moments: Moments) -> Duration {
-    // A clock that was set back, or a launch time in the future, must not lengthen the budget.
-    let start = moments
-        .launched
-        .unwrap_or(moments.first_start)
-        .min(moments.first_start);
-    let spent = Duration::from_millis(moments.now.saturating_sub(start));
+    let spent = Duration::from_millis(moments.now.saturating_sub(moments.begin()));
     total.saturating_sub(spent).max(LEAST.min(total))
+}
+
+/// When whoever waits for the boot gives up, in milliseconds since the epoch, whatever a late start still gets.
+pub fn end(total: Duration, moments: Moments) -> u64 {
+    let total = u64::try_from(total.as_millis()).unwrap_or(u64::MAX);
+    moments.begin().saturating_add(total)
+}
+
+impl Moments {
+    /// A clock that was set back, or a launch time in the future, must not lengthen the budget.
+    fn begin(self) -> u64 {
+        self.launched.unwrap_or(self.first_start).min(self.first_start)
+    }
 }
 
 #[cfg(test)]
@@ -48,6 +56,18 @@ mod tests {
             launched: launched.map(at),
         };
         left(DEFAULT, moments).as_secs()
+    }
+
+    #[test]
+    fn nobody_waits_longer_because_the_agent_was_late() {
+        let moments = |launched| Moments {
+            now: 5_000_000,
+            first_start: 2_000_000,
+            launched,
+        };
+        assert_eq!(end(DEFAULT, moments(None)), 2_900_000);
+        assert_eq!(end(DEFAULT, moments(Some(1_500_000))), 2_400_000);
+        assert_eq!(end(DEFAULT, moments(Some(9_000_000))), 2_900_000);
     }
 
     #[test]

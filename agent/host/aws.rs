@@ -3,18 +3,19 @@
 //! The SDK's own retries are off: ours know the boot budget. Credentials are the SDK's business (on
 //! an instance, the instance profile's).
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region, SdkConfig};
 use aws_sdk_ssm::config::http::HttpResponse;
 use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_ssm::primitives::{DateTime, DateTimeFormat};
 
 use super::{Class, Classified};
 
 /// One call may take this long.
-const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Whoever does not even accept a connection is not there.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
@@ -98,8 +99,18 @@ impl AwsError {
     where
         E: std::error::Error + ProvideErrorMetadata + Send + Sync + 'static,
     {
+        Self::from_answer(service, subject, Answer::of(error), advice)
+    }
+
+    /// The same, of an answer that is read already.
+    pub(super) fn from_answer(
+        service: &str,
+        subject: &str,
+        answer: Answer,
+        advice: fn(&str) -> &'static str,
+    ) -> Self {
         let (service, subject) = (service.to_owned(), subject.to_owned());
-        match Answer::of(error) {
+        match answer {
             Answer::None(source) => Self::Unreachable {
                 service,
                 subject,
@@ -118,6 +129,33 @@ impl AwsError {
                 class,
             })),
         }
+    }
+}
+
+/// Whether an error is this one.
+pub(super) fn is<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>, code: &str) -> bool {
+    matches!(error, SdkError::ServiceError(context) if context.err().code() == Some(code))
+}
+
+/// Whether an error's text holds these words.
+pub(super) fn says<E: ProvideErrorMetadata>(error: &SdkError<E, HttpResponse>, words: &str) -> bool {
+    matches!(error, SdkError::ServiceError(context) if context.err().message().is_some_and(|text| text.contains(words)))
+}
+
+/// The time in a `Date` header: the clock of who answered.
+pub(super) fn server_time(date: &str) -> Option<SystemTime> {
+    SystemTime::try_from(DateTime::from_str(date, DateTimeFormat::HttpDate).ok()?).ok()
+}
+
+/// Whether a signature was refused for its time. The SDK's clients learn from every answer's `Date` how wrong our clock is,
+/// and sign the next call with the right time: so it is tried again.
+pub(super) fn is_about_time(code: &str, message: &str) -> bool {
+    match code {
+        "RequestExpired" | "RequestTimeTooSkewed" | "RequestInTheFuture" => true,
+        "SignatureDoesNotMatch" | "InvalidSignatureException" | "AuthFailure" | "AccessDenied" => {
+            message.contains("Signature expired") || message.contains("Signature not yet current")
+        }
+        _ => false,
     }
 }
 
@@ -143,9 +181,10 @@ impl Answer {
                 let status = context.raw().status().as_u16();
                 let error = context.into_err();
                 let code = error.code().unwrap_or("no error code").to_owned();
+                let message = error.message().unwrap_or("no message").to_owned();
                 Self::Error {
-                    class: class_of(&code, status),
-                    message: error.message().unwrap_or("no message").to_owned(),
+                    class: class_of(&code, &message, status),
+                    message,
                     code,
                 }
             }
@@ -155,8 +194,9 @@ impl Answer {
 }
 
 /// The limit of all calls of the account, then what AWS calls its own faults; everything else it means.
-fn class_of(code: &str, status: u16) -> Class {
+pub(super) fn class_of(code: &str, message: &str, status: u16) -> Class {
     match code {
+        _ if is_about_time(code, message) => Class::Transient,
         "ThrottlingException"
         | "Throttling"
         | "ThrottledException"
@@ -177,7 +217,9 @@ fn class_of(code: &str, status: u16) -> Class {
         // A clock that is not set yet, credentials that have not spread yet: first boots see them for seconds.
         | "InvalidSignatureException"
         | "UnrecognizedClientException"
+        | "InvalidClientTokenId"
         | "ExpiredTokenException"
+        | "ExpiredToken"
         // Several machines make the same thing at once.
         | "OperationAbortedException"
         | "ServiceUnavailable" => Class::Transient,
@@ -188,9 +230,14 @@ fn class_of(code: &str, status: u16) -> Class {
 
 pub(crate) fn waiting_advice(code: &str) -> &'static str {
     match code {
-        "UnrecognizedClientException" | "InvalidSignatureException" | "ExpiredTokenException" => {
-            "; if it stays so, check the instance profile and the machine's clock"
-        }
+        "UnrecognizedClientException"
+        | "InvalidClientTokenId"
+        | "InvalidSignatureException"
+        | "SignatureDoesNotMatch"
+        | "RequestExpired"
+        | "RequestTimeTooSkewed"
+        | "ExpiredTokenException"
+        | "ExpiredToken" => "; if it stays so, check the instance profile and the machine's clock",
         _ => "",
     }
 }
@@ -201,12 +248,12 @@ mod tests {
 
     #[test]
     fn throttling_is_tried_again_and_a_refusal_is_not() {
-        assert_eq!(class_of("ThrottlingException", 400), Class::Throttled);
-        assert_eq!(class_of("anything", 429), Class::Throttled);
-        assert_eq!(class_of("KMSInternalException", 500), Class::Transient);
-        assert_eq!(class_of("UnrecognizedClientException", 400), Class::Transient);
-        assert_eq!(class_of("OperationAbortedException", 400), Class::Transient);
-        assert_eq!(class_of("anything", 503), Class::Transient);
+        assert_eq!(class_of("ThrottlingException", "", 400), Class::Throttled);
+        assert_eq!(class_of("anything", "", 429), Class::Throttled);
+        assert_eq!(class_of("KMSInternalException", "", 500), Class::Transient);
+        assert_eq!(class_of("UnrecognizedClientException", "", 400), Class::Transient);
+        assert_eq!(class_of("OperationAbortedException", "", 400), Class::Transient);
+        assert_eq!(class_of("anything", "", 503), Class::Transient);
         for code in [
             "AccessDeniedException",
             "InvalidCiphertextException",
@@ -215,7 +262,7 @@ mod tests {
             "ParameterNotFound",
             "ResourceNotFoundException",
         ] {
-            assert_eq!(class_of(code, 400), Class::Permanent, "{code}");
+            assert_eq!(class_of(code, "", 400), Class::Permanent, "{code}");
         }
     }
 }

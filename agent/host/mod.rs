@@ -3,8 +3,11 @@
 //! What is here acts and reports, it never decides: decisions are pure functions of `monopod-core`.
 //! Every error says whether trying again can help ([`Class`]), in an exhaustive match beside it.
 
+pub mod autoscaling;
 pub(crate) mod aws;
+pub mod balancers;
 pub mod clock;
+pub mod cloudformation;
 pub mod delivery;
 pub mod docker;
 pub mod ecr;

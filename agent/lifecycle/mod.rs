@@ -2,3 +2,12 @@
 //!
 //! Design: decisions are `monopod_core::lifecycle`'s; each file here carries them out against one kind of listener, and
 //! is driven by `supervise` and by the daemon.
+
+mod group;
+pub(crate) mod launch;
+pub(crate) mod power;
+mod signal;
+pub(crate) mod warm;
+
+pub(crate) use group::heartbeats;
+pub(crate) use signal::LAST_WORDS;

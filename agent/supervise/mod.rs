@@ -45,8 +45,10 @@ use crate::context::Context;
 use crate::host::chain;
 use crate::host::clock::{self, Monotonic};
 use crate::host::docker::Stopped;
+use crate::lifecycle::launch::{self, NotUp};
 use crate::report::notify;
 use gate::Verdict;
+use look::{No, Question};
 use refresh::{News, Refreshing};
 use watch::{Seen, Start};
 
@@ -56,6 +58,9 @@ const REFRESH: Duration = Duration::from_secs(10);
 /// A restart for new files gets so long when the agent is told to stop: with the lines in flight, less than the unit's
 /// TimeoutStopSec.
 const FINISH: Duration = Duration::from_secs(12);
+
+/// Those who wait for the boot's result are told for at least so long, however late it is.
+const TELLING: Duration = Duration::from_secs(60);
 
 /// How the container was handed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +98,7 @@ pub async fn supervise(context: &Context, charge: &Charge, begin: Begin, stop: &
     let untold = supervision.refreshing.untold();
     let mut doing: Option<LocalBoxFuture<'_, Doing>> = supervision.begin(begin);
     let mut gate: Option<LocalBoxFuture<'_, Verdict>> = supervision.open_gate();
+    let mut launch: Option<LocalBoxFuture<'_, Launched>> = supervision.go_on();
     for name in untold {
         // The agent before may have stopped it for that already: how it ends now is no word of its own.
         doing = supervision.changed(name, Judged::No).or(doing);
@@ -126,11 +132,19 @@ pub async fn supervise(context: &Context, charge: &Charge, begin: Begin, stop: &
                 doing = supervision.take(outcome);
                 if supervision.machine.state().is_final() && gate.take().is_some() {
                     supervision.gate_over(Verdict::Ended(supervision.machine.state().to_string())).await;
+                    launch = supervision.go_on();
+                }
+                if let Some(not_up) = supervision.fell_back() {
+                    launch = supervision.launched(Launched::NotUp(not_up));
                 }
             }
             Some(verdict) = OptionFuture::from(gate.as_mut()) => {
                 gate = None;
                 supervision.gate_over(verdict).await;
+                launch = supervision.go_on();
+            }
+            Some(launched) = OptionFuture::from(launch.as_mut()) => {
+                launch = supervision.launched(launched);
             }
             news = supervision.refreshing.next() => {
                 if let Some(other) = supervision.hear(news) {
@@ -154,6 +168,23 @@ enum Judged {
     No,
 }
 
+/// What became of a machine after its local gate.
+enum Launched {
+    Up,
+    NotUp(NotUp),
+    /// The boot failed, and all who waited know.
+    Told,
+}
+
+/// What the local gate has left to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Ahead {
+    /// It is still open, or everything is done.
+    Nothing,
+    Launch,
+    Fail(String),
+}
+
 struct Supervision<'a> {
     context: &'a Context,
     charge: &'a Charge,
@@ -161,6 +192,9 @@ struct Supervision<'a> {
     clock: Monotonic,
     gate_begun: Instant,
     gate_open: bool,
+    ahead: Ahead,
+    /// It passed its local gate, and is not up yet.
+    launching: bool,
     /// Degraded by the container, which says more than its secrets could.
     degraded: bool,
     refreshing: Refreshing<'a>,
@@ -182,6 +216,8 @@ impl<'a> Supervision<'a> {
             clock,
             gate_begun: Instant::now(),
             gate_open: !charge.gate_passed,
+            ahead: Ahead::Nothing,
+            launching: false,
             degraded: false,
             refreshing: Refreshing::new(context, charge, clock),
             renewing: false,
@@ -383,7 +419,10 @@ impl<'a> Supervision<'a> {
                 step: StepId::Health,
                 why: "passed earlier in this boot".to_owned(),
             });
-            self.ready();
+            match self.charge.launched {
+                true => self.ready(),
+                false => self.ahead = Ahead::Launch,
+            }
             return None;
         }
         self.gate_begun = Instant::now();
@@ -406,7 +445,7 @@ impl<'a> Supervision<'a> {
                     took,
                 });
                 hint::save_gate_passed(self.context, self.charge);
-                self.ready();
+                self.ahead = Ahead::Launch;
             }
             Verdict::Ended(state) if self.is_batch_done() => {
                 // A job that was done before anybody asked for its health is a job done.
@@ -416,7 +455,7 @@ impl<'a> Supervision<'a> {
                     detail,
                     took,
                 });
-                self.ready();
+                self.ahead = Ahead::Launch;
             }
             Verdict::Ended(_) | Verdict::Hopeless(_) | Verdict::TimeUp { .. } => {
                 let reason = gate::reason(self.context, self.charge, &verdict, self.machine.state()).await;
@@ -426,7 +465,74 @@ impl<'a> Supervision<'a> {
                     took,
                 });
                 self.degraded = true;
-                reporter.tell(Event::Degraded { reason });
+                reporter.tell(Event::Degraded {
+                    reason: reason.clone(),
+                });
+                self.ahead = Ahead::Fail(reason);
+            }
+        }
+    }
+
+    /// What comes after the local gate: the group, the load balancers and the stack, or telling all of them that it failed.
+    fn go_on(&mut self) -> Option<LocalBoxFuture<'a, Launched>> {
+        let (context, charge) = (self.context, self.charge);
+        self.launching = self.ahead == Ahead::Launch;
+        match std::mem::replace(&mut self.ahead, Ahead::Nothing) {
+            Ahead::Nothing => None,
+            Ahead::Launch => Some(Box::pin(async move {
+                let question = match Question::new(&charge.gate) {
+                    Ok(question) => question,
+                    Err(reason) => return Launched::NotUp(NotUp { reason }),
+                };
+                let local = async || match question.ask(context, charge).await {
+                    Ok(_) => Ok(()),
+                    Err(No::Yet(why) | No::Never(why)) => Err(why),
+                };
+                match launch::run(context, local).await {
+                    Ok(()) => Launched::Up,
+                    Err(not_up) => Launched::NotUp(not_up),
+                }
+            })),
+            Ahead::Fail(reason) => Some(Box::pin(async move {
+                let patience =
+                    Duration::from_millis(context.life().awaited_until.saturating_sub(clock::now_millis()));
+                launch::failed(context, &reason, patience.max(TELLING)).await;
+                Launched::Told
+            })),
+        }
+    }
+
+    /// A container that failed for good is not waited for by a load balancer.
+    fn fell_back(&self) -> Option<NotUp> {
+        match self.machine.state() {
+            State::Failed { reason } if self.launching => Some(NotUp {
+                reason: format!("the container failed meanwhile: {reason}"),
+            }),
+            _ => None,
+        }
+    }
+
+    /// The machine is up, or its failure has to be told.
+    fn launched(&mut self, launched: Launched) -> Option<LocalBoxFuture<'a, Launched>> {
+        self.launching = false;
+        match launched {
+            Launched::Up => {
+                hint::save_launched(self.context, self.charge);
+                self.ready();
+                None
+            }
+            Launched::Told => None,
+            Launched::NotUp(NotUp { reason }) => {
+                self.degraded = true;
+                let reason = format!(
+                    "{} runs, but the machine is not up: {reason}",
+                    self.charge.application
+                );
+                self.context.reporter.tell(Event::Degraded {
+                    reason: reason.clone(),
+                });
+                self.ahead = Ahead::Fail(reason);
+                self.go_on()
             }
         }
     }

@@ -107,6 +107,14 @@ impl AwsFault {
         }
     }
 
+    /// The operation is not done and answers 200 with a web page, always.
+    #[must_use]
+    pub fn nonsense(op: &str) -> Self {
+        Self {
+            order: json!({"op": op, "nonsense": true}),
+        }
+    }
+
     /// Only so many times; then the next fault, or none, applies.
     #[must_use]
     pub fn times(mut self, times: u32) -> Self {
@@ -128,7 +136,7 @@ impl AwsFault {
         self
     }
 
-    /// With this header; for S3 only.
+    /// With this header.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.order["headers"][name] = json!(value);

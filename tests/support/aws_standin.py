@@ -16,18 +16,21 @@ client signs with, so tests that run at once don't see each other.
   POST /_test/log_events  {"group": G, "stream": S}                          -> {"events": [[MILLISECONDS, MESSAGE], ...]}
   POST /_test/faults   {"access_key": K, "faults": [FAULT, ...]}             replaces the faults of K
   POST /_test/ecr      {"access_key": K, "life": SECONDS}                    how long ECR's logins last for K
+  POST /_test/life     {"access_key": K, "do": WHAT, ...}                    stacks, groups, load balancers: see aws_lifecycle.py
   GET  /_test/journal?access_key=K                                           -> {"calls": [...], "max_concurrent": {OP: N}, "batches": [...]}
 
 A FAULT is {"op": "Decrypt", "times": 3, "code": "ThrottlingException", "http": 400, "delay": 0.05, "message": "..."}.
-`headers` are for S3 only. With `"cut": true` the connection ends before the call is looked at, with `"lose": true` the
-call is done and the connection ends instead of the answer. Without any of these the call is only delayed; without
-`times` the fault stays. The first fault that fits is used. What S3 is asked has two names, `PUT /BUCKET/KEY` and
-`PutObject`; a fault may use either.
+`headers` come with the error. With `"cut": true` the connection ends before the call is looked at, with `"lose": true`
+the call is done and the connection ends instead of the answer, with `"nonsense": true` the call is not done and the answer
+is 200 with a web page. Without any of these the call is only delayed; without `times` the fault stays. The first fault that
+fits is used. What S3 is asked has two names, `PUT /BUCKET/KEY` and `PutObject`; a fault may use either.
 
 What is replaced in moto (pinned in requirements.txt): key ids and key material are derived from the region, so that a
 ciphertext outlives this process; a ciphertext that isn't one is InvalidCiphertextException, as AWS says, where moto
 says AccessDeniedException; a disabled key refuses to decrypt. ECR's logins are counted and last
-12 hours, where moto's are one and the same that ended in 2015. PutLogEvents has AWS's limits: see aws_logs.py.
+12 hours, where moto's are one and the same that ended in 2015. PutLogEvents has AWS's limits: see aws_logs.py. What a
+machine's life needs of CloudFormation, Auto Scaling, the load balancers and CloudWatch is not moto's at all
+(aws_lifecycle.py, aws_balancers.py), nor is the clock that a signature's time is compared with (aws_wire.py).
 """
 import base64
 import datetime
@@ -41,9 +44,10 @@ import threading
 import time
 import uuid
 from collections import defaultdict
-from urllib.parse import parse_qs
 
+import aws_lifecycle
 import aws_logs
+import aws_wire as wire
 import moto.ecr.responses as ecr
 import moto.kms.models as kms
 from moto.core.exceptions import JsonRESTError
@@ -115,7 +119,7 @@ def encrypt(order):
 
 
 def _login_like_aws(self):
-    chosen = account(access_key_of(self))
+    chosen = account(wire.access_key_of(self))
     with chosen.lock:
         chosen.logins += 1
         number, life = chosen.logins, chosen.login_life
@@ -253,19 +257,6 @@ def account(access_key):
         return _accounts[access_key]
 
 
-def access_key_of(request):
-    found = re.search(r"Credential=([^/,\s]+)/", request.headers.get("Authorization", ""))
-    return found.group(1) if found else "anonymous"
-
-
-def operation(request, body):
-    target = request.headers.get("X-Amz-Target")
-    if target:
-        return target.rpartition(".")[2]
-    action = parse_qs(body.decode("latin-1")).get("Action")
-    return action[0] if action else f"{request.method} {request.path}"
-
-
 def action_of(request, op):
     """What the API's reference calls it: S3's requests don't say, but their method and path do."""
     if " " not in op or not re.match("/[^/]+/.", request.path):
@@ -279,7 +270,7 @@ def action_of(request, op):
 
 
 def remember_batch(request, call):
-    caller = account(access_key_of(request))
+    caller = account(wire.access_key_of(request))
     with caller.lock:
         caller.batches.append(call)
 
@@ -294,23 +285,6 @@ def hang_up(environ, start_response):
     return [b""]
 
 
-def injected_error(request, fault):
-    code, message = fault["code"], fault.get("message", "injected by the test rig")
-    status = fault.get("http", 400)
-    content_type = request.headers.get("Content-Type", "")
-    if "json" in content_type:
-        return Response(json.dumps({"__type": code, "message": message}), status, content_type=content_type)
-    if request.headers.get("x-amz-content-sha256"):
-        # S3, which has a form of its own.
-        text = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
-        return Response(text, status, headers=fault.get("headers"), content_type="application/xml")
-    text = (
-        f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
-        "<RequestId>injected</RequestId></ErrorResponse>"
-    )
-    return Response(text, status, content_type="text/xml")
-
-
 # --- server -------------------------------------------------------------------------------------------------------
 
 moto_app = DomainDispatcherApplication(create_backend_app)
@@ -318,6 +292,8 @@ moto_app = DomainDispatcherApplication(create_backend_app)
 
 def control(request):
     order = json.loads(request.get_data() or b"{}")
+    if request.path == "/_test/life":
+        return aws_lifecycle.control(order)
     if request.path == "/_test/ready":
         return {}
     if request.path == "/_test/encrypt":
@@ -372,29 +348,47 @@ def app(environ, start_response):
 
     body = request.get_data(cache=True)
     environ["wsgi.input"] = io.BytesIO(body)
-    op, caller, started = operation(request, body), account(access_key_of(request)), time.monotonic()
-    action = action_of(request, op)
+    if request.path.startswith("/_wait/"):
+        op = action = "WaitHandle"
+        access_key = request.path.split("/")[2]
+    else:
+        op, access_key = wire.operation(request, body), wire.access_key_of(request)
+        action = action_of(request, op)
+    caller, started = account(access_key), time.monotonic()
     fault, status = caller.begin(op, action), 500
     try:
-        if fault:
-            time.sleep(fault.get("delay", 0))
-            if fault.get("cut"):
-                status = 0
-                return hang_up(environ, start_response)
-            if fault.get("code"):
-                status = fault.get("http", 400)
-                return injected_error(request, fault)(environ, start_response)
+        time.sleep(fault.get("delay", 0) if fault else 0)
+        if fault and fault.get("cut"):
+            status = 0
+            return hang_up(environ, start_response)
+        offset, lost = aws_lifecycle.offset(access_key), bool(fault and fault.get("lose"))
 
         def remember_status(line, headers, *rest):
             nonlocal status
             status = int(line.split(" ", 1)[0])
+            if offset:
+                headers = [pair for pair in headers if pair[0].lower() != "date"]
+                headers.append(("Date", wire.http_date(offset)))
             return None if lost else start_response(line, headers, *rest)
 
-        lost = bool(fault and fault.get("lose"))
-        answer = list(moto_app(environ, remember_status))
+        chosen = answer_of(request, op, body, access_key, fault or {}) or moto_app
+        answer = list(chosen(environ, remember_status))
         return hang_up(environ, start_response) if lost else answer
     finally:
         caller.end(op, action, started, status, bool(fault))
+
+
+def answer_of(request, op, body, access_key, fault):
+    """The answer that is not moto's to give; None leaves it to moto."""
+    if fault.get("nonsense"):
+        return wire.nonsense()
+    if fault.get("code"):
+        message = fault.get("message", "injected by the test rig")
+        return wire.error(request, fault["code"], message, fault.get("http", 400), fault.get("headers"))
+    if op == "WaitHandle":
+        return aws_lifecycle.handle(request, body)
+    skewed = wire.refuse_skewed(request, aws_lifecycle.offset(access_key))
+    return skewed or aws_lifecycle.answer(request, op, body, access_key)
 
 
 class Quiet(WSGIRequestHandler):

@@ -2,6 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use serde_json::json;
 
 /// Who the machine is. Served as the identity document and under meta-data.
@@ -21,7 +23,9 @@ pub struct Identity {
 }
 
 impl Identity {
-    pub(crate) fn new(number: u64) -> Self {
+    /// The machine with this number, which is in its instance id.
+    #[must_use]
+    pub fn new(number: u64) -> Self {
         Self {
             account_id: "123456789012".into(),
             region: "eu-central-1".into(),
@@ -35,7 +39,9 @@ impl Identity {
         }
     }
 
-    fn document(&self) -> String {
+    /// The identity document, byte for byte as it is served.
+    #[must_use]
+    pub fn document(&self) -> String {
         let document = json!({
             "accountId": self.account_id,
             "architecture": "x86_64",
@@ -52,6 +58,30 @@ impl Identity {
         format!("{document:#}")
     }
 
+    /// The document's signature as it is served: in lines, the last one without an end. It has the shape of the real one,
+    /// and is another for another document; the AWS stand-in compares it with this.
+    #[must_use]
+    pub fn signature(&self) -> String {
+        let document = self.document();
+        let mut state = 0xcbf2_9ce4_8422_2325_u64;
+        let mut bytes = Vec::with_capacity(128);
+        while bytes.len() < 128 {
+            for byte in document.bytes() {
+                state = (state ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+            }
+            bytes.extend_from_slice(&state.rotate_left(29).to_be_bytes());
+        }
+        let text = BASE64.encode(bytes);
+        let mut rest = text.as_str();
+        let mut lines = Vec::new();
+        while !rest.is_empty() {
+            let (line, more) = rest.split_at(rest.len().min(76));
+            lines.push(line);
+            rest = more;
+        }
+        lines.join("\n")
+    }
+
     /// The answer to a path below /latest.
     pub(crate) fn get(&self, path: &str) -> Option<String> {
         let host = format!(
@@ -61,10 +91,9 @@ impl Identity {
         );
         Some(match path {
             "dynamic/instance-identity/document" => self.document(),
-            // Signatures over nothing: they have the right shape, and nobody here checks them.
-            "dynamic/instance-identity/signature" | "dynamic/instance-identity/pkcs7" => {
-                "TU9OT1BPRCBSSUc=\n".repeat(3)
-            }
+            "dynamic/instance-identity/signature" => self.signature(),
+            // A signature over nothing: it has the right shape, and nobody here checks it.
+            "dynamic/instance-identity/pkcs7" => "TU9OT1BPRCBSSUc=\n".repeat(3),
             "meta-data/instance-id" => self.instance_id.clone(),
             "meta-data/instance-type" => self.instance_type.clone(),
             "meta-data/ami-id" => self.image_id.clone(),
@@ -89,7 +118,7 @@ impl Identity {
 }
 
 /// A time as EC2 writes it: seconds, in UTC.
-fn rfc3339(time: SystemTime) -> String {
+pub(crate) fn rfc3339(time: SystemTime) -> String {
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     // Days since 0000-03-01, in 400-year eras: leap days are then the last of their year.

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use crate::gate::Gate;
 use crate::http::{Request, read_request};
 use crate::identity::Identity;
+use crate::notices::Notices;
 use crate::sandbox::Network;
 use crate::wait::{Journal, lock, pause};
 
@@ -55,8 +56,9 @@ enum Mode {
 }
 
 #[derive(Debug)]
-struct State {
+pub(crate) struct State {
     identity: Identity,
+    pub(crate) notices: Notices,
     user_data: Option<Vec<u8>>,
     mode: Mode,
     delay: Duration,
@@ -69,14 +71,23 @@ struct State {
 pub struct Imds {
     gate: Arc<Gate>,
     network: Arc<Mutex<Arc<Network>>>,
-    state: Arc<Mutex<State>>,
+    pub(crate) state: Arc<Mutex<State>>,
     journal: Journal<ImdsCall>,
+    told: Box<dyn Fn(&Identity) + Send + Sync>,
 }
 
 impl Imds {
-    pub(crate) fn new(network: &Arc<Network>, port: u16, identity: Identity) -> Self {
+    /// `told` hears who the machine is, now and whenever that changes.
+    pub(crate) fn new(
+        network: &Arc<Network>,
+        port: u16,
+        identity: Identity,
+        told: impl Fn(&Identity) + Send + Sync + 'static,
+    ) -> Self {
+        told(&identity);
         let state = Arc::new(Mutex::new(State {
             identity,
+            notices: Notices::default(),
             user_data: None,
             mode: Mode::Sound,
             delay: Duration::ZERO,
@@ -95,6 +106,7 @@ impl Imds {
             network: Arc::new(Mutex::new(Arc::clone(network))),
             state,
             journal,
+            told: Box::new(told),
         }
     }
 
@@ -110,7 +122,12 @@ impl Imds {
 
     /// Changes who the machine is.
     pub fn identity(&self, change: impl FnOnce(&mut Identity)) {
-        change(&mut lock(&self.state).identity);
+        let identity = {
+            let mut state = lock(&self.state);
+            change(&mut state.identity);
+            state.identity.clone()
+        };
+        (self.told)(&identity);
     }
 
     /// The instance id it gives.
@@ -166,7 +183,7 @@ impl Imds {
         lock(&self.state).expire_after = Some(answers);
     }
 
-    /// Ends all faults; user data and identity stay.
+    /// Ends all faults; user data, identity and notices stay.
     pub fn heal(&self) {
         {
             let mut state = lock(&self.state);
@@ -311,9 +328,11 @@ fn answer(state: &mut State, request: &Request) -> Answer {
             .clone()
             .map_or_else(|| Answer::status(404), Answer::ok);
     }
-    state
-        .identity
-        .get(path)
+    let notice = path
+        .strip_prefix("meta-data/")
+        .and_then(|path| state.notices.get(path));
+    notice
+        .or_else(|| state.identity.get(path))
         .map_or_else(|| Answer::status(404), Answer::ok)
 }
 

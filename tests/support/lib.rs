@@ -40,6 +40,8 @@
 
 mod agent;
 mod aws;
+mod aws_balancers;
+mod aws_lifecycle;
 mod aws_sinks;
 mod engine;
 mod forward;
@@ -56,6 +58,7 @@ mod leaks;
 mod line_server;
 mod log_server;
 mod machine;
+mod notices;
 mod numbered;
 mod place;
 mod pool;
@@ -75,6 +78,8 @@ use std::sync::OnceLock;
 
 pub use agent::{Agent, Line as OutputLine, Stream};
 pub use aws::{Aws, AwsCall, AwsFault};
+pub use aws_balancers::{Balanced, Registration};
+pub use aws_lifecycle::{Group, HealthReport, HookCompletion, HookHeartbeat, Metric, StackSignal};
 pub use aws_sinks::{LogBatch, Object};
 pub use forward::Line;
 pub use front::{Answer, Front};

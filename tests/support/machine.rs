@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::agent::{Agent, Shared};
 use crate::aws::Aws;
+use crate::aws_lifecycle;
 use crate::forward::Line;
 use crate::http::{self, Response};
 use crate::identity::Identity;
@@ -93,8 +94,12 @@ impl Machine {
         let network = Arc::clone(slot.sandbox.network());
         let number = (u64::from(std::process::id()) << 20) + lease;
         let (server, standin) = (rig.registry(), rig.standin());
+        let access_key = format!("AKIA{number:016X}");
+        let signs_with = access_key.clone();
         Self {
-            imds: Imds::new(&network, IMDS_PORT, Identity::new(number)),
+            imds: Imds::new(&network, IMDS_PORT, Identity::new(number), move |identity| {
+                aws_lifecycle::identify(standin, &signs_with, identity);
+            }),
             mirror: OnceLock::new(),
             registry: Registry {
                 host: REGISTRY,
@@ -104,7 +109,7 @@ impl Machine {
             aws: Aws {
                 standin,
                 line: Line::new(&network, AWS_PORT, standin.address),
-                access_key: format!("AKIA{number:016X}"),
+                access_key,
             },
             notify: NotifySocket::new(&dirs.notify),
             syslog: SyslogSocket::new(&dirs.syslog),

@@ -21,11 +21,11 @@ pub(in crate::boot) async fn run(
     timed(context, StepId::Config, "check the user data".to_owned(), async {
         let image = ImageFiles::read(&context.directories.configuration).map_err(BootError::ImageFiles)?;
         let user_data = include::resolve(context, identity, deadline).await?;
-        let (plan, warnings) = plan(&user_data, &image, identity)?;
+        let (plan, warnings) = plan(context, &user_data, &image, identity)?;
         for text in warnings {
             context.reporter.tell(Event::Warning { text });
         }
-        let mut opened: Vec<&str> = plan.container.opt_outs().iter().map(|out| out.key).collect();
+        let mut opened: Vec<&str> = plan.opt_outs().iter().map(|out| out.key).collect();
         // Two things that one key opens are two rows in the plan, and one word here.
         opened.sort_unstable();
         opened.dedup();
@@ -49,6 +49,7 @@ pub(in crate::boot) async fn run(
 
 /// The plan, and its warnings as lines.
 fn plan(
+    context: &Context,
     user_data: &UserData<'_>,
     image: &ImageFiles,
     identity: &Identity,
@@ -61,6 +62,8 @@ fn plan(
         &image.layer(),
     );
     let Some(config) = report.config() else {
+        // A stack waits for this machine, whatever else is wrong with the text.
+        context.learn_life(|life| life.plan.signal = report.notify_cfn().cloned());
         return Err(BootError::Config {
             count: text::count(report.count(Severity::Error), "error"),
             report: report.render(config::Style::Plain),

@@ -27,7 +27,7 @@ use crate::host::{Class, Classified, chain, clock};
 const REPEAT: Duration = Duration::from_secs(10);
 
 /// How a failing operation ended.
-pub(super) enum GaveUp<E> {
+pub(crate) enum GaveUp<E> {
     /// It can't be mended by trying again.
     Permanent(E),
     /// The deadline passed.
@@ -56,7 +56,7 @@ struct Throttled {
 
 /// Tries until it works, is refused for good, or the deadline has passed (`None`: there is none). A limit that other
 /// machines share has a schedule of its own, whatever the `backoff`.
-pub(super) async fn until_it_works<T, E: Classified>(
+pub(crate) async fn until_it_works<T, E: Classified>(
     context: &Context,
     step: StepId,
     backoff: Backoff,

@@ -43,10 +43,9 @@ pub use intake::{Include, Location, NotTheText, included};
 pub use mirror::{Mirror, RegistryMirrors};
 pub use model::{
     AccountKey, Audit, Config, Destination, EbsVolume, EcrHost, EnvValue, FileMount, Filesystem, Gpus,
-    HealthCheck, Host, HostEntry, LineFormat, LoadBalancerCheck, Logging, Logrotate, Mount, Networking,
-    NotifyCfn, OnChange, Options, Origin, PortMapping, Probe, Protocol, Raid, RaidLevel, Redact, Refresh,
-    RegistryAuth, RegistryLogin, RestartPolicy, Rsyslog, S3, Sampling, Scalyr, Seccomp, Shutdown, Storage,
-    Stream, Tmpfs, Ulimit,
+    HealthCheck, Host, HostEntry, LineFormat, Logging, Logrotate, Mount, Networking, OnChange, Options,
+    Origin, PortMapping, Probe, Protocol, Raid, RaidLevel, Redact, Refresh, RegistryAuth, RegistryLogin,
+    RestartPolicy, Rsyslog, S3, Sampling, Scalyr, Seccomp, Shutdown, Storage, Stream, Tmpfs, Ulimit,
 };
 pub use problem::{Code, Place, Problem, Related, Severity};
 pub use registry::RegistryHost;

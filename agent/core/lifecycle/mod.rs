@@ -5,6 +5,7 @@
 //! carries inputs in and actions out.
 
 pub mod drain;
+pub mod signal;
 
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};

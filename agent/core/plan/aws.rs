@@ -1,7 +1,7 @@
 //! The AWS calls a plan makes, and the least permission that allows them.
 //!
-//! Asking the instance metadata service needs no permission, and signals to CloudFormation are signed with the
-//! instance's identity; neither is here.
+//! Asking the instance metadata service needs no permission, and neither does a signal to CloudFormation that is signed
+//! with the instance's identity, which is the default; neither is here.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -24,8 +24,8 @@ pub struct AwsCall {
 }
 
 impl Plan {
-    /// Every AWS call that a first boot makes, and those of shipping logs, which go on. A reboot that finds its container
-    /// makes only these.
+    /// Every AWS call that a first boot makes, those of shipping logs, which go on, and those of the machine's end. A reboot
+    /// that finds its container makes only the latter two and asks the load balancers.
     pub fn aws_calls(&self) -> Vec<AwsCall> {
         let mut calls: Vec<AwsCall> = Vec::new();
         for one in &self.every_use() {
@@ -58,6 +58,7 @@ impl Plan {
         }
         self.ecr_calls(&mut calls);
         self.log_calls(&mut calls);
+        self.lifecycle_calls(&mut calls);
         calls
     }
 

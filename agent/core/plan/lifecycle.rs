@@ -1,31 +1,126 @@
-//! The machine's life, as the user data wants it.
+//! The machine's life: what it opens, and what it calls.
 
-use super::container::STOP_TIMEOUT;
-use crate::config::Config;
-use crate::lifecycle::{Balancer, Balancers, DrainPlan, LifecyclePlan, SignalTarget};
+use super::container::OptOut;
+use super::{AwsCall, Plan};
+use crate::lifecycle::{Balancer, OnBootFailure, OnUnhealthy, SignWith};
 
-pub(super) fn plan(config: &Config) -> LifecyclePlan {
-    let balancers = config
-        .load_balancer()
-        .map_or_else(Balancers::default, |check| Balancers {
-            all: vec![Balancer::Classic(check.loadbalancer_name.clone())],
-            healthy_threshold: 2,
-            timeout_seconds: 300,
-            ..Balancers::default()
-        });
-    LifecyclePlan {
-        signal: config.notify_cfn().map(|cfn| SignalTarget {
-            stack: cfn.stack.clone(),
-            resource: cfn.resource.clone(),
-            sign: crate::lifecycle::SignWith::Instance,
-            wait_handle: None,
-        }),
-        balancers,
-        shutdown: config.shutdown(),
-        drain: DrainPlan {
-            stop_timeout_seconds: config.options().stop_timeout.unwrap_or(STOP_TIMEOUT),
-            ..DrainPlan::default()
-        },
-        ..LifecyclePlan::default()
+impl Plan {
+    /// What the user opened, of the container and of the machine.
+    pub fn opt_outs(&self) -> Vec<OptOut> {
+        let mut all = self.container.opt_outs();
+        let reachable = |address: std::net::SocketAddr| !address.ip().to_canonical().is_loopback();
+        if self.lifecycle.status_address.0.is_some_and(reachable) {
+            all.push(OptOut {
+                key: "status_address",
+                opens: "status and metrics of this machine, without a login, to whoever can reach the address",
+            });
+        }
+        all
+    }
+
+    /// Calls that tell and ask others about this machine.
+    pub(super) fn lifecycle_calls(&self, calls: &mut Vec<AwsCall>) {
+        self.signal_calls(calls);
+        self.group_calls(calls);
+        self.balancer_calls(calls);
+    }
+
+    fn signal_calls(&self, calls: &mut Vec<AwsCall>) {
+        let signal = self.lifecycle.signal.as_ref();
+        if let Some(target) = signal.filter(|target| target.sign == SignWith::Role) {
+            let resource = if target.stack.starts_with("arn:") {
+                target.stack.clone()
+            } else {
+                format!("{}:stack/{}/*", self.arn("cloudformation"), target.stack)
+            };
+            let why = format!("tell {target} how the boot ended");
+            calls.push(call("cloudformation:SignalResource", &resource, 1, why));
+        }
+    }
+
+    fn group_calls(&self, calls: &mut Vec<AwsCall>) {
+        let life = &self.lifecycle;
+        let name = life.hooks.group.as_deref().unwrap_or("*");
+        let group = format!(
+            "{}:autoScalingGroup:*:autoScalingGroupName/{name}",
+            self.arn("autoscaling")
+        );
+        let hooks: Vec<&str> = [&life.hooks.launch, &life.hooks.terminate]
+            .into_iter()
+            .filter_map(|hook| hook.as_deref())
+            .collect();
+        if !hooks.is_empty() {
+            let names = hooks.join(", ");
+            calls.push(call(
+                "autoscaling:CompleteLifecycleAction",
+                &group,
+                hooks.len(),
+                format!("complete the hooks {names}"),
+            ));
+            calls.push(call(
+                "autoscaling:RecordLifecycleActionHeartbeat",
+                &group,
+                0,
+                format!("keep the hooks {names} waiting"),
+            ));
+        }
+        let replaces =
+            life.on_unhealthy == OnUnhealthy::Replace || life.on_boot_failure == OnBootFailure::Replace;
+        // Auto Scaling's questions know no narrower resource.
+        if life.hooks.group.is_none() && (replaces || !hooks.is_empty()) {
+            let why = "find the group of this machine, where its tags don't say it".to_owned();
+            calls.push(call("autoscaling:DescribeAutoScalingInstances", "*", 0, why));
+        }
+        if replaces {
+            let why = "see how many of the group are unhealthy, too".to_owned();
+            calls.push(call("autoscaling:DescribeAutoScalingGroups", "*", 0, why));
+            let why = "ask the group to replace this machine".to_owned();
+            calls.push(call("autoscaling:SetInstanceHealth", &group, 0, why));
+        }
+    }
+
+    fn balancer_calls(&self, calls: &mut Vec<AwsCall>) {
+        let all = &self.lifecycle.balancers.all;
+        let (groups, classic): (Vec<&Balancer>, Vec<&Balancer>) = all
+            .iter()
+            .partition(|one| matches!(one, Balancer::TargetGroup(_)));
+        // IAM knows no narrower resource for either.
+        for (action, asked) in [
+            ("elasticloadbalancing:DescribeInstanceHealth", classic),
+            ("elasticloadbalancing:DescribeTargetHealth", groups),
+        ] {
+            if !asked.is_empty() {
+                let names: Vec<String> = asked.iter().map(ToString::to_string).collect();
+                let why = format!("ask {} about this machine", names.join(", "));
+                calls.push(call(action, "*", 0, why));
+            }
+        }
+        for one in all {
+            let (resource, out, back) = match one {
+                Balancer::Classic(name) => (
+                    format!("{}:loadbalancer/{name}", self.arn("elasticloadbalancing")),
+                    "elasticloadbalancing:DeregisterInstancesFromLoadBalancer",
+                    "elasticloadbalancing:RegisterInstancesWithLoadBalancer",
+                ),
+                Balancer::TargetGroup(arn) => (
+                    arn.clone(),
+                    "elasticloadbalancing:DeregisterTargets",
+                    "elasticloadbalancing:RegisterTargets",
+                ),
+            };
+            let why = format!("take this machine out of {one} when it leaves");
+            calls.push(call(out, &resource, 0, why));
+            let why = format!("put it back into {one} when it boots again after that");
+            calls.push(call(back, &resource, 0, why));
+        }
+    }
+}
+
+fn call(action: &'static str, resource: &str, times: usize, why: String) -> AwsCall {
+    AwsCall {
+        action,
+        resource: resource.to_owned(),
+        times,
+        why,
     }
 }

@@ -368,7 +368,7 @@ impl Plan {
             mirror_auths,
             gate: gate(config.health_check()),
             restart: config.restart(),
-            lifecycle: lifecycle::plan(config),
+            lifecycle: config.lifecycle().clone(),
             redact_secrets: config.logging().redact_secrets.unwrap_or_default(),
             logs: LogPlan::new(config),
             log_attributes: Attributes::new(config, facts),

@@ -98,7 +98,7 @@ fn the_least_policy_names_what_is_called() {
 
 #[test]
 fn what_this_version_refuses_is_planned_and_said() {
-    let plan = plan("mounts: {/data: {partition: /dev/xvdf}}\nshutdown: on-exit");
+    let plan = plan("mounts: {/data: {partition: /dev/xvdf}}\nxray_enabled: true");
     assert_eq!((plan.warnings.len(), plan.refused.len()), (1, 1));
     let text = plan.to_text();
     assert!(

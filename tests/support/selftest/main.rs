@@ -1,8 +1,11 @@
 //! The rig's own tests: what the agent's tests take for granted.
 
+mod aws_balancers;
+mod aws_lifecycle;
 mod aws_sinks;
 mod images;
 mod log_servers;
+mod notices;
 mod scalyr;
 mod services;
 mod small_disk;

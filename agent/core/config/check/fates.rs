@@ -78,7 +78,7 @@ pub(super) fn asks_for_nothing(field: &Field<'_>) -> bool {
         Kind::Scalar(scalar) => match scalar.value {
             Resolved::Null | Resolved::Bool(false) => true,
             // An empty account key has always meant off.
-            Resolved::Str => scalar.text.is_empty() || (field.path == "shutdown" && scalar.text == "never"),
+            Resolved::Str => scalar.text.is_empty(),
             _ => false,
         },
         Kind::Seq(nodes) => nodes.is_empty(),

@@ -2,6 +2,7 @@
 
 use super::super::model::{HealthCheck, PortMapping, Probe, Protocol};
 use super::super::problem::Code;
+use super::super::yaml;
 use super::Checker;
 use super::field::Field;
 use super::ports::Ports;
@@ -21,6 +22,22 @@ const TUNING: &[&str] = &[
     "health_check_interval_seconds",
     "health_check_probe_timeout_seconds",
     "health_check_healthy_threshold",
+    "health_check_unhealthy_threshold",
+    "health_check_start_period_seconds",
+    "health_check_status_codes",
+    "health_check_headers",
+];
+
+/// Headers that say where a request ends, and what becomes of its connection.
+const FRAMING: &[&str] = &[
+    "connection",
+    "content-length",
+    "expect",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
 ];
 
 /// How the application is asked.
@@ -42,6 +59,9 @@ impl<'c> Checker<'c> {
         let interval = number(self, "health_check_interval_seconds");
         let probe_timeout = number(self, "health_check_probe_timeout_seconds");
         let threshold = number(self, "health_check_healthy_threshold");
+        let unhealthy = number(self, "health_check_unhealthy_threshold");
+        let start_period = number(self, "health_check_start_period_seconds");
+        let (statuses, headers) = (self.statuses(), self.headers());
         let path = self.path();
         let command = self
             .field("health_check_command")
@@ -55,8 +75,8 @@ impl<'c> Checker<'c> {
                 Probe::Http {
                     port: self.port(port, ports, &field)?,
                     path,
-                    statuses: Vec::new(),
-                    headers: Vec::new(),
+                    statuses,
+                    headers,
                 }
             }
             Kind::Tcp => {
@@ -84,9 +104,9 @@ impl<'c> Checker<'c> {
             interval_seconds: interval.unwrap_or(DEFAULT_INTERVAL_SECONDS),
             probe_timeout_seconds: probe_timeout.unwrap_or(DEFAULT_PROBE_TIMEOUT_SECONDS),
             healthy_threshold: threshold.unwrap_or(1),
-            unhealthy_threshold: Gate::RUNNING.unhealthy_threshold,
+            unhealthy_threshold: unhealthy.unwrap_or(Gate::RUNNING.unhealthy_threshold),
             watch_interval_seconds: interval.unwrap_or(Gate::RUNNING.watch_interval_seconds),
-            start_period_seconds: timeout.unwrap_or(DEFAULT_TIMEOUT_SECONDS),
+            start_period_seconds: start_period.or(timeout).unwrap_or(DEFAULT_TIMEOUT_SECONDS),
         };
         self.can_pass(&check);
         Some(check)
@@ -158,8 +178,18 @@ impl<'c> Checker<'c> {
         };
         let unused: &[&str] = match kind {
             Some(Kind::Http) => &["health_check_command"],
-            Some(Kind::Tcp) => &["health_check_command", "health_check_path"],
-            Some(Kind::Exec) => &["health_check_path", "health_check_port"],
+            Some(Kind::Tcp) => &[
+                "health_check_command",
+                "health_check_path",
+                "health_check_status_codes",
+                "health_check_headers",
+            ],
+            Some(Kind::Exec) => &[
+                "health_check_path",
+                "health_check_port",
+                "health_check_status_codes",
+                "health_check_headers",
+            ],
             // An unreadable path is reported already.
             None if self.is_there("health_check_path") || self.is_there("health_check_command") => &[],
             None => TUNING,
@@ -201,6 +231,64 @@ impl<'c> Checker<'c> {
             return None;
         }
         Some((path, field))
+    }
+
+    /// The answers that are healthy; empty where none are written, which means 200.
+    fn statuses(&mut self) -> Vec<u16> {
+        let Some(field) = self.field("health_check_status_codes") else {
+            return Vec::new();
+        };
+        let items = if field.scalar().is_some() {
+            vec![field.item(field.node)]
+        } else {
+            self.list(&field)
+        };
+        if items.is_empty() && matches!(&field.node.kind, yaml::Kind::Seq(_)) {
+            let message = "`health_check_status_codes` is empty: no answer would be healthy";
+            let help = "name the answers that are, or leave the key out for 200";
+            self.report(field.error(Code::HealthCheck, message).help(help));
+        }
+        let mut all = Vec::new();
+        for item in items {
+            let status = self
+                .read_number(&item)
+                .and_then(|status| u16::try_from(status).ok());
+            all.extend(status.filter(|status| !all.contains(status)));
+        }
+        all
+    }
+
+    fn headers(&mut self) -> Vec<(String, String)> {
+        let Some(field) = self.field("health_check_headers") else {
+            return Vec::new();
+        };
+        let mut all = Vec::new();
+        for (entry, child) in self.children(&field) {
+            let name = &entry.name;
+            if !is_token(name) {
+                let message = "this is not the name of an HTTP header";
+                let problem = field.error(Code::HealthCheck, message).at(child.key_place);
+                self.report(problem.help("write letters, digits and dashes, such as `X-Forwarded-Proto`"));
+                continue;
+            }
+            if FRAMING.iter().any(|framing| name.eq_ignore_ascii_case(framing)) {
+                let message = format!("`{name}` is a header that every request writes for itself");
+                let problem = child.error(Code::HealthCheck, message).at(child.key_place);
+                self.report(problem.help("remove it"));
+                continue;
+            }
+            let Some(value) = self.text(&child) else {
+                continue;
+            };
+            if value.bytes().all(|b| matches!(b, b' '..=b'~')) {
+                all.push((name.clone(), value));
+            } else {
+                let message = format!("`{}` has characters that no header may have", child.path);
+                let problem = child.error(Code::HealthCheck, message);
+                self.report(problem.help("write printable ASCII characters on one line"));
+            }
+        }
+        all
     }
 
     fn incomplete(&mut self, key: &str) -> Option<HealthCheck> {
@@ -247,4 +335,13 @@ fn container_port(port: u16, mappings: &[PortMapping]) -> u16 {
         .iter()
         .find(|mapping| mapping.host == port && mapping.protocol == Protocol::Tcp)
         .map_or(port, |mapping| mapping.container)
+}
+
+/// RFC 9110: a header's name.
+fn is_token(text: &str) -> bool {
+    const MARKS: &[u8] = b"!#$%&'*+-.^_`|~";
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || MARKS.contains(&b))
 }

@@ -1,12 +1,11 @@
-//! The machine around the container: read whole, though this version changes nothing of it.
+//! The machine around the container: read whole, though this version changes little of it.
 
 use super::super::contract::SYSFS;
-use super::super::model::{Audit, Host, LoadBalancerCheck};
+use super::super::model::{Audit, Host};
 use super::super::problem::Code;
-use super::super::yaml::{Resolved, Scalar};
+use super::super::yaml::Resolved;
 use super::Checker;
 use super::field::Field;
-use crate::lifecycle::Shutdown;
 
 impl<'c> Checker<'c> {
     pub(super) fn host(&mut self) -> Host {
@@ -38,7 +37,11 @@ impl<'c> Checker<'c> {
 
     fn url(&mut self, key: &str) -> Option<String> {
         let field = self.field(key)?;
-        let text = self.word(&field)?;
+        self.read_url(&field)
+    }
+
+    pub(super) fn read_url(&mut self, field: &Field<'_>) -> Option<String> {
+        let text = self.word(field)?;
         let host = text
             .strip_prefix("https://")
             .or_else(|| text.strip_prefix("http://"));
@@ -47,8 +50,8 @@ impl<'c> Checker<'c> {
         }) {
             return Some(text);
         }
-        let problem = field.error(Code::BadValue, format!("`{key}` has to be a URL"));
-        self.report(problem.help(format!("write `{key}: https://...`")));
+        let problem = field.error(Code::BadValue, format!("`{}` has to be a URL", field.path));
+        self.report(problem.help(format!("write `{}: https://...`", field.path)));
         None
     }
 
@@ -134,33 +137,5 @@ impl<'c> Checker<'c> {
             return Some(if *value { "yes" } else { "no" }.to_owned());
         }
         self.choice(&field).map(str::to_owned)
-    }
-
-    pub(super) fn load_balancer(&mut self) -> Option<LoadBalancerCheck> {
-        let section = self.field("healthcheck").and_then(|field| self.section(field))?;
-        let kind = section.get("type").and_then(|field| self.choice(&field));
-        let name = section
-            .get("loadbalancer_name")
-            .and_then(|field| self.word(&field));
-        kind.and(name)
-            .map(|loadbalancer_name| LoadBalancerCheck { loadbalancer_name })
-    }
-
-    pub(super) fn shutdown(&mut self) -> Option<Shutdown> {
-        let field = self.field("shutdown")?;
-        // `off` is a boolean in YAML; whoever wrote it did not want the machine powered off.
-        let off = |scalar: &Scalar| {
-            scalar.value == Resolved::Bool(false) || matches!(scalar.text.as_str(), "off" | "no")
-        };
-        if field.scalar().is_some_and(off) {
-            let problem = field.warning(Code::Coerced, "`shutdown` says no, and is taken as `never`");
-            self.report(problem.help("write `shutdown: never`"));
-            return Some(Shutdown::Never);
-        }
-        self.choice(&field).map(|word| match word {
-            "on-exit" => Shutdown::OnExit,
-            "on-success" => Shutdown::OnSuccess,
-            _ => Shutdown::Never,
-        })
     }
 }

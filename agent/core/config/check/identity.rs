@@ -1,11 +1,11 @@
 //! Who runs: application, version, runtime, image, and who is told.
 
 use super::super::image::ImageRef;
-use super::super::model::NotifyCfn;
 use super::super::problem::{Code, Problem};
 use super::Checker;
 use super::fates::asks_for_nothing;
 use super::field::Field;
+use crate::lifecycle::{SignWith, SignalTarget};
 
 impl Checker<'_> {
     pub(super) fn runtime(&mut self) {
@@ -87,16 +87,23 @@ impl Checker<'_> {
     }
 
     /// Read and checked even where the rest is wrong: somebody waits to be told.
-    pub(super) fn notify_cfn(&mut self) -> Option<NotifyCfn> {
+    pub(super) fn notify_cfn(&mut self) -> Option<SignalTarget> {
         let field = self
             .field("notify_cfn")
             .filter(|field| !asks_for_nothing(field))?;
         let section = self.section(field)?;
         let stack = section.get("stack").and_then(|field| self.word(&field));
         let resource = section.get("resource").and_then(|field| self.word(&field));
-        Some(NotifyCfn {
+        let sign = section.get("sign").and_then(|field| self.choice(&field));
+        let wait_handle = section.get("wait_handle").and_then(|field| self.read_url(&field));
+        Some(SignalTarget {
             stack: stack?,
             resource: resource?,
+            sign: match sign {
+                Some("role") => SignWith::Role,
+                _ => SignWith::Instance,
+            },
+            wait_handle,
         })
     }
 

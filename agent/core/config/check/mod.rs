@@ -9,6 +9,7 @@
 //!
 //! It deliberately knows no facts of the machine and applies no defaults but the health check's.
 
+mod balancers;
 mod capabilities;
 mod container;
 mod environment;
@@ -18,6 +19,7 @@ mod health;
 mod host;
 mod identity;
 mod images;
+mod lifecycle;
 mod logging;
 mod options;
 mod policy;
@@ -33,10 +35,11 @@ mod units;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::model::{Config, NotifyCfn};
+use super::model::Config;
 use super::policy::Policy;
 use super::problem::{Code, Place, Problem};
 use super::yaml::{Entry, Kind, Node};
+use crate::lifecycle::SignalTarget;
 use field::Field;
 pub(super) use images::key_files;
 pub(super) use policy::{is_null, note_image, read as read_policy};
@@ -45,7 +48,7 @@ pub(super) use policy::{is_null, note_image, read as read_policy};
 #[derive(Default)]
 pub(super) struct Outcome {
     pub(super) config: Option<Config>,
-    pub(super) notify_cfn: Option<NotifyCfn>,
+    pub(super) notify_cfn: Option<SignalTarget>,
     pub(super) boot_timeout: Option<Duration>,
 }
 
@@ -125,10 +128,15 @@ impl<'c> Checker<'c> {
         let logging = self.logging(&options);
         let host = self.host();
         let audit = self.audit();
-        let load_balancer = self.load_balancer();
-        let shutdown = self.shutdown();
         let delivered = self.delivered(&options);
         let boot_timeout = self.boot_timeout();
+        let lifecycle = self.lifecycle(&lifecycle::Beside {
+            signal: notify_cfn.clone(),
+            restart: restart.unwrap_or_default(),
+            gate: health_check.as_ref(),
+            stop_timeout: options.stop_timeout,
+            boot_timeout: boot_timeout.unwrap_or(crate::budget::DEFAULT),
+        });
         let deployment_id = self.deployment_id();
         self.enforce(&policy::Asked {
             source: source.as_ref(),
@@ -164,9 +172,7 @@ impl<'c> Checker<'c> {
                 logging,
                 host,
                 audit,
-                notify_cfn: notify_cfn.clone(),
-                load_balancer,
-                shutdown,
+                lifecycle,
                 delivered,
                 boot_timeout,
                 deployment_id,

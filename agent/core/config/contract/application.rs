@@ -1,6 +1,6 @@
 //! Who runs, from which image.
 
-use super::Fate::{Later, Read, Refused};
+use super::Fate::{Later, Read};
 use super::Shape::{Anything, List, Map, Object, Secret, Text};
 use super::{Grammar, Key, Shape};
 
@@ -21,6 +21,23 @@ const NOTIFY: &[Key] = &[
     )
     .required()
     .example("resource: AppServer"),
+    Key::new(
+        "sign",
+        Shape::Choice(&["instance", "role"]),
+        Read,
+        "Who signs: the instance with its identity document, which needs no permission, or its role, which needs cloudformation:SignalResource.",
+    )
+    .default("instance")
+    .ours("New.")
+    .example("sign: role"),
+    Key::new(
+        "wait_handle",
+        Text(Grammar::HiddenUrl),
+        Read,
+        "The URL of a wait condition's handle (`Ref` of an AWS::CloudFormation::WaitConditionHandle), which is told the result with its reason. Whoever has the URL can answer in the machine's place, so only its host is shown.",
+    )
+    .ours("New: the signal itself has no room for a reason.")
+    .example("wait_handle: https://cloudformation-waitcondition-eu-central-1.s3.eu-central-1.amazonaws.com/handle?signature"),
 ];
 
 const LOGIN: &[Key] = &[
@@ -104,9 +121,9 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("deployment_id", Text(Grammar::NotEmpty), Read, "Names the deployment; becomes a label of the container.")
         .taupage("Told to the local tokeninfo service only.")
         .example("deployment_id: d-2026-11"),
-    Key::new("notify_cfn", Object(NOTIFY), Refused("CloudFormation would wait for a signal nobody sends"), "The resource in a CloudFormation stack that is told how the boot ended.")
+    Key::new("notify_cfn", Object(NOTIFY), Read, "The resource in a CloudFormation stack that is told how the boot ended: SUCCESS or FAILURE, once in the life of the instance.")
         .taupage("Sent nothing when a step before the container failed, and sent again at every reboot.")
-        .ours("Not sent by this version, so a file that asks for it is refused.")
+        .ours("Sent however the boot ends, where stack and resource can be read: text that is no YAML included.")
         .example("notify_cfn:\n  stack: my-stack\n  resource: AppServer"),
     Key::new("unknown_keys", Shape::Choice(&["warn", "deny"]), Read, "What an unknown key is: a warning, or an error. The image's policy can only make it stricter.")
         .default("warn")

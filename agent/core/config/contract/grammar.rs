@@ -95,12 +95,27 @@ pub enum Grammar {
     LogPath,
     /// The name of a group in CloudWatch Logs.
     LogGroup,
+    /// A URL that is a key in itself, and never shown.
+    HiddenUrl,
+    /// The name of an HTTP header.
+    HeaderName,
+    /// What a header says; never shown.
+    HeaderValue,
+    /// The ARN of a target group.
+    TargetGroup,
+    /// The name of a lifecycle hook.
+    HookName,
+    /// An IP address with a port, or `none`.
+    SocketAddress,
 }
 
 const V4: &str =
     "(?:(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])\\.){3}(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])";
 /// One part of a path that is not `..`, and the slashes before it.
 const PART: &str = r"/(?:[^/.\x00-\x1f\x7f-\x9f]|\.[^/.\x00-\x1f\x7f-\x9f]|\.\.[^/\x00-\x1f\x7f-\x9f])[^/\x00-\x1f\x7f-\x9f]*";
+const HEADER_NAME: &str = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
+/// `arn:PARTITION:elasticloadbalancing:REGION:ACCOUNT:targetgroup/NAME/ID`.
+const TARGET_GROUP: &str = "arn:aws(?:-[a-z]+)*:elasticloadbalancing:[a-z]+(?:-[a-z]+)+-[0-9]+:[0-9]{12}:targetgroup/[A-Za-z0-9-]{1,32}/[0-9a-f]+|\\s*";
 const SERVER_LABEL: &str = "[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?";
 const LABEL: &str = "[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?";
 
@@ -136,7 +151,12 @@ impl Grammar {
                     between(1, 64)
                 )
             }
-            Self::Url => "\\s*|https?://[^/\\s][^\\s]*".to_owned(),
+            Self::Url | Self::HiddenUrl => "\\s*|https?://[^/\\s][^\\s]*".to_owned(),
+            Self::HeaderName => HEADER_NAME.to_owned(),
+            Self::HeaderValue => "[ -~]*".to_owned(),
+            Self::TargetGroup => TARGET_GROUP.to_owned(),
+            Self::HookName => "[A-Za-z0-9/_-]{1,255}|\\s*".to_owned(),
+            Self::SocketAddress => format!("none|\\s*|(?:{V4}|\\[{}\\]):0*(?:{})", v6(), between(1, 65_535)),
             Self::Seccomp => format!("default|unconfined|(?:{PART})+"),
             Self::Limit => "(?:-1|[0-9]+)(?::(?:-1|[0-9]+))?".to_owned(),
             Self::LimitName => ULIMITS.join("|"),
@@ -205,7 +225,12 @@ impl Grammar {
             Self::HostName => "a name without blanks",
             Self::HostEntry => "a name, a colon, and an address or `host-gateway`",
             Self::Signal => "the name of a signal, with or without SIG, or a number from 1 to 64",
-            Self::Url => "begins with `http://` or `https://`",
+            Self::Url | Self::HiddenUrl => "begins with `http://` or `https://`",
+            Self::HeaderName => "letters, digits and characters of !#$%&'*+-.^_`|~",
+            Self::HeaderValue => "printable ASCII characters",
+            Self::TargetGroup => "an ARN with `:targetgroup/`",
+            Self::HookName => "up to 255 letters, digits, dashes, underscores and slashes",
+            Self::SocketAddress => "an IP address, a colon and a port, or `none`",
             Self::Seccomp => "`default`, `unconfined` or an absolute path",
             Self::Regex => "a regular expression",
             Self::Rules => "a YAML list of such maps",

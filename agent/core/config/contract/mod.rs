@@ -17,6 +17,7 @@ mod grammar;
 mod health;
 mod host;
 mod lessons;
+mod lifecycle;
 mod logging;
 mod names;
 mod policy;
@@ -212,8 +213,12 @@ pub const CONTRACT: &[Group] = &[
         keys: container::LIMITS,
     },
     Group {
-        title: "Health and life",
+        title: "Health",
         keys: health::KEYS,
+    },
+    Group {
+        title: "The machine's life",
+        keys: lifecycle::KEYS,
     },
     Group {
         title: "Secrets",
@@ -341,8 +346,8 @@ impl Shape {
             | Self::Scalar
             | Self::Anything
             | Self::Words
-            // A private key may stand beside a certificate by mistake.
-            | Self::Text(Grammar::Certificates)
+            // A private key may stand beside a certificate by mistake, a password in a header; a presigned URL is one.
+            | Self::Text(Grammar::Certificates | Grammar::HiddenUrl | Grammar::HeaderValue)
             // A single value where a list or a map belongs: who knows what it is.
             | Self::List(_)
             | Self::Map { .. }

@@ -39,10 +39,3 @@ pub struct Audit {
     /// Basic auth.
     pub logsink_password: Option<SecretSource>,
 }
-
-/// The load balancer that has to call the machine healthy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LoadBalancerCheck {
-    /// A classic load balancer's name.
-    pub loadbalancer_name: String,
-}

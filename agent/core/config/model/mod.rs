@@ -21,10 +21,12 @@ use super::mirror::RegistryMirrors;
 use super::registry::RegistryHost;
 use serde::{Deserialize, Serialize};
 
+use crate::lifecycle::{LifecyclePlan, SignalTarget};
+
 pub use crate::lifecycle::Shutdown;
 pub use container::{FileMount, Gpus, HostEntry, Options, Seccomp, Tmpfs, Ulimit};
 pub use health::{HealthCheck, Probe};
-pub use host::{Audit, Host, LoadBalancerCheck};
+pub use host::{Audit, Host};
 pub use logging::{
     AccountKey, Destination, LineFormat, Logging, Logrotate, Redact, Rsyslog, S3, Sampling, Scalyr, Stream,
 };
@@ -62,9 +64,7 @@ pub struct Config {
     pub(super) logging: Logging,
     pub(super) host: Host,
     pub(super) audit: Audit,
-    pub(super) notify_cfn: Option<NotifyCfn>,
-    pub(super) load_balancer: Option<LoadBalancerCheck>,
-    pub(super) shutdown: Option<Shutdown>,
+    pub(super) lifecycle: LifecyclePlan,
     pub(super) delivered: Delivered,
     pub(super) boot_timeout: Option<Duration>,
     pub(super) deployment_id: Option<String>,
@@ -221,18 +221,18 @@ impl Config {
     }
 
     /// The stack that waits for a signal.
-    pub fn notify_cfn(&self) -> Option<&NotifyCfn> {
-        self.notify_cfn.as_ref()
+    pub fn notify_cfn(&self) -> Option<&SignalTarget> {
+        self.lifecycle.signal.as_ref()
     }
 
-    /// The load balancer that has to call the machine healthy.
-    pub fn load_balancer(&self) -> Option<&LoadBalancerCheck> {
-        self.load_balancer.as_ref()
+    /// Whom the machine tells how it is, and what becomes of it. No part of the container, so defaults are filled in.
+    pub fn lifecycle(&self) -> &LifecyclePlan {
+        &self.lifecycle
     }
 
     /// Whether the machine goes with its container; it stays unless told.
     pub fn shutdown(&self) -> Shutdown {
-        self.shutdown.unwrap_or_default()
+        self.lifecycle.shutdown
     }
 
     /// Where the application's credentials lie.
@@ -360,13 +360,4 @@ impl fmt::Display for RestartPolicy {
             Self::Never => "never",
         })
     }
-}
-
-/// Who is told about the boot.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotifyCfn {
-    /// The stack's name.
-    pub stack: String,
-    /// The logical id of the resource that waits.
-    pub resource: String,
 }

@@ -11,9 +11,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::model::{Config, NotifyCfn, Origin};
+use super::model::{Config, Origin};
 use super::problem::{Code, Place, Problem, Severity};
 use super::yaml::{Entry, Kind, Node};
+use crate::lifecycle::SignalTarget;
 use spans::Span;
 
 /// A text that was read, as its places count it.
@@ -43,7 +44,7 @@ pub enum Style {
 #[derive(Clone, Debug)]
 pub struct Report {
     config: Option<Config>,
-    pub(super) notify_cfn: Option<NotifyCfn>,
+    pub(super) notify_cfn: Option<SignalTarget>,
     pub(super) boot_timeout: Option<Duration>,
     pub(super) problems: Vec<Problem>,
     texts: Vec<Text>,
@@ -172,7 +173,7 @@ impl Report {
     }
 
     /// Who wants to be told about the boot, as far as the text could be read, errors or not.
-    pub fn notify_cfn(&self) -> Option<&NotifyCfn> {
+    pub fn notify_cfn(&self) -> Option<&SignalTarget> {
         self.notify_cfn.as_ref()
     }
 

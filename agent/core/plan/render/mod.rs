@@ -126,7 +126,7 @@ impl Plan {
             writeln!(out, "  {name}={}", text::one_line(&env_text(value), VALUE_WIDTH))?;
         }
         writeln!(out, "\nOpened by this configuration or not shut in this version")?;
-        for OptOut { key, opens } in self.container.opt_outs() {
+        for OptOut { key, opens } in self.opt_outs() {
             writeln!(out, "  {key:<18} {opens}")?;
         }
         self.logs.write_text(out)?;
@@ -219,7 +219,7 @@ impl Plan {
             "restart": self.restart.to_string(),
             "redact_secrets": self.redact_secrets,
             "logs": self.logs.to_json(),
-            "opt_outs": self.container.opt_outs(),
+            "opt_outs": self.opt_outs(),
             "aws_calls": self.aws_calls(),
             "iam_policy": self.iam_policy(),
             "storage": storage_rows(&self.storage),

@@ -1,5 +1,6 @@
 //! Every key with what it takes and what it refuses, through the public entry.
 
+mod lifecycle;
 mod logs;
 mod nested;
 mod options;
@@ -9,8 +10,8 @@ mod secrets;
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::config::{
-    Code, Config, EnvValue, HealthCheck, Networking, NotifyCfn, Probe, Problem, Protocol, Report,
-    RestartPolicy, Severity, Style, parse,
+    Code, Config, EnvValue, HealthCheck, Networking, Probe, Problem, Protocol, Report, RestartPolicy,
+    Severity, Style, parse,
 };
 
 /// A complete file with `lines` after line 5.
@@ -518,33 +519,10 @@ fn health_checks() {
 }
 
 #[test]
-fn notify_cfn_is_read_even_though_it_is_refused() {
-    let report = report("notify_cfn: {stack: my-stack, resource: AppServer}\nroot: 'no'");
-    let wanted = NotifyCfn {
-        stack: "my-stack".into(),
-        resource: "AppServer".into(),
-    };
-    assert_eq!(report.notify_cfn(), Some(&wanted));
-    assert!(report.config().is_none());
-    assert_eq!(code("notify_cfn: {stack: a, resource: b}"), Code::NotAvailable);
-    let codes = |lines: &str| -> Vec<Code> {
-        self::report(lines)
-            .problems()
-            .iter()
-            .map(|problem| problem.code)
-            .collect()
-    };
-    assert!(codes("notify_cfn: {stack: a}").contains(&Code::Missing));
-    assert!(codes("notify_cfn: {stack: a, resource: [b]}").contains(&Code::WrongType));
-    assert!(codes("notify_cfn: {stack: a, resource: !Ref b}").contains(&Code::Template));
-}
-
-#[test]
 fn every_other_key_has_its_fate() {
     for lost in [
         "volumes: {ebs: {/dev/sdf: x}}",
         "mounts: {/data: {partition: /dev/xvdf}}",
-        "notify_cfn: {stack: a, resource: b}",
     ] {
         let problem = error(lost);
         assert_eq!(problem.code, Code::NotAvailable, "{lost}");
@@ -557,7 +535,7 @@ fn every_other_key_has_its_fate() {
         report.problems()[1].key.as_deref(),
         Some("mounts./data.erase_on_boot")
     );
-    for later in ["ssh_ports: [22]", "shutdown: on-exit"] {
+    for later in ["ssh_ports: [22]", "xray_enabled: true"] {
         assert_eq!(warning(later).1.code, Code::NoEffectYet, "{later}");
     }
     clean("ssh_ports: []\nlogging:");

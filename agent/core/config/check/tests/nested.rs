@@ -193,8 +193,7 @@ fn host_and_audit() {
         "sysctl: {fs.file-max: 8192, net.ipv4.ip_local_port_range: 1024 65000}\n\
          sysfs: {/sys/kernel/mm/transparent_hugepage/enabled: never}\nssh_ports: [22, 2222]\nssh_gateway_ports: yes\n\
          etcd_discovery_domain: disable\nlocal_planb_tokeninfo: true\ntokeninfo_url: https://t.example.org/x\n\
-         instance_logs_url: https://l.example.org\nlogsink_username: u\nlogsink_password: p\n\
-         healthcheck: {type: elb, loadbalancer_name: lb}\nshutdown: on-exit",
+         instance_logs_url: https://l.example.org\nlogsink_username: u\nlogsink_password: p",
     );
     let host = config.host();
     assert_eq!(host.sysctl[0], ("fs.file-max".into(), "8192".into()));
@@ -205,7 +204,6 @@ fn host_and_audit() {
         config.audit().logsink_password,
         Some(SecretSource::Literal(_))
     ));
-    assert_eq!(config.load_balancer().unwrap().loadbalancer_name, "lb");
     for (bad, code) in [
         ("sysctl: {file-max: 1}", Code::BadValue),
         ("sysctl: {../x.y: 1}", Code::BadValue),
@@ -214,9 +212,6 @@ fn host_and_audit() {
         ("ssh_ports: 22", Code::Coerced),
         ("ssh_ports: [70000]", Code::BadValue),
         ("tokeninfo_url: t.example.org", Code::BadValue),
-        ("healthcheck: {type: elb}", Code::Missing),
-        ("healthcheck: {type: alb, loadbalancer_name: x}", Code::BadValue),
-        ("healthcheck: elb", Code::WrongType),
     ] {
         assert_eq!(codes(bad), [code], "{bad}");
     }

@@ -243,10 +243,4 @@ fn boot_and_end() {
     assert_eq!(clean("boot_timeout: 120").boot_timeout().as_secs(), 120);
     assert_eq!(clean("deployment_id: d1").deployment_id(), Some("d1"));
     assert_eq!(code("boot_timeout: 5"), Code::BadValue);
-    assert_eq!(warning("shutdown: off").1.code, Code::Coerced);
-    assert_eq!(
-        clean("shutdown: never").shutdown(),
-        crate::config::Shutdown::Never
-    );
-    assert_eq!(code("shutdown: 1"), Code::BadValue);
 }

@@ -134,6 +134,8 @@ fn text(grammar: Grammar) -> Value {
         | Grammar::NotEmpty
         | Grammar::Regex
         | Grammar::MountOptions
+        | Grammar::HeaderValue
+        | Grammar::HookName
         | Grammar::Bucket
         | Grammar::Server
         | Grammar::LogGroup => (&["string", "number", "boolean"], None, None),
@@ -158,7 +160,9 @@ fn text(grammar: Grammar) -> Value {
         }
     }
     let refused = match grammar {
-        Grammar::Any | Grammar::NotEmpty | Grammar::Regex | Grammar::MountOptions => Some(reference()),
+        Grammar::Any | Grammar::NotEmpty | Grammar::Regex | Grammar::MountOptions | Grammar::HeaderValue => {
+            Some(reference())
+        }
         // Their images change under a running fleet.
         Grammar::Image => Some(json!({
             "type": "string",

@@ -3,6 +3,8 @@
 //! Never falls back to version 1 and never invents a fact. It may come up after us, so waiting for
 //! it has no limit of its own; what it says is read as bytes, because user data need not be text.
 
+mod notices;
+
 use std::time::Duration;
 
 use monopod_core::facts::InstanceFacts;
@@ -10,8 +12,11 @@ use monopod_core::secret::Secret;
 use monopod_core::text;
 use reqwest::{Client, Method, StatusCode};
 use serde::Deserialize;
+use tokio::sync::Mutex;
 
 use super::{Class, Classified};
+
+pub use notices::SignedDocument;
 
 /// Where every EC2 instance finds it.
 const DEFAULT_ENDPOINT: &str = "http://169.254.169.254";
@@ -114,6 +119,8 @@ pub struct Identity {
 pub struct Imds {
     client: Client,
     endpoint: String,
+    /// The token of what is asked again and again.
+    kept: Mutex<Option<String>>,
 }
 
 #[derive(Deserialize)]
@@ -154,7 +161,11 @@ impl Imds {
             .pool_max_idle_per_host(0)
             .build()
             .map_err(|error| refused(super::chain(&error)))?;
-        Ok(Self { client, endpoint })
+        Ok(Self {
+            client,
+            endpoint,
+            kept: Mutex::new(None),
+        })
     }
 
     /// Reads everything monopod needs, under one token.

@@ -1,0 +1,107 @@
+//! Load balancers: what they say of a machine, and taking it out and in.
+
+mod classic;
+mod target_groups;
+
+use std::net::Ipv4Addr;
+
+use monopod_core::lifecycle::Balancer;
+
+use super::aws::{self, AwsError};
+use classic::Classic;
+use target_groups::TargetGroups;
+
+/// What a load balancer says of a machine. The texts are its state and reason as AWS says them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// It gets requests.
+    Healthy,
+    /// It is registered; nothing is known yet.
+    Starting(String),
+    /// It is registered and has failed.
+    Unhealthy(String),
+    /// It gets no new requests, those under way may end.
+    Leaving,
+    /// It is not registered.
+    Absent,
+}
+
+/// Both kinds of load balancers in one region.
+#[derive(Debug)]
+pub struct BalancerClients {
+    classic: Classic,
+    target_groups: TargetGroups,
+    address: Option<Ipv4Addr>,
+}
+
+impl BalancerClients {
+    /// Loads credentials' sources and endpoints from the SDK's usual places; asks nobody yet.
+    pub async fn new(region: &str) -> Self {
+        let config = aws::config(region).await;
+        Self {
+            classic: Classic::new(&config, region),
+            target_groups: TargetGroups::new(&config, region),
+            address: None,
+        }
+    }
+
+    /// Knows the machine's own address, too: target groups may name it in place of the instance.
+    #[must_use]
+    pub fn with_address(mut self, address: Option<Ipv4Addr>) -> Self {
+        self.address = address;
+        self
+    }
+
+    /// What it says of one machine.
+    pub async fn service(&self, balancer: &Balancer, instance: &str) -> Result<Service, AwsError> {
+        match balancer {
+            Balancer::Classic(name) => self.classic.service(name, instance).await,
+            Balancer::TargetGroup(arn) => self.target_groups.service(arn, &self.names(instance)).await,
+        }
+    }
+
+    /// What it says of everyone, by instance id, or by address where a target group knows its targets by that.
+    pub async fn everyone(&self, balancer: &Balancer) -> Result<Vec<(String, Service)>, AwsError> {
+        match balancer {
+            Balancer::Classic(name) => self.classic.everyone(name).await,
+            Balancer::TargetGroup(arn) => self.target_groups.everyone(arn).await,
+        }
+    }
+
+    /// Takes a machine out; nothing to do where it is not in.
+    pub async fn deregister(&self, balancer: &Balancer, instance: &str) -> Result<(), AwsError> {
+        match balancer {
+            Balancer::Classic(name) => self.classic.deregister(name, instance).await,
+            Balancer::TargetGroup(arn) => self.target_groups.deregister(arn, &self.names(instance)).await,
+        }
+    }
+
+    /// Puts a machine in; nothing to do where it is. In a target group, on the group's own port.
+    pub async fn register(&self, balancer: &Balancer, instance: &str) -> Result<(), AwsError> {
+        match balancer {
+            Balancer::Classic(name) => self.classic.register(name, instance).await,
+            Balancer::TargetGroup(arn) => self.target_groups.register(arn, &self.names(instance)).await,
+        }
+    }
+
+    /// What a target group may call this machine.
+    fn names(&self, instance: &str) -> Names {
+        Names {
+            instance: instance.to_owned(),
+            address: self.address.map(|address| address.to_string()),
+        }
+    }
+}
+
+/// What a target group may call a machine.
+#[derive(Clone, Debug)]
+struct Names {
+    instance: String,
+    address: Option<String>,
+}
+
+impl Names {
+    fn has(&self, id: &str) -> bool {
+        self.instance == id || self.address.as_deref() == Some(id)
+    }
+}
