@@ -73,7 +73,9 @@ fn a_disk_that_was_copied_speaks_for_itself() {
         .imds()
         .identity(|identity| identity.instance_id = "i-0fedcba9876543210".to_owned());
     machine.aws().stack("other", "Other");
-    machine.imds().identity(|identity| machine.aws().identify(identity));
+    machine
+        .imds()
+        .identity(|identity| machine.aws().identify(identity));
     UserData::new(&machine, "sleeper")
         .line("notify_cfn: {stack: other, resource: Other}")
         .serve(&machine);
@@ -86,7 +88,9 @@ fn a_disk_that_was_copied_speaks_for_itself() {
 #[test]
 fn wrong_user_data_is_a_failure_of_the_stack() {
     let machine = Machine::acquire();
-    awaited(&machine, "web").line("ports: {8080: 8080/upd}").serve(&machine);
+    awaited(&machine, "web")
+        .line("ports: {8080: 8080/upd}")
+        .serve(&machine);
     let (code, agent) = run_to_end(&machine);
     assert_eq!(code, 78, "{}", agent.output());
     assert_eq!(told(&machine), one("FAILURE"));
@@ -138,11 +142,19 @@ fn a_failed_gate_is_told_and_the_container_kept() {
     assert_eq!(completion.result, "ABANDON");
     agent.wait_for_line("FAILURE for its wait condition", SOON);
     let body = &machine.aws().handle_bodies("handle")[0];
-    for words in ["FAILURE", "did not become healthy", "status 500", &machine.imds().instance_id()] {
+    for words in [
+        "FAILURE",
+        "did not become healthy",
+        "status 500",
+        &machine.imds().instance_id(),
+    ] {
         assert!(body.contains(words), "{words:?} is missing in {body}");
     }
     let output = agent.output();
-    assert!(!output.contains("Signature="), "the handle's URL is nobody's business:\n{output}");
+    assert!(
+        !output.contains("Signature="),
+        "the handle's URL is nobody's business:\n{output}"
+    );
     assert!(agent.running() && is_running(&the_container(&machine)));
     assert_eq!(status_of(&machine)["outcome"]["state"], "degraded");
 }
@@ -204,11 +216,19 @@ fn a_spent_budget_is_told_and_what_may_pass_is_not() {
         .line("boot_timeout: 30s")
         .line("environment: {A: 'aws:ssm:/not/there/yet'}")
         .serve(&machine);
-    machine.aws().faults(&[AwsFault::error("GetParameter", "InternalServerError").status(500)]);
-    machine.imds().identity(|identity| identity.pending_time = monopod_testrig::now());
+    machine
+        .aws()
+        .faults(&[AwsFault::error("GetParameter", "InternalServerError").status(500)]);
+    machine
+        .imds()
+        .identity(|identity| identity.pending_time = monopod_testrig::now());
     let (code, agent) = run_to_end(&machine);
     assert_eq!(code, 75, "{}", agent.output());
-    assert!(agent.output().contains("the boot budget is spent"), "{}", agent.output());
+    assert!(
+        agent.output().contains("the boot budget is spent"),
+        "{}",
+        agent.output()
+    );
     assert_eq!(told(&machine), one("FAILURE"));
 }
 
@@ -228,20 +248,43 @@ fn the_order_is_hook_balancer_signal_ready() {
     order.dedup();
     assert_eq!(
         order,
-        ["DescribeAutoScalingInstances", "CompleteLifecycleAction", "DescribeTargetHealth", "SignalResource"],
+        [
+            "DescribeAutoScalingInstances",
+            "CompleteLifecycleAction",
+            "DescribeTargetHealth",
+            "SignalResource"
+        ],
         "{}",
         agent.output()
     );
-    assert_eq!(machine.aws().wait_for_completion("ready", SOON).result, "CONTINUE");
+    assert_eq!(
+        machine.aws().wait_for_completion("ready", SOON).result,
+        "CONTINUE"
+    );
     assert_eq!(told(&machine), one("SUCCESS"));
     let steps: Vec<String> = status_of(&machine)["steps"]
         .as_array()
         .unwrap()
         .iter()
-        .map(|step| format!("{} {}", step["step"].as_str().unwrap(), step["state"].as_str().unwrap()))
+        .map(|step| {
+            format!(
+                "{} {}",
+                step["step"].as_str().unwrap(),
+                step["state"].as_str().unwrap()
+            )
+        })
         .collect();
     assert!(
-        steps.ends_with(&["health done", "hook done", "balancer done", "signal done", "ready done"].map(str::to_owned)),
+        steps.ends_with(
+            &[
+                "health done",
+                "hook done",
+                "balancer done",
+                "signal done",
+                "ready done"
+            ]
+            .map(str::to_owned)
+        ),
         "{steps:?}"
     );
 }
@@ -264,7 +307,9 @@ fn a_load_balancer_that_speaks_too_early_is_asked_again() {
 #[test]
 fn a_load_balancer_that_never_says_so_fails_the_boot() {
     let machine = Machine::acquire();
-    machine.aws().classic("shop", Balanced::new().state("OutOfService"));
+    machine
+        .aws()
+        .classic("shop", Balanced::new().state("OutOfService"));
     awaited(&machine, "web")
         .web()
         .line("healthcheck: {type: elb, loadbalancer_name: shop, timeout: 10s}")
@@ -282,7 +327,9 @@ fn a_load_balancer_that_never_says_so_fails_the_boot() {
 fn a_standby_is_well_behind_one_of_two() {
     for (require, ready) in [("any", true), ("all", false)] {
         let machine = Machine::acquire();
-        let leader = machine.aws().target_group("leader", Balanced::new().state("unhealthy"));
+        let leader = machine
+            .aws()
+            .target_group("leader", Balanced::new().state("unhealthy"));
         let replica = machine.aws().target_group("replica", Balanced::new().initial(0));
         awaited(&machine, "web")
             .web()
@@ -292,7 +339,12 @@ fn a_standby_is_well_behind_one_of_two() {
             .serve(&machine);
         let agent = run(&machine);
         let signal = machine.aws().wait_for_signal(BOOT);
-        assert_eq!(signal.status, if ready { "SUCCESS" } else { "FAILURE" }, "{}", agent.output());
+        assert_eq!(
+            signal.status,
+            if ready { "SUCCESS" } else { "FAILURE" },
+            "{}",
+            agent.output()
+        );
     }
 }
 
@@ -300,7 +352,9 @@ fn a_standby_is_well_behind_one_of_two() {
 fn every_fault_of_cloudformation_is_waited_out() {
     for fault in [
         AwsFault::error("SignalResource", "Throttling").times(2),
-        AwsFault::error("SignalResource", "InternalFailure").status(500).times(2),
+        AwsFault::error("SignalResource", "InternalFailure")
+            .status(500)
+            .times(2),
         AwsFault::nonsense("SignalResource").times(1),
         AwsFault::cut("SignalResource").times(2),
         AwsFault::lost("SignalResource").times(1),
@@ -334,7 +388,9 @@ fn a_stack_that_waits_no_more_is_done_with() {
 fn a_stack_that_refuses_is_told_of_and_the_machine_is_up() {
     let machine = Machine::acquire();
     awaited(&machine, "sleeper").serve(&machine);
-    machine.aws().faults(&[AwsFault::error("SignalResource", "AccessDenied").status(403)]);
+    machine
+        .aws()
+        .faults(&[AwsFault::error("SignalResource", "AccessDenied").status(403)]);
     let agent = run_until_ready(&machine);
     let line = agent.wait_for_line("the stack was not told SUCCESS", SOON);
     assert!(line.text.contains("sign: role"), "{}", line.text);
@@ -349,7 +405,12 @@ fn the_role_signs_where_it_is_asked_to_and_a_wrong_clock_is_put_right() {
         .serve(&machine);
     machine.aws().clock_offset(3600);
     let agent = run_until_ready(&machine);
-    assert_eq!(told(&machine), [("SUCCESS".to_owned(), "role".to_owned())], "{}", agent.output());
+    assert_eq!(
+        told(&machine),
+        [("SUCCESS".to_owned(), "role".to_owned())],
+        "{}",
+        agent.output()
+    );
 }
 
 #[test]
@@ -363,12 +424,19 @@ fn a_slow_boot_asks_the_group_to_wait() {
     machine.registry().line().throttle(1 << 20);
     let agent = run(&machine);
     let heard = monopod_testrig::wait_until(BOOT, || {
-        machine.aws().heartbeats().into_iter().find(|one| one.refusal.is_none())
+        machine
+            .aws()
+            .heartbeats()
+            .into_iter()
+            .find(|one| one.refusal.is_none())
     });
     assert!(heard.is_some(), "{}", agent.output());
     machine.registry().line().heal();
     wait_ready(&machine, &agent);
-    assert_eq!(machine.aws().wait_for_completion("ready", SOON).result, "CONTINUE");
+    assert_eq!(
+        machine.aws().wait_for_completion("ready", SOON).result,
+        "CONTINUE"
+    );
 }
 
 #[test]
@@ -385,15 +453,26 @@ fn a_warm_machine_waits_without_secrets_and_without_its_application() {
     let agent = run(&machine);
     agent.wait_for_line("the application starts when the group wants it to", BOOT);
     assert!(machine.containers().is_empty());
-    assert_eq!(machine.aws().wait_for_completion("ready", SOON).result, "CONTINUE");
-    assert!(!calls(&machine).contains(&"Decrypt".to_owned()), "{:?}", calls(&machine));
+    assert_eq!(
+        machine.aws().wait_for_completion("ready", SOON).result,
+        "CONTINUE"
+    );
+    assert!(
+        !calls(&machine).contains(&"Decrypt".to_owned()),
+        "{:?}",
+        calls(&machine)
+    );
     assert_eq!(status_of(&machine)["outcome"]["state"], "warm");
     machine.aws().begin_launch();
     machine.imds().target_state(Some("InService"));
     wait_ready(&machine, &agent);
     assert!(is_running(&the_container(&machine)));
     let accepted = machine.aws().hook_completions().into_iter();
-    assert_eq!(accepted.filter(|one| one.refusal.is_none()).count(), 2, "each wait once");
+    assert_eq!(
+        accepted.filter(|one| one.refusal.is_none()).count(),
+        2,
+        "each wait once"
+    );
 }
 
 #[test]

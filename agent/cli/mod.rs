@@ -5,6 +5,7 @@
 //! log files that are not what was delivered of them; 75 a transient
 //! failure that outlasted the boot budget; 78 something that must be changed first (sysexits(3)).
 
+mod drain;
 mod encrypt;
 mod explain;
 mod logs;
@@ -40,11 +41,11 @@ struct Cli {
 
 const EXIT_CODES: &str = "Exit codes:
   0   done, or stopped as asked
-  1   validate --strict found warnings; plan --diff found differences; status or logs found nothing to show;
+  1   validate --strict found warnings; plan --diff found differences; status, logs or drain found nothing;
       logs --verify found lines that are lost (gaps, holes)
   2   wrong usage
   3   logs --verify found a file that is not what was delivered of it
-  75  a transient failure outlasted the boot budget (systemd starts the agent again), or the minute that encrypt waits
+  75  a transient failure outlasted the boot budget (systemd starts the agent again), the minute that encrypt waits, or drain's timeout
   78  something must be changed first: user data, permissions, the image";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -67,6 +68,14 @@ enum Command {
     Encrypt(encrypt::EncryptArgs),
     /// Show what runs here, since when, and how the boot went
     Status(StatusArgs),
+    /// Take this machine out of its load balancers, stop the container and bring out its logs; there is no way back in
+    /// this boot
+    Drain {
+        #[command(flatten)]
+        drain: drain::DrainArgs,
+        #[command(flatten)]
+        run: Box<RunArgs>,
+    },
     /// Print the container's log from the engine's files; with --verify, prove what each sink was given
     Logs(logs::LogsArgs),
     /// Print the JSON Schema of user data, for editors and CI
@@ -194,26 +203,8 @@ pub fn main() -> ExitCode {
         tracing::warn!("core dumps could not be switched off, ignoring: {errno}");
     }
     let code = match cli.command {
-        Command::Run(args) => {
-            let syslog = (args.syslog_socket.as_os_str() != "none").then_some(args.syslog_socket);
-            run::run(run::Options {
-                directories: Directories {
-                    runtime: args.runtime_directory,
-                    state: args.state_directory,
-                    configuration: args.image.configuration_directory,
-                },
-                sources: Sources {
-                    facts: args.facts,
-                    user_data: args.user_data,
-                },
-                log_targets: LogTargets {
-                    application_log: Some(args.logs_directory.join("application.log")),
-                    syslog_socket: syslog,
-                },
-                redactor,
-                output,
-            })
-        }
+        Command::Run(args) => run::run(options(args, redactor, output)),
+        Command::Drain { drain, run } => drain::drain(&drain, options(*run, redactor, output)),
         Command::Validate(args) => {
             let image = &args.image.configuration_directory;
             validate::validate(&args.files, image, args.strict, args.format)
@@ -226,6 +217,27 @@ pub fn main() -> ExitCode {
         Command::Explain { word } => explain::explain(word.as_deref()),
     };
     ExitCode::from(code)
+}
+
+fn options(args: RunArgs, redactor: SharedRedactor, output: Output) -> run::Options {
+    let syslog = (args.syslog_socket.as_os_str() != "none").then_some(args.syslog_socket);
+    run::Options {
+        directories: Directories {
+            runtime: args.runtime_directory,
+            state: args.state_directory,
+            configuration: args.image.configuration_directory,
+        },
+        sources: Sources {
+            facts: args.facts,
+            user_data: args.user_data,
+        },
+        log_targets: LogTargets {
+            application_log: Some(args.logs_directory.join("application.log")),
+            syslog_socket: syslog,
+        },
+        redactor,
+        output,
+    }
 }
 
 fn plan(args: &PlanArgs) -> u8 {

@@ -81,6 +81,7 @@ impl Drain {
         for (cause, _) in &begun.causes {
             actions.push(Action::Tell(News::Cause(*cause, drain.left(now))));
         }
+        drain.stopped = begun.phase >= Some(DrainPhase::Flush);
         match begun.phase {
             None | Some(DrainPhase::Leave) => drain.leave(now, &mut actions),
             Some(DrainPhase::Stop) => drain.stop(now, &mut actions),
