@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
-use monopod_core::event::Event;
 use monopod_core::lifecycle::drain::Cause;
 use monopod_core::text;
 
@@ -222,9 +221,6 @@ fn alone(options: Options, cause: Cause, end: Option<Instant>, timeout: Duration
                 too_late(timeout, &last.unwrap_or_default())
             }
         };
-        if code != EXIT_NOTHING {
-            context.reporter.tell(Event::Stopping);
-        }
         context.stop_shipping(tokio::time::Instant::now() + FLUSH).await;
         code
     });
