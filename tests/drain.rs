@@ -92,7 +92,7 @@ fn the_group_waits_until_all_is_over() {
     }
     assert_eq!(completions(&machine), (1, 0));
     // Nor by an agent after this one.
-    agent.signal(Signal::Term);
+    agent.signal(Signal::SIGTERM);
     assert_eq!(agent.wait_exit(SOON), 0);
     let again = run(&machine);
     wait_drained(&again);
@@ -199,7 +199,8 @@ fn two_causes_at_once_are_one_drain() {
         .spot("terminate", SystemTime::now() + Duration::from_secs(120));
     let output = drain(&machine, &["--timeout", "80s"]);
     assert_eq!(output.status.code(), Some(0));
-    machine.aws().wait_for_completion("bye", DRAIN);
+    let done = machine.aws().wait_for_completion("bye", DRAIN);
+    assert_eq!(done.result, "CONTINUE");
     wait_drained(&agent);
     assert_eq!(completions(&machine).0, 1);
     assert_eq!(agent.output().matches("gets its stop signal").count(), 1);
@@ -227,7 +228,7 @@ fn a_restart_of_the_agent_touches_nothing() {
     let machine = Machine::acquire();
     let agent = alone(&machine);
     let before = the_container(&machine)["State"]["StartedAt"].clone();
-    agent.signal(Signal::Term);
+    agent.signal(Signal::SIGTERM);
     assert_eq!(agent.wait_exit(SOON), 0);
     let _agent = run_until_ready(&machine);
     let container = the_container(&machine);

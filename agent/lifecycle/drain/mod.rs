@@ -68,7 +68,9 @@ pub async fn run(context: &Context, causes: &Causes, stop: &CancellationToken, u
     }
     let mut draining = Draining::new(context, causes);
     let mut heard = causes.subscribe();
-    draining.resume(&heard.borrow_and_update().clone());
+    // Not borrowed while the drain tells something itself: that would wait for the borrow to end.
+    let known = heard.borrow_and_update().clone();
+    draining.resume(&known);
     let mut watchdog = notify::watchdog_interval().map(tokio::time::interval);
     let mut refresh = Box::pin(context.logs_due(REFRESH));
     loop {
