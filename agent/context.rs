@@ -383,6 +383,15 @@ impl Context {
         }
     }
 
+    /// Brings out the lines that are there, as far as sinks take them before the deadline; true when nothing is left.
+    pub async fn flush_shipping(&self, deadline: Instant) -> bool {
+        let shipping = self.shipping.lock().await;
+        match &shipping.shipper {
+            None => shipping.orders.is_none(),
+            Some(shipper) => shipper.flush(deadline).await == logs::Drained::Complete,
+        }
+    }
+
     /// Brings out the last lines, as far as sinks take them before the deadline, and remembers how far each is. Nobody
     /// knows here whether the machine goes away or only the agent, so it is done in either case.
     pub async fn stop_shipping(&self, deadline: Instant) {

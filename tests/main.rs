@@ -22,6 +22,7 @@ mod checks;
 mod commands;
 mod conservation;
 mod container;
+mod drain;
 mod encrypt;
 mod engine;
 mod extras;

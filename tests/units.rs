@@ -20,39 +20,41 @@ fn text(output: &Output) -> String {
 }
 
 /// The unit with the path of a program that is here, since verify wants to see it.
-fn unit() -> std::path::PathBuf {
-    let directory = std::env::temp_dir().join(format!("monopod-unit-{}", std::process::id()));
+fn unit(name: &str) -> std::path::PathBuf {
+    let directory = std::env::temp_dir().join(format!("monopod-unit-{}-{name}", std::process::id()));
     std::fs::create_dir_all(&directory).unwrap();
-    let unit = std::fs::read_to_string(repository("systemd/monopod.service")).unwrap();
-    let path = directory.join("monopod.service");
+    let unit = std::fs::read_to_string(repository("systemd").join(name)).unwrap();
+    let path = directory.join(name);
     std::fs::write(&path, unit.replace("/usr/bin/monopod", "/bin/true")).unwrap();
     path
 }
 
 #[test]
 fn systemd_understands_every_directive_and_finds_it_hardened() {
-    let unit = unit();
-    let path = unit.display().to_string();
-    let output = tool("systemd-analyze", &["verify", "--man=no", &path]);
-    let ours: Vec<String> = text(&output)
-        .lines()
-        .filter(|line| line.contains("monopod.service"))
-        .map(str::to_owned)
-        .collect();
-    // The engine's unit need not be on the machine that checks ours.
-    let complaints: Vec<&String> = ours
-        .iter()
-        .filter(|line| !line.contains("docker.service"))
-        .collect();
-    assert!(complaints.is_empty(), "{complaints:#?}");
+    for name in ["monopod.service", "monopod-drain.service"] {
+        let unit = unit(name);
+        let path = unit.display().to_string();
+        let output = tool("systemd-analyze", &["verify", "--man=no", &path]);
+        let ours: Vec<String> = text(&output)
+            .lines()
+            .filter(|line| line.contains(name))
+            .map(str::to_owned)
+            .collect();
+        // The engine's unit need not be on the machine that checks ours.
+        let complaints: Vec<&String> = ours
+            .iter()
+            .filter(|line| !line.contains("docker.service"))
+            .collect();
+        assert!(complaints.is_empty(), "{complaints:#?}");
 
-    // Out of 10; 0 is best. It was 1.6 when this was written, 9.6 without hardening.
-    let output = tool(
-        "systemd-analyze",
-        &["security", "--offline=true", "--threshold=20", &path],
-    );
-    assert!(output.status.success(), "{}", text(&output));
-    std::fs::remove_dir_all(unit.parent().unwrap()).unwrap();
+        // Out of 10; 0 is best. It was 1.6 when this was written, 9.6 without hardening.
+        let output = tool(
+            "systemd-analyze",
+            &["security", "--offline=true", "--threshold=20", &path],
+        );
+        assert!(output.status.success(), "{}", text(&output));
+        std::fs::remove_dir_all(unit.parent().unwrap()).unwrap();
+    }
 }
 
 #[test]
@@ -71,6 +73,46 @@ fn the_unit_keeps_the_agent_alive_and_in_its_place() {
     ] {
         assert!(unit.lines().any(|one| one == line), "{line}");
     }
+}
+
+#[test]
+fn the_drain_unit_is_stopped_by_the_shutdown_alone() {
+    let text = std::fs::read_to_string(repository("systemd/monopod-drain.service")).unwrap();
+    let directives: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+    for line in [
+        "Type=oneshot",
+        "RemainAfterExit=yes",
+        "ExecStart=/bin/true",
+        "CapabilityBoundingSet=",
+        "LimitCORE=0",
+    ] {
+        assert!(directives.contains(&line), "{line}");
+    }
+    for bond in [
+        "Requires=",
+        "Requisite=",
+        "BindsTo=",
+        "PartOf=",
+        "Wants=",
+        "DefaultDependencies=",
+        "RuntimeDirectory=",
+    ] {
+        assert!(!directives.iter().any(|line| line.starts_with(bond)), "{bond}");
+    }
+    let after = directives.iter().find(|line| line.starts_with("After=")).unwrap();
+    for unit in [
+        "monopod.service",
+        "docker.service",
+        "network-online.target",
+        "rsyslog.service",
+    ] {
+        assert!(after.contains(unit), "it stops before {unit}");
+    }
+    let seconds = |key: &str| -> u32 {
+        let all = directives.iter().find_map(|line| line.split_once(key)).unwrap().1;
+        all.trim_end_matches('s').parse().unwrap()
+    };
+    assert!(seconds("TimeoutStopSec=") > seconds("--timeout ") + 5);
 }
 
 #[test]

@@ -240,6 +240,34 @@ fn tell_left_alone(context: &Context, reconciliation: &Reconciliation) {
     }
 }
 
+/// For an agent that only leaves: what an earlier one looked after in this boot, with its lines on their way.
+pub async fn recall(context: &Context) -> Option<Charge> {
+    let mut charge = hint::load(context)?.charge?;
+    charge.files.recall();
+    for set in &mut charge.sets {
+        set.recall(context);
+    }
+    for (name, secret) in charge.files.secrets() {
+        context.reporter.learn(&name, secret);
+    }
+    context
+        .reporter
+        .identify(Some(&charge.application), Some(&charge.facts));
+    context.learn_life(|life| {
+        life.plan = charge.lifecycle.clone();
+        life.facts = Some(charge.facts.clone());
+        life.stage = Stage::Over;
+    });
+    context.redact_lines(charge.redact_secrets);
+    context.ensure_shipping(Some(&charge.shipping)).await;
+    if let Ok(Some(status)) = context.engine.status(&charge.container_id).await {
+        context
+            .ensure_followed(&charge.container_id, status.log_path.as_deref())
+            .await;
+    }
+    Some(charge)
+}
+
 /// An agent that was killed takes over what it knew: from the label and the hint, without network.
 async fn take_over(
     context: &Context,

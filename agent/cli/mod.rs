@@ -6,6 +6,7 @@
 //! log files that are not what was delivered of them; 75 a transient
 //! failure that outlasted the boot budget; 78 something that must be changed first (sysexits(3)).
 
+mod drain;
 mod encrypt;
 mod explain;
 mod logs;
@@ -43,11 +44,11 @@ struct Cli {
 const EXIT_CODES: &str = "Exit codes:
   0   done, or stopped as asked
   1   validate --strict found warnings; plan --diff found differences; status found a machine that is not healthy
-      (booting, degraded, failed, draining, drained, unhealthy, its agent gone); status or logs found nothing to
-      show; logs --verify found lines that are lost (gaps, holes)
+      (booting, degraded, failed, draining, drained, unhealthy, its agent gone); status, logs or drain found nothing;
+      logs --verify found lines that are lost (gaps, holes)
   2   wrong usage
   3   logs --verify found a file that is not what was delivered of it
-  75  a transient failure outlasted the boot budget (systemd starts the agent again), or the minute that encrypt waits
+  75  a transient failure outlasted the boot budget (systemd starts the agent again), the minute that encrypt waits, or drain's timeout
   78  something must be changed first: user data, permissions, the image";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -70,6 +71,14 @@ enum Command {
     Encrypt(encrypt::EncryptArgs),
     /// Show what runs here, since when, and how the boot went; exits 0 when it is healthy, 1 when not
     Status(StatusArgs),
+    /// Take this machine out of its load balancers, stop the container and bring out its logs; there is no way back in
+    /// this boot
+    Drain {
+        #[command(flatten)]
+        drain: drain::DrainArgs,
+        #[command(flatten)]
+        run: Box<RunArgs>,
+    },
     /// Print the container's log from the engine's files; with --verify, prove what each sink was given
     Logs(logs::LogsArgs),
     /// Gather what a maintainer needs to see of this machine into one file, without its secrets
@@ -208,27 +217,8 @@ pub fn main() -> ExitCode {
         tracing::warn!("core dumps could not be switched off, ignoring: {errno}");
     }
     let code = match cli.command {
-        Command::Run(args) => {
-            let syslog = (args.syslog_socket.as_os_str() != "none").then_some(args.syslog_socket);
-            run::run(run::Options {
-                directories: Directories {
-                    runtime: args.runtime_directory,
-                    state: args.state_directory,
-                    configuration: args.image.configuration_directory,
-                },
-                sources: Sources {
-                    facts: args.facts,
-                    user_data: args.user_data,
-                },
-                log_targets: LogTargets {
-                    directory: args.logs_directory.clone(),
-                    application_log: Some(args.logs_directory.join("application.log")),
-                    syslog_socket: syslog,
-                },
-                redactor,
-                output,
-            })
-        }
+        Command::Run(args) => run::run(options(args, redactor, output)),
+        Command::Drain { drain, run } => drain::drain(&drain, options(*run, redactor, output)),
         Command::Validate(args) => {
             let image = &args.image.configuration_directory;
             validate::validate(&args.files, image, args.strict, args.format)
@@ -251,6 +241,28 @@ const fn show(args: &StatusArgs) -> status::Show {
         (_, true, _) => status::Show::Line,
         (_, _, true) => status::Show::Watch,
         (false, false, false) => status::Show::Text,
+    }
+}
+
+fn options(args: RunArgs, redactor: SharedRedactor, output: Output) -> run::Options {
+    let syslog = (args.syslog_socket.as_os_str() != "none").then_some(args.syslog_socket);
+    run::Options {
+        directories: Directories {
+            runtime: args.runtime_directory,
+            state: args.state_directory,
+            configuration: args.image.configuration_directory,
+        },
+        sources: Sources {
+            facts: args.facts,
+            user_data: args.user_data,
+        },
+        log_targets: LogTargets {
+            directory: args.logs_directory.clone(),
+            application_log: Some(args.logs_directory.join("application.log")),
+            syslog_socket: syslog,
+        },
+        redactor,
+        output,
     }
 }
 

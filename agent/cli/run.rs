@@ -19,7 +19,8 @@ use crate::boot::{self, BootError, Occasion};
 use crate::context::{Context, Directories, LogTargets, Sources};
 use crate::host::docker::Engine;
 use crate::host::{Class, Classified as _, chain, clock, files};
-use crate::lifecycle::{self, LAST_WORDS, launch};
+use crate::lifecycle::drain::{self, Causes};
+use crate::lifecycle::{self, LAST_WORDS, control, launch, notices};
 use crate::report::output::Output;
 use crate::report::{Reporter, SharedRedactor, notify};
 use crate::supervise::{self, Begin, End};
@@ -107,12 +108,16 @@ async fn daemon(options: Options) -> u8 {
         Err(error) => return fail(error.into()),
     };
     let context = Context::new(engine, reporter.clone(), directories, sources, log_targets);
+    let causes = Causes::default();
+    drain::recall(&context, &causes);
     let watched = async {
         tokio::select! {
-            outcome = look_after(&context, &stop) => outcome,
+            outcome = look_after(&context, &stop, &causes) => outcome,
             never = lifecycle::heartbeats(&context) => match never {},
             never = lifecycle::registration(&context) => match never {},
             never = lifecycle::metrics(&context) => match never {},
+            never = notices::watch(&context, &causes) => match never {},
+            never = control::serve(&context, &causes) => match never {},
         }
     };
     let outcome = AssertUnwindSafe(watched).catch_unwind().await;
@@ -155,17 +160,24 @@ fn patience(context: &Context) -> Duration {
 
 /// Until the agent is stopped; a container that vanished is made again. A boot is left where it is, and supervision ends
 /// by itself: it may have stopped the container to start it anew.
-async fn look_after(context: &Context, stop: &CancellationToken) -> Result<(), BootError> {
+async fn look_after(context: &Context, stop: &CancellationToken, causes: &Causes) -> Result<(), BootError> {
     let mut vanished = 0;
     let mut occasion = Occasion::Start;
     loop {
         let (charge, begin) = tokio::select! {
+            biased;
             () = stop.cancelled() => return Ok(()),
+            // A boot is left where it is, and one of a machine that leaves is not begun.
+            () = causes.begun() => {
+                drain::run(context, causes, stop, drain::Until::Stopped).await;
+                return Ok(());
+            }
             booted = boot_watched(context, occasion) => booted?,
         };
         let since = Instant::now();
-        match supervise::supervise(context, &charge, begin, stop).await {
+        match supervise::supervise(context, &charge, begin, stop, causes).await {
             End::Stopped => return Ok(()),
+            End::Leaving => {}
             End::Vanished => {
                 // Whoever removes it again and again is not raced.
                 vanished = if since.elapsed() > VANISHED.max {

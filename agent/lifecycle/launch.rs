@@ -54,6 +54,9 @@ pub(crate) async fn run(context: &Context, local: impl AsyncFn() -> Result<(), S
     let_go(context, HookResult::Continue, deadline).await?;
     if !life.plan.balancers.all.is_empty() {
         let balancers = &life.plan.balancers;
+        if let Some(facts) = &life.facts {
+            super::drain::ensure_registered_again(context, facts).await;
+        }
         let does = format!("wait until {balancers}");
         told(context, StepId::Balancer, does, async {
             in_service(context, balancers, deadline, &local).await

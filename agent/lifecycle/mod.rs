@@ -3,10 +3,13 @@
 //! Design: decisions are `monopod_core::lifecycle`'s; each file here carries them out against one kind of listener, and
 //! is driven by `supervise` and by the daemon.
 
+pub mod control;
+pub mod drain;
 mod etcd;
 mod group;
 pub(crate) mod launch;
 mod metrics;
+pub(crate) mod notices;
 pub(crate) mod power;
 mod signal;
 pub(crate) mod warm;

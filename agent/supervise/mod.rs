@@ -51,6 +51,7 @@ use crate::context::Context;
 use crate::host::chain;
 use crate::host::clock::{self, Monotonic};
 use crate::host::docker::Stopped;
+use crate::lifecycle::drain::Causes;
 use crate::lifecycle::launch::{self, NotUp};
 use crate::report::notify;
 use gate::Verdict;
@@ -90,6 +91,8 @@ pub enum End {
     Stopped,
     /// The container is gone, or what it takes to start it: boot again.
     Vanished,
+    /// There is a cause to leave.
+    Leaving,
 }
 
 /// What the engine side of the loop is doing; one thing at a time.
@@ -100,7 +103,13 @@ enum Doing {
 }
 
 /// Looks after the container until the agent is stopped or the container is gone.
-pub async fn supervise(context: &Context, charge: &Charge, begin: Begin, stop: &CancellationToken) -> End {
+pub async fn supervise(
+    context: &Context,
+    charge: &Charge,
+    begin: Begin,
+    stop: &CancellationToken,
+    causes: &Causes,
+) -> End {
     let mut supervision = Supervision::new(context, charge);
     let untold = supervision.refreshing.untold();
     let mut doing: Option<LocalBoxFuture<'_, Doing>> = supervision.begin(begin);
@@ -124,6 +133,8 @@ pub async fn supervise(context: &Context, charge: &Charge, begin: Begin, stop: &
                 }
                 return End::Stopped;
             }
+            // The drain looks after it from here: whatever was being done is left where it is, and nothing is started.
+            () = causes.begun() => return End::Leaving,
             Some(outcome) = OptionFuture::from(doing.as_mut()) => {
                 let outcome = match outcome {
                     Doing::Watched(Seen::Vanished) | Doing::Started(Start::Vanished) => {

@@ -4,6 +4,7 @@
 //! Nothing here talks to anybody. [`LifecyclePlan`] says what the user wants; the state machines decide; the agent
 //! carries inputs in and actions out.
 
+pub mod drain;
 pub mod replace;
 pub mod signal;
 pub mod usage;

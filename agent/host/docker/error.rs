@@ -77,6 +77,15 @@ pub enum EngineError {
         /// The deadline.
         after: Duration,
     },
+    /// The machine leaves.
+    #[error(
+        "the container {} is not started: the machine leaves",
+        monopod_core::text::short_id(id)
+    )]
+    Leaving {
+        /// What was to be started.
+        id: String,
+    },
     /// It closed the connection without an answer.
     #[error("the engine at {host} hung up")]
     Hangup {
@@ -231,6 +240,7 @@ impl Classified for EngineError {
             | Self::BadRequest { .. }
             // Not by the same call again; the boot begins anew and looks at what there is.
             | Self::Changed { .. }
+            | Self::Leaving { .. }
             | Self::NoValue { .. } => Class::Permanent,
         }
     }

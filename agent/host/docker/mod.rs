@@ -26,6 +26,7 @@ use bollard::{BollardRequest, Docker};
 use futures_util::StreamExt as _;
 use monopod_core::config::EnvValue;
 use monopod_core::plan::container::NAME;
+use tokio::sync::Mutex;
 
 pub use super::registry::Credentials;
 pub use error::{EngineError, What};
@@ -50,6 +51,15 @@ pub const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
 pub struct Engine {
     docker: Arc<OnceLock<Docker>>,
     host: String,
+    starts: Arc<Mutex<Starts>>,
+}
+
+/// Whether anything may be started. Held over a start, so that who forbids the next one knows how the last one went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Starts {
+    #[default]
+    Allowed,
+    Forbidden,
 }
 
 impl Engine {
@@ -60,6 +70,7 @@ impl Engine {
             Ok(Self {
                 docker: Arc::default(),
                 host,
+                starts: Arc::default(),
             })
         } else {
             Err(EngineError::Host { host })
@@ -132,6 +143,29 @@ impl Engine {
 
     /// Starts it; an engine that says it runs already is fine.
     pub async fn ensure_started(&self, id: &str) -> Result<(), EngineError> {
+        let starts = Arc::clone(&self.starts).lock_owned().await;
+        if *starts == Starts::Forbidden {
+            return Err(EngineError::Leaving { id: id.to_owned() });
+        }
+        let (engine, id) = (self.clone(), id.to_owned());
+        // On a task of its own: the engine carries out what it was asked for, whether or not anybody waits for the answer.
+        let started = tokio::spawn(async move {
+            let _held = starts;
+            engine.start(&id).await
+        });
+        started.await.unwrap_or_else(|_| {
+            Err(EngineError::Hangup {
+                host: self.host.clone(),
+            })
+        })
+    }
+
+    /// From now on this process starts nothing, and what was being started is over: the machine leaves.
+    pub async fn forbid_starts(&self) {
+        *self.starts.lock().await = Starts::Forbidden;
+    }
+
+    async fn start(&self, id: &str) -> Result<(), EngineError> {
         let options = None::<bollard::query_parameters::StartContainerOptions>;
         self.within(ACT, What::Start { id: id.to_owned() }, |docker| {
             docker.start_container(id, options)

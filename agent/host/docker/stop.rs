@@ -47,6 +47,20 @@ impl Engine {
         })
     }
 
+    /// Sends it its own stop signal; false where it does not run. Whoever asks waits, and kills it when its time is up.
+    pub async fn tell_to_stop(&self, id: &str) -> Result<bool, EngineError> {
+        let Some(status) = self.status(id).await? else {
+            return Ok(false);
+        };
+        match status.phase {
+            Phase::Running | Phase::Paused => {
+                self.kill(id, &status.stop_signal, What::Stop { id: id.to_owned() })
+                    .await
+            }
+            Phase::Created | Phase::Exited | Phase::Dead => Ok(false),
+        }
+    }
+
     /// Sends it a signal, as `docker kill` does; one that does not run needs none.
     pub async fn signal(&self, id: &str, signal: &str) -> Result<(), EngineError> {
         let what = What::Signal {
