@@ -41,7 +41,9 @@ impl Walk {
         let mut all = Map::new();
         for entry in entries {
             let value = self.value(&entry.value, shape(entry), is_sensitive(&entry.name));
-            let mut name = if is_harmless(&entry.name) && !self.hidden.contains(&entry.place) {
+            // `PASSWORD=value` where a name belongs.
+            let is_name = !entry.name.contains('=') && is_harmless(&entry.name);
+            let mut name = if is_name && !self.hidden.contains(&entry.place) {
                 entry.name.clone()
             } else {
                 MASKED.to_owned()

@@ -131,7 +131,8 @@ mod tests {
     fn each_outcome_has_its_answer() {
         let reason = || "because".to_owned();
         for (outcome, healthy, ready) in [
-            (Outcome::Booting, false, false),
+            // Its sample has passed its gate: who waits for load balancers has to tell them so.
+            (Outcome::Booting, false, true),
             (Outcome::Ready { since: 1 }, true, true),
             (
                 Outcome::Degraded {
@@ -139,7 +140,7 @@ mod tests {
                     reason: reason(),
                 },
                 false,
-                false,
+                true,
             ),
             (
                 Outcome::Failed {

@@ -13,6 +13,7 @@ const LOOSER: &[(&str, &str)] = &[
     ("application_id", "a template that was not expanded"),
     ("boot_timeout", "the range of a time with units"),
     ("mint_bucket", "how a number is spelled"),
+    ("etcd_discovery_domain", "digits that are no address"),
     ("interval", "an age that is not above it"),
     ("max_age", "an interval that is not below it"),
     ("secrets", "what may follow a question mark"),
