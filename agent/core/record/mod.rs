@@ -308,32 +308,10 @@ impl BootRecord {
                     container.state = ContainerState::Ended;
                 }
             }
-            Event::Restarted { restarts } => {
-                if let Some(container) = &mut self.container {
-                    container.restarts = *restarts;
-                    let after = match container.state {
-                        ContainerState::Ended | ContainerState::Restarting => container.last_exit.clone(),
-                        ContainerState::Running | ContainerState::Unknown => None,
-                    };
-                    container.restarted.push(RestartRecord { at: now, after });
-                    bound(&mut container.restarted, MOST_TURNS);
-                    container.state = ContainerState::Running;
-                    container.started_at = Some(now);
-                }
-            }
+            Event::Restarted { restarts } => self.restarted(*restarts, now),
             Event::FileSet { set, .. } => self.set_seen(set),
             Event::Health { healthy, text } => self.health_turned(*healthy, text, now),
-            Event::Draining { phase, text } => {
-                let since = match self.outcome {
-                    Outcome::Draining { since, .. } => since,
-                    _ => now,
-                };
-                self.outcome = Outcome::Draining {
-                    since,
-                    phase: *phase,
-                    reason: text.clone(),
-                };
-            }
+            Event::Draining { phase, text } => self.leaves(*phase, text, now),
             Event::Drained { text } => {
                 self.outcome = Outcome::Drained {
                     since: now,
@@ -375,6 +353,32 @@ impl BootRecord {
             Event::EngineBack { .. } => self.container_is(ContainerState::Running),
             Event::RestartPlanned { .. } => self.container_is(ContainerState::Restarting),
         }
+    }
+
+    fn restarted(&mut self, restarts: u64, now: u64) {
+        if let Some(container) = &mut self.container {
+            container.restarts = restarts;
+            let after = match container.state {
+                ContainerState::Ended | ContainerState::Restarting => container.last_exit.clone(),
+                ContainerState::Running | ContainerState::Unknown => None,
+            };
+            container.restarted.push(RestartRecord { at: now, after });
+            bound(&mut container.restarted, MOST_TURNS);
+            container.state = ContainerState::Running;
+            container.started_at = Some(now);
+        }
+    }
+
+    fn leaves(&mut self, phase: DrainPhase, text: &str, now: u64) {
+        let since = match self.outcome {
+            Outcome::Draining { since, .. } => since,
+            _ => now,
+        };
+        self.outcome = Outcome::Draining {
+            since,
+            phase,
+            reason: text.to_owned(),
+        };
     }
 
     fn container_is(&mut self, state: ContainerState) {

@@ -50,7 +50,7 @@ fn after_a_document(lines: &[&str], index: usize) -> bool {
         .iter()
         .take(index)
         .skip_while(|line| !says_something(line) || is_marker(line))
-        .any(|line| is_marker(line))
+        .any(is_marker)
 }
 
 /// What the pairs say so far; `None` inside where a pair stands there and cannot be read.

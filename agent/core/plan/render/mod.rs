@@ -139,14 +139,7 @@ impl Plan {
         self.write_audit(out)?;
         self.write_aws(out)?;
         self.write_storage(out)?;
-        if !self.from_image.is_empty() {
-            writeln!(out, "\nSet by the machine's image")?;
-            let width = self.from_image.iter().map(|origin| origin.key.len()).max();
-            let width = width.unwrap_or_default().max(18);
-            for origin in &self.from_image {
-                writeln!(out, "  {:<width$} {}:{}", origin.key, origin.text, origin.line)?;
-            }
-        }
+        self.write_from_image(out)?;
         write_problems(out, &self.warnings, "warning")?;
         write_problems(
             out,
@@ -162,6 +155,18 @@ impl Plan {
         }
         for (key, value) in rows {
             writeln!(out, "  {key:<18} {}", text::printable(&value))?;
+        }
+        Ok(())
+    }
+
+    fn write_from_image(&self, out: &mut String) -> fmt::Result {
+        if !self.from_image.is_empty() {
+            writeln!(out, "\nSet by the machine's image")?;
+            let width = self.from_image.iter().map(|origin| origin.key.len()).max();
+            let width = width.unwrap_or_default().max(18);
+            for origin in &self.from_image {
+                writeln!(out, "  {:<width$} {}:{}", origin.key, origin.text, origin.line)?;
+            }
         }
         Ok(())
     }
