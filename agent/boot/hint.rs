@@ -135,7 +135,7 @@ pub fn save(context: &Context, first_start: u64, charge: Option<Charge>) {
     let write = || -> Result<(), BootError> {
         let json =
             serde_json::to_vec(&Hint::new(first_start, context.boot_id()?, charge)).unwrap_or_default();
-        Ok(files::ensure_content(
+        Ok(files::ensure_private_content(
             &context.directories.runtime.join(FILE),
             &json,
         )?)

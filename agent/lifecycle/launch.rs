@@ -16,12 +16,12 @@ use monopod_core::event::Event;
 use monopod_core::lifecycle::signal::BootResult;
 use monopod_core::lifecycle::{Balancer, Balancers, OnBootFailure, Require};
 use monopod_core::plan::StepId;
-use monopod_core::text;
+use monopod_core::{retry, text};
 use tokio::time::Instant;
 
 use super::group;
 use super::signal;
-use crate::boot::steps::GaveUp;
+use crate::boot::steps::{GaveUp, until_it_works};
 use crate::context::{Context, Stage};
 use crate::host::autoscaling::{AutoScaling, HookResult};
 use crate::host::balancers::{BalancerClients, Service};
@@ -137,22 +137,22 @@ pub(crate) async fn failed(context: &Context, reason: &str, patience: Duration) 
         OnBootFailure::Poweroff => {
             super::power::ensure_powered_off(context, &format!("the boot failed: {reason}"));
         }
-        OnBootFailure::Replace => replace(context).await,
+        OnBootFailure::Replace => replace(context, deadline).await,
     }
 }
 
 /// The group's grace period is for machines that may still become well.
-async fn replace(context: &Context) {
+async fn replace(context: &Context, deadline: Instant) {
     let Some(facts) = context.life().facts else {
         return;
     };
-    let asked = AutoScaling::new(&facts.region)
-        .await
-        .give_up(&facts.instance_id)
-        .await;
-    let text = match asked {
+    let client = AutoScaling::new(&facts.region).await;
+    let asked = until_it_works(context, StepId::Hook, retry::AWS, Some(deadline), async || {
+        client.give_up(&facts.instance_id).await
+    });
+    let text = match asked.await {
         Ok(()) => "the boot failed, and Auto Scaling was asked to replace this machine".to_owned(),
-        Err(error) => format!(
+        Err(GaveUp::Permanent(error) | GaveUp::TimeUp(error)) => format!(
             "the boot failed, and Auto Scaling could not be asked to replace this machine: {}",
             chain(&error)
         ),

@@ -9,6 +9,7 @@ use monopod_core::lifecycle::SignalTarget;
 use monopod_core::lifecycle::signal::{BootResult, Mark};
 use monopod_core::plan::StepId;
 use monopod_core::retry;
+use monopod_core::secret::Secret;
 use tokio::time::Instant;
 
 use crate::boot::steps::{GaveUp, until_it_works};
@@ -63,17 +64,25 @@ pub(crate) async fn ensure_told(
     }
     // Before it is sent: whoever comes after a kill tells the same.
     note(context, &mark);
-    let mut told = Vec::new();
-    if !mark.signalled {
-        told.push(signal(context, &target, &facts, &mark, deadline).await?);
-        mark.signalled = true;
-        note(context, &mark);
-    }
-    if let Some(url) = target.wait_handle.as_deref().filter(|_| !mark.handle_told) {
-        told.push(tell_handle(context, url, &facts, &mark, deadline).await?);
-        mark.handle_told = true;
-        note(context, &mark);
-    }
+    // Neither waits for the other: one of them may be away, or refuse.
+    let (signalled, handled) = futures_util::join!(
+        async {
+            match mark.signalled {
+                true => Ok(None),
+                false => signal(context, &target, &facts, &mark, deadline).await.map(Some),
+            }
+        },
+        async {
+            match target.wait_handle.as_deref().filter(|_| !mark.handle_told) {
+                None => Ok(None),
+                Some(url) => tell_handle(context, url, &facts, &mark, deadline).await.map(Some),
+            }
+        }
+    );
+    mark.signalled |= signalled.is_ok();
+    mark.handle_told |= matches!(handled, Ok(Some(_)));
+    note(context, &mark);
+    let told: Vec<String> = [signalled?, handled?].into_iter().flatten().collect();
     Ok(Some(told.join("; ")))
 }
 
@@ -104,6 +113,9 @@ async fn tell_handle(
     mark: &Mark,
     deadline: Instant,
 ) -> Result<String, GaveUp<TellError>> {
+    // Whoever has it can speak for this machine.
+    let secret = Secret::new(url.to_owned());
+    context.reporter.learn("notify_cfn.wait_handle", &secret);
     let (status, word) = status(&mark.result);
     let reason = match &mark.result {
         BootResult::Success => "the machine is up",
