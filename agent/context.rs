@@ -236,12 +236,10 @@ impl Context {
                 .await?,
             ),
         };
-        if let Some((id, path)) = shipping.wanted.take() {
-            let followed = shipper.follow(&id, &path).await;
-            if followed.is_err() {
-                shipping.wanted = Some((id, path));
-            }
-            followed?;
+        // It stays wanted until it is followed, should nobody wait for that to the end.
+        if let Some((id, path)) = shipping.wanted.clone() {
+            shipper.follow(&id, &path).await?;
+            shipping.wanted = None;
         }
         shipping.told = None;
         Ok(())
@@ -357,7 +355,7 @@ impl Context {
     }
 
     /// Returns when the record's counters are due: some time after they changed, so that an idle machine is left alone.
-    pub async fn logs_due(&self, at_least: Duration) {
+    async fn logs_due(&self, at_least: Duration) {
         let changed = {
             let shipping = self.shipping.lock().await;
             let complete = shipping.wanted.is_none();
@@ -372,6 +370,13 @@ impl Context {
             changed.notified().await;
         }
         tokio::time::sleep(at_least).await;
+    }
+
+    /// Brings the record's counters up to date when they are due. To be waited for beside everything else: somebody may
+    /// have the shipper for long.
+    pub async fn logs_refreshed(&self, at_least: Duration) {
+        self.logs_due(at_least).await;
+        self.refresh_logs().await;
     }
 
     /// Brings the record's counters up to date.

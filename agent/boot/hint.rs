@@ -17,7 +17,7 @@ use monopod_core::plan::{Application, Gate};
 
 use super::BootError;
 use super::sets::SetCharge;
-use crate::context::{Context, ShippingOrders};
+use crate::context::{Context, ShippingOrders, Stage};
 use crate::host::delivery::Delivery;
 use crate::host::{chain, clock, files};
 
@@ -87,17 +87,21 @@ pub struct Hint {
     boot_id: String,
     /// When the first agent of this boot started, in milliseconds since the epoch.
     pub first_start: u64,
+    /// Whoever waited for this boot knows how it ended.
+    #[serde(default)]
+    pub over: bool,
     /// What is looked after, once there is something.
     pub charge: Option<Charge>,
 }
 
 impl Hint {
-    fn new(first_start: u64, boot_id: String, charge: Option<Charge>) -> Self {
+    fn new(first_start: u64, boot_id: String, over: bool, charge: Option<Charge>) -> Self {
         Self {
             schema: SCHEMA,
             agent_version: env!("CARGO_PKG_VERSION").to_owned(),
             boot_id,
             first_start,
+            over,
             charge,
         }
     }
@@ -132,9 +136,10 @@ pub fn load(context: &Context) -> Option<Hint> {
 
 /// Leaves the hint for the next start; without it that one only has more to do.
 pub fn save(context: &Context, first_start: u64, charge: Option<Charge>) {
+    let over = context.life().stage == Stage::Over;
     let write = || -> Result<(), BootError> {
         let json =
-            serde_json::to_vec(&Hint::new(first_start, context.boot_id()?, charge)).unwrap_or_default();
+            serde_json::to_vec(&Hint::new(first_start, context.boot_id()?, over, charge)).unwrap_or_default();
         Ok(files::ensure_private_content(
             &context.directories.runtime.join(FILE),
             &json,
@@ -157,6 +162,15 @@ pub fn save_gate_passed(context: &Context, charge: &Charge) {
 /// Notes that the boot's result is out, so that it is told once.
 pub fn save_launched(context: &Context, charge: &Charge) {
     amend(context, charge, |charge| charge.launched = true);
+}
+
+/// Notes that the boot's result is out, whatever is looked after.
+pub fn save_over(context: &Context) {
+    let noted = load(context);
+    let first_start = noted
+        .as_ref()
+        .map_or_else(clock::now_millis, |hint| hint.first_start);
+    save(context, first_start, noted.and_then(|hint| hint.charge));
 }
 
 /// Notes how its sets of secret files stand.

@@ -20,7 +20,8 @@ use crate::context::{Context, Directories, LogTargets, Sources};
 use crate::host::docker::Engine;
 use crate::host::{Class, Classified as _, chain, clock, files};
 use crate::lifecycle::drain::{self, Causes};
-use crate::lifecycle::{self, LAST_WORDS, control, launch, notices};
+use crate::lifecycle::launch::{self, Afterwards};
+use crate::lifecycle::{self, control, notices};
 use crate::report::output::Output;
 use crate::report::{Reporter, SharedRedactor, notify};
 use crate::supervise::{self, Begin, End};
@@ -32,6 +33,9 @@ const FLUSH: Duration = Duration::from_secs(10);
 const TELLING: Duration = Duration::from_secs(60);
 /// How a boot failed gets this long to be told; what is not taken waits for the next start.
 const TELL_AUDIT: Duration = Duration::from_secs(5);
+
+const STOPPED: &str = "the agent was stopped before the machine was up";
+const LEFT: &str = "the machine leaves before it is up; see why it is drained";
 
 /// Before a removed container is made again: 0.1 to 60 s.
 const VANISHED: Backoff = Backoff {
@@ -123,8 +127,7 @@ async fn daemon(options: Options) -> u8 {
     let outcome = AssertUnwindSafe(watched).catch_unwind().await;
     let code = match outcome.unwrap_or_else(|panic| Err(BootError::panicked(&*panic))) {
         Ok(()) => {
-            let reason = "the agent was stopped before the machine was up";
-            launch::failed(&context, reason, LAST_WORDS).await;
+            launch::last_words(&context, STOPPED).await;
             reporter.tell(Event::Stopping);
             0
         }
@@ -132,7 +135,11 @@ async fn daemon(options: Options) -> u8 {
             let (reason, ends) = (chain(&error), ends_boot(&context, &error));
             let code = fail(error);
             if ends {
-                launch::failed(&context, &reason, patience(&context)).await;
+                // Whoever stops the agent meanwhile does not wait for as long as those who wait for the boot.
+                tokio::select! {
+                    () = launch::failed(&context, &reason, patience(&context), Afterwards::Act) => {}
+                    () = stop.cancelled() => launch::last_words(&context, &reason).await,
+                }
             }
             code
         }
@@ -169,7 +176,16 @@ async fn look_after(context: &Context, stop: &CancellationToken, causes: &Causes
             () = stop.cancelled() => return Ok(()),
             // A boot is left where it is, and one of a machine that leaves is not begun.
             () = causes.begun() => {
-                drain::run(context, causes, stop, drain::Until::Stopped).await;
+                // A machine that leaves before it is up has failed, and that has to be out before it is gone.
+                tokio::join!(
+                    drain::run(context, causes, stop, drain::Until::Stopped),
+                    async {
+                        tokio::select! {
+                            () = launch::failed(context, LEFT, TELLING, Afterwards::TellOnly) => {}
+                            () = stop.cancelled() => {}
+                        }
+                    }
+                );
                 return Ok(());
             }
             booted = boot_watched(context, occasion) => booted?,
@@ -187,6 +203,7 @@ async fn look_after(context: &Context, stop: &CancellationToken, causes: &Causes
                 };
                 tokio::select! {
                     () = stop.cancelled() => return Ok(()),
+                    () = causes.begun() => {}
                     () = tokio::time::sleep(VANISHED.delay(vanished, clock::chance())) => {}
                 }
                 occasion = Occasion::Vanished;

@@ -21,6 +21,8 @@ use tokio::time::Instant;
 
 use super::group;
 use super::signal;
+use super::signal::LAST_WORDS;
+use crate::boot::hint;
 use crate::boot::steps::{GaveUp, until_it_works};
 use crate::context::{Context, Stage};
 use crate::host::autoscaling::{AutoScaling, HookResult};
@@ -112,8 +114,26 @@ async fn tell(context: &Context, result: BootResult, deadline: Instant) {
     }
 }
 
+/// Whether the user's `on_boot_failure` is followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Afterwards {
+    /// The machine failed.
+    Act,
+    /// Only the agent was stopped, or the machine leaves anyway.
+    TellOnly,
+}
+
+/// The last words of an agent that is told to stop: it has seconds, whoever answers or not.
+pub(crate) async fn last_words(context: &Context, reason: &str) {
+    let told = failed(context, reason, LAST_WORDS, Afterwards::TellOnly);
+    if tokio::time::timeout(LAST_WORDS, told).await.is_err() {
+        let text = "not all who wait for this boot could be told in time that it failed".to_owned();
+        context.reporter.tell(Event::Warning { text });
+    }
+}
+
 /// Tells that the boot failed to all who wait, once, and does what the user wants done with such a machine.
-pub(crate) async fn failed(context: &Context, reason: &str, patience: Duration) {
+pub(crate) async fn failed(context: &Context, reason: &str, patience: Duration, afterwards: Afterwards) {
     let life = context.life();
     if life.stage != Stage::Booting {
         return;
@@ -132,7 +152,9 @@ pub(crate) async fn failed(context: &Context, reason: &str, patience: Duration) 
     }
     // Now, and not before: who is stopped in the middle of it tells the rest as his last words.
     context.learn_life(|life| life.stage = Stage::Over);
+    hint::save_over(context);
     match life.plan.on_boot_failure {
+        _ if afterwards == Afterwards::TellOnly => {}
         OnBootFailure::Stay => {}
         OnBootFailure::Poweroff => {
             super::power::ensure_powered_off(context, &format!("the boot failed: {reason}"));

@@ -17,4 +17,3 @@ pub(crate) mod warm;
 pub(crate) use etcd::registration;
 pub(crate) use group::heartbeats;
 pub(crate) use metrics::metrics;
-pub(crate) use signal::LAST_WORDS;

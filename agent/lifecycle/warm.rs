@@ -60,8 +60,9 @@ pub(crate) async fn wait(context: &Context, deadline: Instant) {
             Err(error) => Err(error),
         };
         match state {
-            Ok(Some(TargetState::Warmed)) => told = false,
-            Ok(_) => break,
+            Ok(Some(TargetState::InService | TargetState::Other(_))) => break,
+            // A machine that is to go is drained by who hears of it; no word at all is a metadata service that is not well.
+            Ok(Some(TargetState::Warmed | TargetState::Terminated) | None) => told = false,
             Err(error) if !std::mem::replace(&mut told, true) => {
                 let text = format!("whether the machine is to serve is not known: {}", chain(&error));
                 context.reporter.tell(Event::Warning { text });

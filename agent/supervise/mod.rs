@@ -52,7 +52,7 @@ use crate::host::chain;
 use crate::host::clock::{self, Monotonic};
 use crate::host::docker::Stopped;
 use crate::lifecycle::drain::Causes;
-use crate::lifecycle::launch::{self, NotUp};
+use crate::lifecycle::launch::{self, Afterwards, NotUp};
 use crate::report::notify;
 use gate::Verdict;
 use look::{No, Question};
@@ -120,7 +120,7 @@ pub async fn supervise(
         doing = supervision.changed(name, Judged::No).or(doing);
     }
     context.refresh_logs().await;
-    let mut refresh = Box::pin(context.logs_due(REFRESH));
+    let mut refresh = Box::pin(context.logs_refreshed(REFRESH));
     let mut watchdog = notify::watchdog_interval().map(tokio::time::interval);
     if let Some(ticker) = &mut watchdog {
         ticker.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -177,10 +177,7 @@ pub async fn supervise(
             }
             Some(()) = OptionFuture::from(supervision.ending.as_mut()) => supervision.ending = None,
             Some(_) = OptionFuture::from(watchdog.as_mut().map(Interval::tick)) => notify::alive(),
-            () = &mut refresh => {
-                context.refresh_logs().await;
-                refresh.set(context.logs_due(REFRESH));
-            }
+            () = &mut refresh => refresh.set(context.logs_refreshed(REFRESH)),
         }
     }
 }
@@ -540,7 +537,8 @@ impl<'a> Supervision<'a> {
             Ahead::Fail(reason) => Some(Box::pin(async move {
                 let patience =
                     Duration::from_millis(context.life().awaited_until.saturating_sub(clock::now_millis()));
-                launch::failed(context, &reason, patience.max(TELLING)).await;
+                let patience = patience.max(TELLING);
+                launch::failed(context, &reason, patience, Afterwards::Act).await;
                 Launched::Told
             })),
         }

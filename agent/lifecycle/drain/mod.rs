@@ -72,7 +72,7 @@ pub async fn run(context: &Context, causes: &Causes, stop: &CancellationToken, u
     let known = heard.borrow_and_update().clone();
     draining.resume(&known);
     let mut watchdog = notify::watchdog_interval().map(tokio::time::interval);
-    let mut refresh = Box::pin(context.logs_due(REFRESH));
+    let mut refresh = Box::pin(context.logs_refreshed(REFRESH));
     loop {
         if until == Until::Done && draining.machine.phase() == Some(DrainPhase::Done) {
             return;
@@ -91,10 +91,7 @@ pub async fn run(context: &Context, causes: &Causes, stop: &CancellationToken, u
             }
             Some(()) = OptionFuture::from(wake.map(tokio::time::sleep_until)) => draining.give(Input::Tick),
             Some(_) = OptionFuture::from(watchdog.as_mut().map(Interval::tick)) => notify::alive(),
-            () = &mut refresh => {
-                context.refresh_logs().await;
-                refresh.set(context.logs_due(REFRESH));
-            }
+            () = &mut refresh => refresh.set(context.logs_refreshed(REFRESH)),
         }
     }
 }
