@@ -1,9 +1,10 @@
 //! Audit records, as their receiver gets them from a machine.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 
 use flate2::Compression;
+use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use monopod_testrig::{
     AUDIT_PASSWORD, AUDIT_USER, Agent, AuditAnswer, AuditServer, Machine, REGISTRY_PASSWORD, Where,
@@ -141,6 +142,43 @@ fn no_boot_waits_for_the_audit_and_no_kill_loses_a_record() {
     assert_eq!(server.taken("USER_DATA").len(), 2);
     assert_eq!(server.taken("BOOT_RECORD").len(), 1);
     drop(agent);
+}
+
+/// What the kernel has written by now goes out with the machine, by its agent or without one.
+#[test]
+fn a_machine_that_is_powered_off_sends_its_live_log() {
+    for by_an_agent in [true, false] {
+        let machine = Machine::acquire();
+        let server = AuditServer::start(Where::Machine(&machine));
+        web(&machine, &server).serve(&machine);
+        let agent = run_until_ready(&machine);
+        drop(server.wait_for("BOOT_RECORD", BOOT));
+        let logs = &machine.dirs().logs;
+        fs::write(logs.join("audit.log"), "who did what\n").unwrap();
+        if !by_an_agent {
+            agent.kill9();
+        }
+        assert_eq!(server.taken("AUDIT_LOG").len(), 0);
+        let (logs, syslog) = (
+            logs.display().to_string(),
+            machine.dirs().syslog.display().to_string(),
+        );
+        let args = ["drain", "--cause", "poweroff", "--timeout", "60s"];
+        let output = machine
+            .monopod(binary(), &args)
+            .args(["--syslog-socket", &syslog, "--logs-directory", &logs])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{said}");
+        let sent = server.taken("AUDIT_LOG");
+        assert_eq!(sent.len(), 1, "by an agent: {by_an_agent}\n{said}");
+        let mut log = String::new();
+        MultiGzDecoder::new(&sent[0].data[..])
+            .read_to_string(&mut log)
+            .unwrap();
+        assert_eq!(log, "who did what\n");
+    }
 }
 
 fn waiting(machine: &Machine) -> usize {

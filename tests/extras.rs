@@ -15,6 +15,8 @@ use crate::common::*;
 
 /// etcd forgets a key after 15 s, and has a look once a second or so.
 const FORGOTTEN: Duration = Duration::from_secs(30);
+/// The key is written every 30 s.
+const REWRITTEN: Duration = Duration::from_secs(45);
 /// The first metrics come up to 20 s after the start.
 const FIRST_METRICS: Duration = Duration::from_secs(45);
 
@@ -78,8 +80,8 @@ struct Entry {
     made: String,
 }
 
-/// Everything etcd holds.
-fn entries(machine: &Machine) -> Vec<Entry> {
+/// What etcd answers when it is asked to do this with everything it holds.
+fn with_all(machine: &Machine, what: &str) -> Value {
     let body = json!({ "key": BASE64.encode("\0"), "range_end": BASE64.encode("\0") }).to_string();
     let answer = machine.inside(|| {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, 2379))?;
@@ -87,7 +89,7 @@ fn entries(machine: &Machine) -> Vec<Entry> {
         let length = body.len();
         write!(
             stream,
-            "POST /v3/kv/range HTTP/1.0\r\nContent-Length: {length}\r\n\r\n{body}"
+            "POST /v3/kv/{what} HTTP/1.0\r\nContent-Length: {length}\r\n\r\n{body}"
         )?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
@@ -95,7 +97,12 @@ fn entries(machine: &Machine) -> Vec<Entry> {
     });
     let answer = answer.unwrap();
     let (_, body) = answer.split_once("\r\n\r\n").unwrap();
-    let body: Value = serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"));
+    serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {answer}"))
+}
+
+/// Everything etcd holds.
+fn entries(machine: &Machine) -> Vec<Entry> {
+    let body = with_all(machine, "range");
     let text = |value: &Value| {
         let bytes = BASE64.decode(value.as_str().unwrap()).unwrap();
         String::from_utf8(bytes).unwrap()
@@ -156,6 +163,12 @@ fn a_healthy_machine_is_registered_in_etcd() {
     assert!(!entry.value.contains("hunter2canary"), "{}", entry.value);
     let url = format!("http://{}:2379", gateway(&machine));
     assert_eq!(variable(&machine, "ETCD_URL"), Some(url));
+
+    // Somebody deletes the key, and its lease lives on: it comes back.
+    with_all(&machine, "deleterange");
+    let back = wait_until(REWRITTEN, || entries(&machine).pop());
+    let entry = back.unwrap_or_else(|| panic!("never written again:\n{}", agent.output()));
+    assert!(entry.leased && entry.key.starts_with(&start), "{entry:?}");
 
     // A machine without its container is nobody to send work to; with another one it is.
     machine.docker_ok(&["rm", "--force", CONTAINER]);

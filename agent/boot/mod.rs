@@ -29,8 +29,10 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::future::LocalBoxFuture;
 use futures_util::stream::FuturesUnordered;
+use monopod_core::audit::AuditOrders;
 use monopod_core::budget::{self, Moments};
 use monopod_core::event::Event;
+use monopod_core::facts::InstanceFacts;
 use monopod_core::plan::reconcile::{self, Phase, Reconciliation, Removal, Then};
 use monopod_core::plan::{Plan, Step, StepId};
 use monopod_core::{retry, text};
@@ -106,6 +108,22 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<Attempt, BootE
         return Ok(Attempt::Booted(Box::new(taken_over)));
     }
 
+    let orders = read_orders(context, occasion, first_start).await?;
+    let known = hint.and_then(|hint| hint.charge);
+    carry_out(context, first_start, orders, known, &observed).await
+}
+
+/// What the machine has to do, and how long it may take.
+struct Orders {
+    facts: InstanceFacts,
+    plan: Plan,
+    opt_outs: Vec<String>,
+    left: Duration,
+    budget_end: u64,
+}
+
+/// Learns who this machine is and what its user data wants, and tells everybody who has to know.
+async fn read_orders(context: &Context, occasion: Occasion, first_start: u64) -> Result<Orders, BootError> {
     let identity = steps::facts::run(context).await?;
     let first_boot = hint::is_first_boot(context, &identity.facts.instance_id) && occasion == Occasion::Start;
     let launched = identity
@@ -135,12 +153,29 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<Attempt, BootE
     context
         .reporter
         .identify(Some(&plan.application), Some(&identity.facts));
-    let known = hint.and_then(|hint| hint.charge);
+    Ok(Orders {
+        facts: identity.facts,
+        plan,
+        opt_outs,
+        left,
+        budget_end,
+    })
+}
+
+/// From the plan to the container, or through the warm pool.
+async fn carry_out(
+    context: &Context,
+    first_start: u64,
+    orders: Orders,
+    known: Option<Charge>,
+    observed: &[reconcile::Observed],
+) -> Result<Attempt, BootError> {
+    let plan = &orders.plan;
     let known_id = known.as_ref().map(|charge| charge.container_id.as_str());
-    let store = Store::open(context, &identity.facts.instance_id);
+    let store = Store::open(context, &orders.facts.instance_id);
     let reconciliation = match store.is_copied() {
-        true => reconcile::reconcile_copied(&observed, known_id),
-        false => reconcile::reconcile(&plan.intent, &observed, known_id),
+        true => reconcile::reconcile_copied(observed, known_id),
+        false => reconcile::reconcile(&plan.intent, observed, known_id),
     }
     .map_err(BootError::NameTaken)?;
     tell_left_alone(context, &reconciliation);
@@ -151,23 +186,40 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<Attempt, BootE
     };
     context.ensure_shipping(Some(&shipping)).await;
     let audit = plan.audit_orders();
-    context.ensure_audit(audit.as_ref(), &identity.facts).await;
-    let images = Images::new(&plan, known.as_ref(), &observed, &reconciliation, store);
-    images.note(&plan, &reconciliation.then);
-    let deadline = Instant::now() + left;
+    context.ensure_audit(audit.as_ref(), &orders.facts).await;
+    let images = Images::new(plan, known.as_ref(), observed, &reconciliation, store);
+    images.note(plan, &reconciliation.then);
+    let deadline = Instant::now() + orders.left;
     if lifecycle::warm::is_wanted(context, deadline).await {
-        fetch_image(context, &plan, &reconciliation, &images, deadline).await?;
+        fetch_image(context, plan, &reconciliation, &images, deadline).await?;
         images.store.settle();
         lifecycle::warm::wait(context, deadline).await;
         return Ok(Attempt::Woken);
     }
-    let made = execute(context, &plan, &reconciliation, &images, deadline).await?;
+    let made = execute(context, plan, &reconciliation, &images, deadline).await?;
     images.store.settle();
 
+    let charge = charge_of(context, &orders, &made, shipping, audit);
+    hint::save(context, first_start, Some(charge.clone()));
+    context
+        .reporter
+        .configured(&charge.opt_outs, Some(charge.spec.as_str()));
+    Ok(Attempt::Booted(Box::new((charge, made.begin))))
+}
+
+/// What is looked after from now on.
+fn charge_of(
+    context: &Context,
+    orders: &Orders,
+    made: &Made,
+    shipping: ShippingOrders,
+    audit: Option<AuditOrders>,
+) -> Charge {
+    let plan = &orders.plan;
     let gate_end = moment_after(plan.gate.timeout());
-    let charge = Charge {
+    Charge {
         application: plan.application.clone(),
-        facts: identity.facts.clone(),
+        facts: orders.facts.clone(),
         image: plan.container.image.to_string(),
         digest: made.digest.clone(),
         spec: made.spec.clone(),
@@ -176,23 +228,18 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<Attempt, BootE
         gate_passed: false,
         // A container that is made again in a boot whose result is out is nobody's news.
         launched: context.life().stage == Stage::Over,
-        gate_deadline: gate_end.min(budget_end),
-        budget_end,
+        gate_deadline: gate_end.min(orders.budget_end),
+        budget_end: orders.budget_end,
         restart: plan.restart,
         lifecycle: plan.lifecycle.clone(),
-        opt_outs,
+        opt_outs: orders.opt_outs.clone(),
         extras: plan.extras.clone(),
         redact_secrets: plan.redact_secrets,
         shipping,
         audit,
         files: made.files.clone(),
         sets: made.sets.clone(),
-    };
-    hint::save(context, first_start, Some(charge.clone()));
-    context
-        .reporter
-        .configured(&charge.opt_outs, Some(charge.spec.as_str()));
-    Ok(Attempt::Booted(Box::new((charge, made.begin))))
+    }
 }
 
 /// In milliseconds since the epoch.
@@ -240,7 +287,8 @@ fn tell_left_alone(context: &Context, reconciliation: &Reconciliation) {
     }
 }
 
-/// For an agent that only leaves: what an earlier one looked after in this boot, with its lines on their way.
+/// For an agent that only leaves: what an earlier one looked after in this boot, with its lines and
+/// audit records on their way.
 pub async fn recall(context: &Context) -> Option<Charge> {
     let mut charge = hint::load(context)?.charge?;
     charge.files.recall();
@@ -260,6 +308,7 @@ pub async fn recall(context: &Context) -> Option<Charge> {
     });
     context.redact_lines(charge.redact_secrets);
     context.ensure_shipping(Some(&charge.shipping)).await;
+    context.ensure_audit(charge.audit.as_ref(), &charge.facts).await;
     if let Ok(Some(status)) = context.engine.status(&charge.container_id).await {
         context
             .ensure_followed(&charge.container_id, status.log_path.as_deref())

@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use aws_credential_types::provider::ProvideCredentials as _;
 use monopod_core::lifecycle::usage::{Datum, NAMESPACE};
 use reqwest::header::{DATE, HeaderValue};
+use reqwest::redirect;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -18,6 +19,9 @@ use super::{chain, clock, web};
 const SERVICE: &str = "monitoring";
 const TARGET: &str = "GraniteServiceVersion20100801.PutMetricData";
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
+
+/// An answer of CloudWatch's has a few hundred bytes.
+const LARGEST_ANSWER: usize = 64 << 10;
 
 /// CloudWatch in one region.
 #[derive(Debug)]
@@ -92,7 +96,13 @@ impl CloudWatch {
             region: &self.region,
         };
         let headers = sigv4::signed(&unsigned, &credentials, time).map_err(|why| none(why.into()))?;
-        let client = web::builder().timeout(aws::CALL_TIMEOUT).build();
+        let client = web::builder()
+            .timeout(aws::CALL_TIMEOUT)
+            // The signature is for this address alone.
+            .redirect(redirect::Policy::none())
+            // One call is all there is for a minute.
+            .pool_max_idle_per_host(0)
+            .build();
         let client = client.map_err(|error| none(chain(&error).into()))?;
         let mut request = client.post(&self.url).body(body.to_vec());
         for (name, value) in &headers {
@@ -101,13 +111,18 @@ impl CloudWatch {
             request = request.header(*name, value);
         }
         let unreachable = |error: reqwest::Error| none(error.without_url().into());
-        let response = request.send().await.map_err(unreachable)?;
+        let mut response = request.send().await.map_err(unreachable)?;
         let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
-        Ok(Came {
-            status: response.status().as_u16(),
-            date: date.and_then(aws::server_time),
-            body: response.bytes().await.map_err(unreachable)?.to_vec(),
-        })
+        let date = date.and_then(aws::server_time);
+        let status = response.status().as_u16();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
+            body.extend_from_slice(&chunk);
+            if body.len() > LARGEST_ANSWER {
+                break;
+            }
+        }
+        Ok(Came { status, date, body })
     }
 
     fn error(&self, answer: Answer) -> AwsError {
@@ -162,6 +177,34 @@ fn advice(code: &str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::aws::tests::config_for;
+    use crate::host::testing::{Server, reply};
+
+    async fn at(server: &Server) -> CloudWatch {
+        CloudWatch {
+            config: config_for(&server.url, Duration::from_secs(5)).await,
+            region: "eu-central-1".to_owned(),
+            url: format!("{}/", server.url),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_goes_nowhere_else_and_reads_no_endless_answer() {
+        let elsewhere = Server::saying(reply(200, "{}")).await;
+        let away = reply(307, "").with("location", elsewhere.url.clone());
+        let server = Server::saying(away).await;
+        assert!(at(&server).await.put(&[]).await.is_err());
+        assert_eq!((server.asked().len(), elsewhere.asked().len()), (1, 0));
+
+        let (short, endless) = (" ".repeat(100), " ".repeat(16 << 20));
+        let server = Server::saying(reply(200, short + "{}")).await;
+        at(&server).await.put(&[]).await.unwrap();
+        let server = Server::saying(reply(200, endless + "{}")).await;
+        assert!(
+            at(&server).await.put(&[]).await.is_err(),
+            "it was read to its end"
+        );
+    }
 
     #[test]
     fn a_refusal_says_what_to_grant() {

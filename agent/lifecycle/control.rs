@@ -10,13 +10,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use futures_util::future::LocalBoxFuture;
+use futures_util::future::{LocalBoxFuture, OptionFuture};
 use futures_util::stream::FuturesUnordered;
 use monopod_core::event::Event;
 use monopod_core::lifecycle::drain::Cause;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::time::{Instant, sleep_until};
 
 use super::drain::Causes;
 use crate::context::Context;
@@ -71,16 +72,23 @@ pub async fn serve(context: &Context, causes: &Causes) -> Infallible {
             return std::future::pending().await;
         }
     };
+    attend(async || listener.accept().await.map(|(stream, _)| stream), causes).await
+}
+
+/// Takes callers and talks to them. While none can be taken, those who are there hear on.
+async fn attend(accept: impl AsyncFn() -> io::Result<UnixStream>, causes: &Causes) -> Infallible {
     let mut clients: FuturesUnordered<LocalBoxFuture<'_, io::Result<()>>> = FuturesUnordered::new();
+    let mut closed_until = None;
     loop {
         tokio::select! {
-            accepted = listener.accept(), if clients.len() < MOST => match accepted {
-                Ok((stream, _)) => clients.push(Box::pin(talk(stream, causes))),
+            accepted = accept(), if closed_until.is_none() && clients.len() < MOST => match accepted {
+                Ok(stream) => clients.push(Box::pin(talk(stream, causes))),
                 Err(error) => {
                     tracing::warn!("the control socket takes no caller, trying again: {error}");
-                    tokio::time::sleep(PATIENCE).await;
+                    closed_until = Some(Instant::now() + PATIENCE);
                 }
             },
+            Some(()) = OptionFuture::from(closed_until.map(sleep_until)) => closed_until = None,
             Some(ended) = clients.next() => {
                 if let Err(error) = ended {
                     tracing::debug!("a caller of the control socket went away: {}", chain(&error));
@@ -180,7 +188,10 @@ async fn say(stream: &mut UnixStream, said: &Said) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use tokio::io::{AsyncBufReadExt as _, BufReader};
+    use tokio::sync::Notify;
 
     use super::*;
 
@@ -218,6 +229,33 @@ mod tests {
         }
         let (said, leaves) = asked(&[b'x'; 100_000]).await;
         assert!(said.is_empty() && !leaves, "{said}");
+    }
+
+    #[tokio::test]
+    async fn who_is_there_hears_on_while_nobody_else_is_taken() {
+        let (mut client, agent) = UnixStream::pair().unwrap();
+        let (agent, failed) = (Cell::new(Some(agent)), Notify::new());
+        let causes = Causes::default();
+        let accept = async || match agent.take() {
+            Some(stream) => Ok(stream),
+            None => {
+                failed.notify_one();
+                Err(io::Error::from(io::ErrorKind::OutOfMemory))
+            }
+        };
+        let asks = async {
+            failed.notified().await;
+            client.write_all(b"nonsense\n").await.unwrap();
+            let mut line = String::new();
+            BufReader::new(client).read_line(&mut line).await.unwrap();
+            line
+        };
+        tokio::select! {
+            never = attend(accept, &causes) => match never {},
+            answered = tokio::time::timeout(PATIENCE / 2, asks) => {
+                assert!(answered.expect("an answer in time").contains("refused"));
+            }
+        }
     }
 
     #[tokio::test]

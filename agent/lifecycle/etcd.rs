@@ -3,7 +3,7 @@
 //! ```text
 //!          healthy                     not healthy, draining
 //! away ──────────────► grant, put ─┐ ──────────────────────► revoke ──► away
-//!                      keep alive ◄┘ every 5 s; a lease that is over is granted anew
+//!                      keep alive ◄┘ every 5 s; a lease that is over is granted anew, and the key written every 30 s
 //! ```
 //!
 //! The key belongs to a lease: should the agent die, etcd forgets the machine after 15 s, and a restarted agent puts the
@@ -22,6 +22,9 @@ use crate::context::Context;
 use crate::host::chain;
 use crate::host::etcd::{Etcd, EtcdError, Lease};
 use crate::host::hostname::hostname;
+
+/// Somebody may have deleted or overwritten the key while its lease lives: it is written again with each sixth beat.
+const BEATS: u32 = 6;
 
 const INTERVAL: Duration = Duration::from_secs(Registration::INTERVAL_SECONDS as u64);
 
@@ -58,7 +61,8 @@ struct Entry {
 #[derive(Default)]
 struct Held {
     lease: Option<Lease>,
-    written: bool,
+    /// Beats since the key was written; `None` where it never was.
+    written: Option<u32>,
 }
 
 impl Entry {
@@ -113,9 +117,12 @@ impl Entry {
                 held.lease.insert(lease).clone()
             }
         };
-        if !held.written {
+        let beats = held.written.map_or(BEATS, |beats| beats + 1);
+        if beats >= BEATS {
             self.etcd.put(&self.key, &self.value, &lease).await?;
-            held.written = true;
+            held.written = Some(0);
+        } else {
+            held.written = Some(beats);
         }
         Ok(())
     }

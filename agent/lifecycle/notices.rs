@@ -59,12 +59,18 @@ struct Watching {
 impl Watching {
     /// Once; how long to wait until the next time.
     async fn look(&mut self, context: &Context, causes: &Causes, imds: &Imds) -> Duration {
-        match imds.notices().await {
-            Ok(notices) => {
+        match imds.notices(&self.told).await {
+            Ok((notices, None)) => {
                 self.failures = 0;
                 self.away_since = None;
                 self.told_away = false;
                 self.heard(context, causes, notices);
+                ASK
+            }
+            // The others are asked as often as ever.
+            Ok((notices, Some(error))) => {
+                self.heard(context, causes, notices);
+                let _longer = self.not_heard(context, &error);
                 ASK
             }
             Err(error) => self.not_heard(context, &error),

@@ -26,7 +26,8 @@ pub(in crate::boot) async fn run(
         let user_data = include::resolve(context, identity, deadline).await?;
         let (plan, warnings) = match plan(context, &user_data, &image, identity) {
             Ok(read) => read,
-            Err((error, audit)) => {
+            Err(unreadable) => {
+                let (error, audit) = *unreadable;
                 // How this boot ends is told, too.
                 context.ensure_audit(audit.as_ref(), &identity.facts).await;
                 return Err(error);
@@ -66,7 +67,7 @@ fn plan(
     user_data: &UserData<'_>,
     image: &ImageFiles,
     identity: &Identity,
-) -> Result<(Plan, Vec<String>), (BootError, Option<AuditOrders>)> {
+) -> Result<(Plan, Vec<String>), Box<(BootError, Option<AuditOrders>)>> {
     let report = config::read(
         Text {
             name: &user_data.origin,
@@ -82,7 +83,7 @@ fn plan(
             report: report.render(config::Style::Plain),
             origin: user_data.origin.clone(),
         };
-        return Err((error, AuditOrders::of_unreadable(report.audit())));
+        return Err(Box::new((error, AuditOrders::of_unreadable(report.audit()))));
     };
     // Room is what an included text has.
     let matters =

@@ -1,6 +1,6 @@
 //! Programs of the machine's, as far as they are there: each has a few seconds, and its output an end.
 
-use std::io::Read as _;
+use std::io::{self, Read};
 use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -8,8 +8,8 @@ use std::time::Duration;
 use monopod_core::text;
 
 const PATIENCE: Duration = Duration::from_secs(15);
-/// What comes after it is not read. The journal's newest lines are asked for first.
-const MOST: u64 = 16 << 20;
+/// Of more than this the end is kept: the journal's newest lines come last.
+const MOST: usize = 16 << 20;
 
 /// What it prints to its standard output.
 pub(super) fn output(program: &str, args: &[String]) -> Result<String, String> {
@@ -30,9 +30,8 @@ pub(super) fn output(program: &str, args: &[String]) -> Result<String, String> {
     let (done, finished) = mpsc::channel();
     // It ends with the program, which is killed below at the latest.
     std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        let read = stdout.map_or(Ok(0), |stdout| stdout.take(MOST).read_to_end(&mut bytes));
-        let _nobody_waits = done.send(read.map(|_| bytes)).is_err();
+        let read = stdout.map_or(Ok(Vec::new()), |stdout| tail(stdout, MOST));
+        let _nobody_waits = done.send(read).is_err();
     });
     let read = finished.recv_timeout(PATIENCE);
     // Where its output has ended it is about to; where it hangs nothing else helps.
@@ -47,6 +46,31 @@ pub(super) fn output(program: &str, args: &[String]) -> Result<String, String> {
             text::duration(PATIENCE)
         )),
     }
+}
+
+/// The last lines of all that comes, so many bytes at most. The line that would be cut is left out whole: in half of it
+/// the redactor does not find half a secret.
+fn tail(mut from: impl Read, most: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut is_cut = false;
+    // Twice as much is held before the older half goes, so that each byte is moved once.
+    let step = most as u64;
+    while from.by_ref().take(step).read_to_end(&mut bytes)? > 0 {
+        let over = bytes.len().saturating_sub(most);
+        if over > 0 {
+            let cuts_a_line = over.checked_sub(1).and_then(|at| bytes.get(at)) != Some(&b'\n');
+            bytes.drain(..over);
+            is_cut = cuts_a_line;
+        }
+    }
+    if is_cut {
+        let whole = bytes
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .map_or(bytes.len(), |at| at + 1);
+        bytes.drain(..whole);
+    }
+    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -71,5 +95,30 @@ mod tests {
         let begun = Instant::now();
         assert!(run("exec sleep 60").unwrap_err().contains("did not end"));
         assert!(begun.elapsed() < 2 * PATIENCE);
+    }
+
+    #[test]
+    fn of_too_much_the_end_is_kept_in_whole_lines() {
+        let all = b"one\ntwo\nthree\nfour\n";
+        for (most, kept) in [
+            (100, "one\ntwo\nthree\nfour\n"),
+            (19, "one\ntwo\nthree\nfour\n"),
+            (18, "two\nthree\nfour\n"),
+            (15, "two\nthree\nfour\n"),
+            (14, "three\nfour\n"),
+            (5, "four\n"),
+        ] {
+            let tail = tail(&all[..], most).unwrap();
+            assert_eq!(String::from_utf8(tail).unwrap(), kept, "{most}");
+        }
+        assert_eq!(tail(&b"endless, without a line's end"[..], 7).unwrap(), b"");
+        let long = run("seq 3000000").unwrap();
+        assert!(
+            long.len() <= MOST && long.ends_with("\n3000000\n"),
+            "{}",
+            long.len()
+        );
+        let first = long.lines().next().unwrap().parse::<u32>().unwrap();
+        assert_eq!(long.lines().count() as u32, 3_000_001 - first);
     }
 }

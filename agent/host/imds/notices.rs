@@ -62,28 +62,48 @@ impl Imds {
         Ok(self.word(TARGET).await?.map(|word| TargetState::parse(&word)))
     }
 
-    /// Everything that may end this machine.
-    pub async fn notices(&self) -> Result<Notices, ImdsError> {
-        let target = self.target_state().await?;
-        let spot = match self.kept(SPOT).await? {
-            None => None,
-            Some(body) => {
-                let said: Action = self.json(SPOT, &body)?;
-                Some((said.action, self.time(SPOT, &said.time)?))
-            }
+    /// Everything that may end this machine. An answer that is none hides no other: what it is about stays as it was
+    /// `before`, and the first such error comes along. An error alone where nothing at all was heard.
+    pub async fn notices(&self, before: &Notices) -> Result<(Notices, Option<ImdsError>), ImdsError> {
+        // Without one each of the three would wait for it.
+        self.kept_token(None).await?;
+        // One that hangs holds up no other. A spot notice leaves the least time.
+        let (spot, target, rebalance) = tokio::join!(self.spot(), self.target_state(), self.rebalance());
+        let mut notices = before.clone();
+        let mut failures = Vec::new();
+        match spot {
+            Ok(spot) => notices.spot = spot,
+            Err(error) => failures.push(error),
+        }
+        match target {
+            Ok(target) => notices.target = target,
+            Err(error) => failures.push(error),
+        }
+        match rebalance {
+            Ok(rebalance) => notices.rebalance = rebalance,
+            Err(error) => failures.push(error),
+        }
+        let nothing_heard = failures.len() == 3;
+        match failures.into_iter().next() {
+            Some(error) if nothing_heard => Err(error),
+            failure => Ok((notices, failure)),
+        }
+    }
+
+    async fn spot(&self) -> Result<Option<(String, u64)>, ImdsError> {
+        let Some(body) = self.kept(SPOT).await? else {
+            return Ok(None);
         };
-        let rebalance = match self.kept(REBALANCE).await? {
-            None => None,
-            Some(body) => {
-                let said: Recommendation = self.json(REBALANCE, &body)?;
-                Some(self.time(REBALANCE, &said.notice_time)?)
-            }
+        let said: Action = self.json(SPOT, &body)?;
+        Ok(Some((said.action, self.time(SPOT, &said.time)?)))
+    }
+
+    async fn rebalance(&self) -> Result<Option<u64>, ImdsError> {
+        let Some(body) = self.kept(REBALANCE).await? else {
+            return Ok(None);
         };
-        Ok(Notices {
-            target,
-            spot,
-            rebalance,
-        })
+        let said: Recommendation = self.json(REBALANCE, &body)?;
+        Ok(Some(self.time(REBALANCE, &said.notice_time)?))
     }
 
     /// The group's name, from the instance's tags; `None` outside of any, and where instances do not see their tags.

@@ -35,11 +35,17 @@ fn tokens(server: &Server) -> usize {
     asked.iter().filter(|asked| asked.line.starts_with("PUT")).count()
 }
 
+async fn heard(imds: &Imds) -> Notices {
+    let (notices, failure) = imds.notices(&Notices::default()).await.unwrap();
+    assert!(failure.is_none(), "{failure:?}");
+    notices
+}
+
 #[tokio::test]
 async fn a_quiet_machine_has_no_notices_and_needs_one_token() {
     let (server, imds) = service(100, |_| None).await;
     for _ in 0..3 {
-        assert_eq!(imds.notices().await.unwrap(), Notices::default());
+        assert_eq!(heard(&imds).await, Notices::default());
     }
     assert_eq!(imds.group_tag().await.unwrap(), None);
     assert_eq!((tokens(&server), server.asked().len()), (1, 11));
@@ -82,7 +88,7 @@ async fn every_notice() {
     })
     .await;
     assert_eq!(
-        imds.notices().await.unwrap(),
+        heard(&imds).await,
         Notices {
             target: Some(TargetState::Terminated),
             spot: Some(("terminate".to_owned(), 1_795_234_615_000)),
@@ -104,7 +110,19 @@ async fn nonsense_is_no_notice() {
     ] {
         let (_server, imds) =
             service(100, move |asked| asked.ends_with(path).then(|| reply(200, body))).await;
-        let error = imds.notices().await.unwrap_err();
+        let before = Notices {
+            target: Some(TargetState::Warmed),
+            spot: Some(("stop".to_owned(), 1)),
+            rebalance: Some(2),
+        };
+        let (notices, error) = imds.notices(&before).await.unwrap();
+        let expected = Notices {
+            target: before.target.filter(|_| path == "target-lifecycle-state"),
+            spot: before.spot.filter(|_| path == "instance-action"),
+            rebalance: before.rebalance.filter(|_| path == "rebalance"),
+        };
+        assert_eq!(notices, expected, "what is not known stays as it was");
+        let error = error.unwrap();
         assert!(
             matches!(error, ImdsError::Malformed { .. }),
             "{path} {body}: {error}"
@@ -112,9 +130,31 @@ async fn nonsense_is_no_notice() {
         assert!(error.to_string().contains(path), "{error}");
     }
     let (_server, imds) = service(100, |_| Some(reply(503, ""))).await;
-    assert_eq!(imds.notices().await.unwrap_err().class(), Class::Transient);
+    let error = imds.notices(&Notices::default()).await.unwrap_err();
+    assert_eq!(error.class(), Class::Transient);
     let (_server, imds) = service(100, |_| Some(reply(200, "InServ").cut())).await;
-    assert_eq!(imds.notices().await.unwrap_err().class(), Class::Transient);
+    let error = imds.notices(&Notices::default()).await.unwrap_err();
+    assert_eq!(error.class(), Class::Transient);
+}
+
+#[tokio::test]
+async fn a_bad_answer_hides_no_spot_notice() {
+    for bad in ["target-lifecycle-state", "rebalance"] {
+        for (status, body) in [(200, "<html>"), (503, "")] {
+            let (_server, imds) = service(100, move |path| match path {
+                "/latest/meta-data/spot/instance-action" => Some(reply(
+                    200,
+                    r#"{"action": "terminate", "time": "2026-11-21T04:16:55Z"}"#,
+                )),
+                path => path.ends_with(bad).then(|| reply(status, body)),
+            })
+            .await;
+            let (notices, failure) = imds.notices(&Notices::default()).await.unwrap();
+            let spot = Some(("terminate".to_owned(), 1_795_234_615_000));
+            assert_eq!(notices.spot, spot, "{bad} {status}");
+            assert!(failure.unwrap().to_string().contains(bad), "{bad} {status}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use futures_util::future::{LocalBoxFuture, join_all};
 use monopod_core::event::Event;
-use monopod_core::lifecycle::drain::{Answer, Failure, Place};
+use monopod_core::lifecycle::drain::{Answer, Cause, Failure, Place};
 use monopod_core::plan::container::NAME;
 use monopod_core::plan::reconcile::Phase;
 use tokio::time::{Instant, timeout};
 
 use super::targets;
+use crate::audit::Live;
 use crate::context::Context;
 use crate::host::autoscaling::{AutoScaling, Completed, HookResult};
 use crate::host::balancers::{BalancerClients, Service};
@@ -160,11 +161,27 @@ pub(super) fn kill(context: &Context) -> Deed<'_> {
     })
 }
 
-/// Brings out the lines.
-pub(super) fn flush(context: &Context, left: Duration) -> Deed<'_> {
+/// Whether the live audit log goes out: nobody sends it later from a machine that is gone.
+pub(super) fn live_audit(causes: impl IntoIterator<Item = Cause>) -> Live {
+    let goes_down = causes.into_iter().any(|cause| match cause {
+        Cause::Lifecycle | Cause::Spot | Cause::Poweroff => true,
+        Cause::Rebalance | Cause::Person => false,
+    });
+    match goes_down {
+        true => Live::Sent,
+        false => Live::Stays,
+    }
+}
+
+/// Brings out the lines, and what waits for the audit.
+pub(super) fn flush(context: &Context, left: Duration, live: Live) -> Deed<'_> {
     let deadline = Instant::now() + left;
     Box::pin(async move {
-        if !context.flush_shipping(deadline).await {
+        let (complete, ()) = tokio::join!(
+            context.flush_shipping(deadline),
+            context.flush_audit(deadline, live)
+        );
+        if !complete {
             let text = "not every line was delivered; the rest lies in the engine's files for the next start";
             warn(context, text.to_owned());
         }
@@ -216,4 +233,23 @@ async fn tell_group(
     let group = group::name(context, &client).await?;
     call(&client, &group, &hook, &facts.instance_id).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_live_audit_log_goes_out_where_the_machine_goes_down() {
+        for (causes, live) in [
+            (&[Cause::Person][..], Live::Stays),
+            (&[Cause::Rebalance], Live::Stays),
+            (&[Cause::Lifecycle], Live::Sent),
+            (&[Cause::Spot], Live::Sent),
+            (&[Cause::Poweroff], Live::Sent),
+            (&[Cause::Person, Cause::Poweroff], Live::Sent),
+        ] {
+            assert_eq!(live_audit(causes.iter().copied()), live, "{causes:?}");
+        }
+    }
 }

@@ -194,7 +194,10 @@ impl<'a> Draining<'a> {
                 Action::Look(at) => deeds::look(context, at),
                 Action::Stop => deeds::stop(context),
                 Action::Kill => deeds::kill(context),
-                Action::Flush { until } => deeds::flush(context, until.saturating_sub(self.clock.now())),
+                Action::Flush { until } => {
+                    let live = deeds::live_audit(self.note.causes.keys().copied());
+                    deeds::flush(context, until.saturating_sub(self.clock.now()), live)
+                }
                 Action::Heartbeat => deeds::heartbeat(context),
                 Action::CompleteHook => deeds::complete(context),
             });
