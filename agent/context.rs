@@ -84,7 +84,7 @@ pub struct Life {
     pub extras: Extras,
     /// Who we are.
     pub facts: Option<InstanceFacts>,
-    /// When the boot budget is spent, in milliseconds since the epoch: what is tried is tried until then.
+    /// When the boot budget is spent, in milliseconds since the kernel started: what is tried is tried until then.
     pub budget_end: u64,
     /// When whoever waits gives up: before [`Self::budget_end`] where the agent started late.
     pub awaited_until: u64,

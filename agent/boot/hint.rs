@@ -47,9 +47,11 @@ pub struct Charge {
     /// Whoever waited for the boot knows how it ended.
     #[serde(default)]
     pub launched: bool,
-    /// When the gate's time is up, in milliseconds since the epoch: a restarted agent gets the rest of it.
+    /// When the gate's time is up, in milliseconds since the kernel started: a restarted agent gets the rest of it.
+    #[serde(rename = "gate_deadline_since_boot")]
     pub gate_deadline: u64,
     /// When the boot budget is spent, likewise.
+    #[serde(rename = "budget_end_since_boot")]
     pub budget_end: u64,
     /// What happens when it ends.
     pub restart: RestartPolicy,
@@ -85,7 +87,8 @@ pub struct Hint {
     schema: u32,
     agent_version: String,
     boot_id: String,
-    /// When the first agent of this boot started, in milliseconds since the epoch.
+    /// When the first agent of this boot started, in milliseconds since the kernel started.
+    #[serde(rename = "first_start_since_boot")]
     pub first_start: u64,
     /// Whoever waited for this boot knows how it ended.
     #[serde(default)]
@@ -169,7 +172,7 @@ pub fn save_over(context: &Context) {
     let noted = load(context);
     let first_start = noted
         .as_ref()
-        .map_or_else(clock::now_millis, |hint| hint.first_start);
+        .map_or_else(clock::since_boot_millis, |hint| hint.first_start);
     save(context, first_start, noted.and_then(|hint| hint.charge));
 }
 
@@ -183,7 +186,7 @@ fn amend(context: &Context, charge: &Charge, change: impl FnOnce(&mut Charge)) {
     let noted = load(context);
     let first_start = noted
         .as_ref()
-        .map_or_else(clock::now_millis, |hint| hint.first_start);
+        .map_or_else(clock::since_boot_millis, |hint| hint.first_start);
     let mut charge = noted
         .and_then(|hint| hint.charge)
         .filter(|noted| noted.container_id == charge.container_id)

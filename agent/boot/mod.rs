@@ -70,6 +70,12 @@ enum Attempt {
 /// How often a boot begins anew because the engine changed under it.
 const STARTS_OVER: u32 = 5;
 
+/// Without an engine, the user data is still read for so long, to tell whoever waits.
+const WHO_WAITS: Duration = Duration::from_secs(30);
+
+/// From the launch of an instance to its kernel, in milliseconds, at most.
+const TO_KERNEL: u64 = 120_000;
+
 /// Brings the machine to where there is a container to look after.
 pub async fn boot(context: &Context, occasion: Occasion) -> Result<(Charge, Begin), BootError> {
     let (mut failures, mut occasion) = (0, occasion);
@@ -93,7 +99,7 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<Attempt, BootE
     let hint = hint::load(context);
     let first_start = match (&hint, occasion) {
         (Some(hint), Occasion::Start) => hint.first_start,
-        _ => clock::now_millis(),
+        _ => clock::since_boot_millis(),
     };
     // The user data may say another budget; until it is read, nobody knows.
     let left = time_left(budget::DEFAULT, first_start, None);
@@ -103,14 +109,49 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<Attempt, BootE
         hint.as_ref().and_then(|hint| hint.charge.clone()),
     );
 
-    let observed = steps::engine::run(context, Instant::now() + left).await?;
+    let observed = match steps::engine::run(context, Instant::now() + left).await {
+        Ok(observed) => observed,
+        Err(error) => {
+            learn_who_waits(context, hint.as_ref(), occasion, first_start).await;
+            return Err(error);
+        }
+    };
     if let Some(taken_over) = take_over(context, hint.as_ref(), &observed).await? {
         return Ok(Attempt::Booted(Box::new(taken_over)));
     }
 
+    if hint.as_ref().is_some_and(|hint| hint.over) {
+        context.learn_life(|life| life.stage = Stage::Over);
+    }
     let orders = read_orders(context, occasion, first_start).await?;
     let known = hint.and_then(|hint| hint.charge);
     carry_out(context, first_start, orders, known, &observed).await
+}
+
+/// A machine whose engine does not come up has to tell whoever waits for it, and follow `on_boot_failure`.
+async fn learn_who_waits(context: &Context, hint: Option<&Hint>, occasion: Occasion, first_start: u64) {
+    match hint.and_then(|hint| hint.charge.as_ref()) {
+        Some(charge) => learn_of(context, charge),
+        None => {
+            let read = read_orders(context, occasion, first_start);
+            // What is wrong with the user data is the next start's to tell, should there be an engine then.
+            let _known_or_not = tokio::time::timeout(WHO_WAITS, read).await.is_ok();
+        }
+    }
+}
+
+/// What an earlier agent of this boot knew about the machine's life.
+fn learn_of(context: &Context, charge: &Charge) {
+    context.learn_life(|life| {
+        life.plan = charge.lifecycle.clone();
+        life.extras = charge.extras.clone();
+        life.facts = Some(charge.facts.clone());
+        life.budget_end = charge.budget_end;
+        life.awaited_until = charge.budget_end;
+        if charge.launched {
+            life.stage = Stage::Over;
+        }
+    });
 }
 
 /// What the machine has to do, and how long it may take.
@@ -126,11 +167,7 @@ struct Orders {
 async fn read_orders(context: &Context, occasion: Occasion, first_start: u64) -> Result<Orders, BootError> {
     let identity = steps::facts::run(context).await?;
     let first_boot = hint::is_first_boot(context, &identity.facts.instance_id) && occasion == Occasion::Start;
-    let launched = identity
-        .facts
-        .pending_time
-        .filter(|_| first_boot)
-        .map(|seconds| seconds * 1000);
+    let launched = identity.facts.pending_time.filter(|_| first_boot).map(launched);
 
     let left = time_left(budget::DEFAULT, first_start, launched);
     context.learn_life(|life| {
@@ -242,9 +279,17 @@ fn charge_of(
     }
 }
 
-/// In milliseconds since the epoch.
+/// In milliseconds since the kernel started.
 fn moment_after(time: Duration) -> u64 {
-    clock::now_millis() + u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+    clock::since_boot_millis() + u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The moment of the launch by the kernel's own clock. The wall clock may be wrong still: a kernel starts within this
+/// time of its launch.
+fn launched(pending_time: u64) -> u64 {
+    let up = clock::since_boot_millis();
+    let ago = clock::now_millis().saturating_sub(pending_time * 1000);
+    up.saturating_sub(ago.min(up + TO_KERNEL))
 }
 
 /// All that is done of a plan in a warm pool: the image is verified and pulled. Of the secrets only a registry's
@@ -271,7 +316,7 @@ fn time_left(total: Duration, first_start: u64, launched: Option<u64>) -> Durati
 
 fn moments(first_start: u64, launched: Option<u64>) -> Moments {
     Moments {
-        now: clock::now_millis(),
+        now: clock::since_boot_millis(),
         first_start,
         launched,
     }
@@ -301,11 +346,7 @@ pub async fn recall(context: &Context) -> Option<Charge> {
     context
         .reporter
         .identify(Some(&charge.application), Some(&charge.facts));
-    context.learn_life(|life| {
-        life.plan = charge.lifecycle.clone();
-        life.facts = Some(charge.facts.clone());
-        life.stage = Stage::Over;
-    });
+    learn_of(context, &charge);
     context.redact_lines(charge.redact_secrets);
     context.ensure_shipping(Some(&charge.shipping)).await;
     context.ensure_audit(charge.audit.as_ref(), &charge.facts).await;
@@ -348,16 +389,7 @@ async fn take_over(
     context
         .reporter
         .identify(Some(&charge.application), Some(&charge.facts));
-    context.learn_life(|life| {
-        life.plan = charge.lifecycle.clone();
-        life.extras = charge.extras.clone();
-        life.facts = Some(charge.facts.clone());
-        life.budget_end = charge.budget_end;
-        life.awaited_until = charge.budget_end;
-        if charge.launched {
-            life.stage = Stage::Over;
-        }
-    });
+    learn_of(context, &charge);
     context.ensure_served(charge.lifecycle.status_address);
     context
         .reporter

@@ -156,12 +156,15 @@ async fn daemon(options: Options) -> u8 {
 /// Whether nobody will try again in time.
 fn ends_boot(context: &Context, error: &BootError) -> bool {
     let is_final = error.class() == Class::Permanent || matches!(error, BootError::BudgetSpent { .. });
-    signal::ends_boot(is_final, clock::now_millis(), context.life().awaited_until)
+    signal::ends_boot(is_final, clock::since_boot_millis(), context.life().awaited_until)
 }
 
 /// A failure that nobody hears of is waited out by those who wait for the boot: tell them as long as they do.
 fn patience(context: &Context) -> Duration {
-    let left = context.life().awaited_until.saturating_sub(clock::now_millis());
+    let left = context
+        .life()
+        .awaited_until
+        .saturating_sub(clock::since_boot_millis());
     Duration::from_millis(left).max(TELLING)
 }
 

@@ -14,7 +14,7 @@ pub const DEFAULT: Duration = Duration::from_secs(15 * 60);
 /// What every start of the agent gets, however late it is.
 pub const LEAST: Duration = Duration::from_secs(2 * 60);
 
-/// Moments in milliseconds since the epoch.
+/// Moments in milliseconds, by one clock.
 #[derive(Clone, Copy, Debug)]
 pub struct Moments {
     /// Now.
@@ -31,7 +31,7 @@ pub fn left(total: Duration, moments: Moments) -> Duration {
     total.saturating_sub(spent).max(LEAST.min(total))
 }
 
-/// When whoever waits for the boot gives up, in milliseconds since the epoch, whatever a late start still gets.
+/// When whoever waits for the boot gives up, by the same clock, whatever a late start still gets.
 pub fn end(total: Duration, moments: Moments) -> u64 {
     let total = u64::try_from(total.as_millis()).unwrap_or(u64::MAX);
     moments.begin().saturating_add(total)

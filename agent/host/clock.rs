@@ -11,6 +11,14 @@ pub fn now_millis() -> u64 {
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// Milliseconds since the kernel started. No clock that is set changes it, and every agent of one boot counts alike: what
+/// has to end at a certain moment is counted by it.
+pub fn since_boot_millis() -> u64 {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME).map(Duration::from);
+    // The kernel has this clock since 2.6.39.
+    u64::try_from(now.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Seconds since the epoch.
 pub fn now_seconds() -> u64 {
     now_millis() / 1000

@@ -50,7 +50,7 @@ pub(crate) struct NotUp {
 /// that it is healthy.
 pub(crate) async fn run(context: &Context, local: impl AsyncFn() -> Result<(), String>) -> Result<(), NotUp> {
     let life = context.life();
-    let now = clock::now_millis();
+    let now = clock::since_boot_millis();
     let left = Duration::from_millis(life.budget_end.saturating_sub(now)).max(LEAST);
     let deadline = Instant::now() + left;
     let_go(context, HookResult::Continue, deadline).await?;

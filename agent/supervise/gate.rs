@@ -89,7 +89,7 @@ pub(super) async fn run(context: &Context, charge: &Charge) -> Verdict {
 /// The gate's own time, longer where the image's HEALTHCHECK says that it needs longer, never beyond the boot budget,
 /// and long enough for as many good answers as it needs.
 async fn deadline(context: &Context, charge: &Charge, begun: Instant) -> Instant {
-    let now = clock::now_millis();
+    let now = clock::since_boot_millis();
     let at = |millis: u64| begun + Duration::from_millis(millis.saturating_sub(now));
     let own = match context.engine.status(&charge.container_id).await {
         Ok(Some(status)) if status.health.is_some() => status.health_grace,

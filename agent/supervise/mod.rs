@@ -535,8 +535,12 @@ impl<'a> Supervision<'a> {
                 }
             })),
             Ahead::Fail(reason) => Some(Box::pin(async move {
-                let patience =
-                    Duration::from_millis(context.life().awaited_until.saturating_sub(clock::now_millis()));
+                let patience = Duration::from_millis(
+                    context
+                        .life()
+                        .awaited_until
+                        .saturating_sub(clock::since_boot_millis()),
+                );
                 let patience = patience.max(TELLING);
                 launch::failed(context, &reason, patience, Afterwards::Act).await;
                 Launched::Told
