@@ -347,11 +347,17 @@ impl BootRecord {
             Event::Stopping => self.outcome = Outcome::Stopped { since: now },
             Event::EngineLost { error } => {
                 self.warn(&format!("the engine stopped answering: {error}"));
-                self.container_is(ContainerState::Unknown);
+                self.container_turns(ContainerState::Running, ContainerState::Unknown);
             }
-            // An end meanwhile is told next.
-            Event::EngineBack { .. } => self.container_is(ContainerState::Running),
-            Event::RestartPlanned { .. } => self.container_is(ContainerState::Restarting),
+            // An end meanwhile is told next; one that was told before still stands.
+            Event::EngineBack { .. } => {
+                self.container_turns(ContainerState::Unknown, ContainerState::Running);
+            }
+            Event::RestartPlanned { .. } => {
+                if let Some(container) = &mut self.container {
+                    container.state = ContainerState::Restarting;
+                }
+            }
         }
     }
 
@@ -381,9 +387,10 @@ impl BootRecord {
         };
     }
 
-    fn container_is(&mut self, state: ContainerState) {
-        if let Some(container) = &mut self.container {
-            container.state = state;
+    /// From one state to another; in any other it stays as it is.
+    fn container_turns(&mut self, from: ContainerState, to: ContainerState) {
+        if let Some(container) = self.container.as_mut().filter(|one| one.state == from) {
+            container.state = to;
         }
     }
 
@@ -590,6 +597,44 @@ mod tests {
         ] {
             assert!(shown.contains(part), "{part} is missing in\n{shown}");
         }
+    }
+
+    #[test]
+    fn an_outage_of_the_engine_says_nothing_of_a_container_that_has_ended() {
+        let exit = Exit {
+            code: 1,
+            out_of_memory: false,
+            memory_limit: None,
+        };
+        let (wait, error) = (Duration::ZERO, String::new());
+        let lost = Event::EngineLost { error };
+        let back = Event::EngineBack { away: wait };
+        let ended = Event::ContainerEnded { exit };
+        let planned = Event::RestartPlanned { wait, restart: 1 };
+        for (events, during, after) in [
+            (vec![], ContainerState::Unknown, ContainerState::Running),
+            (vec![&ended], ContainerState::Ended, ContainerState::Ended),
+            (
+                vec![&ended, &planned],
+                ContainerState::Restarting,
+                ContainerState::Restarting,
+            ),
+        ] {
+            let mut record = record();
+            let mut told = |event: &Event| {
+                record.apply(event, 3_000);
+                record.container.as_ref().unwrap().state
+            };
+            for event in events {
+                told(event);
+            }
+            assert_eq!((told(&lost), told(&back)), (during, after));
+        }
+        let mut record = record();
+        for event in [&lost, &ended, &back] {
+            record.apply(event, 3_000);
+        }
+        assert_eq!(record.container.unwrap().state, ContainerState::Ended);
     }
 
     #[test]
