@@ -142,14 +142,22 @@ pub enum Outcome {
 /// What the probes say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HealthRecord {
-    /// What they say now.
+    /// What they say now, or said last.
     pub healthy: bool,
+    /// They were heard since the container was started last: before, [`Self::healthy`] is of the time before.
+    #[serde(default = "yes")]
+    pub heard: bool,
     /// Since when, in milliseconds since the epoch.
     pub since: u64,
-    /// The last answer that changed it.
+    /// The answer that said so.
     pub text: String,
     /// Each change, oldest first, [`MOST_TURNS`] at most.
     pub history: Vec<HealthTurn>,
+}
+
+/// An agent that did not write it down had heard them.
+const fn yes() -> bool {
+    true
 }
 
 /// The probes began to say something else.
@@ -373,6 +381,9 @@ impl BootRecord {
             container.state = ContainerState::Running;
             container.started_at = Some(now);
         }
+        if let Some(health) = &mut self.health {
+            health.heard = false;
+        }
     }
 
     fn leaves(&mut self, phase: DrainPhase, text: &str, now: u64) {
@@ -437,6 +448,12 @@ impl BootRecord {
     }
 
     fn health_turned(&mut self, healthy: bool, text: &str, now: u64) {
+        // After a restart they may say what they said before it, which is no turn.
+        if let Some(health) = self.health.as_mut().filter(|one| one.healthy == healthy) {
+            health.heard = true;
+            text.clone_into(&mut health.text);
+            return;
+        }
         let mut history = self
             .health
             .take()
@@ -450,6 +467,7 @@ impl BootRecord {
         bound(&mut history, MOST_TURNS);
         self.health = Some(HealthRecord {
             healthy,
+            heard: true,
             since: now,
             text: text.to_owned(),
             history,

@@ -86,7 +86,11 @@ fn each_call_asks_for_the_least() {
          healthcheck: {{type: elbv2, target_groups: '{ARN}'}}"
     ));
     for one in [&instances, &groups, &set, &classics, &targets] {
-        assert_eq!(all.iter().filter(|call| *call == one).count(), 1, "{one} in {all:?}");
+        assert_eq!(
+            all.iter().filter(|call| *call == one).count(),
+            1,
+            "{one} in {all:?}"
+        );
     }
     let named = calls("on_unhealthy: replace\nlifecycle_hooks: {group: my-group, launch: a}");
     assert!(!named.contains(&instances), "{named:?}");
