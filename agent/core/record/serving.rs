@@ -4,8 +4,10 @@ use super::{BootRecord, ContainerState, HealthRecord, Outcome, StepState};
 use crate::plan::StepId;
 
 impl BootRecord {
-    /// It passed its gate, the container runs, the probes don't say otherwise, and it is not leaving. A machine that is
-    /// degraded for another reason, such as secrets that could not be fetched anew, serves as before.
+    /// It passed its own gate, the container runs, the probes, where there are any, have called it healthy since it was
+    /// started last, and it is not leaving. So it serves while the boot waits for load balancers, which may ask here,
+    /// and while it is degraded for another reason than the container, such as secrets that could not be fetched anew:
+    /// then it is ready and not healthy.
     pub fn is_serving(&self) -> bool {
         let is_up = match self.outcome {
             // A load balancer that the boot waits for is not told to wait for the boot.

@@ -11,7 +11,7 @@ use crate::lifecycle::DrainPhase;
 pub struct Standing {
     /// Nothing is wrong: it serves, it has done its job, or it waits in a warm pool.
     pub healthy: bool,
-    /// It may be given work: the container runs, the gate is passed, and it is not leaving.
+    /// It may be given work, see [`BootRecord::is_serving`]: also at times when something else is wrong.
     pub ready: bool,
     /// One sentence: why it is not, or what it does.
     pub reason: String,
