@@ -233,13 +233,22 @@ fn parsed(text: &str) -> Value {
 #[test]
 fn prometheus_reads_every_metric() {
     let machine = Machine::acquire();
-    UserData::new(&machine, "web").web().serve(&machine);
+    UserData::new(&machine, "web")
+        .web()
+        .line("health_check_interval_seconds: 5")
+        .serve(&machine);
     let agent = run_until_ready(&machine);
     machine.docker_ok(&["kill", CONTAINER]);
     agent.wait_for_line("the container was started again", SOON);
+    let (status, body) = get(&machine, "/ready");
+    assert_eq!(
+        (status, body.as_str()),
+        (503, "not ready: the container was started again and is not asked yet\n")
+    );
     // The shipper's rows are in the record some time after its first lines.
     let metrics = wait_until(SOON, || {
         let metrics = parsed(&get(&machine, "/metrics").1);
+        metrics["monopod_probe_healthy"].as_array()?;
         let lines = metrics["monopod_sink_lines_total"].as_array()?;
         lines
             .iter()
@@ -262,6 +271,9 @@ fn prometheus_reads_every_metric() {
     ] {
         assert!((one(name) - value).abs() < f64::EPSILON, "{name}: {}", one(name));
     }
+    assert!(one("monopod_probe_asked_total") >= 1.0);
+    assert!(one("monopod_probe_failed_total") < one("monopod_probe_asked_total"));
+    assert!(one("monopod_probe_duration_seconds") > 0.0);
     assert!(one("monopod_container_memory_usage_bytes") > 4096.0);
     assert!(one("monopod_container_cpu_seconds_total") > 0.0);
     assert!(one("process_resident_memory_bytes") > 1e6);

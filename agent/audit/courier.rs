@@ -11,6 +11,7 @@ use bytes::Bytes;
 use monopod_core::audit::{LogType, Name, Sender};
 use monopod_core::event::Event;
 use monopod_core::secret::Secret;
+use monopod_core::text;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
@@ -214,7 +215,7 @@ impl Courier {
             Ok(Some(gone)) => {
                 self.tell(format!(
                     "boot records that waited for {} are gone ({gone} of them): there were too many",
-                    self.keeper.orders.plan.url
+                    text::without_query(&self.keeper.orders.plan.url)
                 ));
                 true
             }

@@ -73,6 +73,14 @@ pub fn one_line(value: &str, limit: usize) -> String {
     }
 }
 
+/// An address as others may see it: without its query, which may be a token, and the fragment behind it.
+pub fn without_query(url: &str) -> String {
+    match url.split_once('?') {
+        Some((before, _)) => format!("{before}?..."),
+        None => url.to_owned(),
+    }
+}
+
 /// The first twelve digits of a container id, a digest or a hash: what `docker ps` shows.
 pub fn short_id(id: &str) -> &str {
     let id = id.strip_prefix("sha256:").unwrap_or(id);
@@ -148,6 +156,17 @@ mod tests {
         );
         assert_eq!(lines("a\n").count(), 1);
         assert_eq!(lines("").count(), 0);
+    }
+
+    #[test]
+    fn an_address_is_shown_without_its_query() {
+        for (url, shown) in [
+            ("https://l.example.org/x", "https://l.example.org/x"),
+            ("https://l.example.org/x?a=b?c#d", "https://l.example.org/x?..."),
+            ("https://l.example.org?", "https://l.example.org?..."),
+        ] {
+            assert_eq!(without_query(url), shown);
+        }
     }
 
     #[test]

@@ -234,7 +234,6 @@ mod tests {
             };
             let (before, open_before) = ask(2000).await;
             let (after, open_after) = ask(58_480).await;
-            println!("anonymous {before} -> {after} KiB, descriptors {open_before} -> {open_after}");
             assert!(after <= before + 256, "{before} KiB -> {after} KiB");
             assert!(open_after <= open_before + 1, "{open_before} -> {open_after}");
         });

@@ -54,25 +54,7 @@ fn each_text(record: &mut BootRecord, mut change: impl FnMut(&mut String)) {
     if let Some(facts) = facts {
         each_text_of_facts(facts, &mut change);
     }
-    match outcome {
-        Outcome::Degraded { since: _, reason }
-        | Outcome::Failed {
-            since: _,
-            reason,
-            exit_code: _,
-        }
-        | Outcome::Draining {
-            since: _,
-            phase: _,
-            reason,
-        }
-        | Outcome::Drained { since: _, reason } => change(reason),
-        Outcome::Booting
-        | Outcome::Ready { since: _ }
-        | Outcome::Completed { since: _ }
-        | Outcome::Warm { since: _ }
-        | Outcome::Stopped { since: _ } => {}
-    }
+    each_text_of_outcome(outcome, &mut change);
     for StepRecord {
         step: _,
         state: _,
@@ -104,6 +86,7 @@ fn each_text(record: &mut BootRecord, mut change: impl FnMut(&mut String)) {
     }
     if let Some(HealthRecord {
         healthy: _,
+        heard: _,
         since: _,
         text,
         history,
@@ -117,6 +100,28 @@ fn each_text(record: &mut BootRecord, mut change: impl FnMut(&mut String)) {
     }
     opt_outs.iter_mut().for_each(&mut change);
     warnings.iter_mut().for_each(change);
+}
+
+fn each_text_of_outcome(outcome: &mut Outcome, change: impl FnOnce(&mut String)) {
+    match outcome {
+        Outcome::Degraded { since: _, reason }
+        | Outcome::Failed {
+            since: _,
+            reason,
+            exit_code: _,
+        }
+        | Outcome::Draining {
+            since: _,
+            phase: _,
+            reason,
+        }
+        | Outcome::Drained { since: _, reason } => change(reason),
+        Outcome::Booting
+        | Outcome::Ready { since: _ }
+        | Outcome::Completed { since: _ }
+        | Outcome::Warm { since: _ }
+        | Outcome::Stopped { since: _ } => {}
+    }
 }
 
 fn each_text_of_facts(facts: &mut InstanceFacts, change: impl FnMut(&mut String)) {

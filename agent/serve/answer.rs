@@ -45,7 +45,7 @@ pub(super) fn answer<B>(request: &Request<B>, reporter: &Reporter) -> Response<F
         "/status" => response(StatusCode::OK, JSON, record::to_json(&reporter.snapshot(), AGENT)),
         "/metrics" => {
             let record = reporter.snapshot();
-            let text = metrics::render(&figures::gather(&record));
+            let text = metrics::render(&figures::gather(&record, reporter.probe_figures().now()));
             response(StatusCode::OK, metrics::CONTENT_TYPE, text)
         }
         _ => response(StatusCode::NOT_FOUND, TEXT, PLACES.to_owned()),
@@ -119,6 +119,25 @@ mod tests {
                 "{method} {path}: {body}"
             );
             assert!(!body.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_scrape_has_the_probes() {
+        let reporter = reporter("probes");
+        reporter
+            .probe_figures()
+            .answered(false, std::time::Duration::from_millis(250));
+        let (_, _, body) = ask(&reporter, "GET", "/metrics");
+        for line in [
+            "monopod_probe_asked_total 1",
+            "monopod_probe_failed_total 1",
+            "monopod_probe_duration_seconds 0.25",
+        ] {
+            assert!(
+                body.lines().any(|one| one == line),
+                "{line} is missing in\n{body}"
+            );
         }
     }
 

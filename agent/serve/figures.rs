@@ -4,26 +4,41 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use monopod_core::metrics::{Figures, Process};
+use monopod_core::metrics::{Figures, Probes, Process};
 use monopod_core::record::BootRecord;
 use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::{SysconfVar, sysconf};
 
 use super::cgroup;
+use crate::report::figures::Probed;
 
 /// The figures of now. What can't be read is left out.
-pub(super) fn gather(record: &BootRecord) -> Figures<'_> {
+pub(super) fn gather(record: &BootRecord, probes: Probed) -> Figures<'_> {
     Figures {
         record,
         container: record
             .container
             .as_ref()
             .and_then(|container| cgroup::usage(Path::new(cgroup::ROOT), &container.id)),
-        // Nobody counts them yet: their metrics are left out.
-        probes: None,
+        probes: Some(counts(probes)),
         process: fs::read_to_string("/proc/self/stat")
             .ok()
             .map(|stat| process(&stat)),
+    }
+}
+
+fn counts(probes: Probed) -> Probes {
+    let Probed {
+        asked,
+        failed,
+        // The record says it, with what it is worth.
+        last_ok: _,
+        last_seconds,
+    } = probes;
+    Probes {
+        asked,
+        failed,
+        last_seconds,
     }
 }
 

@@ -66,7 +66,10 @@ impl Walk {
             Kind::Scalar(scalar) => {
                 let is_empty = scalar.value == Resolved::Null || scalar.text.is_empty();
                 let is_reference = matches!(SecretRef::parse(&scalar.text), Some(Ok(_)));
-                let may_be_shown = is_reference || (shape.may_be_shown() && is_harmless(&scalar.text));
+                // The query of an address may be a token.
+                let has_query = scalar.text.contains("://") && scalar.text.contains('?');
+                let may_be_shown =
+                    is_reference || (shape.may_be_shown() && is_harmless(&scalar.text) && !has_query);
                 if !is_empty && (!may_be_shown || sensitive) {
                     self.hidden.insert(node.place);
                 }
@@ -182,6 +185,16 @@ sysctl: {vm.max_map_count: 262144}
                 "nor_this": [{"deep": "MASKED"}],
                 "sysctl": {"vm.max_map_count": "MASKED"},
             })
+        );
+    }
+
+    #[test]
+    fn an_address_with_a_query_is_masked() {
+        let text = b"#taupage-ami-config\ninstance_logs_url: https://l.example.org/x?token=canary\ntokeninfo_url: https://t.example.org/x?key=canary\nhostname: what?";
+        let report = super::super::parse(text, "user data");
+        assert_eq!(
+            *report.masked(),
+            json!({"instance_logs_url": "MASKED", "tokeninfo_url": "MASKED", "hostname": "what?"})
         );
     }
 

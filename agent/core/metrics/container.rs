@@ -88,11 +88,12 @@ fn write_usage(out: &mut Exposition, usage: Usage) {
 }
 
 pub(super) fn write_probes(out: &mut Exposition, health: Option<&HealthRecord>, probes: Option<Probes>) {
-    let help = "What the probes say since the machine is up; left out before.";
-    let healthy = health.map(|health| health.healthy);
+    let help = "What the probes say since the machine is up; left out before, and after a restart until they are heard again.";
+    let heard = health.filter(|health| health.heard);
+    let healthy = heard.map(|health| health.healthy);
     out.single("monopod_probe_healthy", Kind::Gauge, help, healthy);
     let help = "Since when they say so.";
-    let since = health.map(|health| seconds(health.since));
+    let since = heard.map(|health| seconds(health.since));
     out.single(
         "monopod_probe_healthy_since_timestamp_seconds",
         Kind::Gauge,
@@ -106,6 +107,6 @@ pub(super) fn write_probes(out: &mut Exposition, health: Option<&HealthRecord>, 
     let failed = probes.map(|probes| probes.failed);
     out.single("monopod_probe_failed_total", Kind::Counter, help, failed);
     let help = "How long the last probe took.";
-    let last = probes.and_then(|probes| probes.last);
+    let last = probes.and_then(|probes| probes.last_seconds);
     out.single("monopod_probe_duration_seconds", Kind::Gauge, help, last);
 }

@@ -51,14 +51,14 @@ pub struct Usage {
 }
 
 /// What the probes did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Probes {
     /// Asked so often.
     pub asked: u64,
     /// Of those without a good answer.
     pub failed: u64,
     /// How long the last one took.
-    pub last: Option<Duration>,
+    pub last_seconds: Option<f64>,
 }
 
 /// The agent as a process.

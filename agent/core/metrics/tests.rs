@@ -17,7 +17,7 @@ fn all(record: &BootRecord) -> String {
         probes: Some(Probes {
             asked: 10,
             failed: 2,
-            last: Some(Duration::from_millis(3)),
+            last_seconds: Some(0.003),
         }),
         process: Some(Process {
             cpu: Some(Duration::from_millis(250)),

@@ -98,7 +98,10 @@ impl Plan {
         };
         writeln!(out, "\nAudit, sent until it is taken")?;
         for (key, value) in [
-            ("to", format!("{}, {}", audit.url, login_text(audit))),
+            (
+                "to",
+                format!("{}, {}", text::without_query(&audit.url), login_text(audit)),
+            ),
             (
                 "USER_DATA",
                 "the configuration, masked but for what is no secret, once a boot".to_owned(),
@@ -120,7 +123,7 @@ impl Plan {
     /// For programs.
     pub(super) fn audit_json(&self) -> Value {
         json!(self.audit.as_ref().map(|audit| json!({
-            "url": audit.url,
+            "url": text::without_query(&audit.url),
             "username": audit.username,
             "password": audit.password.as_ref().map(|key| super::render::key_text(key, "password")),
         })))
@@ -197,6 +200,19 @@ mod tests {
             shown.contains("password from `logsink_password` of the user data"),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn a_token_in_the_address_is_sent_and_not_shown() {
+        let plan = plan("instance_logs_url: 'https://l.example.org/x?token=hunter2'");
+        let shown = format!("{} {}", plan.to_text(), plan.to_json());
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(
+            shown.contains("https://l.example.org/x?..., without a login"),
+            "{shown}"
+        );
+        let orders = plan.audit_orders().unwrap();
+        assert_eq!(orders.plan.url, "https://l.example.org/x?token=hunter2");
     }
 
     #[test]

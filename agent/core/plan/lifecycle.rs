@@ -4,6 +4,9 @@ use super::container::OptOut;
 use super::{AwsCall, Plan};
 use crate::lifecycle::{Balancer, OnBootFailure, OnUnhealthy, SignWith};
 
+/// Before a replacement.
+const OTHERS: &str = "see how many of the group its load balancers call unhealthy";
+
 impl Plan {
     /// What the user opened, of the container and of the machine.
     pub fn opt_outs(&self) -> Vec<OptOut> {
@@ -64,16 +67,18 @@ impl Plan {
                 format!("keep the hooks {names} waiting"),
             ));
         }
-        let replaces =
-            life.on_unhealthy == OnUnhealthy::Replace || life.on_boot_failure == OnBootFailure::Replace;
+        let looks = life.on_unhealthy == OnUnhealthy::Replace;
         // Auto Scaling's questions know no narrower resource.
-        if life.hooks.group.is_none() && (replaces || !hooks.is_empty()) {
+        if life.hooks.group.is_none() && (looks || !hooks.is_empty()) {
             let why = "find the group of this machine, where its tags don't say it".to_owned();
             calls.push(call("autoscaling:DescribeAutoScalingInstances", "*", 0, why));
         }
-        if replaces {
+        // A boot that fails is told without a look at the others.
+        if looks {
             let why = "see how many of the group are unhealthy, too".to_owned();
             calls.push(call("autoscaling:DescribeAutoScalingGroups", "*", 0, why));
+        }
+        if looks || life.on_boot_failure == OnBootFailure::Replace {
             let why = "ask the group to replace this machine".to_owned();
             calls.push(call("autoscaling:SetInstanceHealth", &group, 0, why));
         }
@@ -84,16 +89,22 @@ impl Plan {
         let (groups, classic): (Vec<&Balancer>, Vec<&Balancer>) = all
             .iter()
             .partition(|one| matches!(one, Balancer::TargetGroup(_)));
+        // The group may have load balancers of its own, which only the group knows.
+        let looks = self.lifecycle.on_unhealthy == OnUnhealthy::Replace;
         // IAM knows no narrower resource for either.
         for (action, asked) in [
             ("elasticloadbalancing:DescribeInstanceHealth", classic),
             ("elasticloadbalancing:DescribeTargetHealth", groups),
         ] {
-            if !asked.is_empty() {
-                let names: Vec<String> = asked.iter().map(ToString::to_string).collect();
-                let why = format!("ask {} about this machine", names.join(", "));
-                calls.push(call(action, "*", 0, why));
-            }
+            let names: Vec<String> = asked.iter().map(ToString::to_string).collect();
+            let this = format!("ask {} about this machine", names.join(", "));
+            let why = match (asked.is_empty(), looks) {
+                (true, false) => continue,
+                (true, true) => OTHERS.to_owned(),
+                (false, false) => this,
+                (false, true) => format!("{this}; {OTHERS}"),
+            };
+            calls.push(call(action, "*", 0, why));
         }
         for one in all {
             let (resource, out, back) = match one {

@@ -142,14 +142,22 @@ pub enum Outcome {
 /// What the probes say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HealthRecord {
-    /// What they say now.
+    /// What they say now, or said last.
     pub healthy: bool,
+    /// They were heard since the container was started last: before, [`Self::healthy`] is of the time before.
+    #[serde(default = "yes")]
+    pub heard: bool,
     /// Since when, in milliseconds since the epoch.
     pub since: u64,
-    /// The last answer that changed it.
+    /// The answer that said so.
     pub text: String,
     /// Each change, oldest first, [`MOST_TURNS`] at most.
     pub history: Vec<HealthTurn>,
+}
+
+/// An agent that did not write it down had heard them.
+const fn yes() -> bool {
+    true
 }
 
 /// The probes began to say something else.
@@ -347,11 +355,17 @@ impl BootRecord {
             Event::Stopping => self.outcome = Outcome::Stopped { since: now },
             Event::EngineLost { error } => {
                 self.warn(&format!("the engine stopped answering: {error}"));
-                self.container_is(ContainerState::Unknown);
+                self.container_turns(ContainerState::Running, ContainerState::Unknown);
             }
-            // An end meanwhile is told next.
-            Event::EngineBack { .. } => self.container_is(ContainerState::Running),
-            Event::RestartPlanned { .. } => self.container_is(ContainerState::Restarting),
+            // An end meanwhile is told next; one that was told before still stands.
+            Event::EngineBack { .. } => {
+                self.container_turns(ContainerState::Unknown, ContainerState::Running);
+            }
+            Event::RestartPlanned { .. } => {
+                if let Some(container) = &mut self.container {
+                    container.state = ContainerState::Restarting;
+                }
+            }
         }
     }
 
@@ -367,6 +381,9 @@ impl BootRecord {
             container.state = ContainerState::Running;
             container.started_at = Some(now);
         }
+        if let Some(health) = &mut self.health {
+            health.heard = false;
+        }
     }
 
     fn leaves(&mut self, phase: DrainPhase, text: &str, now: u64) {
@@ -381,9 +398,10 @@ impl BootRecord {
         };
     }
 
-    fn container_is(&mut self, state: ContainerState) {
-        if let Some(container) = &mut self.container {
-            container.state = state;
+    /// From one state to another; in any other it stays as it is.
+    fn container_turns(&mut self, from: ContainerState, to: ContainerState) {
+        if let Some(container) = self.container.as_mut().filter(|one| one.state == from) {
+            container.state = to;
         }
     }
 
@@ -430,6 +448,12 @@ impl BootRecord {
     }
 
     fn health_turned(&mut self, healthy: bool, text: &str, now: u64) {
+        // After a restart they may say what they said before it, which is no turn.
+        if let Some(health) = self.health.as_mut().filter(|one| one.healthy == healthy) {
+            health.heard = true;
+            text.clone_into(&mut health.text);
+            return;
+        }
         let mut history = self
             .health
             .take()
@@ -443,6 +467,7 @@ impl BootRecord {
         bound(&mut history, MOST_TURNS);
         self.health = Some(HealthRecord {
             healthy,
+            heard: true,
             since: now,
             text: text.to_owned(),
             history,
@@ -590,6 +615,44 @@ mod tests {
         ] {
             assert!(shown.contains(part), "{part} is missing in\n{shown}");
         }
+    }
+
+    #[test]
+    fn an_outage_of_the_engine_says_nothing_of_a_container_that_has_ended() {
+        let exit = Exit {
+            code: 1,
+            out_of_memory: false,
+            memory_limit: None,
+        };
+        let (wait, error) = (Duration::ZERO, String::new());
+        let lost = Event::EngineLost { error };
+        let back = Event::EngineBack { away: wait };
+        let ended = Event::ContainerEnded { exit };
+        let planned = Event::RestartPlanned { wait, restart: 1 };
+        for (events, during, after) in [
+            (vec![], ContainerState::Unknown, ContainerState::Running),
+            (vec![&ended], ContainerState::Ended, ContainerState::Ended),
+            (
+                vec![&ended, &planned],
+                ContainerState::Restarting,
+                ContainerState::Restarting,
+            ),
+        ] {
+            let mut record = record();
+            let mut told = |event: &Event| {
+                record.apply(event, 3_000);
+                record.container.as_ref().unwrap().state
+            };
+            for event in events {
+                told(event);
+            }
+            assert_eq!((told(&lost), told(&back)), (during, after));
+        }
+        let mut record = record();
+        for event in [&lost, &ended, &back] {
+            record.apply(event, 3_000);
+        }
+        assert_eq!(record.container.unwrap().state, ContainerState::Ended);
     }
 
     #[test]

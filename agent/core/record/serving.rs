@@ -1,11 +1,13 @@
 //! Whether others should send this machine work.
 
-use super::{BootRecord, ContainerState, Outcome, StepState};
+use super::{BootRecord, ContainerState, HealthRecord, Outcome, StepState};
 use crate::plan::StepId;
 
 impl BootRecord {
-    /// It passed its gate, the container runs, the probes don't say otherwise, and it is not leaving. A machine that is
-    /// degraded for another reason, such as secrets that could not be fetched anew, serves as before.
+    /// It passed its own gate, the container runs, the probes, where there are any, have called it healthy since it was
+    /// started last, and it is not leaving. So it serves while the boot waits for load balancers, which may ask here,
+    /// and while it is degraded for another reason than the container, such as secrets that could not be fetched anew:
+    /// then it is ready and not healthy.
     pub fn is_serving(&self) -> bool {
         let is_up = match self.outcome {
             // A load balancer that the boot waits for is not told to wait for the boot.
@@ -25,7 +27,9 @@ impl BootRecord {
             ContainerState::Running | ContainerState::Unknown => true,
             ContainerState::Ended | ContainerState::Restarting => false,
         });
-        is_up && passed && runs && self.health.as_ref().is_none_or(|health| health.healthy)
+        // One that was started again has to show anew that it is well, where somebody asks it.
+        let well = |health: &HealthRecord| health.healthy && health.heard;
+        is_up && passed && runs && self.health.as_ref().is_none_or(well)
     }
 }
 
@@ -91,8 +95,22 @@ mod tests {
             memory_limit: None,
         };
         assert!(!told(&mut record, Event::ContainerEnded { exit }));
-        assert!(told(&mut record, Event::Restarted { restarts: 1 }));
+        assert!(
+            !told(&mut record, Event::Restarted { restarts: 1 }),
+            "it is not asked yet"
+        );
+        let turns = |record: &BootRecord| record.health.as_ref().unwrap().history.len();
+        let before = turns(&record);
+        let (healthy, text) = (true, reason());
+        assert!(told(&mut record, Event::Health { healthy, text }));
+        assert_eq!(turns(&record), before, "it was healthy before");
         assert!(told(&mut record, Event::EngineLost { error: reason() }));
+    }
+
+    #[test]
+    fn one_that_nobody_asks_serves_as_soon_as_it_is_started_again() {
+        let mut record = up();
+        assert!(told(&mut record, Event::Restarted { restarts: 1 }));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::lifecycle::DrainPhase;
 pub struct Standing {
     /// Nothing is wrong: it serves, it has done its job, or it waits in a warm pool.
     pub healthy: bool,
-    /// It may be given work: the container runs, the gate is passed, and it is not leaving.
+    /// It may be given work, see [`BootRecord::is_serving`]: also at times when something else is wrong.
     pub ready: bool,
     /// One sentence: why it is not, or what it does.
     pub reason: String,
@@ -106,6 +106,10 @@ impl BootRecord {
         }
         match &self.health {
             Some(health) if !health.healthy => Standing::bad(format!("not healthy: {}", health.text)),
+            // Nothing is wrong, and nothing is known.
+            Some(health) if !health.heard => {
+                Standing::good(false, "the container was started again and is not asked yet")
+            }
             Some(_) | None => Standing::good(true, "the container runs"),
         }
     }
@@ -220,6 +224,11 @@ mod tests {
             let standing = record.standing(Agent::Running);
             assert_eq!((standing.healthy, standing.ready), (well, well), "{state:?}");
         }
+        let mut record = full();
+        record.apply(&crate::event::Event::Restarted { restarts: 2 }, 1);
+        let standing = record.standing(Agent::Running);
+        assert!(standing.healthy && !standing.ready, "{standing:?}");
+        assert!(standing.reason.contains("not asked yet"), "{standing:?}");
         let mut record = full();
         if let Some(health) = &mut record.health {
             health.healthy = false;

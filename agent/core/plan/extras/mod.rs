@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 use super::{AwsCall, Plan};
 use crate::config::{Config, Networking, PortMapping, Probe};
 use crate::lifecycle::usage;
+use crate::text;
 
 /// Where the application asks about tokens.
 pub const TOKENINFO_URL: &str = "TOKENINFO_URL";
@@ -180,7 +181,9 @@ impl Hole {
         };
         match self {
             Self::Tokeninfo { otherwise } => {
-                let otherwise = otherwise.as_deref().unwrap_or("none");
+                let otherwise = otherwise
+                    .as_deref()
+                    .map_or_else(|| "none".to_owned(), text::without_query);
                 format!(
                     "<{} if it answers within {TOKENINFO_PATIENCE_SECONDS} s, else {otherwise}>",
                     tokeninfo_url(machine)

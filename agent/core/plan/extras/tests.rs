@@ -108,6 +108,19 @@ fn a_plan_shows_both_possibilities() {
 }
 
 #[test]
+fn a_token_in_the_global_address_is_used_and_not_shown() {
+    const GLOBAL: &str = "https://t.example.org/x?key=hunter2";
+    let url = format!("tokeninfo_url: '{GLOBAL}'");
+    for lines in [url.clone(), format!("{url}\nlocal_planb_tokeninfo: true")] {
+        let plan = plan(&lines);
+        let shown = format!("{} {}", plan.to_text(), plan.to_json());
+        assert!(!shown.contains("hunter2"), "{shown}");
+        assert!(shown.contains("https://t.example.org/x?..."), "{shown}");
+    }
+    assert_eq!(values(&plan(&url), TOKENINFO_URL).0, [GLOBAL]);
+}
+
+#[test]
 fn the_hash_covers_what_was_written() {
     let base = plan("").intent;
     for same in [

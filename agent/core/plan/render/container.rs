@@ -5,6 +5,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::config::{EnvValue, Gpus, PortMapping, Seccomp};
 use crate::plan::container::{Bind, CREDENTIALS, ContainerSpec, LOG_MAX_FILES, MemoryLimit, NAME, SECRETS};
+use crate::plan::extras::TOKENINFO_URL;
 use crate::secret::{SecretRef, Source};
 use crate::text;
 
@@ -158,10 +159,10 @@ impl ContainerSpec {
 
     /// The environment as texts, with what is open in place of what is not known yet.
     pub(super) fn variables(&self) -> impl Iterator<Item = (&str, String)> {
-        let known = self
-            .environment
-            .iter()
-            .map(|(name, value)| (name.as_str(), env_text(value)));
+        let known = self.environment.iter().map(|(name, value)| match name.as_str() {
+            TOKENINFO_URL => (TOKENINFO_URL, text::without_query(&env_text(value))),
+            name => (name, env_text(value)),
+        });
         let open = self
             .holes
             .iter()

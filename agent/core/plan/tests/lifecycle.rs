@@ -66,16 +66,34 @@ fn each_call_asks_for_the_least() {
         calls("lifecycle_hooks: {terminate: b}").last().unwrap(),
         "autoscaling:DescribeAutoScalingInstances on *"
     );
-    for replace in ["on_unhealthy: replace", "on_boot_failure: replace"] {
+    let instances = "autoscaling:DescribeAutoScalingInstances on *".to_owned();
+    let groups = "autoscaling:DescribeAutoScalingGroups on *".to_owned();
+    let set = format!("autoscaling:SetInstanceHealth on {group}/*");
+    let [classics, targets] = ["DescribeInstanceHealth", "DescribeTargetHealth"]
+        .map(|action| format!("elasticloadbalancing:{action} on *"));
+    // The group's own load balancers are of either kind.
+    assert_eq!(
+        calls("on_unhealthy: replace"),
+        [&instances, &groups, &set, &classics, &targets].map(String::clone)
+    );
+    assert_eq!(calls("on_boot_failure: replace"), [set.clone()]);
+    assert!(
+        calls("on_boot_failure: replace\nlifecycle_hooks: {launch: a}").contains(&instances),
+        "a hook's group is asked for"
+    );
+    let all = calls(&format!(
+        "on_unhealthy: replace\non_boot_failure: replace\nlifecycle_hooks: {{launch: a}}\n\
+         healthcheck: {{type: elbv2, target_groups: '{ARN}'}}"
+    ));
+    for one in [&instances, &groups, &set, &classics, &targets] {
         assert_eq!(
-            calls(replace),
-            [
-                "autoscaling:DescribeAutoScalingInstances on *".to_owned(),
-                "autoscaling:DescribeAutoScalingGroups on *".to_owned(),
-                format!("autoscaling:SetInstanceHealth on {group}/*"),
-            ]
+            all.iter().filter(|call| *call == one).count(),
+            1,
+            "{one} in {all:?}"
         );
     }
+    let named = calls("on_unhealthy: replace\nlifecycle_hooks: {group: my-group, launch: a}");
+    assert!(!named.contains(&instances), "{named:?}");
     let classic = "arn:aws:elasticloadbalancing:*:*:loadbalancer/lb";
     assert_eq!(
         calls("healthcheck: {type: elb, loadbalancer_name: lb}"),

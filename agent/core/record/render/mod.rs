@@ -140,7 +140,12 @@ fn write_text(out: &mut String, record: &BootRecord, agent: Agent, now: u64) -> 
         write_container(out, container, &ago)?;
     }
     if let Some(health) = &record.health {
-        let how = if health.healthy { "healthy" } else { "UNHEALTHY" };
+        let how = match (health.heard, health.healthy) {
+            (true, true) => "healthy",
+            (true, false) => "UNHEALTHY",
+            (false, true) => "not asked since the restart, before it healthy",
+            (false, false) => "not asked since the restart, before it UNHEALTHY",
+        };
         let text = indented(&health.text);
         writeln!(out, "  health     {how} for {}: {text}", ago(health.since))?;
     }

@@ -229,9 +229,13 @@ fn health() -> Value {
     object(
         "What the probes say since the machine is up.",
         &[
-            ("healthy", flag("What they say now.")),
+            ("healthy", flag("What they say now, or said last.")),
+            (
+                "heard",
+                flag("They were heard since the container was started last."),
+            ),
             ("since", number("Since when.")),
-            ("text", text("The last answer that changed it.")),
+            ("text", text("The answer that said so.")),
             ("history", list("The newest changes, oldest first.", turn)),
         ],
     )

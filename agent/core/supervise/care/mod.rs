@@ -14,7 +14,7 @@
 //! - `restart: never` is never restarted, for probes neither; nor is the group asked for one that ended, as that was all
 //!   it was to do.
 //! - Nothing follows while the gate is open or after it failed: the container is then kept for inspection.
-//! - Each turn is told once; what made the machine degraded ends with a good row of answers, or, where nothing is
+//! - Each turn is told once, that it is well also after each start, which readiness waits for; what made the machine degraded ends with a good row of answers, or, where nothing is
 //!   asked, with a good while of running.
 
 #[cfg(test)]
@@ -184,6 +184,8 @@ impl Care {
         self.forget_plans();
         (self.up, self.failed) = (true, false);
         self.health.started(now);
+        // That it was well says nothing of this run: it is told again.
+        self.told = self.told.filter(|healthy| !healthy);
         if self.degraded && !self.asked {
             self.steady_at = Some(now + self.rules.steady);
         }

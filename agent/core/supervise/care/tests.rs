@@ -102,6 +102,24 @@ fn one_good_answer_calls_a_restart_off_and_costs_nothing() {
     }
 }
 
+/// Readiness waits for it.
+#[test]
+fn after_each_start_it_is_told_once_that_it_is_well() {
+    let (mut care, mut now) = (up(rules(OnUnhealthy::Restart)), Duration::ZERO);
+    for minute in 1..4 {
+        care.down();
+        care.started(now);
+        assert_eq!(run(&mut care, &mut now, MINUTE * minute, true), ["healthy"]);
+    }
+    // One that was not well has been told so already.
+    let deeds = run(&mut care, &mut now, MINUTE * 5, false);
+    assert_eq!(
+        deeds.iter().filter(|deed| **deed == "unhealthy").count(),
+        1,
+        "{deeds:?}"
+    );
+}
+
 #[test]
 fn ignored_is_told_and_nothing_is_done() {
     let (mut care, mut now) = (up(rules(OnUnhealthy::Ignore)), Duration::ZERO);
@@ -172,8 +190,7 @@ fn a_failed_one_is_tried_every_ten_minutes_and_told_each_time() {
     }
     assert_eq!(
         run(&mut care, &mut now, MINUTE * 51, true),
-        ["recovered"],
-        "it was never told to be unhealthy"
+        ["healthy", "recovered"]
     );
 }
 
