@@ -304,9 +304,7 @@ fn a_load_balancer_that_speaks_too_early_is_asked_again() {
 #[test]
 fn a_load_balancer_that_never_says_so_fails_the_boot() {
     let machine = Machine::acquire();
-    machine
-        .aws()
-        .classic("shop", Balanced::new().state("OutOfService"));
+    machine.aws().classic("shop", Balanced::new().state("unhealthy"));
     awaited(&machine, "web")
         .web()
         .line("healthcheck: {type: elb, loadbalancer_name: shop, timeout: 10s}")
@@ -481,7 +479,7 @@ fn a_machine_that_failed_goes_where_it_is_told_to() {
         .line("on_boot_failure: poweroff")
         .serve(&machine);
     let agent = run(&machine);
-    agent.wait_for_line("the machine is powered off: the boot failed", BOOT);
+    agent.wait_for_line("the boot failed: app 1.0 did not become healthy", BOOT);
     let order = std::fs::read_to_string(machine.dirs().runtime.join("poweroff")).unwrap();
     assert!(order.contains("did not become healthy"), "{order}");
     drop(agent);

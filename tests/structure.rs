@@ -27,7 +27,10 @@ const MAY_USE: [(&str, &[&str]); 10] = [
             "lifecycle",
         ],
     ),
-    ("lifecycle", &["host", "logs", "report", "context", "boot"]),
+    (
+        "lifecycle",
+        &["host", "logs", "report", "audit", "context", "boot"],
+    ),
     (
         "supervise",
         &["host", "logs", "report", "context", "boot", "lifecycle"],

@@ -27,10 +27,10 @@ pub(in crate::boot) async fn run(
         let (plan, warnings) = match plan(context, &user_data, &image, identity) {
             Ok(read) => read,
             Err(unreadable) => {
-                let (error, audit) = *unreadable;
                 // How this boot ends is told, too.
-                context.ensure_audit(audit.as_ref(), &identity.facts).await;
-                return Err(error);
+                let audit = unreadable.audit.as_ref();
+                context.ensure_audit(audit, &identity.facts).await;
+                return Err(unreadable.error);
             }
         };
         for text in warnings {
@@ -61,13 +61,19 @@ pub(in crate::boot) fn opened(plan: &Plan) -> Vec<String> {
     keys.into_iter().map(str::to_owned).collect()
 }
 
+/// User data that cannot be used, and who has to know even so.
+struct Unusable {
+    error: BootError,
+    audit: Option<AuditOrders>,
+}
+
 /// The plan, and its warnings as lines.
 fn plan(
     context: &Context,
     user_data: &UserData<'_>,
     image: &ImageFiles,
     identity: &Identity,
-) -> Result<(Plan, Vec<String>), Box<(BootError, Option<AuditOrders>)>> {
+) -> Result<(Plan, Vec<String>), Box<Unusable>> {
     let report = config::read(
         Text {
             name: &user_data.origin,
@@ -83,7 +89,8 @@ fn plan(
             report: report.render(config::Style::Plain),
             origin: user_data.origin.clone(),
         };
-        return Err(Box::new((error, AuditOrders::of_unreadable(report.audit()))));
+        let audit = AuditOrders::of_unreadable(report.audit());
+        return Err(Box::new(Unusable { error, audit }));
     };
     // Room is what an included text has.
     let matters =
