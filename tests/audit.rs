@@ -159,14 +159,11 @@ fn a_machine_that_is_powered_off_sends_its_live_log() {
             agent.kill9();
         }
         assert_eq!(server.taken("AUDIT_LOG").len(), 0);
-        let (logs, syslog) = (
-            logs.display().to_string(),
-            machine.dirs().syslog.display().to_string(),
-        );
+        let syslog = machine.dirs().syslog.display().to_string();
         let args = ["drain", "--cause", "poweroff", "--timeout", "60s"];
         let output = machine
             .monopod(binary(), &args)
-            .args(["--syslog-socket", &syslog, "--logs-directory", &logs])
+            .args(["--syslog-socket", &syslog])
             .output()
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
