@@ -243,7 +243,10 @@ fn prometheus_reads_every_metric() {
     let (status, body) = get(&machine, "/ready");
     assert_eq!(
         (status, body.as_str()),
-        (503, "not ready: the container was started again and is not asked yet\n")
+        (
+            503,
+            "not ready: the container was started again and is not asked yet\n"
+        )
     );
     // The shipper's rows are in the record some time after its first lines.
     let metrics = wait_until(SOON, || {
