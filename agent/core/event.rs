@@ -256,6 +256,21 @@ mod tests {
     use crate::plan::sets::SetName;
     use crate::record::FileRecord;
 
+    fn set(text: impl Fn() -> String) -> SetRecord {
+        SetRecord {
+            set: SetName::Secrets,
+            files: vec![FileRecord {
+                name: text(),
+                source: text(),
+            }],
+            delivered_at: None,
+            fetched_at: None,
+            last_error: Some(text()),
+            stale_since: None,
+            unhealthy: false,
+        }
+    }
+
     #[test]
     fn every_text_is_reached() {
         const CANARY: &str = "canary";
@@ -301,18 +316,7 @@ mod tests {
             Event::Restarted { restarts: 1 },
             Event::Completed { exit },
             Event::FileSet {
-                set: Box::new(SetRecord {
-                    set: SetName::Secrets,
-                    files: vec![FileRecord {
-                        name: canary(),
-                        source: canary(),
-                    }],
-                    delivered_at: None,
-                    fetched_at: None,
-                    last_error: Some(canary()),
-                    stale_since: None,
-                    unhealthy: false,
-                }),
+                set: Box::new(set(canary)),
                 news: canary(),
             },
             Event::Recovered { text: canary() },

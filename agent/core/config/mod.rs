@@ -125,12 +125,13 @@ fn read_with(user_data: Text<'_>, image: &ImageLayer<'_>, holes: intake::Holes) 
     let shown = text.unwrap_or_else(|| intake::readable(user_data.bytes).into_owned());
     // Somebody waits to be told, whatever is wrong with the rest.
     let salvaged = match top {
-        None => salvage::notify_cfn(&shown),
-        Some(_) => None,
+        None => salvage::salvage(&shown),
+        Some(_) => salvage::Salvaged::default(),
     };
     reading.name(user_data.name, Some(shown));
     let mut report = reading.check(top, image);
-    report.notify_cfn = report.notify_cfn.or(salvaged);
+    salvaged.put_over(&mut report.lifecycle);
+    report.notify_cfn = report.notify_cfn.or(salvaged.signal);
     report
 }
 
@@ -178,13 +179,16 @@ impl Reading {
     /// Checks the user data's keys over the image's, under its policy.
     fn check(mut self, top: Option<Vec<Entry>>, image: &ImageLayer<'_>) -> Report {
         let mut layers: Vec<Vec<Entry>> = Vec::new();
+        let mut is_whole = true;
         let mut source = 0;
         for defaults in &image.defaults {
             source += 1;
             let text = self.file(*defaults, source);
             // A drop-in with nothing but comments is as good as none.
             let text_with_keys = text.as_deref().filter(|text| !text.lines().all(is_comment));
-            layers.extend(text_with_keys.and_then(|text| self.map(text, source)));
+            let keys = text_with_keys.and_then(|text| self.map(text, source));
+            is_whole &= text.is_some() && keys.is_some() == text_with_keys.is_some();
+            layers.extend(keys);
             self.name(defaults.name, text);
         }
         let mut policy = policy::Policy::default();
@@ -198,7 +202,14 @@ impl Reading {
         }
         check::note_image(&mut policy, &layers);
         let Some(top) = top else {
-            return self.finish(None, &[]);
+            // The image's word holds where the user's cannot be read; in part it may be one that a drop-in takes back.
+            let layers = if is_whole { layers } else { Vec::new() };
+            let below = layers.into_iter().reduce(layers::over).unwrap_or_default();
+            let outcome = check::Outcome {
+                lifecycle: check::check(&below, policy, &mut Vec::new()).lifecycle,
+                ..check::Outcome::default()
+            };
+            return self.finish(outcome, &[]);
         };
         let entries = layers
             .into_iter()
@@ -206,7 +217,7 @@ impl Reading {
             .reduce(layers::over)
             .unwrap_or_default();
         let outcome = check::check(&entries, policy, &mut self.problems);
-        self.finish(Some(outcome), &entries)
+        self.finish(outcome, &entries)
     }
 
     /// A file of the image's: plain text.
@@ -271,10 +282,9 @@ impl Reading {
         }
     }
 
-    fn finish(mut self, outcome: Option<check::Outcome>, entries: &[Entry]) -> Report {
+    fn finish(mut self, outcome: check::Outcome, entries: &[Entry]) -> Report {
         // What concerns the whole text comes first, the rest in the order of the texts.
         self.problems.sort_by_key(|problem| problem.place);
-        let outcome = outcome.unwrap_or_default();
         let mut config = outcome.config;
         if let Some(config) = &mut config {
             config.origins = report::origins(entries, &self.texts);
@@ -289,6 +299,7 @@ impl Reading {
         report.notify_cfn = outcome.notify_cfn;
         report.boot_timeout = outcome.boot_timeout;
         report.audit = outcome.audit;
+        report.lifecycle = outcome.lifecycle;
         report.masked = masked::of(entries);
         report
     }

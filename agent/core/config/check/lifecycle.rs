@@ -210,11 +210,13 @@ impl Checker<'_> {
                 problem.help("write `status_address: 127.0.0.1:9180`, or `\"[::1]:9180\"` in quotes"),
             );
         }
-        StatusAddress(address)
+        // A wrong one does not say `none`.
+        address.map_or_else(StatusAddress::default, |address| StatusAddress(Some(address)))
     }
 }
 
-fn is_hook(text: &str) -> bool {
+/// Whether a lifecycle hook may be called this.
+pub(in crate::config) fn is_hook(text: &str) -> bool {
     text.len() <= 255
         && text
             .bytes()

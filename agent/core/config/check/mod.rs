@@ -40,9 +40,10 @@ use super::model::{Audit, Config};
 use super::policy::Policy;
 use super::problem::{Code, Place, Problem};
 use super::yaml::{Entry, Kind, Node};
-use crate::lifecycle::SignalTarget;
+use crate::lifecycle::{LifecyclePlan, SignalTarget};
 use field::Field;
 pub(super) use images::key_files;
+pub(super) use lifecycle::is_hook;
 pub(super) use policy::{is_null, note_image, read as read_policy};
 
 /// What checking gave.
@@ -53,6 +54,8 @@ pub(super) struct Outcome {
     pub(super) boot_timeout: Option<Duration>,
     /// Read even where the rest is wrong: how that boot ended is told, too.
     pub(super) audit: Audit,
+    /// Read even where the rest is wrong: what becomes of a machine whose boot failed is said there.
+    pub(super) lifecycle: LifecyclePlan,
 }
 
 /// The keys of a whole text; what is not a map is reported.
@@ -178,7 +181,7 @@ impl<'c> Checker<'c> {
                 logging,
                 host,
                 audit: audit.clone(),
-                lifecycle,
+                lifecycle: lifecycle.clone(),
                 delivered,
                 boot_timeout,
                 deployment_id,
@@ -192,6 +195,7 @@ impl<'c> Checker<'c> {
             notify_cfn,
             boot_timeout,
             audit,
+            lifecycle,
         }
     }
 

@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::model::{Audit, Config, Origin};
 use super::problem::{Code, Place, Problem, Severity};
 use super::yaml::{Entry, Kind, Node};
-use crate::lifecycle::SignalTarget;
+use crate::lifecycle::{LifecyclePlan, SignalTarget};
 use spans::Span;
 
 /// A text that was read, as its places count it.
@@ -47,6 +47,7 @@ pub struct Report {
     pub(super) notify_cfn: Option<SignalTarget>,
     pub(super) boot_timeout: Option<Duration>,
     pub(super) audit: Audit,
+    pub(super) lifecycle: LifecyclePlan,
     pub(super) masked: serde_json::Value,
     pub(super) problems: Vec<Problem>,
     texts: Vec<Text>,
@@ -121,6 +122,7 @@ impl Report {
             notify_cfn: None,
             boot_timeout: None,
             audit: Audit::default(),
+            lifecycle: LifecyclePlan::default(),
             masked: serde_json::Value::Null,
             problems,
             texts,
@@ -180,6 +182,16 @@ impl Report {
     /// lines that say it are looked for by themselves.
     pub fn notify_cfn(&self) -> Option<&SignalTarget> {
         self.notify_cfn.as_ref()
+    }
+
+    /// What becomes of the machine, as far as the text could be read, errors or not. A value that is wrong is the default;
+    /// of a text that is no YAML, `on_boot_failure` and `lifecycle_hooks` are looked for by themselves, and the rest is the
+    /// image's.
+    pub fn lifecycle(&self) -> LifecyclePlan {
+        LifecyclePlan {
+            signal: self.notify_cfn.clone(),
+            ..self.lifecycle.clone()
+        }
     }
 
     /// Whom audit records are for, as far as that could be read.

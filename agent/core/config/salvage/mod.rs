@@ -1,7 +1,8 @@
-//! Who waits for the boot's result, read out of a text that is no YAML.
+//! Who waits for the boot's result, and what becomes of a machine whose boot failed, read out of a text that is no YAML.
 //!
-//! A mistake in any line of the user data would otherwise leave the stack waiting until it gives up, without a word. So
-//! the lines of `notify_cfn` are looked for by themselves, in the two forms people write:
+//! A mistake in any line of the user data would otherwise leave the stack or the group waiting until it gives up, without
+//! a word, and a machine standing that was to go. So the lines of `notify_cfn` and `lifecycle_hooks` are looked for by
+//! themselves, in the two forms people write, and the line of `on_boot_failure`:
 //!
 //! ```text
 //! notify_cfn:                      notify_cfn: {stack: my-stack, resource: AppServer}
@@ -11,35 +12,102 @@
 //!
 //! Invariants: what is returned stands in the text as it is returned. Nothing is guessed: a name with a character that
 //! stack and resource never have (a template's braces, an anchor, an escape, what was no UTF-8), a key that stands twice,
-//! or two places that could be meant give nothing at all.
+//! or two places that could be meant give nothing at all. A key that stands there and cannot be read is the default, as in
+//! a text that can be read; what the image says holds only where the text does not name the key.
 
 #[cfg(test)]
 mod tests;
 
-use crate::lifecycle::{SignWith, SignalTarget};
+use super::check::is_hook;
+use super::yaml::{self, Resolved};
+use crate::lifecycle::{Hooks, LifecyclePlan, OnBootFailure, SignWith, SignalTarget};
 
 /// What indents and separates; other blanks are characters like any other.
 const BLANKS: [char; 2] = [' ', '\t'];
-const KEY: &str = "notify_cfn:";
 /// A stack's ARN is far shorter, and so is a presigned URL.
 const LONGEST: usize = 2048;
 
-/// What the lines say, if they certainly say it.
-pub(super) fn notify_cfn(text: &str) -> Option<SignalTarget> {
+/// What a text that is no YAML says for certain.
+#[derive(Debug, Default)]
+pub(super) struct Salvaged {
+    /// Who waits for the boot's result.
+    pub(super) signal: Option<SignalTarget>,
+    /// `None` where the text does not name the key.
+    on_boot_failure: Option<OnBootFailure>,
+    /// `None` where the text does not name the key.
+    hooks: Option<Hooks>,
+}
+
+impl Salvaged {
+    /// What the text names takes the place of what the image says; the signal is not the image's to say.
+    pub(super) fn put_over(&self, plan: &mut LifecyclePlan) {
+        if let Some(on_boot_failure) = self.on_boot_failure {
+            plan.on_boot_failure = on_boot_failure;
+        }
+        if let Some(hooks) = &self.hooks {
+            plan.hooks = hooks.clone();
+        }
+    }
+}
+
+/// What the lines say, as far as they certainly say it.
+pub(super) fn salvage(text: &str) -> Salvaged {
     let lines: Vec<&str> = text.lines().collect();
-    let mut places = lines
-        .iter()
-        .enumerate()
-        .filter_map(|(index, line)| Some((index, line.strip_prefix(KEY)?)));
+    Salvaged {
+        signal: pairs(&lines, "notify_cfn").and_then(Pairs::target),
+        on_boot_failure: names(&lines, "on_boot_failure")
+            .then(|| on_boot_failure(&lines).unwrap_or_default()),
+        hooks: names(&lines, "lifecycle_hooks").then(|| {
+            let pairs = pairs(&lines, "lifecycle_hooks");
+            pairs.map(Pairs::hooks).unwrap_or_default()
+        }),
+    }
+}
+
+/// Whether the key stands anywhere but in a comment, readable or not.
+fn names(lines: &[&str], key: &str) -> bool {
+    let is_comment = |line: &str| line.trim_start_matches(BLANKS).starts_with('#');
+    lines.iter().any(|line| line.contains(key) && !is_comment(line))
+}
+
+/// What stands behind the key on its line, and the lines below; `None` unless it is there once, in the first document.
+fn find<'l, 't>(lines: &'l [&'t str], key: &str) -> Option<(&'t str, &'l [&'t str])> {
+    let mut places = lines.iter().enumerate().filter_map(|(index, line)| {
+        let rest = line.strip_prefix(key)?.strip_prefix(':')?;
+        Some((index, rest))
+    });
     let (index, rest) = places.next()?;
-    if places.next().is_some() || after_a_document(&lines, index) {
+    if places.next().is_some() || after_a_document(lines, index) {
         return None;
     }
-    let rest = without_comment(rest)?;
-    if rest.is_empty() {
-        return block(lines.get(index + 1..)?);
+    // `a:b` is one word to YAML.
+    let is_key = rest.is_empty() || rest.starts_with(BLANKS);
+    Some((without_comment(rest).filter(|_| is_key)?, lines.get(index + 1..)?))
+}
+
+/// The map below a key.
+fn pairs<'t>(lines: &[&'t str], key: &str) -> Option<Pairs<'t>> {
+    let (rest, below) = find(lines, key)?;
+    if rest.is_empty() { block(below) } else { flow(rest) }
+}
+
+fn on_boot_failure(lines: &[&str]) -> Option<OnBootFailure> {
+    let (rest, below) = find(lines, "on_boot_failure")?;
+    // An indented line below it would be more of the value.
+    let says_something = |line: &&&str| !line.trim_matches(BLANKS).is_empty() && !line.starts_with('#');
+    if below
+        .iter()
+        .find(says_something)
+        .is_some_and(|line| line.starts_with(BLANKS))
+    {
+        return None;
     }
-    flow(rest)
+    match plain(rest)? {
+        "poweroff" => Some(OnBootFailure::Poweroff),
+        "replace" => Some(OnBootFailure::Replace),
+        "stay" => Some(OnBootFailure::Stay),
+        _ => None,
+    }
 }
 
 /// Whether a document ends before the line: nobody would have read the next one.
@@ -60,6 +128,9 @@ struct Pairs<'t> {
     resource: Option<Option<&'t str>>,
     sign: Option<Option<&'t str>>,
     wait_handle: Option<Option<&'t str>>,
+    group: Option<Option<&'t str>>,
+    launch: Option<Option<&'t str>>,
+    terminate: Option<Option<&'t str>>,
 }
 
 impl<'t> Pairs<'t> {
@@ -69,6 +140,9 @@ impl<'t> Pairs<'t> {
             "resource" => Some(&mut self.resource),
             "sign" => Some(&mut self.sign),
             "wait_handle" => Some(&mut self.wait_handle),
+            "group" => Some(&mut self.group),
+            "launch" => Some(&mut self.launch),
+            "terminate" => Some(&mut self.terminate),
             _ => None,
         }
     }
@@ -103,10 +177,28 @@ impl<'t> Pairs<'t> {
             wait_handle: wait_handle.map(str::to_owned),
         })
     }
+
+    /// Each by itself, as in a text that can be read; a group that cannot be read is asked for.
+    fn hooks(self) -> Hooks {
+        // What is a number or a boolean to YAML is not the text it looks like.
+        let is_text = |name: &&str| matches!(yaml::plain(name), Ok(Resolved::Str));
+        let hook = |name: Option<Option<&str>>| {
+            let is_one = |name: &&str| is_text(name) && is_hook(name);
+            name.flatten().filter(is_one).map(str::to_owned)
+        };
+        let group = self.group.flatten();
+        Hooks {
+            group: group
+                .filter(|name| is_text(name) && is_name(name))
+                .map(str::to_owned),
+            launch: hook(self.launch),
+            terminate: hook(self.terminate),
+        }
+    }
 }
 
 /// The lines below the key, up to the next one that is not indented.
-fn block(lines: &[&str]) -> Option<SignalTarget> {
+fn block<'t>(lines: &[&'t str]) -> Option<Pairs<'t>> {
     let mut pairs = Pairs::default();
     let mut indentation: Option<&str> = None;
     let mut last: Option<&str> = None;
@@ -135,11 +227,11 @@ fn block(lines: &[&str]) -> Option<SignalTarget> {
         pairs.put(key, value)?;
         last = Some(key);
     }
-    pairs.target()
+    Some(pairs)
 }
 
 /// `{stack: my-stack, resource: AppServer}` on one line.
-fn flow(text: &str) -> Option<SignalTarget> {
+fn flow(text: &str) -> Option<Pairs<'_>> {
     let inner = text.strip_prefix('{')?.strip_suffix('}')?;
     let mut pairs = Pairs::default();
     let inner = inner.trim_matches(BLANKS);
@@ -148,7 +240,7 @@ fn flow(text: &str) -> Option<SignalTarget> {
         let (key, value) = pair(part.trim_matches(BLANKS))?;
         pairs.put(key, value)?;
     }
-    pairs.target()
+    Some(pairs)
 }
 
 /// A key and its value; `None` inside for a value that is not plain.

@@ -1,9 +1,15 @@
+mod fate;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::config::parse;
 
 const START: &str = "#taupage-ami-config\napplication_id: my-app\n";
+
+fn notify_cfn(text: &str) -> Option<SignalTarget> {
+    salvage(text).signal
+}
 
 /// Stack, resource, and what else is said.
 fn found(text: &str) -> Option<(String, String, SignWith, Option<String>)> {
@@ -155,6 +161,15 @@ fn a_report_knows_who_waits_though_the_text_is_no_yaml() {
     }
 }
 
+fn fate_line() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "on_boot_failure:[ \t]?['\"]?(stay|poweroff|replace|off)['\"]?( #x| x)?",
+        "lifecycle_hooks: ?(\\{(\"?launch\"?: ?['\"]?[a-z1{$&*!]{1,3}['\"]?|, ?|group: [a-zü]{1,3}){0,4}\\}?)?( #x)?",
+        "[ \t]{0,3}(launch|terminate|group|x): ?['\"]?[a-zA-Z0-9:/{}$&*!#ü -]{0,6}['\"]?( #.)?",
+        "(---|\\.\\.\\.|[a-z]{1,3}: .{0,4}|  .{0,3}|)",
+    ]
+}
+
 fn line() -> impl Strategy<Value = String> {
     prop_oneof![
         "notify_cfn: ?(\\{(\"?stack\"?: ?['\"]?[a-z{$&*!]{1,3}['\"]?|, ?|resource: [a-zü]{1,3}|sign: role){0,4}\\}?)?( #x)?",
@@ -188,8 +203,24 @@ proptest! {
         }
     }
 
+    /// The same of what becomes of the machine; what cannot be read for certain is the default.
     #[test]
-    fn no_text_makes_it_panic(text in "(?s)(notify_cfn:)?.{0,80}") {
-        let _ = notify_cfn(&text);
+    fn a_text_that_can_be_read_fares_the_same(lines in prop::collection::vec(fate_line(), 0..8)) {
+        let text = format!("{START}application_version: '1'\nsource: a:1\n{}\n", lines.join("\n"));
+        let report = parse(text.as_bytes(), "user data");
+        if report.problems().iter().all(|problem| !problem.code.as_str().starts_with("MP01")) {
+            let (said, found) = (report.lifecycle(), salvage(&text));
+            let fate = found.on_boot_failure.unwrap_or_default();
+            prop_assert!(fate == said.on_boot_failure || fate == OnBootFailure::Stay, "{fate:?} {text}");
+            let hooks = found.hooks.unwrap_or_default();
+            for (found, said) in [(hooks.launch, said.hooks.launch), (hooks.terminate, said.hooks.terminate), (hooks.group, said.hooks.group)] {
+                prop_assert!(found.is_none() || found == said, "{found:?} {said:?} {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_text_makes_it_panic(text in "(?s)(notify_cfn:|on_boot_failure:|lifecycle_hooks:)?.{0,80}") {
+        let _ = salvage(&text);
     }
 }
