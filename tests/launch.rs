@@ -98,6 +98,25 @@ fn wrong_user_data_is_a_failure_of_the_stack() {
 }
 
 #[test]
+fn wrong_user_data_does_what_it_says_about_failed_boots() {
+    let machine = Machine::acquire();
+    machine.aws().group(Group::new("shop").launch_hook("ready"));
+    UserData::new(&machine, "web")
+        .line("ports: {8080: 8080/upd}")
+        .line("on_boot_failure: poweroff")
+        .line("lifecycle_hooks: {launch: ready, group: shop}")
+        .serve(&machine);
+    let (code, agent) = run_to_end(&machine);
+    assert_eq!(code, 78, "{}", agent.output());
+    assert_eq!(machine.aws().wait_for_completion("ready", SOON).result, "ABANDON");
+    assert!(
+        machine.dirs().runtime.join("poweroff").exists(),
+        "{}",
+        agent.output()
+    );
+}
+
+#[test]
 fn user_data_that_is_no_yaml_is_one_too() {
     let machine = Machine::acquire();
     awaited(&machine, "web")

@@ -82,8 +82,8 @@ fn plan(
         &image.layer(),
     );
     let Some(config) = report.config() else {
-        // A stack waits for this machine, whatever else is wrong with the text.
-        context.learn_life(|life| life.plan.signal = report.notify_cfn().cloned());
+        // A stack and a group wait for this machine, whatever else is wrong with the text.
+        context.learn_life(|life| life.plan = report.lifecycle());
         let error = BootError::Config {
             count: text::count(report.count(Severity::Error), "error"),
             report: report.render(config::Style::Plain),
