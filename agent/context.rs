@@ -171,10 +171,10 @@ impl Context {
 
     /// The metadata service; `None` where facts come from a file, and no machine is to be asked.
     pub fn imds(&self) -> Result<Option<Imds>, ImdsError> {
-        let endpoint = std::env::var(ENDPOINT_VARIABLE).ok();
-        if self.sources.facts.is_some() && endpoint.is_none() {
+        if self.sources.facts.is_some() {
             return Ok(None);
         }
+        let endpoint = std::env::var(ENDPOINT_VARIABLE).ok();
         Imds::new(endpoint.as_deref()).map(Some)
     }
 

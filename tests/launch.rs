@@ -376,7 +376,7 @@ fn every_fault_of_cloudformation_is_waited_out() {
     ] {
         let machine = Machine::acquire();
         awaited(&machine, "sleeper").serve(&machine);
-        machine.aws().faults(&[fault.clone()]);
+        machine.aws().faults(std::slice::from_ref(&fault));
         let agent = run_until_ready(&machine);
         assert_eq!(told(&machine), one("SUCCESS"), "{fault:?}\n{}", agent.output());
     }

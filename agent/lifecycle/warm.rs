@@ -17,6 +17,9 @@ use crate::host::chain;
 /// As often as AWS advises to ask for what the group wants.
 const ASK: Duration = Duration::from_secs(5);
 
+/// A metadata service that has just answered is not waited for longer than this.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Whether the group wants this machine in its warm pool. The metadata service has answered a moment ago; should it not
 /// now, the machine starts: one that serves too early is better than one that never does.
 pub(crate) async fn is_wanted(context: &Context, deadline: Instant) -> bool {
@@ -25,6 +28,7 @@ pub(crate) async fn is_wanted(context: &Context, deadline: Instant) -> bool {
         Ok(None) => return false,
         Err(error) => return not_known(context, &chain(&error)),
     };
+    let deadline = deadline.min(Instant::now() + PATIENCE);
     let asked = until_it_works(context, StepId::Facts, retry::LOCAL, Some(deadline), async || {
         imds.target_state().await
     });

@@ -76,7 +76,7 @@ fn each_call_asks_for_the_least() {
         calls("on_unhealthy: replace"),
         [&instances, &groups, &set, &classics, &targets].map(String::clone)
     );
-    assert_eq!(calls("on_boot_failure: replace"), [set.clone()]);
+    assert_eq!(calls("on_boot_failure: replace"), std::slice::from_ref(&set));
     assert!(
         calls("on_boot_failure: replace\nlifecycle_hooks: {launch: a}").contains(&instances),
         "a hook's group is asked for"
