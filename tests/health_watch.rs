@@ -187,6 +187,8 @@ fn a_sick_machine_is_replaced_once() {
     told(&machine).status(503);
     wait_asked(&machine, &agent);
     assert!(is_running(&the_container(&machine)));
+    // Accepted is not heard: a look settles it.
+    agent.wait_for_line("the group calls this machine unhealthy and replaces it", SOON);
     agent.kill9();
     let agent = run_until_ready(&machine);
     agent.wait_for_line("is not asked twice", SOON);

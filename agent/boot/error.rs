@@ -138,6 +138,11 @@ pub enum BootError {
         /// The file.
         path: String,
     },
+    /// It was back in its warm pool, and has left for that: whoever starts next begins anew.
+    #[error(
+        "the group wants this machine, which it had put back into its warm pool, to serve again: starting afresh"
+    )]
+    Woken,
     /// The time is up.
     #[error("the boot budget is spent, and {step} still fails")]
     BudgetSpent {
@@ -175,6 +180,7 @@ impl Classified for BootError {
             | Self::StartOver(_)
             | Self::Vanished { .. }
             | Self::BudgetSpent { .. }
+            | Self::Woken
             // It may have been a matter of timing, and there is a container to go back to.
             | Self::Panicked { .. } => Class::Transient,
             Self::NoUserData
@@ -239,6 +245,7 @@ impl BootError {
             | Self::Vanished { .. }
             | Self::NoUserDataFile { .. }
             | Self::BudgetSpent { .. }
+            | Self::Woken
             | Self::Panicked { .. }
             | Self::NothingToRun => Verdict::of(self.class()),
         }

@@ -195,6 +195,21 @@ fn amend(context: &Context, charge: &Charge, change: impl FnOnce(&mut Charge)) {
     save(context, first_start, Some(charge));
 }
 
+/// For a machine that has left and is to serve again in the same boot: the next agent looks after nothing yet, whoever waits
+/// for it waits anew, and its budget counts from its start.
+pub fn begin_anew(context: &Context, instance_id: &str) {
+    save(context, clock::now_millis(), None);
+    // Without the boot's id it is a known instance, and no first boot.
+    let path = context.directories.state.join(INSTANCE_FILE);
+    if let Err(error) = files::ensure_content(&path, format!("{instance_id}\n").as_bytes()) {
+        let text = format!(
+            "the boot budget of the next start may count from the launch: {}",
+            chain(&error)
+        );
+        context.reporter.tell(Event::Warning { text });
+    }
+}
+
 /// Whether this instance boots for the first time, and notes that it has. When that can't be told, it does not: the
 /// budget then counts from the agent's start.
 pub fn is_first_boot(context: &Context, instance_id: &str) -> bool {

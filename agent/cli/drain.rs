@@ -25,6 +25,10 @@ const EXIT_NOTHING: u8 = 1;
 /// An agent that has just started makes its socket in a moment.
 const AGAIN: Duration = Duration::from_millis(200);
 
+/// Of a machine that is powered off, the drain is over so long before the command's own time: what it comes to at its very
+/// end is still heard.
+const WORD: Duration = Duration::from_secs(2);
+
 /// Lines in flight, when all else is over.
 const FLUSH: Duration = Duration::from_secs(2);
 
@@ -77,7 +81,10 @@ pub(super) fn drain(args: &DrainArgs, options: Options) -> u8 {
     let runtime = options.directories.runtime.clone();
     let (cause, end) = match args.cause {
         Why::Person => (Cause::Person, None),
-        Why::Poweroff => (Cause::Poweroff, Some(deadline)),
+        Why::Poweroff => (
+            Cause::Poweroff,
+            Some(deadline.checked_sub(WORD).unwrap_or(deadline)),
+        ),
     };
     let mut last = String::new();
     loop {

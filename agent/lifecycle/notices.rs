@@ -27,6 +27,9 @@ const AWAY: Backoff = Backoff {
     max: Duration::from_secs(30),
 };
 
+/// What a spot instance gets. No notice comes earlier, so one that says more is read from a clock that is wrong.
+const SPOT: Duration = Duration::from_secs(120);
+
 /// A shorter outage is not worth a word.
 const OUTAGE: Duration = Duration::from_secs(60);
 
@@ -54,6 +57,8 @@ struct Watching {
     away_since: Option<Instant>,
     told_away: bool,
     told: Notices,
+    /// The end of a spot instance, as it was believed when it was first seen.
+    spot_end: Option<u64>,
 }
 
 impl Watching {
@@ -90,7 +95,8 @@ impl Watching {
         AWAY.delay(self.failures, clock::chance())
     }
 
-    fn heard(&mut self, context: &Context, causes: &Causes, notices: Notices) {
+    fn heard(&mut self, context: &Context, causes: &Causes, mut notices: Notices) {
+        self.believe(&mut notices, clock::now_millis());
         causes.set_target(notices.target.clone());
         let life = context.life();
         for (cause, end) in causes_of(&notices, life.stage, life.plan.drain.on_rebalance) {
@@ -101,6 +107,23 @@ impl Watching {
         }
         self.told = notices;
     }
+}
+
+impl Watching {
+    /// Once: what a clock that is set later makes of the same end changes nothing.
+    fn believe(&mut self, notices: &mut Notices, now: u64) {
+        match &mut notices.spot {
+            Some((_, at)) => *at = *self.spot_end.get_or_insert_with(|| believed(*at, now)),
+            None => self.spot_end = None,
+        }
+    }
+}
+
+/// The end of a spot instance by this machine's clock: at most two minutes away, and where it is already over, the clock
+/// being wrong, two minutes from now. No time at all would cost the container its stop signal.
+fn believed(at: u64, now: u64) -> u64 {
+    let latest = now.saturating_add(u64::try_from(SPOT.as_millis()).unwrap_or(u64::MAX));
+    if at <= now { latest } else { at.min(latest) }
 }
 
 /// Why the machine has to leave, with the times at which it is gone.
@@ -185,6 +208,33 @@ mod tests {
                 ..Notices::default()
             };
             assert_eq!(causes_of(&notices, Stage::Over, false), causes, "{action}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_spot_instance_is_believed_once_and_within_reason() {
+        let now = 10_000_000;
+        for (at, end) in [
+            (now + 90_000, now + 90_000),
+            (now + 3_600_000, now + 120_000),
+            (now, now + 120_000),
+            (7, now + 120_000),
+        ] {
+            let mut watching = Watching::default();
+            let notices = |at| Notices {
+                spot: Some(("terminate".to_owned(), at)),
+                ..Notices::default()
+            };
+            for later in [0, 5_000, 3_600_000] {
+                let mut seen = notices(at);
+                watching.believe(&mut seen, now + later);
+                assert_eq!(seen, notices(end), "{at} {later}");
+            }
+            // The notice is gone: the next is another one.
+            watching.believe(&mut Notices::default(), now);
+            let mut seen = notices(now + 90_000);
+            watching.believe(&mut seen, now + 60_000);
+            assert_eq!(seen, notices(now + 90_000));
         }
     }
 

@@ -3,8 +3,8 @@
 //! Whether and when is decided in `monopod_core::lifecycle::replace`.
 //!
 //! Invariants
-//! - The mark is on the disk before the call, and says so after it: an agent that is killed in between finds it, looks
-//!   whether the group has heard, and asks again only where it has not.
+//! - The mark is on the disk before the call, and settles it when a look shows that the group has heard: an agent that is
+//!   killed in between finds it, looks, and asks again only where the group has not, some minutes after the last time.
 //! - A call that was begun is ended, even if the container gets well meanwhile.
 
 use std::collections::BTreeMap;
@@ -36,9 +36,9 @@ const LOOK: Duration = Duration::from_secs(60);
 struct Mark {
     /// Whose it is: a disk may be another instance's later.
     instance_id: String,
-    /// In milliseconds since the epoch.
+    /// When it was asked last, in milliseconds since the epoch.
     at: u64,
-    /// The group has accepted it.
+    /// The group calls the machine unhealthy, or lets it go.
     heard: bool,
 }
 
@@ -91,17 +91,23 @@ impl<'a> Replacing<'a> {
             return;
         };
         if self.asking.is_none() {
-            if self.mark().is_some_and(|mark| mark.heard) {
+            let mark = self.mark();
+            if mark.as_ref().is_some_and(|mark| mark.heard) {
                 self.heard = true;
                 let text = format!(
-                    "{}; the group was asked for another machine before and is not asked twice",
+                    "{}; the group has heard before that this machine is to be replaced, and is not asked twice",
                     want.reason
                 );
                 self.context.reporter.tell(Event::Warning { text });
                 return;
             }
             let brakes = self.charge.lifecycle.brakes;
-            self.asking = Some(Asking::new(brakes, want.since, self.clock.now()));
+            let now = self.clock.now();
+            let asking = self.asking.insert(Asking::new(brakes, want.since, now));
+            if let Some(mark) = mark {
+                let ago = clock::now_millis().saturating_sub(mark.at);
+                asking.asked(Duration::from_millis(ago), now);
+            }
         }
         if self.doing.is_none() {
             let due = self.asking.as_ref().map_or(Duration::ZERO, Asking::due);
@@ -125,10 +131,12 @@ impl<'a> Replacing<'a> {
         let reason = want.map_or_else(String::new, |want| format!("{}; ", want.reason));
         let next = match did {
             Did::Called(Ok(())) => {
-                self.note(true);
-                self.heard = true;
-                let reason =
-                    format!("{reason}the group was asked for another machine in the place of this one");
+                // Whether it takes notice is seen later: within its grace period it does not, and says nothing.
+                let again = if asking.was_asked() { " again" } else { "" };
+                asking.asked(Duration::ZERO, now);
+                let reason = format!(
+                    "{reason}the group was asked{again} for another machine in the place of this one"
+                );
                 self.context.reporter.tell(Event::Degraded { reason });
                 return;
             }

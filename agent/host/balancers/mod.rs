@@ -6,6 +6,7 @@ mod target_groups;
 use std::net::Ipv4Addr;
 
 use monopod_core::lifecycle::Balancer;
+use serde::{Deserialize, Serialize};
 
 use super::aws::{self, AwsError, SdkConfig};
 use classic::Classic;
@@ -24,6 +25,19 @@ pub enum Service {
     Leaving,
     /// It is not registered.
     Absent,
+}
+
+/// Where in a load balancer a machine is: a target group may have it on several ports.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Seat {
+    /// The instance's id, or its address.
+    pub id: String,
+    /// In a target group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<i32>,
+    /// In a target group of addresses, for one from elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
 }
 
 /// Both kinds of load balancers in one region.
@@ -71,6 +85,21 @@ impl BalancerClients {
         }
     }
 
+    /// Where it has a machine that it has not begun to let go of.
+    pub async fn seats(&self, balancer: &Balancer, instance: &str) -> Result<Vec<Seat>, AwsError> {
+        match balancer {
+            Balancer::Classic(name) => Ok(match self.classic.service(name, instance).await? {
+                Service::Absent | Service::Leaving => Vec::new(),
+                Service::Healthy | Service::Starting(_) | Service::Unhealthy(_) => vec![Seat {
+                    id: instance.to_owned(),
+                    port: None,
+                    zone: None,
+                }],
+            }),
+            Balancer::TargetGroup(arn) => self.target_groups.seats(arn, &self.names(instance)).await,
+        }
+    }
+
     /// Takes a machine out; nothing to do where it is not in.
     pub async fn deregister(&self, balancer: &Balancer, instance: &str) -> Result<(), AwsError> {
         match balancer {
@@ -79,11 +108,20 @@ impl BalancerClients {
         }
     }
 
-    /// Puts a machine in; nothing to do where it is. In a target group, on the group's own port.
-    pub async fn register(&self, balancer: &Balancer, instance: &str) -> Result<(), AwsError> {
+    /// Puts a machine in; nothing to do where it is. In a target group, where it was, or else on the group's own port.
+    pub async fn register(
+        &self,
+        balancer: &Balancer,
+        instance: &str,
+        seats: &[Seat],
+    ) -> Result<(), AwsError> {
         match balancer {
             Balancer::Classic(name) => self.classic.register(name, instance).await,
-            Balancer::TargetGroup(arn) => self.target_groups.register(arn, &self.names(instance)).await,
+            Balancer::TargetGroup(arn) => {
+                self.target_groups
+                    .register(arn, &self.names(instance), seats)
+                    .await
+            }
         }
     }
 

@@ -12,7 +12,7 @@ use aws_sdk_elasticloadbalancingv2::types::{
 };
 use monopod_core::lifecycle::Balancer;
 
-use super::{Names, Service};
+use super::{Names, Seat, Service};
 use crate::host::aws::{self, AwsError, SdkConfig};
 
 #[derive(Debug)]
@@ -96,20 +96,38 @@ impl TargetGroups {
             .collect())
     }
 
-    pub(super) async fn deregister(&self, arn: &str, names: &Names) -> Result<(), AwsError> {
+    /// Where it serves.
+    pub(super) async fn seats(&self, arn: &str, names: &Names) -> Result<Vec<Seat>, AwsError> {
+        let seats = self.serving(arn, names).await?.into_iter();
+        let seat = |one: TargetDescription| {
+            Some(Seat {
+                id: one.id?,
+                port: one.port,
+                zone: one.availability_zone,
+            })
+        };
+        Ok(seats.filter_map(seat).collect())
+    }
+
+    async fn serving(&self, arn: &str, names: &Names) -> Result<Vec<TargetDescription>, AwsError> {
         let targets = match self.describe(arn, None).await {
             Ok(targets) => targets,
             // A group that is gone sends nobody anything.
-            Err(error) if aws::is(&error, UNKNOWN_GROUP) => return Ok(()),
+            Err(error) if aws::is(&error, UNKNOWN_GROUP) => return Ok(Vec::new()),
             Err(error) => return Err(self.not_described(arn, error)),
         };
-        let ours: Vec<TargetDescription> = targets
+        let serves = |target: &TargetHealthDescription| {
+            is_ours(target, names) && !matches!(read(target), Service::Leaving | Service::Absent)
+        };
+        Ok(targets
             .into_iter()
-            .filter(|target| {
-                is_ours(target, names) && !matches!(read(target), Service::Leaving | Service::Absent)
-            })
+            .filter(serves)
             .filter_map(|target| target.target)
-            .collect();
+            .collect())
+    }
+
+    pub(super) async fn deregister(&self, arn: &str, names: &Names) -> Result<(), AwsError> {
+        let ours = self.serving(arn, names).await?;
         if ours.is_empty() {
             return Ok(());
         }
@@ -125,21 +143,28 @@ impl TargetGroups {
         }
     }
 
-    pub(super) async fn register(&self, arn: &str, names: &Names) -> Result<(), AwsError> {
-        let register = |id: &str| {
-            let target = TargetDescription::builder().id(id).build();
-            self.client
-                .register_targets()
-                .target_group_arn(arn)
-                .targets(target)
-                .send()
+    pub(super) async fn register(&self, arn: &str, names: &Names, seats: &[Seat]) -> Result<(), AwsError> {
+        let target = |id: &str| TargetDescription::builder().id(id);
+        let register = |targets: Vec<TargetDescription>| {
+            let call = self.client.register_targets().target_group_arn(arn);
+            call.set_targets(Some(targets)).send()
         };
-        let mut answer = register(&names.instance).await;
+        let known = seats.iter().map(|seat| {
+            target(&seat.id)
+                .set_port(seat.port)
+                .set_availability_zone(seat.zone.clone())
+                .build()
+        });
+        let mut answer = register(match seats {
+            [] => vec![target(&names.instance).build()],
+            _ => known.collect(),
+        })
+        .await;
         // A group of addresses takes no instance ids.
-        if let (Err(error), Some(address)) = (&answer, &names.address)
+        if let (Err(error), Some(address), []) = (&answer, &names.address, seats)
             && (aws::is(error, INVALID_TARGET) || aws::is(error, "ValidationError"))
         {
-            answer = register(address).await;
+            answer = register(vec![target(address).build()]).await;
         }
         answer.map_err(|error| {
             let subject = format!("to put {} into {}", names.instance, named(arn));

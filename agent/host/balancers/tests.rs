@@ -132,7 +132,7 @@ async fn an_instance_that_a_classic_balancer_does_not_know_is_absent() {
         Service::Absent
     );
     balancers.deregister(&classic(), "i-1").await.unwrap();
-    assert!(balancers.register(&classic(), "i-1").await.is_err());
+    assert!(balancers.register(&classic(), "i-1", &[]).await.is_err());
 }
 
 #[tokio::test]
@@ -287,10 +287,14 @@ async fn a_group_of_addresses_gets_the_address() {
         false => reply(200, "<R><RegisterTargetsResult/></R>"),
     })
     .await;
-    let refused = at(&server).await.register(&group(), "i-1").await.unwrap_err();
+    let refused = at(&server)
+        .await
+        .register(&group(), "i-1", &[])
+        .await
+        .unwrap_err();
     assert_eq!(refused.class(), Class::Permanent);
     let balancers = at(&server).await.with_address("10.0.0.7".parse().ok());
-    balancers.register(&group(), "i-1").await.unwrap();
+    balancers.register(&group(), "i-1", &[]).await.unwrap();
     assert!(
         server
             .asked()
@@ -322,7 +326,7 @@ async fn each(balancers: &BalancerClients) -> Vec<(AwsError, &'static str)> {
             (balancers.service(&balancer, "i-1").await.map(|_| ()), describe),
             (balancers.everyone(&balancer).await.map(|_| ()), describe),
             (balancers.deregister(&balancer, "i-1").await, deregister),
-            (balancers.register(&balancer, "i-1").await, register),
+            (balancers.register(&balancer, "i-1", &[]).await, register),
         ];
         errors.extend(
             answers

@@ -54,19 +54,28 @@ async fn within<T, E: Classified>(
     }
 }
 
-/// Takes the machine out of a load balancer of the plan, having noted it.
+/// Takes the machine out of a load balancer of the plan, having noted where it was. One that does not send it requests is
+/// not noted: somebody else has taken it out, or never put it in, and would find it there after the next boot.
 pub(super) fn deregister(context: &Context, at: usize) -> Deed<'_> {
     Box::pin(async move {
         let life = context.life();
         let (Some(balancer), Some(facts)) = (life.plan.balancers.all.get(at), &life.facts) else {
             return Some(Answer::NotDeregistered(at, Failure::Refused));
         };
-        targets::note(context, &facts.instance_id, balancer);
         let clients = BalancerClients::new(&facts.region)
             .await
             .with_address(facts.local_ipv4);
         let what = format!("this machine could not be taken out of {balancer}");
-        let call = clients.deregister(balancer, &facts.instance_id);
+        let call = async {
+            match clients.seats(balancer, &facts.instance_id).await {
+                Ok(seats) if seats.is_empty() => return Ok(()),
+                Ok(seats) => targets::note(context, &facts.instance_id, balancer, seats),
+                Err(error) if error.class() != Class::Permanent => return Err(error),
+                // A role may take out what it may not look at; then it goes back to where the group has everybody.
+                Err(_) => targets::note(context, &facts.instance_id, balancer, Vec::new()),
+            }
+            clients.deregister(balancer, &facts.instance_id).await
+        };
         Some(match within(context, &what, call).await {
             Ok(()) => Answer::Deregistered(at),
             Err(failure) => Answer::NotDeregistered(at, failure),

@@ -27,17 +27,18 @@ use futures_util::future::OptionFuture;
 use futures_util::stream::FuturesUnordered;
 use monopod_core::event::Event;
 use monopod_core::lifecycle::drain::{Action, Begun, Cause, Drain, Input, News, Orders};
-use monopod_core::lifecycle::{DrainPhase, LifecyclePlan};
+use monopod_core::lifecycle::{DrainPhase, LifecyclePlan, TargetState};
+use monopod_core::plan::container::NAME;
 use tokio::time::{Instant, Interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::boot;
-use crate::context::Context;
+use crate::boot::{self, BootError, hint};
+use crate::context::{Context, Stage};
 use crate::host::clock::{self, Monotonic};
 use crate::report::notify;
 pub use causes::{Causes, Heard};
 use deeds::Deed;
-use note::Note;
+use note::{Note, Who};
 pub(crate) use targets::ensure_registered_again;
 
 /// Counters in the status file are at most this old.
@@ -62,9 +63,18 @@ pub enum Until {
 }
 
 /// Leaves, for the causes there are and come. Returns when the agent is stopped, or where it is told to, when it is over.
-pub async fn run(context: &Context, causes: &Causes, stop: &CancellationToken, until: Until) {
-    if context.life().facts.is_none() {
-        boot::recall(context).await;
+/// [`BootError::Woken`] ends an agent whose machine is to serve again: the next one begins anew.
+pub async fn run(
+    context: &Context,
+    causes: &Causes,
+    stop: &CancellationToken,
+    until: Until,
+) -> Result<(), BootError> {
+    if context.life().facts.is_none() && boot::recall(context).await.is_none() {
+        // It was killed before there was anything to look after.
+        if let Some(who) = Note::load(context).and_then(|note| note.who) {
+            who.recall(context);
+        }
     }
     let mut draining = Draining::new(context, causes);
     let mut heard = causes.subscribe();
@@ -75,11 +85,14 @@ pub async fn run(context: &Context, causes: &Causes, stop: &CancellationToken, u
     let mut refresh = Box::pin(context.logs_refreshed(REFRESH));
     loop {
         if until == Until::Done && draining.machine.phase() == Some(DrainPhase::Done) {
-            return;
+            return Ok(());
+        }
+        if until == Until::Stopped && draining.note.is_woken(draining.target.as_ref()) {
+            return Err(begin_anew(context).await);
         }
         let wake = draining.machine.wake_at().map(|at| draining.instant(at));
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => return Ok(()),
             Ok(()) = heard.changed() => {
                 let now = heard.borrow_and_update().clone();
                 draining.hear(&now);
@@ -96,6 +109,35 @@ pub async fn run(context: &Context, causes: &Causes, stop: &CancellationToken, u
     }
 }
 
+/// Before its removal its lines have gone out, or their loss is recorded.
+const LINES: Duration = Duration::from_secs(10);
+
+/// What was left is forgotten, so that the next agent boots as if the machine had. The container goes: one that ended well
+/// in this boot counts as done where it is no service, and would not be started again.
+async fn begin_anew(context: &Context) -> BootError {
+    let observed = match context.engine.observe().await {
+        Ok(observed) => observed,
+        // Whatever class the engine's error is of: systemd is to start the agent again, which comes here again.
+        Err(error) => return BootError::StartOver(error),
+    };
+    for one in observed
+        .iter()
+        .filter(|one| one.name == NAME && one.spec.is_some())
+    {
+        context.ensure_drained(&one.id, LINES).await;
+        if let Err(error) = context.engine.ensure_removed(&one.id).await {
+            return BootError::StartOver(error);
+        }
+    }
+    if let Some(facts) = context.life().facts {
+        hint::begin_anew(context, &facts.instance_id);
+    }
+    // The last: whoever is killed before it finds a drain that is over, and comes here again.
+    Note::remove(context);
+    context.learn_life(|life| life.stage = Stage::Over);
+    BootError::Woken
+}
+
 struct Draining<'a> {
     context: &'a Context,
     causes: &'a Causes,
@@ -104,6 +146,7 @@ struct Draining<'a> {
     plan: LifecyclePlan,
     machine: Drain,
     note: Note,
+    target: Option<TargetState>,
     deeds: FuturesUnordered<Deed<'a>>,
 }
 
@@ -118,6 +161,7 @@ impl<'a> Draining<'a> {
             machine: Drain::new(Orders::from(&plan)),
             plan,
             note: Note::load(context).unwrap_or_else(|| Note::new(context, clock::now_millis())),
+            target: None,
             deeds: FuturesUnordered::new(),
         }
     }
@@ -157,6 +201,10 @@ impl<'a> Draining<'a> {
     }
 
     fn hear(&mut self, heard: &Heard) {
+        self.target.clone_from(&heard.target);
+        if self.note.hear(heard.target.as_ref()) && !self.note.causes.is_empty() {
+            self.note.save(self.context);
+        }
         for (cause, end) in &heard.causes {
             if self.note.causes.get(cause) != Some(end) {
                 self.note.causes.insert(*cause, *end);
@@ -176,6 +224,7 @@ impl<'a> Draining<'a> {
         let mut noted = self.note.clone();
         noted.phase = self.machine.phase();
         noted.hook = self.machine.hook();
+        noted.who = Who::known(self.context).or(noted.who);
         let causes_are_new = actions
             .iter()
             .any(|action| matches!(action, Action::Tell(News::Cause(..))));
@@ -259,16 +308,18 @@ pub enum Alone {
 /// Leaves where no agent runs: for what the last one left behind, or what the engine has of ours.
 pub async fn alone(context: &Context, causes: &Causes, cause: Cause, end: Option<u64>) -> Alone {
     recall(context, causes);
-    let known = boot::recall(context).await.is_some();
-    let has_ours = context.engine.observe().await.is_ok_and(|observed| {
-        observed
-            .iter()
-            .any(|one| one.spec.is_some() && one.name == monopod_core::plan::container::NAME)
-    });
+    let known =
+        boot::recall(context).await.is_some() || Note::load(context).is_some_and(|note| note.who.is_some());
+    let has_ours = context
+        .engine
+        .observe()
+        .await
+        .is_ok_and(|observed| observed.iter().any(|one| one.spec.is_some() && one.name == NAME));
     if !known && !has_ours {
         return Alone::Nothing;
     }
     causes.add(cause, end);
-    run(context, causes, &CancellationToken::new(), Until::Done).await;
+    // Nobody waits here for what comes after it.
+    let _over = run(context, causes, &CancellationToken::new(), Until::Done).await;
     Alone::Drained
 }

@@ -7,7 +7,7 @@ use monopod_core::lifecycle::Balancer;
 use serde::{Deserialize, Serialize};
 
 use crate::context::Context;
-use crate::host::balancers::BalancerClients;
+use crate::host::balancers::{BalancerClients, Seat};
 use crate::host::{chain, files};
 
 /// In the state directory.
@@ -16,7 +16,15 @@ const FILE: &str = "deregistered.json";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Targets {
     instance: String,
-    balancers: Vec<Balancer>,
+    balancers: Vec<Left>,
+}
+
+/// One of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Left {
+    balancer: Balancer,
+    /// Where in it; nothing where that is not known.
+    seats: Vec<Seat>,
 }
 
 impl Targets {
@@ -28,6 +36,24 @@ impl Targets {
                 instance: instance.to_owned(),
                 balancers: Vec::new(),
             })
+    }
+
+    /// Whether that changes anything.
+    fn add(&mut self, balancer: &Balancer, seats: Vec<Seat>) -> bool {
+        let Some(left) = self.balancers.iter_mut().find(|left| left.balancer == *balancer) else {
+            self.balancers.push(Left {
+                balancer: balancer.clone(),
+                seats,
+            });
+            return true;
+        };
+        let before = left.seats.len();
+        for seat in seats {
+            if !left.seats.contains(&seat) {
+                left.seats.push(seat);
+            }
+        }
+        left.seats.len() != before
     }
 
     fn save(&self, context: &Context) {
@@ -43,11 +69,10 @@ impl Targets {
     }
 }
 
-/// Before the machine is taken out of this one.
-pub(super) fn note(context: &Context, instance: &str, balancer: &Balancer) {
+/// Before the machine is taken out of this one. What was noted before stays: some of it may be taken out already.
+pub(super) fn note(context: &Context, instance: &str, balancer: &Balancer, seats: Vec<Seat>) {
     let mut targets = Targets::load(context, instance);
-    if !targets.balancers.contains(balancer) {
-        targets.balancers.push(balancer.clone());
+    if targets.add(balancer, seats) {
         targets.save(context);
     }
 }
@@ -62,17 +87,45 @@ pub(crate) async fn ensure_registered_again(context: &Context, facts: &InstanceF
     let clients = BalancerClients::new(&facts.region)
         .await
         .with_address(facts.local_ipv4);
-    let mut left = Vec::new();
-    for balancer in std::mem::take(&mut targets.balancers) {
-        if let Err(error) = clients.register(&balancer, &facts.instance_id).await {
+    let mut still_out = Vec::new();
+    for left in std::mem::take(&mut targets.balancers) {
+        let Left { balancer, seats } = &left;
+        if let Err(error) = clients.register(balancer, &facts.instance_id, seats).await {
             let text = format!(
                 "this machine left {balancer} when it was stopped, and could not be registered again: {}",
                 chain(&error)
             );
             context.reporter.tell(Event::Warning { text });
-            left.push(balancer);
+            still_out.push(left);
         }
     }
-    targets.balancers = left;
+    targets.balancers = still_out;
     targets.save(context);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_noted_stays() {
+        let seat = |port| Seat {
+            id: "i-1".to_owned(),
+            port,
+            zone: None,
+        };
+        let mut targets = Targets {
+            instance: "i-1".to_owned(),
+            balancers: Vec::new(),
+        };
+        let group = Balancer::TargetGroup("arn".to_owned());
+        assert!(targets.add(&group, vec![seat(Some(80)), seat(Some(81))]));
+        assert!(!targets.add(&group, vec![seat(Some(81))]));
+        assert!(targets.add(&group, vec![seat(Some(82))]));
+        assert!(targets.add(&Balancer::Classic("old".to_owned()), vec![seat(None)]));
+        let ports: Vec<_> = targets.balancers[0].seats.iter().map(|one| one.port).collect();
+        assert_eq!(ports, [Some(80), Some(81), Some(82)]);
+        let json = serde_json::to_vec(&targets).unwrap();
+        assert_eq!(serde_json::from_slice::<Targets>(&json).unwrap(), targets);
+    }
 }

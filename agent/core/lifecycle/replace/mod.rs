@@ -19,6 +19,9 @@
 //! Invariants
 //! - Once an instance: whoever acts marks it before the call, and no mark is ever forgotten while the call may have
 //!   been heard.
+//! - An accepted call is no news: the group takes no notice within its grace period, and says so to nobody. Only a look
+//!   that shows this machine unhealthy, or on its way out, settles it; until then it is asked again from time to time. That
+//!   is no second replacement, for the call is about one instance.
 //! - What is not known is no consent: a look that failed is made again later.
 //! - A group of one can be replaced: there is nobody to look at, and `min_uptime` is all that slows it down.
 //! - All times are parts of `min_uptime`; who shortens that shortens all of them.
@@ -233,6 +236,9 @@ const AGAIN: Backoff = Backoff {
     max: Duration::from_secs(120),
 };
 
+/// A group that took no notice is asked again after this, whatever `min_uptime` is: its grace period is minutes.
+const ASK_AGAIN: Duration = Duration::from_secs(300);
+
 /// One wish of being replaced; `now` is monotonic, `chance` in `0.0..1.0`.
 #[derive(Clone, Debug)]
 pub struct Asking {
@@ -247,6 +253,8 @@ pub struct Asking {
     newcomer_at: Duration,
     /// When too many others were sick last.
     shared_at: Option<Duration>,
+    /// When the group was asked last.
+    asked_at: Option<Duration>,
 }
 
 impl Asking {
@@ -261,6 +269,7 @@ impl Asking {
             newcomers: 0,
             newcomer_at: now,
             shared_at: None,
+            asked_at: None,
         };
         // Load balancers and the other agents need their time to notice, too.
         asking.due = now.max(since + asking.min_uptime() / 2);
@@ -272,6 +281,18 @@ impl Asking {
         self.due
     }
 
+    /// The group was asked so long ago; whether it has taken notice is to be seen.
+    pub fn asked(&mut self, ago: Duration, now: Duration) {
+        let at = now.saturating_sub(ago);
+        self.asked_at = Some(at);
+        self.due = now.max(at + self.min_uptime() / 20);
+    }
+
+    /// Whether the group was asked before, and had taken no notice.
+    pub fn was_asked(&self) -> bool {
+        self.asked_at.is_some()
+    }
+
     /// A look was not possible.
     pub fn unknown(&mut self, why: String, now: Duration, chance: f64) -> Next {
         self.hold(Held::Unknown { why }, now, chance)
@@ -281,8 +302,17 @@ impl Asking {
     pub fn looked(&mut self, look: &Look<'_>, now: Duration, chance: f64) -> Next {
         self.meet(look, now);
         let me = look.group.members.iter().find(|member| member.id == look.me);
-        if me.is_some_and(|me| !me.healthy) {
+        let goes = |me: &Member| !me.healthy || (self.was_asked() && me.phase == Phase::Going);
+        if me.is_some_and(goes) {
             return Next::Heard;
+        }
+        if let Some(again) = self
+            .asked_at
+            .map(|at| at + ASK_AGAIN)
+            .filter(|again| now < *again)
+        {
+            self.due = again.min(now + self.min_uptime() / 20);
+            return Next::Later(None);
         }
         match self.decide(look, me, now) {
             Err(held) => self.hold(held, now, chance),

@@ -34,6 +34,8 @@ struct Story {
     balancer: Option<u64>,
     /// Seconds until everybody sees what the group was asked for.
     visible: u64,
+    /// In seconds after [`BEGIN`]: before it the group takes a call and no notice.
+    grace: u64,
     /// Of the machine with this number: sick from, until, in seconds after [`BEGIN`].
     sick: Vec<(u64, u64)>,
     /// A machine that is launched while this lasts is sick as well.
@@ -48,6 +50,7 @@ impl Story {
         Self {
             balancer: Some(60),
             visible: 5,
+            grace: 0,
             sick: vec![(0, 0); SIZE],
             shared_until: 0,
             restart: RestartPolicy::OnFailure,
@@ -104,8 +107,10 @@ impl Story {
 /// What came of it.
 #[derive(Debug, Default)]
 struct Told {
-    /// Who asked to be replaced, when, in seconds after the beginning.
+    /// Who asked to be replaced and was heard, when, in seconds after the beginning.
     asked: Vec<(u64, u64)>,
+    /// All calls.
+    calls: Vec<(u64, u64)>,
     restarts: usize,
     /// Machines in service, the fewest.
     fewest: Option<usize>,
@@ -129,6 +134,8 @@ struct Machine {
     probe: u64,
     care: Care,
     asking: Option<Asking>,
+    /// The group was seen to have heard.
+    heard: bool,
 }
 
 impl Machine {
@@ -176,6 +183,7 @@ impl World {
             probe: story.chance(PROBE - 1),
             care,
             asking: None,
+            heard: false,
         }
     }
 
@@ -255,7 +263,7 @@ impl World {
         let asking = machine
             .asking
             .get_or_insert_with(|| Asking::new(story.brakes, want.since, at(now)));
-        if machine.unhealthy.is_some() || at(now) < asking.due() {
+        if machine.heard || at(now) < asking.due() {
             return;
         }
         let group = self.group(story, now);
@@ -272,10 +280,15 @@ impl World {
         };
         match asking.looked(&look, at(now), chance) {
             Next::Later(Some(held)) => drop(self.told.held.insert(held.to_string())),
-            Next::Later(None) | Next::Heard => {}
+            Next::Later(None) => {}
+            Next::Heard => machine.heard = true,
             Next::Ask => {
-                machine.unhealthy = Some(now + story.chance(story.visible));
-                self.told.asked.push((machine.number, now - BEGIN));
+                asking.asked(Duration::ZERO, at(now));
+                self.told.calls.push((machine.number, now - BEGIN));
+                if now >= BEGIN + story.grace {
+                    machine.unhealthy = Some(now + story.chance(story.visible));
+                    self.told.asked.push((machine.number, now - BEGIN));
+                }
             }
         }
     }
@@ -359,6 +372,23 @@ proptest! {
         prop_assert_eq!(number, who as u64 + 1);
         let most = if delay.is_some() { 10 } else { 15 };
         prop_assert!(when <= most * MINUTE, "{told:?}");
+    }
+
+    /// A call within the grace period is lost, and made again: for the same machine, and not too often.
+    #[test]
+    fn a_lost_call_is_made_again(seed: u64, who in 0..SIZE, grace in 0..60u64, delay in proptest::option::of(10..150u64)) {
+        let mut story = Story::new(seed);
+        story.sick[who] = (0, u64::MAX / 2);
+        (story.balancer, story.grace) = (delay, grace * MINUTE);
+        let told = story.run(grace * MINUTE + 30 * MINUTE);
+        let [(number, when)] = told.asked[..] else {
+            panic!("{told:?}");
+        };
+        prop_assert_eq!(number, who as u64 + 1);
+        prop_assert!(when <= grace * MINUTE + 15 * MINUTE, "{told:?}");
+        prop_assert!(told.calls.iter().all(|(one, _)| *one == number), "{told:?}");
+        prop_assert!(told.calls.windows(2).all(|two| two[1].1 - two[0].1 >= 5 * MINUTE), "{told:?}");
+        prop_assert_eq!(told.fewest.unwrap(), SIZE - 1);
     }
 
     /// Two are replaced, one after the other.

@@ -62,6 +62,53 @@ fn one_sick_machine_of_twenty_looks_twice_and_asks() {
     assert_eq!(asking.looked(&look(&group), asking.due(), 0.5), Next::Ask);
 }
 
+/// An accepted call may have changed nothing: it is looked at, and asked again where that is so.
+#[test]
+fn a_group_that_takes_no_notice_is_asked_again() {
+    let mut group = group(20);
+    let mut asking = asking();
+    let now = MINUTE * 60;
+    asking.looked(&look(&group), now, 0.0);
+    assert_eq!(asking.looked(&look(&group), now, 0.5), Next::Ask);
+    assert!(!asking.was_asked());
+    for round in 0..3 {
+        let now = now + MINUTE * 5 * round;
+        asking.asked(Duration::ZERO, now);
+        assert!(asking.was_asked());
+        assert_eq!(asking.due(), now + SECOND * 30);
+        while asking.due() < now + MINUTE * 5 {
+            let due = asking.due();
+            assert_eq!(asking.looked(&look(&group), due, 0.5), Next::Later(None));
+            assert!(asking.due() > due);
+        }
+        assert_eq!(asking.due(), now + MINUTE * 5);
+        assert_eq!(asking.looked(&look(&group), asking.due(), 0.5), Next::Ask);
+    }
+    // The brakes hold the second call as they hold the first.
+    group.members[3].phase = Phase::Going;
+    let next = asking.looked(&look(&group), now + MINUTE * 20, 0.5);
+    assert!(matches!(next, Next::Later(Some(Held::Turn { .. }))), "{next:?}");
+    // It goes: that is settled, whatever its health.
+    group.members[3].phase = Phase::InService;
+    group.members[0].phase = Phase::Going;
+    assert_eq!(asking.looked(&look(&group), now + MINUTE * 21, 0.5), Next::Heard);
+    // Nobody asked for that.
+    assert_eq!(held(&look(&group)), Some(Held::NotInService));
+}
+
+#[test]
+fn what_an_earlier_agent_asked_counts() {
+    let group = group(20);
+    let mut asking = asking();
+    let now = MINUTE * 60;
+    asking.asked(MINUTE * 2, now);
+    assert_eq!(asking.due(), now, "whether it was heard is to be seen at once");
+    assert_eq!(asking.looked(&look(&group), now, 0.5), Next::Later(None));
+    let later = now + MINUTE * 3;
+    assert_eq!(asking.looked(&look(&group), later, 0.5), Next::Later(None));
+    assert_eq!(asking.looked(&look(&group), asking.due(), 0.5), Next::Ask);
+}
+
 #[test]
 fn the_second_look_counts_as_much_as_the_first() {
     let mut group = group(20);
