@@ -122,8 +122,11 @@ fn it_has_what_a_maintainer_needs_and_no_secret() {
     let status: Value = serde_json::from_str(member(&members, "status.json")).unwrap();
     assert_eq!(status["outcome"]["state"], "ready");
     let id = container_id(&machine);
-    let container: Value =
-        serde_json::from_str(member(&members, &format!("container/{}.json", id.get(..12).unwrap()))).unwrap();
+    let container: Value = serde_json::from_str(member(
+        &members,
+        &format!("container/{}.json", id.get(..12).unwrap()),
+    ))
+    .unwrap();
     let env = container["Config"]["Env"].as_array().unwrap();
     assert!(
         env.contains(&"SECRET".into()) && env.contains(&"PLAIN".into()),

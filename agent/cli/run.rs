@@ -131,6 +131,11 @@ async fn daemon(options: Options) -> u8 {
             reporter.tell(Event::Stopping);
             0
         }
+        // The group wants it back, and a new agent begins with nothing.
+        Err(error @ BootError::Woken) => {
+            tracing::info!("{}", chain(&error));
+            error.exit_code()
+        }
         Err(error) => {
             let (reason, ends) = (chain(&error), ends_boot(&context, &error));
             let code = fail(error);
@@ -180,7 +185,7 @@ async fn look_after(context: &Context, stop: &CancellationToken, causes: &Causes
             // A boot is left where it is, and one of a machine that leaves is not begun.
             () = causes.begun() => {
                 // A machine that leaves before it is up has failed, and that has to be out before it is gone.
-                tokio::join!(
+                let (left, ()) = tokio::join!(
                     drain::run(context, causes, stop, drain::Until::Stopped),
                     async {
                         tokio::select! {
@@ -189,7 +194,7 @@ async fn look_after(context: &Context, stop: &CancellationToken, causes: &Causes
                         }
                     }
                 );
-                return Ok(());
+                return left;
             }
             booted = boot_watched(context, occasion) => booted?,
         };
