@@ -114,17 +114,9 @@ async fn daemon(options: Options) -> u8 {
     let context = Context::new(engine, reporter.clone(), directories, sources, log_targets);
     let causes = Causes::default();
     drain::recall(&context, &causes);
-    let watched = async {
-        tokio::select! {
-            outcome = look_after(&context, &stop, &causes) => outcome,
-            never = lifecycle::heartbeats(&context) => match never {},
-            never = lifecycle::registration(&context) => match never {},
-            never = lifecycle::metrics(&context) => match never {},
-            never = notices::watch(&context, &causes) => match never {},
-            never = control::serve(&context, &causes) => match never {},
-        }
-    };
-    let outcome = AssertUnwindSafe(watched).catch_unwind().await;
+    let outcome = AssertUnwindSafe(everything(&context, &stop, &causes))
+        .catch_unwind()
+        .await;
     let code = match outcome.unwrap_or_else(|panic| Err(BootError::panicked(&*panic))) {
         Ok(()) => {
             launch::last_words(&context, STOPPED).await;
@@ -156,6 +148,18 @@ async fn daemon(options: Options) -> u8 {
     }
     context.stop_shipping(Instant::now() + FLUSH).await;
     code
+}
+
+/// Looks after the machine, and tells others how it is meanwhile.
+async fn everything(context: &Context, stop: &CancellationToken, causes: &Causes) -> Result<(), BootError> {
+    tokio::select! {
+        outcome = look_after(context, stop, causes) => outcome,
+        never = lifecycle::heartbeats(context) => match never {},
+        never = lifecycle::registration(context) => match never {},
+        never = lifecycle::metrics(context) => match never {},
+        never = notices::watch(context, causes) => match never {},
+        never = control::serve(context, causes) => match never {},
+    }
 }
 
 /// Whether nobody will try again in time.
