@@ -93,13 +93,6 @@ impl<'a> Wellness<'a> {
         self.care.left_running(self.clock.now());
     }
 
-    /// The machine leaves: nothing is asked any more, and nothing follows.
-    #[expect(dead_code, reason = "called by the drain, which is merged beside this")]
-    pub(super) fn leaving(&mut self) {
-        self.care.leaving();
-        self.probes.forget();
-    }
-
     /// Whether the machine goes with a container that has ended so.
     pub(super) fn shuts_down(&self, completed: bool) -> bool {
         match self.charge.lifecycle.shutdown {

@@ -37,7 +37,7 @@ impl Checker<'_> {
             Some("ignore") => OnUnhealthy::Ignore,
             _ => OnUnhealthy::Restart,
         };
-        let replaces = on_boot_failure == OnBootFailure::Replace || on_unhealthy == OnUnhealthy::Replace;
+        let replaces = on_unhealthy == OnUnhealthy::Replace;
         LifecyclePlan {
             signal: beside.signal.clone(),
             hooks: self.lifecycle_hooks(),
@@ -129,8 +129,7 @@ impl Checker<'_> {
             .get("max_unhealthy_percent")
             .and_then(|field| self.read_number(&field));
         if !replaces && let Some(field) = self.field("replace") {
-            let message =
-                "`replace` has no effect without `on_unhealthy: replace` or `on_boot_failure: replace`";
+            let message = "`replace` has no effect without `on_unhealthy: replace`";
             self.report(field.warning(Code::NoEffectHere, message).at(field.key_place));
         }
         Brakes {

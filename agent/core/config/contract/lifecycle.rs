@@ -74,14 +74,14 @@ pub(super) const KEYS: &[Key] = &[
         .example("lifecycle_hooks:\n  launch: booted\n  terminate: drained"),
     Key::new("on_boot_failure", Choice(&["stay", "poweroff", "replace"]), Read, "What becomes of a machine whose boot failed: it stays for inspection, is powered off, or asks its Auto Scaling group to replace it.")
         .default("stay")
-        .ours("New. `replace` needs an Auto Scaling group, and says so where there is none.")
+        .ours("New. `replace` needs an Auto Scaling group, and says so where there is none; it asks at once, whatever grace period the group has.")
         .example("on_boot_failure: replace"),
     Key::new("on_unhealthy", Choice(&["restart", "replace", "ignore"]), Read, "What becomes of a container that is not healthy: it is restarted; or, when that did not help, the Auto Scaling group is asked to replace the machine; or it is only reported. Without a health check the container's exits are all there is to go by: what runs is healthy.")
         .default("restart")
         .taupage("Nobody asked after the boot.")
         .ours("New. `replace` needs an Auto Scaling group; it calls SetInstanceHealth, respects the group's grace period, and happens once.")
         .example("on_unhealthy: replace"),
-    Key::new("replace", Object(BRAKES), Read, "What holds a machine back from asking for its own replacement; for `on_unhealthy: replace` and `on_boot_failure: replace`.")
+    Key::new("replace", Object(BRAKES), Read, "What holds a machine back from asking for its own replacement; for `on_unhealthy: replace`.")
         .ours("New.")
         .example("replace:\n  min_uptime: 15m\n  max_unhealthy_percent: 34"),
     Key::new("shutdown", Choice(&["never", "on-exit", "on-success"]), Read, "Powers the machine off when the container has ended for good, or when it ended with 0. Its lines leave the machine before that.")

@@ -18,10 +18,7 @@ impl Plan {
             ("unhealthy", unhealthy_text(life.on_unhealthy, &life.brakes)),
             ("container ends", restart_text(self.restart).to_owned()),
             ("machine then", shutdown_text(life.shutdown).to_owned()),
-            (
-                "boot fails",
-                boot_failure_text(life.on_boot_failure, &life.brakes),
-            ),
+            ("boot fails", boot_failure_text(life.on_boot_failure).to_owned()),
             ("machine leaves", leave_text(life, &self.container)),
             (
                 "rebalance notice",
@@ -61,16 +58,12 @@ impl Plan {
             "balancers": (!life.balancers.all.is_empty()).then_some(&life.balancers),
             "on_boot_failure": life.on_boot_failure,
             "on_unhealthy": life.on_unhealthy,
-            "replace": replaces(life).then_some(&life.brakes),
+            "replace": (life.on_unhealthy == OnUnhealthy::Replace).then_some(&life.brakes),
             "shutdown": life.shutdown,
             "drain": life.drain,
             "status_address": life.status_address.0.map(|address| address.to_string()),
         })
     }
-}
-
-fn replaces(life: &LifecyclePlan) -> bool {
-    life.on_unhealthy == OnUnhealthy::Replace || life.on_boot_failure == OnBootFailure::Replace
 }
 
 fn seconds(number: u32) -> String {
@@ -121,11 +114,11 @@ fn unhealthy_text(on: OnUnhealthy, brakes: &Brakes) -> String {
     }
 }
 
-fn boot_failure_text(on: OnBootFailure, brakes: &Brakes) -> String {
+const fn boot_failure_text(on: OnBootFailure) -> &'static str {
     match on {
-        OnBootFailure::Stay => "the machine stays for inspection".to_owned(),
-        OnBootFailure::Poweroff => "the machine is powered off".to_owned(),
-        OnBootFailure::Replace => ask_group(brakes),
+        OnBootFailure::Stay => "the machine stays for inspection",
+        OnBootFailure::Poweroff => "the machine is powered off",
+        OnBootFailure::Replace => "the Auto Scaling group is asked to replace the machine, at once",
     }
 }
 

@@ -104,8 +104,6 @@ enum Mode {
     Acts,
     /// The gate failed: the answers are told, and nothing follows.
     Watches,
-    /// It leaves.
-    Leaving,
 }
 
 /// The machine. `now` is monotonic, `chance` in `0.0..1.0` spreads the waits.
@@ -170,13 +168,6 @@ impl Care {
     /// Whether to ask now.
     pub fn asks(&self) -> bool {
         self.asked && self.up && matches!(self.mode, Mode::Acts | Mode::Watches)
-    }
-
-    /// The machine leaves: nothing follows any more.
-    pub fn leaving(&mut self) {
-        self.mode = Mode::Leaving;
-        self.forget_plans();
-        self.want = None;
     }
 
     /// The container was started, or found running.

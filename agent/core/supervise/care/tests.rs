@@ -231,15 +231,6 @@ fn after_a_failed_gate_it_is_told_and_nothing_follows() {
 }
 
 #[test]
-fn what_leaves_is_left_alone() {
-    let (mut care, mut now) = (up(rules(OnUnhealthy::Replace)), Duration::ZERO);
-    run(&mut care, &mut now, MINUTE * 10, false);
-    care.leaving();
-    assert_eq!((care.wake(), care.want(), care.asks()), (None, None, false));
-    assert!(care.failed("no", true, now).is_empty());
-}
-
-#[test]
 fn a_restart_that_can_t_be_done_is_tried_again() {
     let (mut care, mut now) = (up(rules(OnUnhealthy::Restart)), Duration::ZERO);
     while care.wake().is_none() {

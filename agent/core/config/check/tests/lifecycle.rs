@@ -202,12 +202,12 @@ fn what_becomes_of_a_machine() {
         ..LifecyclePlan::default()
     };
     assert_eq!(plan, wanted);
-    let plan = life("on_boot_failure: replace\nreplace: {min_uptime: 0}\non_unhealthy: ignore");
+    let plan = life("on_boot_failure: poweroff\nreplace: {min_uptime: 0}\non_unhealthy: replace");
     assert_eq!(
         (plan.on_boot_failure, plan.on_unhealthy, plan.brakes),
         (
-            OnBootFailure::Replace,
-            OnUnhealthy::Ignore,
+            OnBootFailure::Poweroff,
+            OnUnhealthy::Replace,
             Brakes {
                 min_uptime_seconds: 0,
                 max_unhealthy_percent: 20
