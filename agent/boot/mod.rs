@@ -101,6 +101,10 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<Attempt, BootE
         (Some(hint), Occasion::Start) => hint.first_start,
         _ => clock::since_boot_millis(),
     };
+    // Whatever becomes of it now, an earlier agent has told how it ended.
+    if hint.as_ref().is_some_and(|hint| hint.over) && occasion == Occasion::Start {
+        context.learn_life(|life| life.stage = Stage::Over);
+    }
     // The user data may say another budget; until it is read, nobody knows.
     let left = time_left(budget::DEFAULT, first_start, None);
     hint::save(
@@ -120,9 +124,6 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<Attempt, BootE
         return Ok(Attempt::Booted(Box::new(taken_over)));
     }
 
-    if hint.as_ref().is_some_and(|hint| hint.over) {
-        context.learn_life(|life| life.stage = Stage::Over);
-    }
     let orders = read_orders(context, occasion, first_start).await?;
     let known = hint.and_then(|hint| hint.charge);
     carry_out(context, first_start, orders, known, &observed).await
