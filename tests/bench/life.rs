@@ -17,8 +17,8 @@ const NAME: &str = "taupageapp";
 const BOOT: Duration = Duration::from_secs(60);
 const SCRAPES: usize = 200;
 const BOOTS: usize = 10;
-/// Fewer than the restarts that a container has in ten minutes.
-const ENDS: usize = 8;
+/// Fewer than the restarts that a container has in ten minutes, as the pauses between them double.
+const ENDS: usize = 6;
 
 fn serve(machine: &Machine, image: &str, more: &str) {
     let image = machine.registry().image(image);
