@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  EC2 user data ─┐
-//!                 ├─► config ──► plan ──► boot ──► supervise
+//!                 ├─► config ──► plan ──► boot ──► supervise ──► lifecycle: drain
 //!  instance facts ┘    pure       pure    effects   one task
 //!                                           │          │
 //!                                           └─ events ─┴─► report: journal, systemd, status ─► serve: HTTP
@@ -10,7 +10,7 @@
 //! ```
 //!
 //! The pure part is the crate `monopod-core` under `agent/core`. Dependencies point one way:
-//! `main → cli → {boot, supervise, logs, report} → host → core`; a test holds it so.
+//! `main → cli → {boot, supervise, lifecycle} → {logs, report, audit, serve} → host → core`; a test holds it so.
 
 pub mod audit;
 pub mod boot;

@@ -1,8 +1,9 @@
 //! What an agent leaves for the next one in the same boot of the machine.
 //!
 //! A hint, never the truth: it may be missing, torn, or written by another version, and then it is
-//! as if there were none. It lies in the runtime directory (tmpfs), holds no secret and no file's
-//! content, and says what was looked after, so that a restarted agent needs no network to go on.
+//! as if there were none. It lies in the runtime directory (tmpfs), holds no fetched secret and no file's
+//! content, and says what was looked after, so that a restarted agent needs no network to go on. What user data itself
+//! has in clear for the machine's life is in it (a wait handle's URL, headers of the health check), so it is its owner's alone.
 
 use serde::{Deserialize, Serialize};
 
