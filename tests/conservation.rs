@@ -121,9 +121,13 @@ fn bucket_lines(machine: &Machine, bucket: &str) -> Vec<String> {
     lines
 }
 
-fn sink(machine: &Machine, name: &str) -> Option<Value> {
+fn status(machine: &Machine) -> Option<Value> {
     let status = fs::read(machine.dirs().runtime.join("status.json")).ok()?;
-    let status: Value = serde_json::from_slice(&status).ok()?;
+    serde_json::from_slice(&status).ok()
+}
+
+fn sink(machine: &Machine, name: &str) -> Option<Value> {
+    let status = status(machine)?;
     let sinks = status["logs"].as_array()?;
     sinks.iter().find(|sink| sink["name"] == name).cloned()
 }
@@ -183,6 +187,8 @@ fn until_shipped(machine: &Machine, agent: &Agent, within: Duration) {
         WriterReport::of(machine, CONTAINER).filter(|report| report.done)
     })
     .expect("the writer came to its end");
+    // An agent that was started a moment ago has neither a status nor a handler for signals of its own yet.
+    wait_until(within, || (status(machine)?["agent_pid"] == agent.pid()).then_some(())).expect("the last agent took over");
     let behind = || sink(machine, "s3").and_then(|sink| sink["behind_bytes"].as_u64());
     wait_until(within, || (behind()? == 0).then_some(()))
         .unwrap_or_else(|| panic!("the bucket is behind: {:?}", sink(machine, "s3")));
