@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::common::{CONTAINER, UserData};
 
 /// From the power button to a healthy container; the machines that run this are slow.
-const BOOT: Duration = Duration::from_secs(180);
+const BOOT: Duration = Duration::from_secs(60);
 /// For what follows an event at once.
 const SOON: Duration = Duration::from_secs(30);
 /// A drain, and the rest of a shutdown.
@@ -27,6 +27,27 @@ fn user_data(machine: &RealMachine, image: &str) -> UserData {
         machine.registry().image(image),
         machine.registry().dockercfg()
     ))
+}
+
+impl UserData {
+    /// To the machine's metadata service.
+    fn give(&self, machine: &RealMachine) {
+        machine.set_user_data(self.text());
+    }
+}
+
+/// Asks until it is so; `what` is for the failure, which also shows what the machine says.
+fn wait_for<T>(what: &str, within: Duration, probe: impl FnMut() -> Option<T>) -> T {
+    monopod_testrig::wait_until(within, probe).unwrap_or_else(|| panic!("no {what} within {within:?}"))
+}
+
+/// What the stack was told: each unique id once, and how.
+fn told(machine: &RealMachine) -> Vec<(String, String)> {
+    let accepted = machine.aws().signals().into_iter();
+    accepted
+        .filter(|one| one.refusal.is_none() && !one.again)
+        .map(|one| (one.status, one.signer))
+        .collect()
 }
 
 /// The one container there is, running, with the name users know.

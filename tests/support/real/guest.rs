@@ -48,7 +48,8 @@ impl Guest {
         let part = Part::start("systemd-nspawn", command, console);
         let outer = part.pid();
         let (nspawn, init) = part.ready(Duration::from_secs(30), |_| {
-            let nspawn = *children(outer).first()?;
+            let unshare = *children(outer).first()?;
+            let nspawn = *children(unshare).first()?;
             let init = children(nspawn).into_iter().find(|pid| is_init(*pid))?;
             Some((nspawn, init))
         });

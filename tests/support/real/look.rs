@@ -47,7 +47,7 @@ impl RealMachine {
     fn enter(&self, mut command: Command, args: &[&str]) -> Command {
         command
             .arg(format!("--target={}", self.init()))
-            .args(["--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup", "--"])
+            .args(["--mount", "--uts", "--ipc", "--net", "--pid", "--time", "--cgroup", "--",])
             .args(args);
         command
     }
@@ -197,7 +197,6 @@ impl RealMachine {
                     "--no-pager",
                     "--lines=80",
                     "--unit=monopod*",
-                    "--unit=docker",
                 ],
             ] {
                 let output = self.run(args);

@@ -96,6 +96,10 @@ impl RealMachine {
         for part in ["upper", "work", "root", "docker"] {
             make_dir(&dir.join(part));
         }
+        // A link on the way would lead out of the sandbox, which we look into through /proc.
+        let dir = dir
+            .canonicalize()
+            .unwrap_or_else(|e| panic!("rig: {}: {e}", dir.display()));
         let sandbox = Sandbox::start();
         lay_out(&sandbox, &dir, &image);
         let guest_network = guest_network(&sandbox);
