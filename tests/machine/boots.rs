@@ -16,7 +16,7 @@ fn user_data_in_one_healthy_container_out_with_nobody_logged_in() {
     user_data(&machine, "web")
         .web()
         .line("notify_cfn: {stack: shop-42, resource: AppServer}")
-        .line(&format!("cloudwatch_logs: {{application: {{group: {group}, stream: app}}}}"))
+        .line(&format!("cloudwatch_logs: {{/var/log/application.log: {group}}}"))
         .env(&[("DB_PASSWORD", &secret)])
         .give(&machine);
     machine.boot();
@@ -30,7 +30,7 @@ fn user_data_in_one_healthy_container_out_with_nobody_logged_in() {
     assert_eq!(told(&machine), [("SUCCESS".to_owned(), "instance".to_owned())]);
     // Log lines are where they belong, on the machine and outside of it.
     wait_for("a line in CloudWatch", SOON, || {
-        let events = machine.aws().log_events(&group, "app");
+        let events = machine.aws().log_events(&group, &machine.imds().instance_id());
         events.iter().any(|(_, text)| text.contains("web line 1")).then_some(())
     });
     let log = std::fs::read_to_string(machine.file("/var/log/application.log")).unwrap();
@@ -83,7 +83,7 @@ fn a_machine_that_is_powered_off_leaves_in_order() {
         .web()
         .line("lifecycle_hooks: {terminate: bye, group: shop}")
         .line(&format!("healthcheck: {{type: elbv2, target_groups: '{arn}', healthy_threshold: 1}}"))
-        .line(&format!("cloudwatch_logs: {{application: {{group: {group}, stream: app}}}}"))
+        .line(&format!("cloudwatch_logs: {{/var/log/application.log: {group}}}"))
         .give(&machine);
     machine.boot();
     machine.wait_ready(BOOT);
@@ -103,7 +103,7 @@ fn a_machine_that_is_powered_off_leaves_in_order() {
         let (_, after) = rest.split_once(part).unwrap_or_else(|| panic!("no {part:?} in its place:\n{said}"));
         rest = after;
     }
-    let lines = machine.aws().log_events(&group, "app");
+    let lines = machine.aws().log_events(&group, &machine.imds().instance_id());
     assert!(
         lines.iter().any(|(_, text)| text.contains("web got SIGTERM")),
         "its last words are missing: {lines:?}"

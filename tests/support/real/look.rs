@@ -96,22 +96,28 @@ impl RealMachine {
 
     /// Waits for a text on the console of this boot.
     pub fn wait_console(&self, text: &str, within: Duration) {
-        let seen = wait_until(within, || {
-            pause(Duration::from_millis(50));
-            let seen = self.console().contains(text);
-            (seen || !self.is_on()).then_some(seen)
-        });
-        assert_eq!(
-            seen,
-            Some(true),
-            "rig: no {text:?} on the console within {within:?}{}",
-            self.console_tail()
-        );
+        self.wait_console_for(&[text], within);
     }
 
-    /// Waits until systemd has been told READY by the agent.
+    /// Waits until systemd has been told READY by the agent, or gives up with it.
     pub fn wait_ready(&self, within: Duration) {
-        self.wait_console("Started monopod.service", within);
+        let ready = "Started monopod.service";
+        let seen = self.wait_console_for(&[ready, "Failed to start monopod.service"], within);
+        assert_eq!(seen, ready, "rig: the boot failed");
+    }
+
+    /// Waits for the first of these texts.
+    pub fn wait_console_for<'a>(&self, texts: &[&'a str], within: Duration) -> &'a str {
+        let seen = wait_until(within, || {
+            pause(Duration::from_millis(50));
+            let on = self.is_on();
+            let console = self.console();
+            let seen = texts.iter().find(|text| console.contains(**text)).copied();
+            (seen.is_some() || !on).then_some(seen)
+        });
+        seen.flatten().unwrap_or_else(|| {
+            panic!("rig: none of {texts:?} on the console within {within:?}, or until it was off")
+        })
     }
 
     /// What the journal has of a unit in this boot.

@@ -156,8 +156,6 @@ impl RealMachine {
             "/etc/systemd/system/docker.service.d/rig.conf",
             "[Service]\nExecStartPre=/bin/sh -c 'for tree in /sys/fs/cgroup/*; do mount -o remount,bind,rw $$tree || true; done'\n",
         );
-        // It asks EC2's metadata for what the image does itself, for seconds, in Python.
-        self.write("/etc/cloud/cloud-init.disabled", "");
     }
 
     /// Its metadata service.
