@@ -31,21 +31,35 @@ fn user_data_in_one_healthy_container_out_with_nobody_logged_in() {
     // Log lines are where they belong, on the machine and outside of it.
     wait_for("a line in CloudWatch", SOON, || {
         let events = machine.aws().log_events(&group, &machine.imds().instance_id());
-        events.iter().any(|(_, text)| text.contains("web line 1")).then_some(())
+        events
+            .iter()
+            .any(|(_, text)| text.contains("web line 1"))
+            .then_some(())
     });
     let log = std::fs::read_to_string(machine.file("/var/log/application.log")).unwrap();
     assert!(log.contains("web line 1"), "{log}");
-    for told in [machine.console(), machine.run_ok(&["journalctl", "--boot", "--no-pager"])] {
+    for told in [
+        machine.console(),
+        machine.run_ok(&["journalctl", "--boot", "--no-pager"]),
+    ] {
         assert!(!told.contains(PASSWORD), "the secret is told:\n{told}");
     }
 
     // Off, and on again: it is the same container, and nobody is asked or told again.
     for boot in 0..2 {
-        let (decrypts, connections) = (machine.aws().decrypt_calls(), machine.registry().line().connections());
+        let (decrypts, connections) = (
+            machine.aws().decrypt_calls(),
+            machine.registry().line().connections(),
+        );
         machine.reboot(DOWN);
         machine.wait_ready(BOOT);
         let again = the_container(&machine);
-        assert_eq!(id(&again), id(&first), "reboot {boot}: {}", machine.journal("monopod"));
+        assert_eq!(
+            id(&again),
+            id(&first),
+            "reboot {boot}: {}",
+            machine.journal("monopod")
+        );
         assert_eq!(machine.http_get(8080, "/health").unwrap().status, 200);
         assert_eq!(machine.aws().decrypt_calls(), decrypts);
         assert_eq!(machine.registry().line().connections(), connections);
@@ -57,11 +71,17 @@ fn user_data_in_one_healthy_container_out_with_nobody_logged_in() {
 #[ignore = "needs `make image`: run `make boot-test`"]
 fn other_user_data_takes_effect_at_the_next_boot() {
     let machine = RealMachine::new();
-    user_data(&machine, "web").web().env(&[("GREETING", "one")]).give(&machine);
+    user_data(&machine, "web")
+        .web()
+        .env(&[("GREETING", "one")])
+        .give(&machine);
     machine.boot();
     machine.wait_ready(BOOT);
     let first = the_container(&machine);
-    user_data(&machine, "web").web().env(&[("GREETING", "two")]).give(&machine);
+    user_data(&machine, "web")
+        .web()
+        .env(&[("GREETING", "two")])
+        .give(&machine);
     machine.reboot(DOWN);
     machine.wait_ready(BOOT);
     let second = the_container(&machine);
@@ -82,13 +102,17 @@ fn a_machine_that_is_powered_off_leaves_in_order() {
     user_data(&machine, "web")
         .web()
         .line("lifecycle_hooks: {terminate: bye, group: shop}")
-        .line(&format!("healthcheck: {{type: elbv2, target_groups: '{arn}', healthy_threshold: 1}}"))
+        .line(&format!(
+            "healthcheck: {{type: elbv2, target_groups: '{arn}', healthy_threshold: 1}}"
+        ))
         .line(&format!("cloudwatch_logs: {{/var/log/application.log: {group}}}"))
         .give(&machine);
     machine.boot();
     machine.wait_ready(BOOT);
     machine.aws().begin_termination();
     machine.imds().target_state(Some("Terminated"));
+    // A hook is completed where the agent has heard of it; a machine that is only switched off completes none.
+    machine.wait_console("the Auto Scaling group takes this machine out of service", SOON);
     machine.power_off(DOWN);
 
     // Out of the load balancer first, then the container, its last words, and the hook.
@@ -100,7 +124,9 @@ fn a_machine_that_is_powered_off_leaves_in_order() {
         "the last lines go out",
         "the machine can go",
     ] {
-        let (_, after) = rest.split_once(part).unwrap_or_else(|| panic!("no {part:?} in its place:\n{said}"));
+        let (_, after) = rest
+            .split_once(part)
+            .unwrap_or_else(|| panic!("no {part:?} in its place:\n{said}"));
         rest = after;
     }
     let lines = machine.aws().log_events(&group, &machine.imds().instance_id());

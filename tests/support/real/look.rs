@@ -47,7 +47,9 @@ impl RealMachine {
     fn enter(&self, mut command: Command, args: &[&str]) -> Command {
         command
             .arg(format!("--target={}", self.init()))
-            .args(["--mount", "--uts", "--ipc", "--net", "--pid", "--time", "--cgroup", "--",])
+            .args([
+                "--mount", "--uts", "--ipc", "--net", "--pid", "--time", "--cgroup", "--",
+            ])
             .args(args);
         command
     }
@@ -90,7 +92,7 @@ impl RealMachine {
     pub(super) fn console_tail(&self) -> String {
         let text = self.console();
         let lines: Vec<&str> = text.lines().collect();
-        let last = lines.get(lines.len().saturating_sub(60)..).unwrap_or_default();
+        let last = lines.get(lines.len().saturating_sub(150)..).unwrap_or_default();
         format!("\n--- last lines of the console\n{}", last.join("\n"))
     }
 
