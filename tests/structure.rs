@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::common::repository;
 
 /// What a module of the agent may use of the others: `cli → boot, supervise → logs, report → host`.
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 11] = [
     ("host", &[]),
     ("logs", &["host"]),
     ("report", &["host"]),
@@ -35,9 +35,11 @@ const MAY_USE: [(&str, &[&str]); 10] = [
         "supervise",
         &["host", "logs", "report", "context", "boot", "lifecycle"],
     ),
+    ("prepare", &["host", "report", "context", "boot", "lifecycle"]),
     (
         "cli",
         &[
+            "prepare",
             "host",
             "logs",
             "report",

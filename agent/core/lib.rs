@@ -21,6 +21,7 @@ pub mod lifecycle;
 pub mod logs;
 pub mod metrics;
 pub mod plan;
+pub mod preparation;
 pub mod record;
 pub mod redact;
 pub mod retry;

@@ -19,7 +19,7 @@ pub struct FileError {
 
 impl FileError {
     /// What was tried, on what, and why it failed.
-    pub(super) fn new(verb: &'static str, path: &Path, source: io::Error) -> Self {
+    pub(crate) fn new(verb: &'static str, path: &Path, source: io::Error) -> Self {
         Self {
             verb,
             path: path.to_owned(),

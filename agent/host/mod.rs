@@ -6,6 +6,7 @@
 pub mod autoscaling;
 pub(crate) mod aws;
 pub mod balancers;
+pub mod changes;
 pub mod clock;
 pub mod cloudformation;
 pub mod cloudwatch;

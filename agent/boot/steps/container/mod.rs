@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::delivered::Delivered;
 use super::holes;
 use super::image::Pinned;
+use super::prepare;
 use super::secrets::Fetched;
 use super::until_it_works;
 use crate::boot::hint::Charge;
@@ -366,6 +367,7 @@ async fn observe<T>(
 
 /// A start that may work later is the supervisor's business; one that never can ends the boot.
 async fn start(context: &Context, id: &str) -> Result<Begin, BootError> {
+    prepare::ensure_still_mounted(context)?;
     match context.engine.ensure_started(id).await {
         Ok(()) => Ok(Begin::Running),
         Err(error) if error.class() == Class::Permanent => Err(BootError::Engine(error)),
