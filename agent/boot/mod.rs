@@ -554,7 +554,7 @@ async fn execute(
                         Ok(Outcome::Container(Box::new(made)))
                     })
                 }
-                // What comes after the container is the supervisor's.
+                // Disks and settings are another unit's, and what comes after the container is the supervisor's.
                 Step::AwaitHealth(_)
                 | Step::CompleteLaunchHook(_)
                 | Step::AwaitBalancers(_)
@@ -587,7 +587,7 @@ async fn execute(
 
 /// Why nobody waits for `monopod prepare`, where nobody does.
 fn not_prepared(plan: &Plan) -> &'static str {
-    if plan.waits_for_prepare() {
+    if plan.preparation().is_some() {
         "the right container runs"
     } else {
         "the container needs neither volumes nor settings of the machine"

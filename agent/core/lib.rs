@@ -26,6 +26,7 @@ pub mod record;
 pub mod redact;
 pub mod retry;
 pub mod secret;
+pub mod storage;
 pub mod supervise;
 pub mod text;
 pub mod trust;

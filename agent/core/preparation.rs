@@ -10,7 +10,7 @@ pub const FILE: &str = "prepare.json";
 
 /// What the file says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Preparation {
+pub struct Prepared {
     /// Of this boot of the machine, or worthless.
     pub boot_id: String,
     /// Who wrote it.
@@ -57,7 +57,7 @@ pub struct Mounted {
     pub what: String,
 }
 
-impl Preparation {
+impl Prepared {
     /// Nothing is done yet.
     pub fn new(boot_id: &str, agent_version: &str) -> Self {
         Self {
@@ -99,7 +99,7 @@ pub enum Follows {
 }
 
 /// Decides for who waits. `read` is what the file says, `None` where there is none or a torn one.
-pub fn follows(read: Option<&Preparation>, boot_id: &str) -> Follows {
+pub fn follows(read: Option<&Prepared>, boot_id: &str) -> Follows {
     match read {
         Some(one) if one.boot_id == boot_id => match &one.state {
             State::Working { doing } => Follows::Wait(doing.clone()),
@@ -120,10 +120,10 @@ pub fn follows(read: Option<&Preparation>, boot_id: &str) -> Follows {
 mod tests {
     use super::*;
 
-    fn at(state: State) -> Preparation {
-        Preparation {
+    fn at(state: State) -> Prepared {
+        Prepared {
             state,
-            ..Preparation::new("boot-1", "1.0")
+            ..Prepared::new("boot-1", "1.0")
         }
     }
 
@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(follows(Some(&done), "boot-1"), Follows::Go);
         assert!(matches!(follows(Some(&done), "boot-2"), Follows::Wait(_)));
         assert!(matches!(follows(None, "boot-1"), Follows::Wait(_)));
-        let begun = Preparation::new("boot-1", "1.0");
+        let begun = Prepared::new("boot-1", "1.0");
         assert_eq!(
             follows(Some(&begun), "boot-1"),
             Follows::Wait("reading the user data".to_owned())
@@ -176,7 +176,7 @@ mod tests {
         ] {
             let one = at(state);
             let text = serde_json::to_string(&one).unwrap();
-            assert_eq!(serde_json::from_str::<Preparation>(&text).unwrap(), one);
+            assert_eq!(serde_json::from_str::<Prepared>(&text).unwrap(), one);
         }
     }
 }

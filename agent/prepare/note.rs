@@ -7,7 +7,7 @@ use std::cell::RefCell;
 
 use monopod_core::event::Event;
 use monopod_core::plan::StepId;
-use monopod_core::preparation::{FILE, Mounted, Preparation, State};
+use monopod_core::preparation::{FILE, Mounted, Prepared, State};
 
 use crate::context::Context;
 use crate::host::{chain, files};
@@ -15,7 +15,7 @@ use crate::host::{chain, files};
 /// The note of one run.
 pub(crate) struct Note<'a> {
     context: &'a Context,
-    said: RefCell<Preparation>,
+    said: RefCell<Prepared>,
 }
 
 impl<'a> Note<'a> {
@@ -23,7 +23,7 @@ impl<'a> Note<'a> {
     pub(super) fn begin(context: &'a Context, boot_id: &str) -> Self {
         let note = Self {
             context,
-            said: RefCell::new(Preparation::new(boot_id, env!("CARGO_PKG_VERSION"))),
+            said: RefCell::new(Prepared::new(boot_id, env!("CARGO_PKG_VERSION"))),
         };
         note.save();
         note

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use monopod_core::event::Event;
 use monopod_core::plan::StepId;
-use monopod_core::preparation::{FILE, Follows, Preparation, follows};
+use monopod_core::preparation::{FILE, Follows, Prepared, follows};
 use tokio::time::Instant;
 
 use crate::boot::{BootError, timed};
@@ -67,7 +67,7 @@ pub(in crate::boot) async fn run(context: &Context, deadline: Instant) -> Result
     .await
 }
 
-async fn wait(context: &Context, deadline: Instant) -> Result<Preparation, BootError> {
+async fn wait(context: &Context, deadline: Instant) -> Result<Prepared, BootError> {
     let boot_id = context.boot_id()?;
     let changes = Changes::of(&context.directories.runtime, TICK);
     let mut told = String::new();
@@ -103,7 +103,7 @@ async fn wait(context: &Context, deadline: Instant) -> Result<Preparation, BootE
 }
 
 /// One that can't be read is as good as none: it is written again at the next change.
-fn read(runtime: &Path) -> Option<Preparation> {
+fn read(runtime: &Path) -> Option<Prepared> {
     let bytes = files::read(&runtime.join(FILE)).ok().flatten()?;
     serde_json::from_slice(&bytes).ok()
 }
