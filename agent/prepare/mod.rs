@@ -14,6 +14,7 @@
 //! Deliberately absent: telling CloudFormation or the group, waiting for the engine, and undoing anything.
 
 mod arrays;
+mod devices;
 mod error;
 mod mounts;
 mod note;
