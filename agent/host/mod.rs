@@ -6,9 +6,11 @@
 pub mod autoscaling;
 pub(crate) mod aws;
 pub mod balancers;
+pub mod block;
 pub mod clock;
 pub mod cloudformation;
 pub mod cloudwatch;
+pub(crate) mod command;
 pub mod delivery;
 pub mod docker;
 pub mod ecr;
