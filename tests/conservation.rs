@@ -188,7 +188,10 @@ fn until_shipped(machine: &Machine, agent: &Agent, within: Duration) {
     })
     .expect("the writer came to its end");
     // An agent that was started a moment ago has neither a status nor a handler for signals of its own yet.
-    wait_until(within, || (status(machine)?["agent_pid"] == agent.pid()).then_some(())).expect("the last agent took over");
+    wait_until(within, || {
+        (status(machine)?["agent_pid"] == agent.pid()).then_some(())
+    })
+    .expect("the last agent took over");
     let behind = || sink(machine, "s3").and_then(|sink| sink["behind_bytes"].as_u64());
     wait_until(within, || (behind()? == 0).then_some(()))
         .unwrap_or_else(|| panic!("the bucket is behind: {:?}", sink(machine, "s3")));

@@ -500,7 +500,7 @@ async fn execute(
 ) -> Result<Made, BootError> {
     let mut waiting = plan.steps(&reconciliation.then);
     waiting.retain(|step| step.id() <= StepId::Container);
-    let mut done = BTreeSet::from([StepId::Engine, StepId::Facts, StepId::Config]);
+    let mut done = BTreeSet::from([StepId::Engine, StepId::Facts, StepId::Config, StepId::Prepare]);
     for step in [StepId::Secrets, StepId::Image] {
         if !waiting.iter().any(|one| one.id() == step) {
             let why = "the right container exists".to_owned();
@@ -544,8 +544,9 @@ async fn execute(
                         Ok(Outcome::Container(Box::new(made)))
                     })
                 }
-                // What comes after the container is the supervisor's.
-                Step::AwaitHealth(_)
+                // Disks and settings are another unit's, and what comes after the container is the supervisor's.
+                Step::Prepare(_)
+                | Step::AwaitHealth(_)
                 | Step::CompleteLaunchHook(_)
                 | Step::AwaitBalancers(_)
                 | Step::Signal(_)

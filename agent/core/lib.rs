@@ -25,6 +25,7 @@ pub mod record;
 pub mod redact;
 pub mod retry;
 pub mod secret;
+pub mod storage;
 pub mod supervise;
 pub mod text;
 pub mod trust;

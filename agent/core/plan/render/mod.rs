@@ -22,6 +22,7 @@ pub(super) use logs::key_text;
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Prepare(preparation) => preparation.fmt(f),
             Self::FetchSecrets { uses, mint_bucket } => write_fetched(f, uses, mint_bucket.as_deref()),
             Self::ObtainImage(image) if image.digest().is_some() => {
                 write!(f, "pull {image} unless it is there")
@@ -51,7 +52,7 @@ impl fmt::Display for Step {
 /// What a step waits for, of the steps that there are: one that is left out is waited for by nobody.
 fn after(steps: &[Step], id: StepId) -> Vec<StepId> {
     // The steps that come before any plan's are always done.
-    let is_there = |id: StepId| id < StepId::Secrets || steps.iter().any(|step| step.id() == id);
+    let is_there = |id: StepId| id < StepId::Prepare || steps.iter().any(|step| step.id() == id);
     id.after()
         .iter()
         .flat_map(|&before| match is_there(before) {
@@ -262,7 +263,8 @@ impl Plan {
         match step {
             Step::AwaitHealth(gate) => gate.timeout().min(self.budget),
             Step::AwaitBalancers(balancers) => balancers.timeout().min(self.budget),
-            Step::FetchSecrets { .. }
+            Step::Prepare(_)
+            | Step::FetchSecrets { .. }
             | Step::ObtainImage(_)
             | Step::EnsureContainer(_)
             | Step::CompleteLaunchHook(_)
@@ -442,7 +444,7 @@ fn times(number: usize) -> String {
     }
 }
 
-fn storage_rows(storage: &Storage) -> Vec<String> {
+pub(super) fn storage_rows(storage: &Storage) -> Vec<String> {
     let ebs = storage
         .ebs
         .iter()

@@ -1,0 +1,45 @@
+//! What `monopod prepare` does before the container may start, as rows for people.
+
+use std::fmt;
+
+use super::Plan;
+use crate::storage::Owner;
+
+/// Disks and the machine's settings: carried out by a unit of its own, waited for by the container alone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Preparation {
+    /// A row for each thing done to disks, in the order it is done.
+    pub storage: Vec<String>,
+    /// A row for each of the machine's settings that the container waits for.
+    pub settings: Vec<String>,
+}
+
+impl fmt::Display for Preparation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("wait for monopod-prepare.service: ")?;
+        let mut before = "";
+        for row in self.storage.iter().chain(&self.settings) {
+            write!(f, "{before}{row}")?;
+            before = "; ";
+        }
+        Ok(())
+    }
+}
+
+impl Plan {
+    /// What the container waits for, where there is anything.
+    pub fn preparation(&self) -> Option<Preparation> {
+        let preparation = Preparation {
+            storage: super::render::storage_rows(&self.storage),
+            settings: Vec::new(),
+        };
+        (!preparation.storage.is_empty() || !preparation.settings.is_empty()).then_some(preparation)
+    }
+
+    /// Who the top directory of a mount belongs to, as numbers: the container's user, its group the one that is written and the
+    /// user's own number otherwise. `None` where that is root, who can write anywhere, or the image's own user, which nobody
+    /// knows before the image is there.
+    pub fn owner(&self) -> Option<Owner> {
+        Owner::parse(self.container.user.as_deref()?)
+    }
+}
