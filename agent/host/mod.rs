@@ -6,10 +6,12 @@
 pub mod autoscaling;
 pub(crate) mod aws;
 pub mod balancers;
+pub mod block;
 pub mod changes;
 pub mod clock;
 pub mod cloudformation;
 pub mod cloudwatch;
+pub(crate) mod command;
 pub mod delivery;
 pub mod docker;
 pub mod ecr;
