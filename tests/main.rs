@@ -40,6 +40,7 @@ mod logs;
 mod metadata;
 mod mint;
 mod options;
+mod prepare;
 mod redaction;
 mod registries;
 mod restarts;
