@@ -6,11 +6,13 @@
 pub mod autoscaling;
 pub(crate) mod aws;
 pub mod balancers;
+pub mod block;
 pub mod clock;
 pub mod cloudformation;
 pub mod cloudwatch;
 pub mod delivery;
 pub mod docker;
+pub mod ec2;
 pub mod ecr;
 pub mod etcd;
 pub mod files;

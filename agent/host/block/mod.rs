@@ -1,0 +1,3 @@
+//! Block devices of this machine.
+
+pub mod find;
