@@ -14,6 +14,7 @@ pub mod cloudwatch;
 pub(crate) mod command;
 pub mod delivery;
 pub mod docker;
+pub mod ec2;
 pub mod ecr;
 pub mod etcd;
 pub mod files;

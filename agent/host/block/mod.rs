@@ -23,6 +23,7 @@ use super::{Class, Classified};
 
 mod check;
 mod content;
+pub mod find;
 mod grow;
 mod hold;
 mod make;
