@@ -104,7 +104,7 @@ impl<'a> One<'a> {
         volume: Option<&Attached>,
     ) -> Result<(), PrepareError> {
         let what = device.display().to_string();
-        let mounted = block::is_mounted(&self.place).await.map_err(|error| self.failed(error))?;
+        let mounted = block::is_mounted(&self.place).map_err(|error| self.failed(error))?;
         // By an earlier start in this boot: what it wrote is not looked at again under the container's feet.
         let (filesystem, fresh) = if mounted.is_some() {
             (self.mount.filesystem, false)
@@ -237,8 +237,9 @@ impl<'a> One<'a> {
     async fn ensure_mounted(&self, mount: &Mount, what: &str) -> Result<(), PrepareError> {
         let unit = mount_unit(mount, what);
         self.job.note.doing(&format!("mounting {what} at {}", self.place));
-        block::ensure_mounted(&unit, &self.place, Path::new(UNITS))
+        block::ensure_mounted(&unit, what, &self.place, Path::new(UNITS))
             .await
+            .map(drop)
             .map_err(|error| self.failed(error))
     }
 
