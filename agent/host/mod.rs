@@ -10,7 +10,7 @@ pub mod block;
 pub mod clock;
 pub mod cloudformation;
 pub mod cloudwatch;
-pub(crate) mod command;
+pub mod command;
 pub mod delivery;
 pub mod docker;
 pub mod ecr;
