@@ -34,6 +34,8 @@ mod raid;
 mod sysfs;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use check::{Checked, check};
 pub use content::content;
@@ -42,7 +44,7 @@ pub use hold::in_use;
 pub use make::{Made, ensure_action, ensure_formatted};
 pub use mount_unit::{ensure_mounted, is_mounted};
 pub use own::ensure_owned;
-//pub use raid::{active_arrays, ensure_array, members};
+pub use raid::{active_arrays, ensure_array, members};
 
 /// A look at a device: it reads a few MiB. A disk that takes longer does not answer.
 const LOOK: Duration = Duration::from_secs(60);
