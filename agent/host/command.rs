@@ -146,7 +146,7 @@ impl Command {
     }
 
     /// Runs it to its end, whatever its exit code.
-    pub async fn run(&self) -> Result<Ended, CommandError> {
+    pub async fn run(self) -> Result<Ended, CommandError> {
         let running = tokio::process::Command::new(&self.program)
             .args(&self.arguments)
             .env("LC_ALL", "C")
@@ -171,7 +171,7 @@ impl Command {
     }
 
     /// Runs it to its end; any exit code but 0 is an error.
-    pub async fn succeed(&self) -> Result<Ended, CommandError> {
+    pub async fn succeed(self) -> Result<Ended, CommandError> {
         let ended = self.run().await?;
         if ended.code == 0 {
             Ok(ended)
@@ -226,7 +226,7 @@ mod tests {
     #[tokio::test]
     async fn an_exit_code_is_the_callers_to_read_or_an_error_with_the_last_lines() {
         let command = shell("for i in 1 2 3 4 5; do echo line $i >&2; done; exit 7");
-        let ended = command.run().await.unwrap();
+        let ended = command.clone().run().await.unwrap();
         assert_eq!(ended.code, 7);
         let error = command.succeed().await.unwrap_err();
         assert!(

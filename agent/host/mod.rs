@@ -11,7 +11,7 @@ pub mod changes;
 pub mod clock;
 pub mod cloudformation;
 pub mod cloudwatch;
-pub(crate) mod command;
+pub mod command;
 pub mod delivery;
 pub mod docker;
 pub mod ec2;

@@ -18,6 +18,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use monopod_core::storage::{Content, RaidRefusal, Refusal};
+
 use super::command::CommandError;
 use super::{Class, Classified};
 
@@ -33,6 +35,8 @@ mod raid;
 mod sysfs;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use check::{Checked, check};
 pub use content::content;
@@ -118,9 +122,24 @@ pub enum BlockError {
         /// What was seen under the exclusive open.
         now: String,
     },
-    /// It was not formatted: the decision was another one.
-    #[error(transparent)]
-    Refused(#[from] Box<dyn std::error::Error + Send + Sync>),
+    /// It is left alone, as was decided.
+    #[error("{} is neither written nor mounted", device.display())]
+    Refused {
+        /// Which.
+        device: PathBuf,
+        /// What is on it, and what to do.
+        #[source]
+        refusal: Refusal,
+    },
+    /// The devices are left alone, as was decided.
+    #[error("the array {} is neither made nor started", device.display())]
+    RefusedArray {
+        /// As the file names it.
+        device: PathBuf,
+        /// What is on its devices, and what to do.
+        #[source]
+        refusal: RaidRefusal,
+    },
     /// A program said that it made a file system or an array, and there is none.
     #[error("{program} said that it was done, and {} holds {now}: the disk does not keep what is written to it", device.display())]
     NotMade {
@@ -175,7 +194,8 @@ impl Classified for BlockError {
             Self::NoSize { .. } | Self::Report { .. } | Self::InUse { .. } => Class::Transient,
             Self::NoDevice { .. }
             | Self::Changed { .. }
-            | Self::Refused(_)
+            | Self::Refused { .. }
+            | Self::RefusedArray { .. }
             | Self::NotMade { .. }
             | Self::Damaged { .. }
             | Self::OtherMounted { .. } => Class::Permanent,
@@ -249,4 +269,16 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|ended| Err(io::Error::other(ended)))
+}
+
+/// What a device carries, in an error.
+fn words(content: &Content) -> String {
+    match content {
+        Content::Blank => "nothing".to_owned(),
+        Content::Filesystem { kind, uuid } => match uuid {
+            Some(uuid) => format!("a file system ({kind}, {uuid})"),
+            None => format!("a file system ({kind})"),
+        },
+        Content::Other { what } => what.join(" and "),
+    }
 }
