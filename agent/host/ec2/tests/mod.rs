@@ -1,5 +1,7 @@
 //! A server that answers as EC2 does, and as it should not.
 
+mod standin;
+
 use monopod_core::storage::volume::{Attachment, VolumeState};
 
 use super::*;
