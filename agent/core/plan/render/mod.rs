@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 mod container;
 mod lifecycle;
 mod logs;
+pub(super) mod storage;
 
 use super::container::{NAME, OptOut};
 use super::reconcile::Then;
 use super::sets::FileSet;
 use super::{Plan, SecretUse, Step, StepId, VALUE_WIDTH};
-use crate::config::{Filesystem, Mount, Problem, RaidLevel, RegistryAuth, Storage};
+use crate::config::{Problem, RegistryAuth};
 use crate::secret::Source;
 use crate::text;
 use crate::trust::{Requirement, Trust};
@@ -172,17 +173,6 @@ impl Plan {
         Ok(())
     }
 
-    fn write_storage(&self, out: &mut String) -> fmt::Result {
-        if self.storage.is_empty() {
-            return Ok(());
-        }
-        writeln!(out, "\nStorage")?;
-        for row in storage_rows(&self.storage) {
-            writeln!(out, "  {}", text::printable(&row))?;
-        }
-        Ok(())
-    }
-
     fn write_aws(&self, out: &mut String) -> fmt::Result {
         let calls = self.aws_calls();
         if calls.is_empty() {
@@ -249,7 +239,7 @@ impl Plan {
             "opt_outs": self.opt_outs(),
             "aws_calls": self.aws_calls(),
             "iam_policy": self.iam_policy(),
-            "storage": storage_rows(&self.storage),
+            "storage": self.storage_json(),
             "from_image": self.from_image,
             "warnings": self.warnings.iter().map(problem_json).collect::<Vec<_>>(),
             "refused": self.refused.iter().map(problem_json).collect::<Vec<_>>(),
@@ -441,55 +431,5 @@ fn times(number: usize) -> String {
         0 => "as needed".to_owned(),
         1 => "once".to_owned(),
         number => format!("{number} times"),
-    }
-}
-
-pub(super) fn storage_rows(storage: &Storage) -> Vec<String> {
-    let ebs = storage
-        .ebs
-        .iter()
-        .map(|volume| format!("attach the volume named {} as {}", volume.name_tag, volume.device));
-    let raid = storage.raid.iter().map(|raid| {
-        let level = match raid.level {
-            RaidLevel::Raid0 => 0,
-            RaidLevel::Raid1 => 1,
-            RaidLevel::Raid5 => 5,
-            RaidLevel::Raid10 => 10,
-        };
-        format!(
-            "assemble {} as RAID {level} from {}",
-            raid.device,
-            raid.members.join(", ")
-        )
-    });
-    ebs.chain(raid)
-        .chain(storage.mounts.iter().map(mount_row))
-        .collect()
-}
-
-fn mount_row(mount: &Mount) -> String {
-    let filesystem = match mount.filesystem {
-        Filesystem::Ext4 => "ext4",
-        Filesystem::Ext3 => "ext3",
-        Filesystem::Ext2 => "ext2",
-        Filesystem::Xfs => "xfs",
-        Filesystem::Tmpfs => "memory",
-    };
-    let options = mount
-        .options
-        .as_ref()
-        .map_or_else(String::new, |options| format!(" ({options})"));
-    let path = &mount.path;
-    match (&mount.partition, mount.filesystem) {
-        (Some(device), _) => {
-            let erase = match mount.erase_on_boot {
-                Some(true) => "formatted once for each instance and volume",
-                Some(false) => "never formatted",
-                None => "formatted if it is blank or its volume's tag says so",
-            };
-            format!("mount {device} at {path} as {filesystem}{options}, {erase}")
-        }
-        (None, Filesystem::Tmpfs) => format!("mount memory at {path}{options}"),
-        (None, _) => format!("mount a directory of the machine at {path}{options}"),
     }
 }
