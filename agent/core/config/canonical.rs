@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::machine::container_sysctls;
+
 use super::model::{Config, EnvValue, Gpus, Options, PortMapping};
 
 impl Config {
@@ -54,6 +56,9 @@ impl Config {
             "etcd_discovery_domain",
             self.host.etcd_discovery_domain.as_deref().map(Value::from),
         );
+        // Those of the machine are none of the container's business.
+        let sysctl: BTreeMap<String, String> = container_sysctls(self).into_iter().collect();
+        put("sysctl", (!sysctl.is_empty()).then(|| json!(sysctl)));
         put(
             "mint_bucket",
             self.delivered.mint_bucket.as_deref().map(Value::from),

@@ -78,6 +78,9 @@ impl ContainerSpec {
         for limit in &self.ulimits {
             rows.push(("ulimit", format!("{}={}:{}", limit.name, limit.soft, limit.hard)));
         }
+        for (name, value) in &self.sysctls {
+            rows.push(("sysctl", format!("{name} = {value}")));
+        }
         rows.push((
             "graphics",
             match self.gpus {
@@ -206,6 +209,7 @@ impl ContainerSpec {
             "mint_bucket": self.mint_bucket,
             "binds": self.binds,
             "gpus": match self.gpus { None => "if there are any", Some(Gpus::All) => "all", Some(Gpus::None) => "none" },
+            "sysctls": self.sysctls.iter().map(|(name, value)| (name.clone(), json!(value))).collect::<serde_json::Map<_, _>>(),
             "deployment_id": self.deployment_id,
             "log_max_size_bytes": self.log_max_size(),
             "log_max_files": LOG_MAX_FILES,

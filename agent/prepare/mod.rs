@@ -1,0 +1,3 @@
+//! What the machine needs before its container is made.
+
+pub mod settings;
