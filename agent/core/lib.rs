@@ -19,6 +19,7 @@ pub mod facts;
 pub mod image;
 pub mod lifecycle;
 pub mod logs;
+pub mod machine;
 pub mod metrics;
 pub mod plan;
 pub mod preparation;

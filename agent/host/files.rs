@@ -91,6 +91,14 @@ fn replace_with(
     write().map_err(failed("write", path))
 }
 
+/// Removes a file, if it is there.
+pub fn ensure_gone(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
 /// Removes every file of a directory but this one.
 pub fn ensure_only(directory: &Path, name: &str) -> Result<(), FileError> {
     for entry in fs::read_dir(directory).map_err(failed("read", directory))? {

@@ -3,6 +3,7 @@
 //! What is here acts and reports, it never decides: decisions are pure functions of `monopod-core`.
 //! Every error says whether trying again can help ([`Class`]), in an exhaustive match beside it.
 
+pub mod accounts;
 pub mod autoscaling;
 pub(crate) mod aws;
 pub mod balancers;
@@ -25,8 +26,10 @@ pub mod include;
 pub mod kms;
 pub mod limits;
 pub mod log_sink;
+pub mod logrotate;
 pub mod mint;
 pub mod probe;
+mod program;
 pub mod registry;
 pub mod rewrite;
 pub(crate) mod s3;
@@ -35,7 +38,9 @@ pub mod secret_set;
 pub mod secrets;
 pub mod signature;
 mod sigv4;
+pub mod sshd;
 pub mod surroundings;
+pub mod sysctl;
 pub mod terminal;
 #[cfg(test)]
 mod testing;

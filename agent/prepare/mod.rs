@@ -22,9 +22,12 @@ mod owed;
 pub(crate) mod settings;
 mod volumes;
 
+use std::path::Path;
 use std::time::Duration;
 
 use monopod_core::budget;
+use monopod_core::event::Event;
+use monopod_core::machine::MachinePlan;
 use monopod_core::plan::Plan;
 use monopod_core::preparation::State;
 use tokio::time::Instant;
@@ -36,6 +39,11 @@ use crate::host::{Class, Classified as _, chain, clock, files};
 use crate::lifecycle::warm;
 pub use error::PrepareError;
 pub(crate) use note::Note;
+
+/// Settings are files of the machine.
+const ROOT: &str = "/";
+/// cloud-init makes the image's users in the first seconds of a boot.
+const USERS: Duration = Duration::from_secs(120);
 
 /// One run: what is done, for whom, and until when.
 pub(crate) struct Job<'a> {
@@ -52,16 +60,20 @@ pub async fn prepare(context: &Context) -> Result<(), PrepareError> {
     let note = Note::begin(context, &files::boot_id()?);
     let outcome = everything(context, &note).await;
     note.end(match &outcome {
-        Ok(()) => State::Done,
+        Ok(_) => State::Done,
         Err(error) => State::Failed {
             reason: context.reporter.redacted(&chain(error)),
             permanent: error.class() == Class::Permanent,
         },
     });
-    outcome
+    let machine = outcome?;
+    // Nobody waits for this.
+    let tell = |event| context.reporter.tell(event);
+    settings::ensure_users(&machine, Path::new(ROOT), USERS, tell).await;
+    Ok(())
 }
 
-async fn everything(context: &Context, note: &Note<'_>) -> Result<(), PrepareError> {
+async fn everything(context: &Context, note: &Note<'_>) -> Result<MachinePlan, PrepareError> {
     let first_start = clock::since_boot_millis();
     let identity = facts::run(context).await.map_err(PrepareError::Orders)?;
     let first_boot = hint::is_first_boot(context, &identity.facts.instance_id);
@@ -80,9 +92,13 @@ async fn everything(context: &Context, note: &Note<'_>) -> Result<(), PrepareErr
         note,
         deadline: left(plan.budget),
     };
-    settings::ensure_settings(&job).await?;
+    let tell = |event| match event {
+        Event::Warning { text } => note.warn(&text),
+        event => context.reporter.tell(event),
+    };
+    settings::ensure_settings(&plan.machine, Path::new(ROOT), tell).await?;
     if plan.storage.is_empty() {
-        return Ok(());
+        return Ok(plan.machine);
     }
     if !plan.storage.ebs.is_empty() && warm::is_wanted(context, job.deadline).await {
         note.doing("in a warm pool: the volumes are another machine's until the group wants this one");
@@ -92,9 +108,11 @@ async fn everything(context: &Context, note: &Note<'_>) -> Result<(), PrepareErr
             deadline: Instant::now() + plan.budget,
             ..job
         };
-        return ensure_storage(&job).await;
+        ensure_storage(&job).await?;
+    } else {
+        ensure_storage(&job).await?;
     }
-    ensure_storage(&job).await
+    Ok(plan.machine)
 }
 
 async fn ensure_storage(job: &Job<'_>) -> Result<(), PrepareError> {

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::model::{Config, EnvValue, Gpus, Options, PortMapping, Storage};
+use crate::machine::container_sysctls;
 use crate::storage::{is_mounted, is_read_only};
 
 impl Config {
@@ -55,6 +56,9 @@ impl Config {
             "etcd_discovery_domain",
             self.host.etcd_discovery_domain.as_deref().map(Value::from),
         );
+        // Those of the machine are none of the container's business.
+        let sysctl: BTreeMap<String, String> = container_sysctls(self).into_iter().collect();
+        put("sysctl", (!sysctl.is_empty()).then(|| json!(sysctl)));
         put(
             "mint_bucket",
             self.delivered.mint_bucket.as_deref().map(Value::from),

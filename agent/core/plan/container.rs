@@ -11,6 +11,7 @@ use crate::config::{
     Config, EnvValue, FileMount, Gpus, HostEntry, ImageRef, Mount, Networking, PortMapping, Seccomp, Tmpfs,
     Ulimit,
 };
+use crate::machine;
 use crate::plan::extras::{self, ETCD_URL, Hole};
 use crate::plan::logs::budget;
 use crate::secret::SecretRef;
@@ -104,6 +105,8 @@ pub struct ContainerSpec {
     pub gpus: Option<Gpus>,
     /// Bytes of the engine's log files: their part of what all logs may take.
     pub log_budget: u64,
+    /// Kernel settings of its own namespaces.
+    pub sysctls: Vec<(String, String)>,
     /// `deployment_id`, as a label.
     pub deployment_id: Option<String>,
 }
@@ -273,6 +276,7 @@ impl ContainerSpec {
                 options.mount_custom_log == Some(true),
             )
             .engine,
+            sysctls: machine::container_sysctls(config),
             deployment_id: config.deployment_id().map(str::to_owned),
         }
     }

@@ -37,6 +37,7 @@ use crate::config::{
 use crate::facts::InstanceFacts;
 use crate::lifecycle::{Balancers, LifecyclePlan, SignalTarget};
 use crate::logs::{Attributes, LogPlan};
+use crate::machine::MachinePlan;
 use crate::text;
 use crate::trust::Trust;
 pub use aws::{AwsCall, partition};
@@ -337,6 +338,8 @@ pub struct Plan {
     pub restart: RestartPolicy,
     /// Whom the machine tells how it is, and how it leaves.
     pub lifecycle: LifecyclePlan,
+    /// What is set on the machine around it.
+    pub machine: MachinePlan,
     /// What else the machine does for it.
     pub extras: Extras,
     /// Lines are shipped without the secrets that are known.
@@ -388,6 +391,7 @@ impl Plan {
             gate: gate(config.health_check()),
             restart: config.restart(),
             lifecycle: config.lifecycle().clone(),
+            machine: MachinePlan::new(config),
             extras: Extras::new(config),
             redact_secrets: config.logging().redact_secrets.unwrap_or_default(),
             logs: LogPlan::new(config),

@@ -72,6 +72,11 @@ pub(in crate::boot) async fn run(
                 )
                 .await?;
                 on_the_tmpfs(context, || delivered.ensure_layout(), deadline).await?;
+                if machine.gpus {
+                    let engine =
+                        persistently(context, deadline, async || context.engine.gpus().await).await?;
+                    machine.gpu_way = Some(engine.way(surroundings::are_gpus_described));
+                }
                 machine.variables = holes::fill(context, &plan.container, deadline).await?;
                 ensure_removed(context, remove, deadline).await?;
                 let new = New {

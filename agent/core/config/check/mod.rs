@@ -138,7 +138,7 @@ impl<'c> Checker<'c> {
         let storage = self.storage();
         self.targets(&options, &storage.mounts);
         let logging = self.logging(&options);
-        let (host, audit) = (self.host(), self.audit());
+        let (host, audit) = (self.host(&ports.mappings), self.audit());
         let delivered = self.delivered(&options);
         let boot_timeout = self.boot_timeout();
         let lifecycle = self.lifecycle(&lifecycle::Beside {

@@ -80,6 +80,9 @@ impl ContainerSpec {
         for limit in &self.ulimits {
             rows.push(("ulimit", format!("{}={}:{}", limit.name, limit.soft, limit.hard)));
         }
+        for (name, value) in &self.sysctls {
+            rows.push(("sysctl", format!("{name} = {value}")));
+        }
         rows.push((
             "graphics",
             match self.gpus {
@@ -218,6 +221,7 @@ impl ContainerSpec {
             "binds": self.binds,
             "mounts": self.mounts.iter().map(|one| (one.target.clone(), json!({"source": one.source, "read_only": one.read_only}))).collect::<serde_json::Map<_, _>>(),
             "gpus": match self.gpus { None => "if there are any", Some(Gpus::All) => "all", Some(Gpus::None) => "none" },
+            "sysctls": self.sysctls.iter().map(|(name, value)| (name.clone(), json!(value))).collect::<serde_json::Map<_, _>>(),
             "deployment_id": self.deployment_id,
             "log_max_size_bytes": self.log_max_size(),
             "log_max_files": LOG_MAX_FILES,

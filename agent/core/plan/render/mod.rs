@@ -132,6 +132,7 @@ impl Plan {
         for (key, value) in self.lifecycle_rows() {
             writeln!(out, "  {key:<18} {}", text::printable(&value))?;
         }
+        self.write_machine(out)?;
         self.write_extras(out)?;
         writeln!(out, "\nOpened by this configuration or not shut in this version")?;
         for OptOut { key, opens } in self.opt_outs() {
@@ -148,6 +149,17 @@ impl Plan {
             &self.refused,
             "reason why this version boots no machine with it",
         )
+    }
+
+    fn write_machine(&self, out: &mut String) -> fmt::Result {
+        let rows = self.machine.rows();
+        if !rows.is_empty() {
+            writeln!(out, "\nMachine")?;
+        }
+        for (key, value) in rows {
+            writeln!(out, "  {key:<18} {}", text::printable(&value))?;
+        }
+        Ok(())
     }
 
     fn write_extras(&self, out: &mut String) -> fmt::Result {
@@ -233,6 +245,7 @@ impl Plan {
             "restart": self.restart.to_string(),
             "lifecycle": self.lifecycle_json(),
             "redact_secrets": self.redact_secrets,
+            "machine": self.machine,
             "extras": self.extras,
             "logs": self.logs.to_json(),
             "audit": self.audit_json(),

@@ -9,6 +9,7 @@ use bollard::models::{
     RestartPolicyNameEnum,
 };
 use monopod_core::config::{EnvValue, Protocol, Seccomp, Tmpfs};
+use monopod_core::machine::gpu::{self, Way};
 use monopod_core::plan::container::{ContainerSpec, LOG_MAX_FILES};
 use monopod_core::plan::reconcile::{
     LABEL_DIGEST, LABEL_SECRETS, LABEL_SOURCE, LABEL_SPEC, LABEL_VERSION, SpecHash,
@@ -144,10 +145,11 @@ fn host_config(made: Made<'_>) -> HostConfig {
                 .map(|host| format!("{}:{}", host.name, host.address))
                 .collect(),
         ),
-        device_requests: machine.gpus.then(|| vec![all_gpus()]),
+        device_requests: machine.gpus.then(|| vec![all_gpus(machine.gpu_way)]),
         network_mode: Some(spec.networking.to_string()),
         port_bindings: Some(port_bindings(spec)),
         shm_size: spec.shm_size.map(clamped),
+        sysctls: (!spec.sysctls.is_empty()).then(|| spec.sysctls.iter().cloned().collect()),
         // The agent is the only restarter: the engine's own policies bring back what was stopped on purpose.
         restart_policy: Some(RestartPolicy {
             name: Some(RestartPolicyNameEnum::NO),
@@ -257,12 +259,20 @@ fn groups(made: Made<'_>) -> Vec<String> {
         .collect()
 }
 
-fn all_gpus() -> DeviceRequest {
-    DeviceRequest {
-        driver: Some("nvidia".to_owned()),
-        count: Some(-1),
-        capabilities: Some(vec![vec!["gpu".to_owned()]]),
-        ..Default::default()
+/// Where nobody knows better, by what every engine understands.
+fn all_gpus(way: Option<Way>) -> DeviceRequest {
+    match way {
+        None | Some(Way::Hook) => DeviceRequest {
+            driver: Some("nvidia".to_owned()),
+            count: Some(-1),
+            capabilities: Some(vec![vec!["gpu".to_owned()]]),
+            ..Default::default()
+        },
+        Some(Way::Cdi) => DeviceRequest {
+            driver: Some("cdi".to_owned()),
+            device_ids: Some(vec![gpu::ALL.to_owned()]),
+            ..Default::default()
+        },
     }
 }
 

@@ -258,6 +258,39 @@ fn sets_are_directories_that_are_mounted_and_bring_their_group() {
 }
 
 #[test]
+fn settings_of_its_own_go_with_it() {
+    let body = made(&spec(), &machine());
+    assert_eq!(body["HostConfig"].get("Sysctls"), None);
+    let body = made(
+        &ContainerSpec {
+            sysctls: vec![("net.core.somaxconn".to_owned(), "1024".to_owned())],
+            ..spec()
+        },
+        &machine(),
+    );
+    assert_eq!(
+        body["HostConfig"]["Sysctls"],
+        json!({"net.core.somaxconn": "1024"})
+    );
+}
+
+#[test]
+fn graphics_processors_are_asked_for_by_name_where_they_have_one() {
+    let body = made(
+        &spec(),
+        &Surroundings {
+            gpus: true,
+            gpu_way: Some(Way::Cdi),
+            ..machine()
+        },
+    );
+    assert_eq!(
+        body["HostConfig"]["DeviceRequests"],
+        json!([{"Driver": "cdi", "DeviceIDs": ["nvidia.com/gpu=all"]}])
+    );
+}
+
+#[test]
 fn graphics_processors_are_asked_of_nvidia_s_runtime() {
     let body = made(
         &ContainerSpec {
