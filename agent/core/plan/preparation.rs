@@ -36,9 +36,15 @@ impl Plan {
     pub fn preparation(&self) -> Option<Preparation> {
         let preparation = Preparation {
             storage: super::render::storage::rows(&self.storage, self.facts.as_ref()),
-            settings: Vec::new(),
+            settings: self.waited_for(),
         };
         (!preparation.storage.is_empty() || !preparation.settings.is_empty()).then_some(preparation)
+    }
+
+    /// sshd and users hold no container.
+    fn waited_for(&self) -> Vec<String> {
+        let all = self.machine.sysctl.iter().chain(&self.machine.sysfs);
+        all.map(|(name, value)| format!("{name} = {value}")).collect()
     }
 
     /// Who the top directory of a mount belongs to, as numbers: the container's user, its group the one that is written and the
