@@ -72,7 +72,9 @@ fn a_container_waits_for_its_disks() {
     agent.wait_for_line("vol-1 is attached as /dev/xvdz", SOON);
     let mounts = the_container(&machine)["Mounts"].clone();
     let bound = mounts.as_array().unwrap().iter().any(|mount| {
-        mount["Source"] == place.place.display().to_string() && mount["Destination"] == place.path && mount["RW"] == true
+        mount["Source"] == place.place.display().to_string()
+            && mount["Destination"] == place.path
+            && mount["RW"] == true
     });
     assert!(bound, "{mounts}");
 
@@ -96,7 +98,10 @@ fn what_cannot_be_prepared_ends_the_boot_in_prepare_s_words() {
     let (code, agent) = run_to_end(&machine);
     assert_eq!(code, 78, "{}", agent.output());
     let line = error_line(&agent);
-    assert!(line.contains("it carries swap") && line.contains("systemctl restart monopod-prepare"), "{line}");
+    assert!(
+        line.contains("it carries swap") && line.contains("systemctl restart monopod-prepare"),
+        "{line}"
+    );
     assert_eq!(machine.aws().signals()[0].status, "FAILURE");
     assert_eq!(machine.containers().len(), 0);
 }
@@ -104,14 +109,20 @@ fn what_cannot_be_prepared_ends_the_boot_in_prepare_s_words() {
 #[test]
 fn a_failure_that_may_pass_is_waited_out_and_named_at_the_end() {
     let (machine, place) = (Machine::acquire(), Place::new("late"));
-    place.user_data(&machine).line("boot_timeout: 10s").serve(&machine);
+    place
+        .user_data(&machine)
+        .line("boot_timeout: 10s")
+        .serve(&machine);
     fs::create_dir_all(&machine.dirs().runtime).unwrap();
     let failed = json!({"is": "failed", "permanent": false, "reason": "EC2 did not answer"});
     note(&machine, failed, json!([]));
     let (code, agent) = run_to_end(&machine);
     assert_eq!(code, 75, "{}", agent.output());
     let line = error_line(&agent);
-    assert!(line.contains("prepare") && line.contains("EC2 did not answer"), "{line}");
+    assert!(
+        line.contains("prepare") && line.contains("EC2 did not answer"),
+        "{line}"
+    );
 }
 
 #[test]
@@ -123,7 +134,11 @@ fn a_disk_that_went_keeps_the_container_from_starting() {
     note(&machine, json!({"is": "done"}), mounts);
     let (code, agent) = run_to_end(&machine);
     assert_eq!(code, 75, "{}", agent.output());
-    assert!(error_line(&agent).contains("nothing is mounted at"), "{}", error_line(&agent));
+    assert!(
+        error_line(&agent).contains("nothing is mounted at"),
+        "{}",
+        error_line(&agent)
+    );
     let running = machine.containers().iter().any(is_running);
     assert!(!running, "it would write to the machine's own disk");
 }

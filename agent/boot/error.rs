@@ -240,6 +240,7 @@ impl BootError {
             | Self::Engine(_)
             | Self::Image(_)
             | Self::Delivery(_)
+            | Self::Unprepared(_)
             | Self::Surroundings(_)
             | Self::Ecr { .. }
             | Self::Credentials { .. }

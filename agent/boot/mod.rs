@@ -527,7 +527,9 @@ async fn execute(
         for step in ready {
             running.push(match step {
                 Step::Prepare(_) => Box::pin(async move {
-                    steps::prepare::run(context, deadline).await.map(|()| Outcome::Prepared)
+                    steps::prepare::run(context, deadline)
+                        .await
+                        .map(|()| Outcome::Prepared)
                 }),
                 step @ Step::FetchSecrets { .. } => {
                     let (secrets, then) = (&secrets, &reconciliation.then);

@@ -171,8 +171,13 @@ mod tests {
     fn it_reads_what_it_writes() {
         for state in [
             State::Done,
-            State::Working { doing: "x".to_owned() },
-            State::Failed { reason: "y".to_owned(), permanent: false },
+            State::Working {
+                doing: "x".to_owned(),
+            },
+            State::Failed {
+                reason: "y".to_owned(),
+                permanent: false,
+            },
         ] {
             let one = at(state);
             let text = serde_json::to_string(&one).unwrap();

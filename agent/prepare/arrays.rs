@@ -34,7 +34,8 @@ pub(super) async fn ensure_assembled(
 }
 
 async fn ensure_one(job: &Job<'_>, raid: &Raid, attached: &[Attached]) -> Result<PathBuf, PrepareError> {
-    job.note.doing(&format!("looking at the devices of {}", raid.device));
+    job.note
+        .doing(&format!("looking at the devices of {}", raid.device));
     let failed = |source| PrepareError::Block {
         what: raid.device.clone(),
         source: Box::new(source),
@@ -72,13 +73,16 @@ async fn ensure_one(job: &Job<'_>, raid: &Raid, attached: &[Attached]) -> Result
             false
         }
     };
-    let path = block::ensure_array(raid, &members, &action).await.map_err(failed)?;
+    let path = block::ensure_array(raid, &action, &members)
+        .await
+        .map_err(failed)?;
     let how = match &action {
         RaidAction::Create => "made",
         RaidAction::Assemble { .. } => "assembled",
         RaidAction::Use { .. } | RaidAction::Refuse(_) => "running already",
     };
-    job.note.done(&format!("{} is {how}, here {}", raid.device, path.display()));
+    job.note
+        .done(&format!("{} is {how}, here {}", raid.device, path.display()));
     if degraded {
         let text = format!(
             "the array {} runs without one of its devices: its data is served, and nothing is rebuilt by itself; add a device with `mdadm --add`",

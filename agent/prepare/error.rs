@@ -21,7 +21,9 @@ pub enum PrepareError {
     #[error("the machine was not prepared, because it does not know for what")]
     Orders(#[source] BootError),
     /// The plan is one that this version boots no machine with.
-    #[error("the machine was not prepared: this version boots no machine with its user data; monopod.service says why")]
+    #[error(
+        "the machine was not prepared: this version boots no machine with its user data; monopod.service says why"
+    )]
     Refused,
     /// A file of ours.
     #[error(transparent)]
@@ -85,7 +87,9 @@ pub enum PrepareError {
         source: Box<Refusal>,
     },
     /// Somebody uses the device.
-    #[error("cannot use {partition} ({device}) for {path}: {by}; name another device in `mounts`, or free this one")]
+    #[error(
+        "cannot use {partition} ({device}) for {path}: {by}; name another device in `mounts`, or free this one"
+    )]
     InUse {
         /// As the user data names it.
         partition: String,
@@ -140,7 +144,9 @@ impl Classified for PrepareError {
         match self {
             Self::Orders(error) => error.class(),
             Self::Settings(error) => error.class(),
-            Self::Ec2 { source, .. } | Self::Mapping { source, .. } | Self::Tag { source, .. } => source.class(),
+            Self::Ec2 { source, .. } | Self::Mapping { source, .. } | Self::Tag { source, .. } => {
+                source.class()
+            }
             Self::Find(error) => error.class(),
             Self::Block { source, .. } => source.class(),
             Self::File(_) | Self::NoVolume { .. } => Class::Transient,

@@ -77,11 +77,17 @@ async fn everything(context: &Context, note: &Note<'_>) -> Result<MachinePlan, P
     let first_start = clock::since_boot_millis();
     let identity = facts::run(context).await.map_err(PrepareError::Orders)?;
     let first_boot = hint::is_first_boot(context, &identity.facts.instance_id);
-    let launched = identity.facts.pending_time.filter(|_| first_boot).map(boot::launched);
+    let launched = identity
+        .facts
+        .pending_time
+        .filter(|_| first_boot)
+        .map(boot::launched);
     let left = |total: Duration| Instant::now() + boot::time_left(total, first_start, launched);
 
     let read = config::read(context, &identity, left(budget::DEFAULT)).await;
-    let plan = read.map_err(|unusable| PrepareError::Orders(unusable.error))?.plan;
+    let plan = read
+        .map_err(|unusable| PrepareError::Orders(unusable.error))?
+        .plan;
     if !plan.refused.is_empty() {
         return Err(PrepareError::Refused);
     }

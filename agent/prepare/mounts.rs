@@ -84,7 +84,9 @@ impl<'a> One<'a> {
         let fresh = !place.exists();
         crate::host::files::ensure_directory(place)?;
         self.ensure_owned(fresh)?;
-        self.job.note.done(&format!("{} is a directory of the machine", self.place));
+        self.job
+            .note
+            .done(&format!("{} is a directory of the machine", self.place));
         Ok(())
     }
 
@@ -93,7 +95,9 @@ impl<'a> One<'a> {
         self.ensure_mounted(self.mount, what).await?;
         self.ensure_owned(true)?;
         self.job.note.mounted(&self.place, what);
-        self.job.note.done(&format!("memory is mounted at {}", self.place));
+        self.job
+            .note
+            .done(&format!("memory is mounted at {}", self.place));
         Ok(())
     }
 
@@ -141,7 +145,8 @@ impl<'a> One<'a> {
         volume: Option<&Attached>,
     ) -> Result<(Filesystem, bool), PrepareError> {
         let (job, mount) = (self.job, self.mount);
-        job.note.doing(&format!("looking at {partition} ({})", device.display()));
+        job.note
+            .doing(&format!("looking at {partition} ({})", device.display()));
         if let Some(by) = block::in_use(device).await.map_err(|error| self.failed(error))? {
             return Err(PrepareError::InUse {
                 partition: partition.to_owned(),
@@ -165,8 +170,11 @@ impl<'a> One<'a> {
                 path: mount.path.clone(),
                 source: Box::new(refusal),
             }),
+            // A check mends, which is writing.
+            Action::Use { filesystem } if self.read_only => Ok((filesystem, false)),
             Action::Use { filesystem } => {
-                job.note.doing(&format!("checking {partition} ({})", device.display()));
+                job.note
+                    .doing(&format!("checking {partition} ({})", device.display()));
                 let checked = block::check(device, filesystem).await;
                 if let Some(mended) = checked.map_err(|error| self.failed(error))?.described() {
                     job.note.warn(&format!("{partition}: {mended}"));
@@ -174,7 +182,8 @@ impl<'a> One<'a> {
                 Ok((filesystem, false))
             }
             Action::Format { uuid, why } => {
-                self.format(partition, device, &content, uuid.as_deref(), &why).await?;
+                self.format(partition, device, &content, uuid.as_deref(), &why)
+                    .await?;
                 Ok((mount.filesystem, true))
             }
             Action::RemoveTagThenFormat { why } => {
@@ -217,7 +226,8 @@ impl<'a> One<'a> {
 
     async fn remove_tag(&self, volume: &str) -> Result<(), PrepareError> {
         let job = self.job;
-        job.note.doing(&format!("removing the tag {} of {volume}", storage::ERASE_TAG));
+        job.note
+            .doing(&format!("removing the tag {} of {volume}", storage::ERASE_TAG));
         let ec2 = Ec2::new(&job.facts.region).await;
         let removed = until_it_works(
             job.context,
@@ -226,12 +236,12 @@ impl<'a> One<'a> {
             Some(job.deadline),
             async || ec2.remove_erase_tag(volume).await,
         );
-        removed
-            .await
-            .map_err(|GaveUp::Permanent(source) | GaveUp::TimeUp(source)| PrepareError::Tag {
+        removed.await.map_err(
+            |(GaveUp::Permanent(source) | GaveUp::TimeUp(source))| PrepareError::Tag {
                 volume: volume.to_owned(),
                 source,
-            })
+            },
+        )
     }
 
     async fn ensure_mounted(&self, mount: &Mount, what: &str) -> Result<(), PrepareError> {

@@ -66,7 +66,10 @@ mod tests {
         assert!(!owed.covers(&filesystem("a")).unwrap());
         owed.note(&filesystem("a")).unwrap();
         assert!(owed.covers(&filesystem("a")).unwrap());
-        assert!(!owed.covers(&filesystem("b")).unwrap(), "somebody formatted it meanwhile");
+        assert!(
+            !owed.covers(&filesystem("b")).unwrap(),
+            "somebody formatted it meanwhile"
+        );
         assert!(!Owed::new(&directory, "vol-2").covers(&filesystem("a")).unwrap());
         owed.settle().unwrap();
         assert!(!owed.covers(&filesystem("a")).unwrap());

@@ -36,7 +36,7 @@ impl Classified for SettingsError {
 /// Ends with the machine below `root` as the plan has it; what should be known of it is told.
 ///
 /// The users come with [`ensure_users`], which waits.
-pub async fn ensure_settings(
+pub(crate) async fn ensure_settings(
     machine: &MachinePlan,
     root: &Path,
     tell: impl Fn(Event),
@@ -88,7 +88,12 @@ fn ensure_kernel(machine: &MachinePlan, root: &Path, warn: &impl Fn(String)) -> 
 /// Removes the authorized_keys of the cloud image's own users, where the user data or the machine's image says so: those
 /// that are there at once, and those that cloud-init writes in this boot, for which it waits so long at most. No
 /// container waits for this.
-pub async fn ensure_users(machine: &MachinePlan, root: &Path, patience: Duration, tell: impl Fn(Event)) {
+pub(crate) async fn ensure_users(
+    machine: &MachinePlan,
+    root: &Path,
+    patience: Duration,
+    tell: impl Fn(Event),
+) {
     if machine.keep_instance_users != Some(false) {
         return;
     }

@@ -4,7 +4,6 @@
 //! is never detached from anybody: EC2 decides a race, and who lost it looks again.
 
 use std::cell::RefCell;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -29,8 +28,6 @@ pub(super) struct Attached {
     pub(super) device: String,
     /// What EC2 said of it when it was chosen, its tags among it.
     pub(super) volume: Volume,
-    /// Where it is.
-    pub(super) path: PathBuf,
 }
 
 /// All of them, or why one is not there.
@@ -43,7 +40,11 @@ pub(super) async fn ensure_attached(job: &Job<'_>) -> Result<Vec<Attached>, Prep
     let taken = RefCell::default();
     let devices: Vec<String> = wanted.iter().map(|one| one.device.clone()).collect();
     try_join_all(wanted.iter().map(|one| async {
-        let others: Vec<String> = devices.iter().filter(|name| **name != one.device).cloned().collect();
+        let others: Vec<String> = devices
+            .iter()
+            .filter(|name| **name != one.device)
+            .cloned()
+            .collect();
         One {
             job,
             ec2: &ec2,
@@ -70,12 +71,14 @@ struct One<'a> {
 impl One<'_> {
     async fn ensure_attached(&self) -> Result<Attached, PrepareError> {
         let (job, device) = (self.job, &self.wanted.device);
-        let name = volume::name_tag(&self.wanted.name_tag, job.facts).map_err(|source| PrepareError::Name {
-            device: device.clone(),
-            source,
-        })?;
+        let name =
+            volume::name_tag(&self.wanted.name_tag, job.facts).map_err(|source| PrepareError::Name {
+                device: device.clone(),
+                source,
+            })?;
         let volume = self.ensure_ours(&name).await?;
-        job.note.doing(&format!("waiting for the device of {} ({name})", volume.id));
+        job.note
+            .doing(&format!("waiting for the device of {} ({name})", volume.id));
         let path = find::by_volume_id(&volume.id, device, job.deadline).await?;
         job.note.done(&format!(
             "{} ({name}, {} GiB) is attached as {device}, here {}",
@@ -95,7 +98,6 @@ impl One<'_> {
         Ok(Attached {
             device: device.clone(),
             volume,
-            path,
         })
     }
 
@@ -139,8 +141,9 @@ impl One<'_> {
                 }
                 Choice::Wait { why } => why,
             };
-            job.note
-                .doing(&format!("waiting for the volume named {name} for {device}: {why}"));
+            job.note.doing(&format!(
+                "waiting for the volume named {name} for {device}: {why}"
+            ));
             if Instant::now() + LOOK >= job.deadline {
                 return Err(PrepareError::NoVolume {
                     name: name.to_owned(),
@@ -181,12 +184,12 @@ impl One<'_> {
             Some(self.job.deadline),
             call,
         );
-        asked
-            .await
-            .map_err(|GaveUp::Permanent(source) | GaveUp::TimeUp(source)| PrepareError::Ec2 {
+        asked.await.map_err(
+            |(GaveUp::Permanent(source) | GaveUp::TimeUp(source))| PrepareError::Ec2 {
                 name: name.to_owned(),
                 device: self.wanted.device.clone(),
                 source,
-            })
+            },
+        )
     }
 }

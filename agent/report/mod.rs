@@ -222,9 +222,9 @@ impl Reporter {
             record.written_at = clock::now_millis();
             serde_json::to_string_pretty(&*status::redacted(&record, &self.redactor()))
         };
-        let written = json.map_err(|error| error.to_string()).and_then(|json| {
-            files::ensure_content(path, json.as_bytes()).map_err(|error| chain(&error))
-        });
+        let written = json
+            .map_err(|error| error.to_string())
+            .and_then(|json| files::ensure_content(path, json.as_bytes()).map_err(|error| chain(&error)));
         if let Err(error) = written {
             tracing::warn!("the boot record was not written, ignoring: {error}");
         }

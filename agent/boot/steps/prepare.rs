@@ -75,11 +75,23 @@ async fn wait(context: &Context, deadline: Instant) -> Result<Prepared, BootErro
         let read = read(&context.directories.runtime);
         let doing = match (follows(read.as_ref(), &boot_id), read) {
             (Follows::Go, Some(prepared)) => return Ok(prepared),
-            (Follows::End { reason, permanent: true }, _) => {
+            (
+                Follows::End {
+                    reason,
+                    permanent: true,
+                },
+                _,
+            ) => {
                 return Err(BootError::Unprepared(Unprepared::Failed { reason }));
             }
             // systemd starts it again, and the budget is the same.
-            (Follows::End { reason, permanent: false }, _) => reason,
+            (
+                Follows::End {
+                    reason,
+                    permanent: false,
+                },
+                _,
+            ) => reason,
             (Follows::Wait(doing), _) => doing,
             (Follows::Go, None) => String::new(),
         };

@@ -28,6 +28,18 @@ pub enum Checked {
     LeftToMount,
 }
 
+impl Checked {
+    /// For people, where somebody should know.
+    pub fn described(&self) -> Option<String> {
+        match self {
+            Self::Repaired { words } => {
+                Some(format!("its file system had errors, which were mended: {words}"))
+            }
+            Self::Clean | Self::LeftToMount => None,
+        }
+    }
+}
+
 /// Checks a file system that is not mounted, and mends what can be mended without losing anything. Not for a read-only
 /// mount: this writes.
 ///

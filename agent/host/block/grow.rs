@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use monopod_core::config::Filesystem;
+use monopod_core::text;
 
 use super::super::command::Command;
 use super::{BlockError, MAKE, failed, tool};
@@ -21,20 +22,22 @@ impl Grown {
     pub fn has_grown(self) -> bool {
         self.after > self.before
     }
+
+    /// For people, where there was.
+    pub fn described(self) -> Option<String> {
+        self.has_grown().then(|| {
+            let (before, after) = (text::bytes(self.before), text::bytes(self.after));
+            format!("grown from {before} to {after}")
+        })
+    }
 }
 
 /// Makes a mounted file system as large as its device, if it is not. Mounted, because the kernel does it in steps
 /// that a power cut does not break. Not for a read-only mount.
-pub async fn grow(
-    device: &Path,
-    place: &Path,
-    filesystem: Filesystem,
-) -> Result<Grown, BlockError> {
+pub async fn grow(device: &Path, place: &Path, filesystem: Filesystem) -> Result<Grown, BlockError> {
     let before = size(place)?;
     let command = match filesystem {
-        Filesystem::Ext2 | Filesystem::Ext3 | Filesystem::Ext4 => {
-            Command::new("resize2fs", MAKE).arg(device)
-        }
+        Filesystem::Ext2 | Filesystem::Ext3 | Filesystem::Ext4 => Command::new("resize2fs", MAKE).arg(device),
         Filesystem::Xfs => Command::new("xfs_growfs", MAKE).arg("-d").arg(place),
         Filesystem::Tmpfs => {
             return Ok(Grown {

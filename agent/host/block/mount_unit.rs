@@ -28,6 +28,14 @@ pub fn is_mounted(place: &str) -> Result<Option<String>, BlockError> {
     Ok(found.map(|mount| mount.source))
 }
 
+/// Every place where something is mounted, seen from here.
+pub fn mounted_places() -> io::Result<Vec<String>> {
+    Ok(sysfs::mounts_here()?
+        .into_iter()
+        .map(|mount| mount.place)
+        .collect())
+}
+
 /// Has PID 1 mount `what` at `place`, by a unit in `directory` (/run/systemd/system: gone with the machine's boot).
 /// Says whether it was not there before. A place with something else on it is an error.
 pub async fn ensure_mounted(
@@ -256,7 +264,9 @@ mod tests {
         };
         let nowhere = Path::new("/proc/nowhere");
         assert!(!ensure_mounted(&unit, &source, "/proc", nowhere).await.unwrap());
-        let error = ensure_mounted(&unit, "/dev/xvdf", "/proc", nowhere).await.unwrap_err();
+        let error = ensure_mounted(&unit, "/dev/xvdf", "/proc", nowhere)
+            .await
+            .unwrap_err();
         assert!(matches!(error, BlockError::OtherMounted { .. }), "{error}");
         assert_eq!(is_mounted("/nowhere").unwrap(), None);
     }

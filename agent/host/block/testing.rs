@@ -74,7 +74,11 @@ pub(super) struct Mounted(PathBuf);
 impl Mounted {
     pub(super) fn new(device: &Path, place: PathBuf, options: &str) -> Self {
         fs::create_dir_all(&place).unwrap();
-        sh(&format!("mount {options} {} {}", device.display(), place.display()));
+        sh(&format!(
+            "mount {options} {} {}",
+            device.display(),
+            place.display()
+        ));
         Self(place)
     }
 

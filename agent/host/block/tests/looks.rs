@@ -111,13 +111,19 @@ async fn several_at_once_are_no_file_system() {
     stamp(&file, 0, &xfs.head);
     stamp(&file, gpt.size - MIB, &gpt.tail);
     let found = content(&file).await.unwrap();
-    assert!(matches!(&found, Content::Other { what } if what.contains(&GPT.to_owned())), "{found:?}");
+    assert!(
+        matches!(&found, Content::Other { what } if what.contains(&GPT.to_owned())),
+        "{found:?}"
+    );
 
     let swap = recorded::one("swap");
     let file = ext.file(&directory);
     stamp(&file, 0, &swap.head);
     let found = content(&file).await.unwrap();
-    assert!(matches!(&found, Content::Other { what } if what.len() == 2), "{found:?}");
+    assert!(
+        matches!(&found, Content::Other { what } if what.len() == 2),
+        "{found:?}"
+    );
 }
 
 #[tokio::test]
@@ -136,7 +142,16 @@ async fn one_byte_anywhere_in_the_first_or_last_mib_is_not_nothing() {
 #[tokio::test]
 async fn small_devices_are_read_whole() {
     let directory = Temporary::new();
-    for size in [512, 4096, 65_536, MIB - 512, MIB, MIB + 512, 2 * MIB - 512, 2 * MIB] {
+    for size in [
+        512,
+        4096,
+        65_536,
+        MIB - 512,
+        MIB,
+        MIB + 512,
+        2 * MIB - 512,
+        2 * MIB,
+    ] {
         let file = directory.sparse("disk", size);
         assert_eq!(content(&file).await.unwrap(), Content::Blank, "{size}");
         for at in [0, size / 2, size - 1] {
