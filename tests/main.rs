@@ -41,6 +41,7 @@ mod machine;
 mod metadata;
 mod mint;
 mod options;
+mod prepare;
 mod redaction;
 mod registries;
 mod restarts;

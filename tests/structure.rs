@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::common::repository;
 
 /// What a module of the agent may use of the others: `cli → boot, supervise → logs, report → host`.
-const MAY_USE: [(&str, &[&str]); 10] = [
+const MAY_USE: [(&str, &[&str]); 11] = [
     ("host", &[]),
     ("logs", &["host"]),
     ("report", &["host"]),
@@ -35,9 +35,11 @@ const MAY_USE: [(&str, &[&str]); 10] = [
         "supervise",
         &["host", "logs", "report", "context", "boot", "lifecycle"],
     ),
+    ("prepare", &["host", "report", "context", "boot", "lifecycle"]),
     (
         "cli",
         &[
+            "prepare",
             "host",
             "logs",
             "report",
@@ -67,7 +69,7 @@ fn modules_depend_one_way() {
 /// Only the module named for an outside system imports its crate.
 #[test]
 fn one_module_an_outside_system() {
-    const HOME: [(&str, &str); 13] = [
+    const HOME: [(&str, &str); 14] = [
         ("bollard", "agent/host/docker/"),
         ("aws_sdk_autoscaling", "agent/host/autoscaling"),
         ("aws_sdk_elasticloadbalancing", "agent/host/balancers/"),
@@ -79,6 +81,7 @@ fn one_module_an_outside_system() {
         ("aws_sdk_secretsmanager", "agent/host/secrets/secrets_manager.rs"),
         ("aws_sdk_s3", "agent/host/s3/"),
         ("aws_config", "agent/host/aws.rs"),
+        ("quick_xml", "agent/host/ec2/"),
         ("sd_notify", "agent/report/notify.rs"),
         ("syslog", "agent/logs/sinks/syslog/"),
     ];

@@ -7,6 +7,7 @@ use monopod_core::secret::NotInThere;
 use monopod_core::trust::{Refused, Unverified};
 
 use super::steps::image::ImageError;
+use super::steps::prepare::Unprepared;
 use crate::host::delivery::DeliveryError;
 use crate::host::docker::EngineError;
 use crate::host::ecr::EcrError;
@@ -73,6 +74,9 @@ pub enum BootError {
     /// Files of the user data.
     #[error(transparent)]
     Delivery(#[from] DeliveryError),
+    /// Disks or settings of the machine.
+    #[error(transparent)]
+    Unprepared(#[from] Unprepared),
     /// Something of the machine's.
     #[error(transparent)]
     Surroundings(#[from] SurroundingsError),
@@ -171,6 +175,7 @@ impl Classified for BootError {
             Self::Image(error) => error.class(),
             Self::Delivery(error) => error.class(),
             Self::Surroundings(error) => error.class(),
+            Self::Unprepared(error) => error.class(),
             Self::Secret { source, .. } => source.class(),
             Self::Ecr { source, .. } => source.class(),
             Self::Mint(error) => error.class(),
@@ -235,6 +240,7 @@ impl BootError {
             | Self::Engine(_)
             | Self::Image(_)
             | Self::Delivery(_)
+            | Self::Unprepared(_)
             | Self::Surroundings(_)
             | Self::Ecr { .. }
             | Self::Credentials { .. }

@@ -287,7 +287,7 @@ fn moment_after(time: Duration) -> u64 {
 
 /// The moment of the launch by the kernel's own clock. The wall clock may be wrong still: a kernel starts within this
 /// time of its launch.
-fn launched(pending_time: u64) -> u64 {
+pub(crate) fn launched(pending_time: u64) -> u64 {
     let up = clock::since_boot_millis();
     let ago = clock::now_millis().saturating_sub(pending_time * 1000);
     up.saturating_sub(ago.min(up + TO_KERNEL))
@@ -311,7 +311,8 @@ async fn fetch_image(
     Ok(())
 }
 
-fn time_left(total: Duration, first_start: u64, launched: Option<u64>) -> Duration {
+/// How much of the boot budget is left.
+pub(crate) fn time_left(total: Duration, first_start: u64, launched: Option<u64>) -> Duration {
     budget::left(total, moments(first_start, launched))
 }
 
@@ -408,6 +409,7 @@ async fn take_over(
     for (step, why) in [
         (StepId::Facts, "known since an earlier start in this boot"),
         (StepId::Config, "known since an earlier start in this boot"),
+        (StepId::Prepare, "the container exists"),
         (StepId::Secrets, "the container exists"),
         (StepId::Image, "the container exists"),
     ] {
@@ -485,6 +487,7 @@ struct Filled {
 }
 
 enum Outcome {
+    Prepared,
     Secrets(Fetched),
     Image(Pinned),
     Container(Box<Made>),
@@ -501,9 +504,13 @@ async fn execute(
     let mut waiting = plan.steps(&reconciliation.then);
     waiting.retain(|step| step.id() <= StepId::Container);
     let mut done = BTreeSet::from([StepId::Engine, StepId::Facts, StepId::Config]);
-    for step in [StepId::Secrets, StepId::Image] {
+    for (step, why) in [
+        (StepId::Prepare, not_prepared(plan)),
+        (StepId::Secrets, "the right container exists"),
+        (StepId::Image, "the right container exists"),
+    ] {
         if !waiting.iter().any(|one| one.id() == step) {
-            let why = "the right container exists".to_owned();
+            let why = why.to_owned();
             context.reporter.tell(Event::StepSkipped { step, why });
             done.insert(step);
         }
@@ -519,6 +526,11 @@ async fn execute(
         waiting = later;
         for step in ready {
             running.push(match step {
+                Step::Prepare(_) => Box::pin(async move {
+                    steps::prepare::run(context, deadline)
+                        .await
+                        .map(|()| Outcome::Prepared)
+                }),
                 step @ Step::FetchSecrets { .. } => {
                     let (secrets, then) = (&secrets, &reconciliation.then);
                     Box::pin(async move {
@@ -544,7 +556,7 @@ async fn execute(
                         Ok(Outcome::Container(Box::new(made)))
                     })
                 }
-                // What comes after the container is the supervisor's.
+                // Disks and settings are another unit's, and what comes after the container is the supervisor's.
                 Step::AwaitHealth(_)
                 | Step::CompleteLaunchHook(_)
                 | Step::AwaitBalancers(_)
@@ -555,6 +567,9 @@ async fn execute(
         match running.next().await {
             None => break,
             Some(Err(error)) => return Err(error),
+            Some(Ok(Outcome::Prepared)) => {
+                done.insert(StepId::Prepare);
+            }
             Some(Ok(Outcome::Secrets(fetched))) => {
                 filled.fetched = Some(fetched);
                 done.insert(StepId::Secrets);
@@ -570,6 +585,15 @@ async fn execute(
         }
     }
     filled.made.ok_or(BootError::NothingToRun)
+}
+
+/// Why nobody waits for `monopod prepare`, where nobody does.
+fn not_prepared(plan: &Plan) -> &'static str {
+    if plan.preparation().is_some() {
+        "the right container runs"
+    } else {
+        "the container needs neither volumes nor settings of the machine"
+    }
 }
 
 /// Tells when a step begins, how it ends and how long it took.

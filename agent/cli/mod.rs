@@ -1,4 +1,4 @@
-//! Commands: the daemon (`run`) and the person's tool (`validate`, `plan`, `encrypt`, `status`, `logs`,
+//! Commands: the daemon (`run`), what prepares its machine (`prepare`) and the person's tool (`validate`, `plan`, `encrypt`, `status`, `logs`,
 //! `support-bundle`, `schema`, `explain`).
 //!
 //! Exit codes: 0 done; 1 warnings under `--strict`, a difference, lost log lines, a machine that is not healthy, or
@@ -11,6 +11,7 @@ mod encrypt;
 mod explain;
 mod logs;
 mod plan;
+mod prepare;
 mod read;
 mod run;
 mod status;
@@ -63,6 +64,9 @@ enum Verbosity {
 enum Command {
     /// Boot this machine's container and look after it until stopped (the daemon)
     Run(RunArgs),
+    /// See to what this machine's container needs before it starts: volumes, file systems, kernel settings, sshd; the agent waits
+    /// for it (a unit of its own, once a boot)
+    Prepare(RunArgs),
     /// Check user-data files and show every problem; exits 0 when they can be used, 78 when not
     Validate(ValidateArgs),
     /// Print what `run` would do with a user-data file, or compare two; touches nothing
@@ -218,6 +222,7 @@ pub fn main() -> ExitCode {
     }
     let code = match cli.command {
         Command::Run(args) => run::run(options(args, redactor, output)),
+        Command::Prepare(args) => prepare::prepare(options(args, redactor, output)),
         Command::Drain { drain, run } => drain::drain(&drain, options(*run, redactor, output)),
         Command::Validate(args) => {
             let image = &args.image.configuration_directory;

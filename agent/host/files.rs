@@ -19,7 +19,7 @@ pub struct FileError {
 
 impl FileError {
     /// What was tried, on what, and why it failed.
-    pub(super) fn new(verb: &'static str, path: &Path, source: io::Error) -> Self {
+    pub(crate) fn new(verb: &'static str, path: &Path, source: io::Error) -> Self {
         Self {
             verb,
             path: path.to_owned(),
@@ -89,6 +89,14 @@ fn replace_with(
         fs::rename(&temporary, path)
     };
     write().map_err(failed("write", path))
+}
+
+/// Removes a file, if it is there.
+pub fn ensure_gone(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", path)(error)),
+        _ => Ok(()),
+    }
 }
 
 /// Removes every file of a directory but this one.

@@ -3,14 +3,19 @@
 //! What is here acts and reports, it never decides: decisions are pure functions of `monopod-core`.
 //! Every error says whether trying again can help ([`Class`]), in an exhaustive match beside it.
 
+pub mod accounts;
 pub mod autoscaling;
 pub(crate) mod aws;
 pub mod balancers;
+pub mod block;
+pub mod changes;
 pub mod clock;
 pub mod cloudformation;
 pub mod cloudwatch;
+pub mod command;
 pub mod delivery;
 pub mod docker;
+pub mod ec2;
 pub mod ecr;
 pub mod etcd;
 pub mod files;
@@ -21,8 +26,10 @@ pub mod include;
 pub mod kms;
 pub mod limits;
 pub mod log_sink;
+pub mod logrotate;
 pub mod mint;
 pub mod probe;
+mod program;
 pub mod registry;
 pub mod rewrite;
 pub(crate) mod s3;
@@ -31,7 +38,9 @@ pub mod secret_set;
 pub mod secrets;
 pub mod signature;
 mod sigv4;
+pub mod sshd;
 pub mod surroundings;
+pub mod sysctl;
 pub mod terminal;
 #[cfg(test)]
 mod testing;

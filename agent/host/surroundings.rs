@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use monopod_core::config::{Gpus, Seccomp};
 use monopod_core::plan::container::{Bind, CUSTOM_LOG, ContainerSpec, ENGINE_SOCKET};
 
+use monopod_core::machine::gpu::{Way, describes};
 use nix::fcntl::OFlag;
 use serde_json::Value;
 
@@ -117,6 +118,8 @@ pub struct Surroundings {
     pub engine_group: Option<u32>,
     /// Whether the container gets graphics processors.
     pub gpus: bool,
+    /// How the engine is asked for them; filled by the boot, which asks the engine.
+    pub gpu_way: Option<Way>,
     /// Variables with addresses of this machine; filled by the boot, which waits for services.
     pub variables: Vec<(String, String)>,
 }
@@ -145,6 +148,7 @@ pub fn observe(spec: &ContainerSpec, engine_socket: &Path) -> Result<Surrounding
             Some(Gpus::None) => false,
             None => has_gpus(),
         },
+        gpu_way: None,
         variables: Vec::new(),
     })
 }
@@ -241,6 +245,28 @@ fn profile(path: &str) -> Result<String, SurroundingsError> {
     }
 }
 
+/// Whether one of the engine's directories holds a description of NVIDIA's processors. What can't be read is none.
+pub fn are_gpus_described(directories: &[String]) -> bool {
+    directories
+        .iter()
+        .filter_map(|directory| fs::read_dir(directory).ok())
+        .flatten()
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|one| ["json", "yaml", "yml"].iter().any(|known| one == *known))
+                && path.is_file()
+        })
+        .any(|path| {
+            let mut text = String::new();
+            OpenOptions::new()
+                .read(true)
+                .open(path)
+                .and_then(|file| file.take(LARGEST_PROFILE).read_to_string(&mut text))
+                .is_ok_and(|_| describes(&text))
+        })
+}
+
 /// The unit's /dev is its own and has no graphics processor in it, so the driver is asked, too.
 fn has_gpus() -> bool {
     ["/dev/nvidia0", "/proc/driver/nvidia/version"]
@@ -257,6 +283,23 @@ mod tests {
 
     fn temporary(name: &str) -> PathBuf {
         std::env::temp_dir().join(format!("monopod-surroundings-{name}-{}", std::process::id()))
+    }
+
+    #[test]
+    fn descriptions_of_processors_are_found() {
+        let directory = temporary("cdi");
+        fs::create_dir_all(&directory).unwrap();
+        let all = [
+            "/nonexistent/cdi".to_owned(),
+            directory.to_str().unwrap().to_owned(),
+        ];
+        assert!(!are_gpus_described(&all));
+        let text = "kind: nvidia.com/gpu\ndevices:\n- name: all\n";
+        fs::write(directory.join("nvidia.txt"), text).unwrap();
+        assert!(!are_gpus_described(&all), "no engine reads that one");
+        fs::write(directory.join("nvidia.yaml"), text).unwrap();
+        assert!(are_gpus_described(&all));
+        fs::remove_dir_all(directory).unwrap();
     }
 
     #[test]

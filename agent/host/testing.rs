@@ -172,3 +172,12 @@ async fn converse(
     stream.write_all(reply.body.as_bytes()).await?;
     stream.flush().await
 }
+
+/// An empty directory of a test's own.
+pub(super) fn temporary_directory(name: &str) -> std::path::PathBuf {
+    let path = std::env::temp_dir().join(format!("monopod-{name}-{}", std::process::id()));
+    // Left by a run that failed.
+    let _gone = std::fs::remove_dir_all(&path);
+    std::fs::create_dir_all(&path).unwrap();
+    path
+}

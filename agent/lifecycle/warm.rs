@@ -55,6 +55,17 @@ pub(crate) async fn wait(context: &Context, deadline: Instant) {
     }
     context.learn_life(|life| life.stage = Stage::Warm);
     context.reporter.tell(Event::Warm { text });
+    until_it_serves(context).await;
+    // The next hook is another one's.
+    context.learn_life(|life| {
+        life.stage = Stage::Booting;
+        life.hook_completed = false;
+    });
+    context.reporter.tell(Event::Booting);
+}
+
+/// Returns when the group wants the machine to serve.
+pub(crate) async fn until_it_serves(context: &Context) {
     let mut told = false;
     loop {
         tokio::time::sleep(ASK).await;
@@ -74,10 +85,4 @@ pub(crate) async fn wait(context: &Context, deadline: Instant) {
             Err(_) => {}
         }
     }
-    // The next hook is another one's.
-    context.learn_life(|life| {
-        life.stage = Stage::Booting;
-        life.hook_completed = false;
-    });
-    context.reporter.tell(Event::Booting);
 }

@@ -43,7 +43,8 @@ struct Inner {
     output: Output,
     redactor: SharedRedactor,
     record: Mutex<BootRecord>,
-    status_path: PathBuf,
+    /// `None`: the record is somebody else's.
+    status_path: Option<PathBuf>,
     outcome: watch::Sender<Outcome>,
     serving: watch::Sender<bool>,
     /// Whose values are too short to be redacted: told once.
@@ -54,6 +55,15 @@ struct Inner {
 impl Reporter {
     /// For one run of the agent.
     pub fn new(runtime_directory: &Path, redactor: SharedRedactor, output: Output) -> Self {
+        Self::noting(Some(runtime_directory.join(STATUS_FILE)), redactor, output)
+    }
+
+    /// For a command that works beside the agent, whose status it must not touch.
+    pub fn beside_the_agent(redactor: SharedRedactor, output: Output) -> Self {
+        Self::noting(None, redactor, output)
+    }
+
+    fn noting(status_path: Option<PathBuf>, redactor: SharedRedactor, output: Output) -> Self {
         let record = BootRecord::new(env!("CARGO_PKG_VERSION"), std::process::id(), clock::now_millis());
         let (outcome, _) = watch::channel(record.outcome.clone());
         Self(Arc::new(Inner {
@@ -61,7 +71,7 @@ impl Reporter {
             output,
             redactor,
             record: Mutex::new(record),
-            status_path: runtime_directory.join(STATUS_FILE),
+            status_path,
             serving: watch::Sender::default(),
             short: Mutex::default(),
             probes: figures::ProbeFigures::default(),
@@ -206,14 +216,15 @@ impl Reporter {
     }
 
     fn save(&self) {
+        let Some(path) = &self.0.status_path else { return };
         let json = {
             let mut record = self.record();
             record.written_at = clock::now_millis();
             serde_json::to_string_pretty(&*status::redacted(&record, &self.redactor()))
         };
-        let written = json.map_err(|error| error.to_string()).and_then(|json| {
-            files::ensure_content(&self.0.status_path, json.as_bytes()).map_err(|error| chain(&error))
-        });
+        let written = json
+            .map_err(|error| error.to_string())
+            .and_then(|json| files::ensure_content(path, json.as_bytes()).map_err(|error| chain(&error)));
         if let Err(error) = written {
             tracing::warn!("the boot record was not written, ignoring: {error}");
         }

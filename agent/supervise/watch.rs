@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::{cause, has_ended};
 use crate::boot::hint::Charge;
+use crate::boot::steps::prepare;
 use crate::context::Context;
 use crate::host::docker::{Engine, EngineError, Stopped};
 use crate::host::{chain, clock};
@@ -139,6 +140,9 @@ pub(super) async fn start(context: &Context, charge: &Charge) -> Start {
     let id = charge.container_id.as_str();
     if !charge.files.is_known() {
         return Start::FilesGone;
+    }
+    if let Err(gone) = prepare::ensure_still_mounted(context) {
+        return Start::Refused(chain(&gone));
     }
     // Somebody may have tidied up the runtime directory since the last start.
     if let Err(error) = charge.files.ensure() {

@@ -1,6 +1,6 @@
 """A machine's life as AWS sees it: stacks that wait for signals, an Auto Scaling group with hooks, metrics. One world for
 each access key, that is for each machine; nothing is there until a test sets it up. Load balancers are
-in aws_balancers.py, metrics in aws_metrics.py.
+in aws_balancers.py, metrics in aws_metrics.py, volumes in aws_ec2.py.
 
   POST /_test/life  {"access_key": K, "do": WHAT, ...}   where WHAT is one of
 
@@ -28,11 +28,13 @@ What AWS does, and so this:
   and refuses a request that has one. Its operation for faults is WaitHandle.
 """
 import base64
+import json
 import threading
 import time
 from collections import defaultdict
 
 import aws_balancers
+import aws_ec2
 import aws_metrics
 import aws_wire as wire
 from aws_wire import Refused
@@ -92,6 +94,8 @@ def set_identity(here, order):
     here.instance, here.signature = order["instance"], order["signature"]
     here.document = base64.b64decode(order["document"])
     wire.identify(order["instance"], order["access_key"])
+    zone = json.loads(here.document).get("availabilityZone", f"{REGION}a")
+    aws_ec2.identify(order["access_key"], order["instance"], zone)
 
 
 def set_stack(here, order):
@@ -366,6 +370,8 @@ OPERATIONS = {
 
 def answer(request, op, body, access_key):
     """The answer to an operation that is done here; None for all others."""
+    if wire.protocol_of(request) == "ec2":
+        return aws_ec2.answer(request, op, body, access_key)
     if op not in OPERATIONS:
         return None
     namespace, act = OPERATIONS[op]

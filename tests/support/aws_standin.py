@@ -17,6 +17,7 @@ client signs with, so tests that run at once don't see each other.
   POST /_test/faults   {"access_key": K, "faults": [FAULT, ...]}             replaces the faults of K
   POST /_test/ecr      {"access_key": K, "life": SECONDS}                    how long ECR's logins last for K
   POST /_test/life     {"access_key": K, "do": WHAT, ...}                    stacks, groups, load balancers: see aws_lifecycle.py
+  POST /_test/volumes  {"access_key": K, "do": WHAT, ...}                    EBS volumes: see aws_ec2.py
   GET  /_test/journal?access_key=K                                           -> {"calls": [...], "max_concurrent": {OP: N}, "batches": [...]}
 
 A FAULT is {"op": "Decrypt", "times": 3, "code": "ThrottlingException", "http": 400, "delay": 0.05, "message": "..."}.
@@ -30,7 +31,8 @@ ciphertext outlives this process; a ciphertext that isn't one is InvalidCipherte
 says AccessDeniedException; a disabled key refuses to decrypt. ECR's logins are counted and last
 12 hours, where moto's are one and the same that ended in 2015. PutLogEvents has AWS's limits: see aws_logs.py. What a
 machine's life needs of CloudFormation, Auto Scaling, the load balancers and CloudWatch is not moto's at all
-(aws_lifecycle.py, aws_balancers.py), nor is the clock that a signature's time is compared with (aws_wire.py).
+(aws_lifecycle.py, aws_balancers.py), nor are EC2's volumes (aws_ec2.py), nor is the clock that a signature's time is
+compared with (aws_wire.py).
 """
 import base64
 import datetime
@@ -45,6 +47,7 @@ import time
 import uuid
 from collections import defaultdict
 
+import aws_ec2
 import aws_lifecycle
 import aws_logs
 import aws_wire as wire
@@ -294,6 +297,8 @@ def control(request):
     order = json.loads(request.get_data() or b"{}")
     if request.path == "/_test/life":
         return aws_lifecycle.control(order)
+    if request.path == "/_test/volumes":
+        return aws_ec2.control(order)
     if request.path == "/_test/ready":
         return {}
     if request.path == "/_test/encrypt":

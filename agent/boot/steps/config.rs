@@ -22,36 +22,73 @@ pub(in crate::boot) async fn run(
     deadline: Instant,
 ) -> Result<Plan, BootError> {
     timed(context, StepId::Config, "check the user data".to_owned(), async {
-        let image = ImageFiles::read(&context.directories.configuration).map_err(BootError::ImageFiles)?;
-        let user_data = include::resolve(context, identity, deadline).await?;
-        let (plan, warnings) = match plan(context, &user_data, &image, identity) {
-            Ok(read) => read,
+        match read(context, identity, deadline).await {
+            Ok(read) => {
+                for text in read.warnings {
+                    context.reporter.tell(Event::Warning { text });
+                }
+                Ok((read.plan, read.detail))
+            }
             Err(unreadable) => {
                 // How this boot ends is told, too.
-                let audit = unreadable.audit.as_ref();
-                context.ensure_audit(audit, &identity.facts).await;
-                return Err(unreadable.error);
+                if let Some(audit) = &unreadable.audit {
+                    context.ensure_audit(audit.as_ref(), &identity.facts).await;
+                }
+                Err(unreadable.error)
             }
-        };
-        for text in warnings {
-            context.reporter.tell(Event::Warning { text });
         }
-        let from = user_data
-            .from
-            .map_or_else(String::new, |from| format!("{from}: "));
-        let layers = match image.names().as_slice() {
-            [] => String::new(),
-            names => format!(" over {}", names.join(", ")),
-        };
-        let detail = format!(
-            "{from}{}{layers}, {}; opened: {}",
-            plan.application,
-            text::count(plan.warnings.len() as u64, "warning"),
-            opened(&plan).join(", ")
-        );
-        Ok((plan, detail))
     })
     .await
+}
+
+/// User data that can be used.
+pub(crate) struct Read {
+    pub(crate) plan: Plan,
+    /// Each as one line.
+    pub(crate) warnings: Vec<String>,
+    detail: String,
+}
+
+/// User data that cannot be used, and who has to know even so.
+pub(crate) struct Unusable {
+    pub(crate) error: BootError,
+    /// `None` where nothing of the text was read.
+    audit: Option<Option<AuditOrders>>,
+}
+
+impl From<BootError> for Box<Unusable> {
+    fn from(error: BootError) -> Self {
+        Self::new(Unusable { error, audit: None })
+    }
+}
+
+/// From the texts to the plan; tells nobody.
+pub(crate) async fn read(
+    context: &Context,
+    identity: &Identity,
+    deadline: Instant,
+) -> Result<Read, Box<Unusable>> {
+    let image = ImageFiles::read(&context.directories.configuration).map_err(BootError::ImageFiles)?;
+    let user_data = include::resolve(context, identity, deadline).await?;
+    let (plan, warnings) = plan(context, &user_data, &image, identity)?;
+    let from = user_data
+        .from
+        .map_or_else(String::new, |from| format!("{from}: "));
+    let layers = match image.names().as_slice() {
+        [] => String::new(),
+        names => format!(" over {}", names.join(", ")),
+    };
+    let detail = format!(
+        "{from}{}{layers}, {}; opened: {}",
+        plan.application,
+        text::count(plan.warnings.len() as u64, "warning"),
+        opened(&plan).join(", ")
+    );
+    Ok(Read {
+        plan,
+        warnings,
+        detail,
+    })
 }
 
 /// The keys that open what is closed by default. Two things that one key opens are two rows in the plan, and one word here.
@@ -59,12 +96,6 @@ pub(in crate::boot) fn opened(plan: &Plan) -> Vec<String> {
     let all = plan.opt_outs();
     let keys: BTreeSet<&str> = all.iter().map(|out| out.key).collect();
     keys.into_iter().map(str::to_owned).collect()
-}
-
-/// User data that cannot be used, and who has to know even so.
-struct Unusable {
-    error: BootError,
-    audit: Option<AuditOrders>,
 }
 
 /// The plan, and its warnings as lines.
@@ -89,7 +120,7 @@ fn plan(
             report: report.render(config::Style::Plain),
             origin: user_data.origin.clone(),
         };
-        let audit = AuditOrders::of_unreadable(report.audit());
+        let audit = Some(AuditOrders::of_unreadable(report.audit()));
         return Err(Box::new(Unusable { error, audit }));
     };
     // Room is what an included text has.

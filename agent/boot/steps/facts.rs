@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::host::files;
 use crate::host::imds::{ENDPOINT_VARIABLE, Identity, Imds};
 
-pub(in crate::boot) async fn run(context: &Context) -> Result<Identity, BootError> {
+pub(crate) async fn run(context: &Context) -> Result<Identity, BootError> {
     let sources = &context.sources;
     let does = match (&sources.facts, &sources.user_data) {
         (Some(facts), Some(user_data)) => format!("read {} and {}", facts.display(), user_data.display()),

@@ -1,15 +1,16 @@
 //! The steps, a file each. A step is retried by [`until_it_works`] while its error is transient and
 //! the budget lasts.
 
-pub(super) mod config;
+pub(crate) mod config;
 pub(super) mod container;
 pub(super) mod delivered;
 pub(super) mod engine;
-pub(super) mod facts;
+pub(crate) mod facts;
 mod holes;
 pub(super) mod image;
 mod include;
 mod login;
+pub(crate) mod prepare;
 pub(crate) mod secrets;
 mod trust;
 

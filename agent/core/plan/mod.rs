@@ -16,6 +16,7 @@ mod diff;
 pub mod extras;
 mod lifecycle;
 pub mod logs;
+mod preparation;
 pub mod reconcile;
 mod render;
 pub mod sets;
@@ -36,12 +37,14 @@ use crate::config::{
 use crate::facts::InstanceFacts;
 use crate::lifecycle::{Balancers, LifecyclePlan, SignalTarget};
 use crate::logs::{Attributes, LogPlan};
+use crate::machine::MachinePlan;
 use crate::text;
 use crate::trust::Trust;
 pub use aws::{AwsCall, partition};
 use container::ContainerSpec;
 pub use diff::{Change, Difference};
 use extras::Extras;
+pub use preparation::Preparation;
 use reconcile::Then;
 use sets::FileSet;
 pub use uses::SecretUse;
@@ -177,6 +180,8 @@ pub enum StepId {
     Facts,
     /// Read and check the user data.
     Config,
+    /// Wait for disks and the machine's settings.
+    Prepare,
     /// Decrypt and fetch.
     Secrets,
     /// Resolve and pull.
@@ -197,10 +202,11 @@ pub enum StepId {
 
 impl StepId {
     /// In the order of the timeline.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Engine,
         Self::Facts,
         Self::Config,
+        Self::Prepare,
         Self::Secrets,
         Self::Image,
         Self::Container,
@@ -216,10 +222,12 @@ impl StepId {
         match self {
             Self::Engine | Self::Facts => &[],
             Self::Config => &[Self::Facts],
+            // Disks are there while the image comes: only the container needs them.
+            Self::Prepare => &[Self::Config],
             Self::Secrets => &[Self::Engine, Self::Config],
             // A registry password may be a KMS value, but the pull waits for that value alone, not for the step.
             Self::Image => &[Self::Engine, Self::Config],
-            Self::Container => &[Self::Secrets, Self::Image],
+            Self::Container => &[Self::Prepare, Self::Secrets, Self::Image],
             Self::Health => &[Self::Container],
             // A target is unused until the hook completes, and a stack that is told goes on with the next machine.
             Self::Hook => &[Self::Health],
@@ -235,6 +243,7 @@ impl StepId {
             Self::Engine => "engine",
             Self::Facts => "facts",
             Self::Config => "config",
+            Self::Prepare => "prepare",
             Self::Secrets => "secrets",
             Self::Image => "image",
             Self::Container => "container",
@@ -263,6 +272,8 @@ pub enum Step {
         /// The bucket with the application's credentials.
         mint_bucket: Option<String>,
     },
+    /// Wait until disks are mounted and the machine's settings made.
+    Prepare(Preparation),
     /// Resolve the reference to a digest, pull it unless it is there.
     ObtainImage(ImageRef),
     /// End with this container running, alone.
@@ -283,6 +294,7 @@ impl Step {
     /// Its place in the timeline.
     pub const fn id(&self) -> StepId {
         match self {
+            Self::Prepare(_) => StepId::Prepare,
             Self::FetchSecrets { .. } => StepId::Secrets,
             Self::ObtainImage(_) => StepId::Image,
             Self::EnsureContainer(_) => StepId::Container,
@@ -326,6 +338,8 @@ pub struct Plan {
     pub restart: RestartPolicy,
     /// Whom the machine tells how it is, and how it leaves.
     pub lifecycle: LifecyclePlan,
+    /// What is set on the machine around it.
+    pub machine: MachinePlan,
     /// What else the machine does for it.
     pub extras: Extras,
     /// Lines are shipped without the secrets that are known.
@@ -377,6 +391,7 @@ impl Plan {
             gate: gate(config.health_check()),
             restart: config.restart(),
             lifecycle: config.lifecycle().clone(),
+            machine: MachinePlan::new(config),
             extras: Extras::new(config),
             redact_secrets: config.logging().redact_secrets.unwrap_or_default(),
             logs: LogPlan::new(config),
@@ -415,6 +430,10 @@ impl Plan {
         if *then == Then::Create {
             // The pull first: it takes longest, and the engine works on it while we set up the rest.
             steps.push(Step::ObtainImage(self.container.image.clone()));
+        }
+        // A container that runs has its mounts; one that is started, for the first time or again, would lose data without them.
+        if !matches!(then, Then::Adopt { .. }) {
+            steps.extend(self.preparation().map(Step::Prepare));
         }
         let uses = match then {
             Then::Create => self.secrets.clone(),

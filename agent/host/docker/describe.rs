@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use bollard::query_parameters::InspectContainerOptions;
+use monopod_core::machine::gpu;
 use monopod_core::text;
 use serde_json::{Map, Value, json};
 
@@ -41,6 +42,16 @@ impl Engine {
             map.retain(|name, _| OF_ENGINE.contains(&name.as_str()));
         }
         Ok(value)
+    }
+
+    /// What it says about devices that have names.
+    pub async fn gpus(&self) -> Result<gpu::Engine, EngineError> {
+        let answer = self.within(ASK, What::Describe, bollard::Docker::info).await?;
+        let devices = answer.discovered_devices.unwrap_or_default();
+        Ok(gpu::Engine {
+            directories: answer.cdi_spec_dirs.unwrap_or_default(),
+            devices: devices.into_iter().filter_map(|device| device.id).collect(),
+        })
     }
 
     /// A container, as far as it may be shown: of its environment the names, of its command the length, of its health

@@ -3,6 +3,7 @@
 mod audit_server;
 mod aws;
 mod aws_balancers;
+mod aws_ec2;
 mod aws_lifecycle;
 mod aws_metrics;
 mod aws_sinks;

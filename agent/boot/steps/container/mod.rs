@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::delivered::Delivered;
 use super::holes;
 use super::image::Pinned;
+use super::prepare;
 use super::secrets::Fetched;
 use super::until_it_works;
 use crate::boot::hint::Charge;
@@ -71,6 +72,11 @@ pub(in crate::boot) async fn run(
                 )
                 .await?;
                 on_the_tmpfs(context, || delivered.ensure_layout(), deadline).await?;
+                if machine.gpus {
+                    let engine =
+                        persistently(context, deadline, async || context.engine.gpus().await).await?;
+                    machine.gpu_way = Some(engine.way(surroundings::are_gpus_described));
+                }
                 machine.variables = holes::fill(context, &plan.container, deadline).await?;
                 ensure_removed(context, remove, deadline).await?;
                 let new = New {
@@ -366,6 +372,7 @@ async fn observe<T>(
 
 /// A start that may work later is the supervisor's business; one that never can ends the boot.
 async fn start(context: &Context, id: &str) -> Result<Begin, BootError> {
+    prepare::ensure_still_mounted(context)?;
     match context.engine.ensure_started(id).await {
         Ok(()) => Ok(Begin::Running),
         Err(error) if error.class() == Class::Permanent => Err(BootError::Engine(error)),

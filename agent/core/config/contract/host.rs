@@ -18,11 +18,12 @@ pub(super) const KEYS: &[Key] = &[
             names: Grammar::Setting,
             value: &super::Shape::Scalar,
         },
-        Later("no kernel setting is changed"),
-        "Kernel settings of the machine, by the names of sysctl(8).",
+        Read,
+        "Kernel settings, by the names of sysctl(8). What the container has of its own is set in the container: the settings of its network (net.ipv4.*, net.ipv6.*, net.unix.*, net.core.somaxconn, unless `networking` is `host`), of shared memory and of message queues (kernel.shm*, kernel.msg*, kernel.sem, fs.mqueue.*). Everything else is set on the machine, before the container starts. The plan says which is which. A setting of the machine's that its kernel does not have is passed over with a warning; one that the kernel refuses ends the boot.",
     )
-    .taupage("Written on the host; net.* never reached a container with a network of its own.")
-    .example("sysctl:\n  fs.file-max: 262144"),
+    .taupage("Written on the host; net.* never reached a container with a network of its own, and a setting that was refused left a machine that did nothing and said nothing.")
+    .ours("A setting that names a program for the kernel to run as root is an error.")
+    .example("sysctl:\n  fs.file-max: 262144\n  net.ipv4.tcp_keepalive_time: 60"),
     Key::new(
         "sysfs",
         Map {
@@ -30,25 +31,25 @@ pub(super) const KEYS: &[Key] = &[
             names: Grammar::SysfsPath,
             value: &super::Shape::Scalar,
         },
-        Later("nothing below /sys is written"),
-        "Kernel settings below /sys; transparent huge pages are the only one that may be set.",
+        Read,
+        "Kernel settings below /sys, written before the container starts. Transparent huge pages are the only one that may be set: always, madvise or never. Another path is passed over with a warning.",
     )
-    .taupage("The same; other paths were skipped.")
-    .ours("Another path is an error.")
+    .taupage("The same.")
     .example("sysfs:\n  /sys/kernel/mm/transparent_hugepage/enabled: never"),
     Key::new(
         "ssh_ports",
         Either(&[List(&PORT), PORT]),
-        Later("sshd listens where the image says"),
-        "The ports sshd listens on.",
+        Read,
+        "The ports sshd listens on. They are written into a file of their own beside sshd's configuration, once sshd itself has found nothing wrong with it; whatever goes wrong is a warning, and sshd stays as it is. Ports that the image's own configuration names stay open besides. Where the key is left out sshd stays as the image has it.",
     )
     .default("[22]")
     .taupage("The same.")
+    .ours("An empty list is an error: nobody could log in. So is a port that the container publishes.")
     .example("ssh_ports: [22, 2222]"),
     Key::new(
         "ssh_gateway_ports",
         Either(&[StrictFlag, Choice(&["yes", "no", "clientspecified"])]),
-        Later("sshd's GatewayPorts stays what the image says"),
+        Read,
         "Whether ports forwarded through sshd are open to other machines: its GatewayPorts.",
     )
     .default("the image's")
@@ -57,11 +58,12 @@ pub(super) const KEYS: &[Key] = &[
     Key::new(
         "keep_instance_users",
         Flag,
-        Later("the image's users stay as they are"),
-        "Keeps the authorized_keys of the cloud image's own user.",
+        Read,
+        "Whether the cloud image's own users (admin, ubuntu, ec2-user and so on, and whom else cloud-init lets become root) keep their authorized_keys. `false` removes the files at every boot, once cloud-init has written them; the users stay, and root's file does.",
     )
-    .default("false")
-    .taupage("The same.")
+    .default("nobody's are touched; the machine image that `packer/` builds says `false` in /etc/monopod/defaults.d")
+    .taupage("Removed ubuntu's unless it was true.")
+    .ours("A machine that has only the package installed is left as its owner logs into it: there the key has to be written.")
     .example("keep_instance_users: true"),
     Key::new(
         "enhanced_cloudwatch_metrics",
@@ -76,11 +78,11 @@ pub(super) const KEYS: &[Key] = &[
     Key::new(
         "xray_enabled",
         Flag,
-        Later("no X-Ray daemon runs"),
-        "Runs the X-Ray daemon beside the container.",
+        Later("no X-Ray daemon runs; put the ADOT collector or the daemon into the application's image, or send traces to a collector of your own"),
+        "Ran the X-Ray daemon beside the container. Here one machine runs one container: the collector belongs into the application's image, or on the network.",
     )
     .default("false")
-    .taupage("The same.")
+    .taupage("Started the daemon that its image had.")
     .example("xray_enabled: true"),
 ];
 

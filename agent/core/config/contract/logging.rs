@@ -1,12 +1,11 @@
 //! Where lines go.
 
-use super::Fate::{Later, Read};
+use super::Fate::Read;
 use super::Shape::{
     Anything, Choice, Decimal, Either, Flag, List, Map, Number, Object, Secret, Size, Text, Time,
 };
 use super::{Grammar, Key, Shape};
 
-const NOT_ROTATED: &str = "the agent may not touch the application's files: rotate them in the application, or by logrotate in the image";
 const INTERVAL: Shape = Choice(&["hourly", "daily", "weekly", "monthly", "yearly"]);
 const FILES: Shape = Number {
     least: 0,
@@ -374,9 +373,9 @@ pub(super) const KEYS: &[Key] = &[
     Key::new("application_logrotate_disable_compress", Flag, Read, "Leaves old files of application.log uncompressed.").default("false").taupage("The same.").example("application_logrotate_disable_compress: true"),
     Key::new("application_logrotate_disable_delaycompress", Flag, Read, "Compresses the newest old file at once.").default("false").taupage("The same.").example("application_logrotate_disable_delaycompress: true"),
     Key::new("application_logrotate_disable_copytruncate", Flag, Read, "application.log is always renamed, never copied and truncated: its writer is the agent, which follows.").default("true").taupage("Whether logrotate renamed it.").example("application_logrotate_disable_copytruncate: true"),
-    Key::new("customlog_logrotate_size", Size { least: 1 }, Later(NOT_ROTATED), "How large a file in /var/log-custom becomes before it is rotated.").default("256M").taupage("The same.").example("customlog_logrotate_size: 100M"),
-    Key::new("customlog_logrotate_interval", INTERVAL, Later(NOT_ROTATED), "How often files in /var/log-custom are rotated at least.").default("daily").taupage("The same.").example("customlog_logrotate_interval: weekly"),
-    Key::new("customlog_logrotate_rotate", FILES, Later(NOT_ROTATED), "How many old files are kept of each in /var/log-custom.").default("5").taupage("The same.").example("customlog_logrotate_rotate: 2"),
+    Key::new("customlog_logrotate_size", Size { least: 1 }, Read, "How large a `*.log` file in /var/log-custom becomes before it is rotated, by logrotate, which looks every hour. The file is copied and truncated, since its writer keeps it open: lines that are written between the two are lost, and what goes to the container's output is not. `log_budget` is the stronger.").default("256M").taupage("The same; with a size the interval had no effect.").example("customlog_logrotate_size: 100M"),
+    Key::new("customlog_logrotate_interval", INTERVAL, Read, "How often files in /var/log-custom are rotated at least.").default("daily").taupage("The same.").example("customlog_logrotate_interval: weekly"),
+    Key::new("customlog_logrotate_rotate", FILES, Read, "How many old files are kept of each in /var/log-custom.").default("5").taupage("The same.").example("customlog_logrotate_rotate: 2"),
     Key::new("scalyr_account_key", Secret, Read, "The key that lets lines be written to Scalyr; empty means off. The one in `logging` counts first.").default("nothing goes to Scalyr").taupage("The same.").example("scalyr_account_key: aws:kms:AQICAHhFeGFtcGxl"),
     Key::new("scalyr_region", Choice(&["eu", "us"]), Read, "The region of Scalyr that lines go to.").default("eu").taupage("Read, and not used: lines went to eu.").example("scalyr_region: us"),
     Key::new("scalyr_application_log_parser", Text(Grammar::NotEmpty), Read, "The parser Scalyr uses for the container's output.").default("slf4j").taupage("The same.").example("scalyr_application_log_parser: json"),

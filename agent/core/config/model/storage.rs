@@ -1,5 +1,7 @@
 //! Volumes and mounts.
 
+use std::fmt;
+
 /// `volumes` and `mounts`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -52,6 +54,34 @@ pub enum RaidLevel {
     Raid10,
 }
 
+impl RaidLevel {
+    /// As the user data writes it.
+    pub const fn number(self) -> u32 {
+        match self {
+            Self::Raid0 => 0,
+            Self::Raid1 => 1,
+            Self::Raid5 => 5,
+            Self::Raid10 => 10,
+        }
+    }
+
+    /// mdadm's word.
+    pub const fn mdadm(self) -> &'static str {
+        match self {
+            Self::Raid0 => "raid0",
+            Self::Raid1 => "raid1",
+            Self::Raid5 => "raid5",
+            Self::Raid10 => "raid10",
+        }
+    }
+}
+
+impl fmt::Display for RaidLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RAID {}", self.number())
+    }
+}
+
 /// One file system in the container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mount {
@@ -81,4 +111,30 @@ pub enum Filesystem {
     Xfs,
     /// Memory.
     Tmpfs,
+}
+
+impl Filesystem {
+    /// As the user data, blkid and mount(8) call it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Ext4 => "ext4",
+            Self::Ext3 => "ext3",
+            Self::Ext2 => "ext2",
+            Self::Xfs => "xfs",
+            Self::Tmpfs => "tmpfs",
+        }
+    }
+
+    /// The one that is called so.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Ext4, Self::Ext3, Self::Ext2, Self::Xfs, Self::Tmpfs]
+            .into_iter()
+            .find(|one| one.word() == word)
+    }
+}
+
+impl fmt::Display for Filesystem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())
+    }
 }

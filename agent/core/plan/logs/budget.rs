@@ -62,6 +62,12 @@ pub const APPLICATION: RotateDefaults = RotateDefaults {
     keep: 4,
 };
 
+/// Files in /var/log-custom: daily, five old files.
+pub const CUSTOM: RotateDefaults = RotateDefaults {
+    interval_seconds: DAY,
+    keep: 5,
+};
+
 /// When files are put aside, within `total` bytes.
 pub fn rotate(asked: &Logrotate, defaults: RotateDefaults, total: u64) -> Rotate {
     let keep = asked.rotate.unwrap_or(defaults.keep);

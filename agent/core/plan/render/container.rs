@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::{EnvValue, Gpus, PortMapping, Seccomp};
-use crate::plan::container::{Bind, CREDENTIALS, ContainerSpec, LOG_MAX_FILES, MemoryLimit, NAME, SECRETS};
+use crate::plan::container::{
+    Bind, CREDENTIALS, ContainerSpec, LOG_MAX_FILES, MemoryLimit, Mounted, NAME, SECRETS,
+};
 use crate::plan::extras::TOKENINFO_URL;
 use crate::secret::{SecretRef, Source};
 use crate::text;
@@ -78,6 +80,9 @@ impl ContainerSpec {
         for limit in &self.ulimits {
             rows.push(("ulimit", format!("{}={}:{}", limit.name, limit.soft, limit.hard)));
         }
+        for (name, value) in &self.sysctls {
+            rows.push(("sysctl", format!("{name} = {value}")));
+        }
         rows.push((
             "graphics",
             match self.gpus {
@@ -113,6 +118,15 @@ impl ContainerSpec {
             read_only,
             ..
         } in &self.binds
+        {
+            let how = if *read_only { "read-only" } else { "writable" };
+            rows.push(("mount", format!("{source} of the machine at {target}, {how}")));
+        }
+        for Mounted {
+            source,
+            target,
+            read_only,
+        } in &self.mounts
         {
             let how = if *read_only { "read-only" } else { "writable" };
             rows.push(("mount", format!("{source} of the machine at {target}, {how}")));
@@ -205,7 +219,9 @@ impl ContainerSpec {
             "secrets": self.secret_files.iter().map(|(name, reference)| (name.clone(), json!(secret_text(reference)))).collect::<serde_json::Map<_, _>>(),
             "mint_bucket": self.mint_bucket,
             "binds": self.binds,
+            "mounts": self.mounts.iter().map(|one| (one.target.clone(), json!({"source": one.source, "read_only": one.read_only}))).collect::<serde_json::Map<_, _>>(),
             "gpus": match self.gpus { None => "if there are any", Some(Gpus::All) => "all", Some(Gpus::None) => "none" },
+            "sysctls": self.sysctls.iter().map(|(name, value)| (name.clone(), json!(value))).collect::<serde_json::Map<_, _>>(),
             "deployment_id": self.deployment_id,
             "log_max_size_bytes": self.log_max_size(),
             "log_max_files": LOG_MAX_FILES,

@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 mod container;
 mod lifecycle;
 mod logs;
+pub(super) mod storage;
 
 use super::container::{NAME, OptOut};
 use super::reconcile::Then;
 use super::sets::FileSet;
 use super::{Plan, SecretUse, Step, StepId, VALUE_WIDTH};
-use crate::config::{Filesystem, Mount, Problem, RaidLevel, RegistryAuth, Storage};
+use crate::config::{Problem, RegistryAuth};
 use crate::secret::Source;
 use crate::text;
 use crate::trust::{Requirement, Trust};
@@ -22,6 +23,7 @@ pub(super) use logs::key_text;
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Prepare(preparation) => preparation.fmt(f),
             Self::FetchSecrets { uses, mint_bucket } => write_fetched(f, uses, mint_bucket.as_deref()),
             Self::ObtainImage(image) if image.digest().is_some() => {
                 write!(f, "pull {image} unless it is there")
@@ -51,7 +53,7 @@ impl fmt::Display for Step {
 /// What a step waits for, of the steps that there are: one that is left out is waited for by nobody.
 fn after(steps: &[Step], id: StepId) -> Vec<StepId> {
     // The steps that come before any plan's are always done.
-    let is_there = |id: StepId| id < StepId::Secrets || steps.iter().any(|step| step.id() == id);
+    let is_there = |id: StepId| id < StepId::Prepare || steps.iter().any(|step| step.id() == id);
     id.after()
         .iter()
         .flat_map(|&before| match is_there(before) {
@@ -130,6 +132,7 @@ impl Plan {
         for (key, value) in self.lifecycle_rows() {
             writeln!(out, "  {key:<18} {}", text::printable(&value))?;
         }
+        self.write_machine(out)?;
         self.write_extras(out)?;
         writeln!(out, "\nOpened by this configuration or not shut in this version")?;
         for OptOut { key, opens } in self.opt_outs() {
@@ -146,6 +149,17 @@ impl Plan {
             &self.refused,
             "reason why this version boots no machine with it",
         )
+    }
+
+    fn write_machine(&self, out: &mut String) -> fmt::Result {
+        let rows = self.machine.rows();
+        if !rows.is_empty() {
+            writeln!(out, "\nMachine")?;
+        }
+        for (key, value) in rows {
+            writeln!(out, "  {key:<18} {}", text::printable(&value))?;
+        }
+        Ok(())
     }
 
     fn write_extras(&self, out: &mut String) -> fmt::Result {
@@ -167,17 +181,6 @@ impl Plan {
             for origin in &self.from_image {
                 writeln!(out, "  {:<width$} {}:{}", origin.key, origin.text, origin.line)?;
             }
-        }
-        Ok(())
-    }
-
-    fn write_storage(&self, out: &mut String) -> fmt::Result {
-        if self.storage.is_empty() {
-            return Ok(());
-        }
-        writeln!(out, "\nStorage")?;
-        for row in storage_rows(&self.storage) {
-            writeln!(out, "  {}", text::printable(&row))?;
         }
         Ok(())
     }
@@ -242,13 +245,14 @@ impl Plan {
             "restart": self.restart.to_string(),
             "lifecycle": self.lifecycle_json(),
             "redact_secrets": self.redact_secrets,
+            "machine": self.machine,
             "extras": self.extras,
             "logs": self.logs.to_json(),
             "audit": self.audit_json(),
             "opt_outs": self.opt_outs(),
             "aws_calls": self.aws_calls(),
             "iam_policy": self.iam_policy(),
-            "storage": storage_rows(&self.storage),
+            "storage": self.storage_json(),
             "from_image": self.from_image,
             "warnings": self.warnings.iter().map(problem_json).collect::<Vec<_>>(),
             "refused": self.refused.iter().map(problem_json).collect::<Vec<_>>(),
@@ -262,7 +266,8 @@ impl Plan {
         match step {
             Step::AwaitHealth(gate) => gate.timeout().min(self.budget),
             Step::AwaitBalancers(balancers) => balancers.timeout().min(self.budget),
-            Step::FetchSecrets { .. }
+            Step::Prepare(_)
+            | Step::FetchSecrets { .. }
             | Step::ObtainImage(_)
             | Step::EnsureContainer(_)
             | Step::CompleteLaunchHook(_)
@@ -439,55 +444,5 @@ fn times(number: usize) -> String {
         0 => "as needed".to_owned(),
         1 => "once".to_owned(),
         number => format!("{number} times"),
-    }
-}
-
-fn storage_rows(storage: &Storage) -> Vec<String> {
-    let ebs = storage
-        .ebs
-        .iter()
-        .map(|volume| format!("attach the volume named {} as {}", volume.name_tag, volume.device));
-    let raid = storage.raid.iter().map(|raid| {
-        let level = match raid.level {
-            RaidLevel::Raid0 => 0,
-            RaidLevel::Raid1 => 1,
-            RaidLevel::Raid5 => 5,
-            RaidLevel::Raid10 => 10,
-        };
-        format!(
-            "assemble {} as RAID {level} from {}",
-            raid.device,
-            raid.members.join(", ")
-        )
-    });
-    ebs.chain(raid)
-        .chain(storage.mounts.iter().map(mount_row))
-        .collect()
-}
-
-fn mount_row(mount: &Mount) -> String {
-    let filesystem = match mount.filesystem {
-        Filesystem::Ext4 => "ext4",
-        Filesystem::Ext3 => "ext3",
-        Filesystem::Ext2 => "ext2",
-        Filesystem::Xfs => "xfs",
-        Filesystem::Tmpfs => "memory",
-    };
-    let options = mount
-        .options
-        .as_ref()
-        .map_or_else(String::new, |options| format!(" ({options})"));
-    let path = &mount.path;
-    match (&mount.partition, mount.filesystem) {
-        (Some(device), _) => {
-            let erase = match mount.erase_on_boot {
-                Some(true) => "formatted once for each instance and volume",
-                Some(false) => "never formatted",
-                None => "formatted if it is blank or its volume's tag says so",
-            };
-            format!("mount {device} at {path} as {filesystem}{options}, {erase}")
-        }
-        (None, Filesystem::Tmpfs) => format!("mount memory at {path}{options}"),
-        (None, _) => format!("mount a directory of the machine at {path}{options}"),
     }
 }

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use bollard::models::{
-    ContainerCreateBody, DeviceRequest, HostConfig, HostConfigLogConfig, Mount, MountType, PortBinding,
-    ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, DeviceRequest, HostConfig, HostConfigLogConfig, Mount, MountBindOptions,
+    MountBindOptionsPropagationEnum, MountType, PortBinding, ResourcesUlimits, RestartPolicy,
+    RestartPolicyNameEnum,
 };
 use monopod_core::config::{EnvValue, Protocol, Seccomp, Tmpfs};
+use monopod_core::machine::gpu::{self, Way};
 use monopod_core::plan::container::{ContainerSpec, LOG_MAX_FILES};
 use monopod_core::plan::reconcile::{
     LABEL_DIGEST, LABEL_SECRETS, LABEL_SOURCE, LABEL_SPEC, LABEL_VERSION, SpecHash,
@@ -143,10 +145,11 @@ fn host_config(made: Made<'_>) -> HostConfig {
                 .map(|host| format!("{}:{}", host.name, host.address))
                 .collect(),
         ),
-        device_requests: machine.gpus.then(|| vec![all_gpus()]),
+        device_requests: machine.gpus.then(|| vec![all_gpus(machine.gpu_way)]),
         network_mode: Some(spec.networking.to_string()),
         port_bindings: Some(port_bindings(spec)),
         shm_size: spec.shm_size.map(clamped),
+        sysctls: (!spec.sysctls.is_empty()).then(|| spec.sysctls.iter().cloned().collect()),
         // The agent is the only restarter: the engine's own policies bring back what was stopped on purpose.
         restart_policy: Some(RestartPolicy {
             name: Some(RestartPolicyNameEnum::NO),
@@ -213,12 +216,22 @@ fn mounts(made: Made<'_>) -> Vec<Mount> {
         source: Some(source.display().to_string()),
         target: Some(target.to_owned()),
         read_only: Some(read_only),
+        // What is mounted or unmounted in the container stays there, whatever the engine's default.
+        bind_options: Some(MountBindOptions {
+            propagation: Some(MountBindOptionsPropagationEnum::RPRIVATE),
+            ..Default::default()
+        }),
         ..Default::default()
     };
     let of_the_machine = made.spec.binds.iter().map(|one| {
         let source = surroundings::source(one, &made.machine.engine_socket);
         bind(source, one.target, one.read_only)
     });
+    let volumes = made
+        .spec
+        .mounts
+        .iter()
+        .map(|one| bind(Path::new(&one.source), &one.target, one.read_only));
     let files = made.files.mounts(&made.spec.files);
     // The directory above the files, so that a whole set can change under the mount.
     let sets = made
@@ -226,6 +239,7 @@ fn mounts(made: Made<'_>) -> Vec<Mount> {
         .iter()
         .map(|set| bind(&set.directory(), set.name().target(), true));
     of_the_machine
+        .chain(volumes)
         .chain(files.iter().map(|(source, target)| bind(source, target, true)))
         .chain(sets)
         .collect()
@@ -245,12 +259,20 @@ fn groups(made: Made<'_>) -> Vec<String> {
         .collect()
 }
 
-fn all_gpus() -> DeviceRequest {
-    DeviceRequest {
-        driver: Some("nvidia".to_owned()),
-        count: Some(-1),
-        capabilities: Some(vec![vec!["gpu".to_owned()]]),
-        ..Default::default()
+/// Where nobody knows better, by what every engine understands.
+fn all_gpus(way: Option<Way>) -> DeviceRequest {
+    match way {
+        None | Some(Way::Hook) => DeviceRequest {
+            driver: Some("nvidia".to_owned()),
+            count: Some(-1),
+            capabilities: Some(vec![vec!["gpu".to_owned()]]),
+            ..Default::default()
+        },
+        Some(Way::Cdi) => DeviceRequest {
+            driver: Some("cdi".to_owned()),
+            device_ids: Some(vec![gpu::ALL.to_owned()]),
+            ..Default::default()
+        },
     }
 }
 

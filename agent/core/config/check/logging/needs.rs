@@ -273,7 +273,11 @@ impl<'c> Checker<'c> {
             .iter()
             .filter_map(|name| section.and_then(|section| section.get(name)))
             .filter(|field| !asks_for_none(field));
-        for field in inner.collect::<Vec<_>>() {
+        let outer = ["size", "interval", "rotate"]
+            .map(|name| self.field(&format!("customlog_logrotate_{name}")))
+            .into_iter()
+            .flatten();
+        for field in inner.chain(outer).collect::<Vec<_>>() {
             let message = format!("`{}`: the container has no /var/log-custom", field.path);
             self.no_effect(
                 &field,
@@ -327,6 +331,10 @@ impl<'c> Checker<'c> {
             budget::APPLICATION,
             split.application_log,
         );
+        if custom_logs {
+            let custom = &logging.customlog_logrotate;
+            self.over_budget("customlog_logrotate", custom, budget::CUSTOM, split.custom_logs);
+        }
         if application.disable_copytruncate == Some(false)
             && let Some(field) = self.field("application_logrotate_disable_copytruncate")
         {

@@ -65,6 +65,10 @@ const LOOSER: &[(&str, &str)] = &[
         "health_check_headers",
         "headers that every request writes for itself",
     ),
+    (
+        "ssh_ports",
+        "an empty list, and a port that the container publishes",
+    ),
     ("loadbalancer_name", "depends on the type"),
     ("healthcheck", "what the type needs"),
     ("lifecycle_hooks", "one of two keys is needed"),

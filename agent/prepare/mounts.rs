@@ -1,0 +1,274 @@
+//! What is mounted for the container: looked at, formatted where that is ordered or it is blank, checked, mounted by systemd, grown,
+//! and made the container's user's own.
+
+use std::path::{Path, PathBuf};
+
+use monopod_core::config::{Filesystem, Mount};
+use monopod_core::plan::StepId;
+use monopod_core::retry;
+use monopod_core::storage::mount::{is_mounted, is_read_only, mount_unit};
+use monopod_core::storage::{self, Action, Content, Orders, decide, erased_uuid};
+
+use super::arrays::Assembled;
+use super::owed::Owed;
+use super::volumes::Attached;
+use super::{Job, PrepareError, devices};
+use crate::boot::steps::{GaveUp, until_it_works};
+use crate::host::block::{self, BlockError, find};
+use crate::host::ec2::Ec2;
+
+/// Where systemd looks for units that live as long as a boot.
+const UNITS: &str = "/run/systemd/system";
+
+/// Outer ones first: what lies in another is mounted into it.
+pub(super) async fn ensure_all(
+    job: &Job<'_>,
+    attached: &[Attached],
+    arrays: &[Assembled],
+) -> Result<(), PrepareError> {
+    let mut mounts: Vec<&Mount> = job.plan.storage.mounts.iter().collect();
+    mounts.sort_by_cached_key(|mount| storage::place(&mount.path));
+    let mut used: Vec<(PathBuf, &str)> = Vec::new();
+    for mount in mounts {
+        let one = One::new(job, mount);
+        match &mount.partition {
+            None if is_mounted(mount) => one.ensure_memory().await?,
+            None => one.ensure_directory()?,
+            Some(partition) => {
+                let device = devices::path_of(job, partition, attached, arrays).await?;
+                if let Some((device, other)) = used.iter().find(|(path, _)| *path == device) {
+                    return Err(PrepareError::Twice {
+                        one: (*other).to_owned(),
+                        other: partition.clone(),
+                        device: device.clone(),
+                    });
+                }
+                used.push((device.clone(), partition));
+                let volume = devices::volume_of(job, partition, attached);
+                one.ensure_device(partition, &device, volume).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// One entry of `mounts`.
+struct One<'a> {
+    job: &'a Job<'a>,
+    mount: &'a Mount,
+    /// On the machine.
+    place: String,
+    read_only: bool,
+}
+
+impl<'a> One<'a> {
+    fn new(job: &'a Job<'a>, mount: &'a Mount) -> Self {
+        Self {
+            job,
+            mount,
+            place: storage::place(&mount.path),
+            read_only: is_read_only(mount.options.as_deref()),
+        }
+    }
+
+    fn failed(&self, source: BlockError) -> PrepareError {
+        PrepareError::Block {
+            what: self.mount.path.clone(),
+            source: Box::new(source),
+        }
+    }
+
+    /// A directory of the machine's.
+    fn ensure_directory(&self) -> Result<(), PrepareError> {
+        let place = Path::new(&self.place);
+        let fresh = !place.exists();
+        crate::host::files::ensure_directory(place)?;
+        self.ensure_owned(fresh)?;
+        self.job
+            .note
+            .done(&format!("{} is a directory of the machine", self.place));
+        Ok(())
+    }
+
+    async fn ensure_memory(&self) -> Result<(), PrepareError> {
+        let what = Filesystem::Tmpfs.word();
+        self.ensure_mounted(self.mount, what).await?;
+        self.ensure_owned(true)?;
+        self.job.note.mounted(&self.place, what);
+        self.job
+            .note
+            .done(&format!("memory is mounted at {}", self.place));
+        Ok(())
+    }
+
+    async fn ensure_device(
+        &self,
+        partition: &str,
+        device: &Path,
+        volume: Option<&Attached>,
+    ) -> Result<(), PrepareError> {
+        let what = device.display().to_string();
+        let mounted = block::is_mounted(&self.place).map_err(|error| self.failed(error))?;
+        // By an earlier start in this boot: what it wrote is not looked at again under the container's feet.
+        let (filesystem, fresh) = if mounted.is_some() {
+            (self.mount.filesystem, false)
+        } else {
+            self.ensure_filesystem(partition, device, volume).await?
+        };
+        let as_found = Mount {
+            filesystem,
+            ..self.mount.clone()
+        };
+        self.ensure_mounted(&as_found, &what).await?;
+        let grown = if self.read_only || fresh {
+            None
+        } else {
+            let grown = block::grow(device, Path::new(&self.place), filesystem).await;
+            grown.map_err(|error| self.failed(error))?.described()
+        };
+        self.ensure_owned(fresh)?;
+        self.job.note.mounted(&self.place, &what);
+        let grown = grown.map_or_else(String::new, |grown| format!(", {grown}"));
+        self.job.note.done(&format!(
+            "{what} ({partition}, {}) is mounted at {}{grown}",
+            filesystem.word(),
+            self.place
+        ));
+        Ok(())
+    }
+
+    /// The device has a file system that may be mounted: which, and whether it is new.
+    async fn ensure_filesystem(
+        &self,
+        partition: &str,
+        device: &Path,
+        volume: Option<&Attached>,
+    ) -> Result<(Filesystem, bool), PrepareError> {
+        let (job, mount) = (self.job, self.mount);
+        job.note
+            .doing(&format!("looking at {partition} ({})", device.display()));
+        if let Some(by) = block::in_use(device).await.map_err(|error| self.failed(error))? {
+            return Err(PrepareError::InUse {
+                partition: partition.to_owned(),
+                device: device.to_owned(),
+                path: mount.path.clone(),
+                by,
+            });
+        }
+        let content = block::content(device).await.map_err(|error| self.failed(error))?;
+        let owed = volume.map(|one| Owed::new(&job.context.directories.state, &one.volume.id));
+        let is_owed = match &owed {
+            Some(owed) => owed.covers(&content)?,
+            None => false,
+        };
+        let tag = volume.is_some_and(|one| one.volume.erase_tag());
+        let orders = Orders::new(mount.erase_on_boot, tag || is_owed);
+        let uuid = erased_uuid(&job.facts.instance_id, &find::disk_name_of(device));
+        match decide(&content, orders, mount.filesystem, self.read_only, &uuid) {
+            Action::Refuse(refusal) => Err(PrepareError::Content {
+                partition: partition.to_owned(),
+                path: mount.path.clone(),
+                source: Box::new(refusal),
+            }),
+            // A check mends, which is writing.
+            Action::Use { filesystem } if self.read_only => Ok((filesystem, false)),
+            Action::Use { filesystem } => {
+                job.note
+                    .doing(&format!("checking {partition} ({})", device.display()));
+                let checked = block::check(device, filesystem).await;
+                if let Some(mended) = checked.map_err(|error| self.failed(error))?.described() {
+                    job.note.warn(&format!("{partition}: {mended}"));
+                }
+                Ok((filesystem, false))
+            }
+            Action::Format { uuid, why } => {
+                self.format(partition, device, &content, uuid.as_deref(), &why)
+                    .await?;
+                Ok((mount.filesystem, true))
+            }
+            Action::RemoveTagThenFormat { why } => {
+                if let (Some(owed), Some(volume)) = (&owed, volume) {
+                    owed.note(&content)?;
+                    if tag {
+                        self.remove_tag(&volume.volume.id).await?;
+                    }
+                }
+                self.format(partition, device, &content, None, &why).await?;
+                if let Some(owed) = &owed {
+                    owed.settle()?;
+                }
+                Ok((mount.filesystem, true))
+            }
+        }
+    }
+
+    async fn format(
+        &self,
+        partition: &str,
+        device: &Path,
+        seen: &Content,
+        uuid: Option<&str>,
+        why: &str,
+    ) -> Result<(), PrepareError> {
+        let kind = self.mount.filesystem;
+        let note = self.job.note;
+        note.doing(&format!(
+            "formatting {partition} ({}) as {}: {why}",
+            device.display(),
+            kind.word()
+        ));
+        block::ensure_formatted(device, kind, uuid, seen)
+            .await
+            .map_err(|error| self.failed(error))?;
+        note.done(&format!("{partition} was formatted as {}: {why}", kind.word()));
+        Ok(())
+    }
+
+    async fn remove_tag(&self, volume: &str) -> Result<(), PrepareError> {
+        let job = self.job;
+        job.note
+            .doing(&format!("removing the tag {} of {volume}", storage::ERASE_TAG));
+        let ec2 = Ec2::new(&job.facts.region).await;
+        let removed = until_it_works(
+            job.context,
+            StepId::Prepare,
+            retry::AWS,
+            Some(job.deadline),
+            async || ec2.remove_erase_tag(volume).await,
+        );
+        removed.await.map_err(
+            |(GaveUp::Permanent(source) | GaveUp::TimeUp(source))| PrepareError::Tag {
+                volume: volume.to_owned(),
+                source,
+            },
+        )
+    }
+
+    async fn ensure_mounted(&self, mount: &Mount, what: &str) -> Result<(), PrepareError> {
+        let unit = mount_unit(mount, what);
+        self.job.note.doing(&format!("mounting {what} at {}", self.place));
+        block::ensure_mounted(&unit, what, &self.place, Path::new(UNITS))
+            .await
+            .map(drop)
+            .map_err(|error| self.failed(error))
+    }
+
+    /// The container's user can write to it, unless nobody is to.
+    fn ensure_owned(&self, fresh: bool) -> Result<(), PrepareError> {
+        if self.read_only {
+            return Ok(());
+        }
+        let Some(owner) = self.job.plan.owner() else {
+            return Ok(());
+        };
+        block::ensure_owned(Path::new(&self.place), owner, fresh)
+            .map(drop)
+            .map_err(|error| {
+                PrepareError::File(crate::host::files::FileError::new(
+                    "give to the container's user",
+                    Path::new(&self.place),
+                    error,
+                ))
+            })
+    }
+}
