@@ -139,7 +139,7 @@ impl Command {
     }
 
     /// What an error calls it. No argument of ours is a secret: those never go into a command line.
-    fn line(&self) -> String {
+    pub fn line(&self) -> String {
         let words = std::iter::once(&self.program).chain(&self.arguments);
         let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
         words.join(" ")
@@ -201,9 +201,7 @@ fn last_words(text: &str) -> String {
     let mut last: Vec<_> = lines.rev().take(LINES_KEPT).collect();
     last.reverse();
     let joined = last.join("; ");
-    let clean = joined
-        .chars()
-        .map(|one| if one.is_control() { ' ' } else { one });
+    let clean = joined.chars().map(|one| if one.is_control() { ' ' } else { one });
     clean.take(CHARACTERS_KEPT).collect()
 }
 
@@ -274,11 +272,7 @@ mod tests {
         let command = Command::new("sh", Duration::from_millis(300)).args(["-c", &hangs]);
         let error = command.run().await.unwrap_err();
         assert!(matches!(error, CommandError::Late { .. }), "{error}");
-        let read = tokio::time::timeout(SOON, open)
-            .await
-            .unwrap()
-            .unwrap()
-            .unwrap();
+        let read = tokio::time::timeout(SOON, open).await.unwrap().unwrap().unwrap();
         assert!(read.is_empty());
         std::fs::remove_dir_all(directory).unwrap();
     }

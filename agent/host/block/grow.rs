@@ -25,16 +25,10 @@ impl Grown {
 
 /// Makes a mounted file system as large as its device, if it is not. Mounted, because the kernel does it in steps
 /// that a power cut does not break. Not for a read-only mount.
-pub async fn grow(
-    device: &Path,
-    place: &Path,
-    filesystem: Filesystem,
-) -> Result<Grown, BlockError> {
+pub async fn grow(device: &Path, place: &Path, filesystem: Filesystem) -> Result<Grown, BlockError> {
     let before = size(place)?;
     let command = match filesystem {
-        Filesystem::Ext2 | Filesystem::Ext3 | Filesystem::Ext4 => {
-            Command::new("resize2fs", MAKE).arg(device)
-        }
+        Filesystem::Ext2 | Filesystem::Ext3 | Filesystem::Ext4 => Command::new("resize2fs", MAKE).arg(device),
         Filesystem::Xfs => Command::new("xfs_growfs", MAKE).arg("-d").arg(place),
         Filesystem::Tmpfs => {
             return Ok(Grown {

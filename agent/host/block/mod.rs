@@ -173,7 +173,9 @@ pub enum BlockError {
         class: Class,
     },
     /// Mounting over it would hide what the container of before wrote to.
-    #[error("{place} already has {found} mounted, and {wanted} belongs there: unmount it, or reboot the machine")]
+    #[error(
+        "{place} already has {found} mounted, and {wanted} belongs there: unmount it, or reboot the machine"
+    )]
     OtherMounted {
         /// Where.
         place: String,
@@ -245,11 +247,7 @@ fn class_of_words(words: &str) -> Class {
 
 fn failed(verb: &'static str, device: &Path) -> impl FnOnce(io::Error) -> BlockError {
     let device = device.to_owned();
-    move |source| BlockError::Device {
-        verb,
-        device,
-        source,
-    }
+    move |source| BlockError::Device { verb, device, source }
 }
 
 fn tool(doing: &'static str, device: &Path) -> impl FnOnce(CommandError) -> BlockError {
@@ -262,9 +260,7 @@ fn tool(doing: &'static str, device: &Path) -> impl FnOnce(CommandError) -> Bloc
 }
 
 /// Work on a device that blocks: a disk may take its time, and everything else goes on.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|ended| Err(io::Error::other(ended)))

@@ -256,7 +256,9 @@ mod tests {
         };
         let nowhere = Path::new("/proc/nowhere");
         assert!(!ensure_mounted(&unit, &source, "/proc", nowhere).await.unwrap());
-        let error = ensure_mounted(&unit, "/dev/xvdf", "/proc", nowhere).await.unwrap_err();
+        let error = ensure_mounted(&unit, "/dev/xvdf", "/proc", nowhere)
+            .await
+            .unwrap_err();
         assert!(matches!(error, BlockError::OtherMounted { .. }), "{error}");
         assert_eq!(is_mounted("/nowhere").unwrap(), None);
     }

@@ -111,10 +111,7 @@ mod tests {
             let made = directory(uid, gid, mode);
             let file = made.path().join("file");
             fs::write(&file, "").unwrap();
-            assert!(
-                ensure_owned(made.path(), APPLICATION, false).unwrap(),
-                "{mode:o}"
-            );
+            assert!(ensure_owned(made.path(), APPLICATION, false).unwrap(), "{mode:o}");
             assert_eq!(state(made.path()), (999, 998, then));
             assert_eq!(fs::metadata(&file).unwrap().uid(), 0);
             assert!(!ensure_owned(made.path(), APPLICATION, false).unwrap());

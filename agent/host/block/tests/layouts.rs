@@ -13,6 +13,7 @@ use monopod_core::storage::{Content, Orders, decide};
 use nix::unistd::{Whence, lseek};
 use sha2::{Digest as _, Sha256};
 
+use super::super::content::all_zero;
 use super::super::testing::{Loop, Temporary};
 use super::super::{Made, content, ensure_action, in_use};
 use super::recorded::{self, MIB, Recorded, stamp};
@@ -45,7 +46,10 @@ async fn no_order_no_byte() {
         std::fs::remove_file(&layout.file).unwrap();
     }
     println!("{count} layouts, seed {seed}: {seen:?}");
-    assert!(seen.filesystems > 0 && seen.others > 0 && seen.unknown > 0 && seen.kept > 0, "{seen:?}");
+    assert!(
+        seen.filesystems > 0 && seen.others > 0 && seen.unknown > 0 && seen.kept > 0,
+        "{seen:?}"
+    );
 }
 
 /// What kinds there were, to see that the dice are worth something.
@@ -69,7 +73,12 @@ async fn try_all(device: &Path, layout: &Layout, number: u64, seen: &mut Seen) {
         Content::Other { .. } => seen.others += 1,
     }
     for orders in [Orders::Never, Orders::Tag { set: false }] {
-        for wanted in [Filesystem::Ext4, Filesystem::Ext3, Filesystem::Ext2, Filesystem::Xfs] {
+        for wanted in [
+            Filesystem::Ext4,
+            Filesystem::Ext3,
+            Filesystem::Ext2,
+            Filesystem::Xfs,
+        ] {
             for read_only in [false, true] {
                 let action = decide(&found, orders, wanted, read_only, "not-its-uuid");
                 match ensure_action(device, &found, &action, wanted).await {
@@ -80,7 +89,10 @@ async fn try_all(device: &Path, layout: &Layout, number: u64, seen: &mut Seen) {
             }
         }
     }
-    assert!(fingerprint(&layout.file) == before, "{story}: written to, {found:?}");
+    assert!(
+        fingerprint(&layout.file) == before,
+        "{story}: written to, {found:?}"
+    );
 }
 
 /// Of every byte that is there, and of where there is none: a zero that is written to a hole shows, too.
@@ -92,7 +104,8 @@ fn fingerprint(path: &Path) -> [u8; 32] {
     while let Ok(start) = lseek(&file, at, Whence::SeekData) {
         let end = lseek(&file, start, Whence::SeekHole).unwrap();
         let mut bytes = vec![0; usize::try_from(end - start).unwrap()];
-        file.read_exact_at(&mut bytes, u64::try_from(start).unwrap()).unwrap();
+        file.read_exact_at(&mut bytes, u64::try_from(start).unwrap())
+            .unwrap();
         digest.update(start.to_le_bytes());
         digest.update(&bytes);
         at = end;
@@ -161,7 +174,7 @@ impl Layout {
             [0, self.size - edge].iter().any(|start| {
                 let mut bytes = vec![0; usize::try_from(edge).unwrap()];
                 file.read_exact_at(&mut bytes, *start).unwrap();
-                bytes.iter().any(|byte| *byte != 0)
+                !all_zero(&bytes)
             })
         }
     }
@@ -175,7 +188,12 @@ impl Layout {
     fn whole(&mut self, disk: &Recorded, size: u64) {
         self.story += &format!(", {} of {size} bytes", disk.name);
         if size > self.size {
-            File::options().write(true).open(&self.file).unwrap().set_len(size).unwrap();
+            File::options()
+                .write(true)
+                .open(&self.file)
+                .unwrap()
+                .set_len(size)
+                .unwrap();
             self.size = size;
         }
         self.write(0, &disk.head);
@@ -238,7 +256,11 @@ impl Layout {
                     1 => edge - 1,
                     _ => dice.below(edge),
                 };
-            self.story += &if count < 3 { format!(", noise at {at}") } else { String::new() };
+            self.story += &if count < 3 {
+                format!(", noise at {at}")
+            } else {
+                String::new()
+            };
             let file = File::options().write(true).open(&self.file).unwrap();
             file.write_all_at(&[1 + dice.byte() % 255], at).unwrap();
         }
