@@ -25,6 +25,7 @@ const LOOPED: u64 = 25;
 const LARGEST: u64 = 64 * MIB;
 
 #[tokio::test]
+#[expect(clippy::print_stdout, reason = "the figures of a long run")]
 async fn no_order_no_byte() {
     let read = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let count = read("MONOPOD_LAYOUTS").unwrap_or(FEW);
