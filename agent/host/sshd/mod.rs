@@ -232,12 +232,11 @@ fn ports_told(root: &Path, plan: &MachinePlan) -> Result<Vec<String>, SshdError>
 
 /// Everything of sshd's configuration but what is ours.
 fn of_the_image(root: &Path) -> Result<String, FileError> {
-    let mut texts = Vec::new();
-    texts.extend(files::read(&root.join(CONFIG))?);
+    let mut texts = files::read(&root.join(CONFIG))?.unwrap_or_default();
     let directory = root.join(DROP_INS);
     for name in files::names(&directory)? {
         if name.ends_with(".conf") && name != NAME {
-            texts.extend(files::read(&directory.join(name))?);
+            texts.extend(files::read(&directory.join(name))?.unwrap_or_default());
             texts.push(b'\n');
         }
     }
