@@ -285,8 +285,6 @@ fn migrate_from_taupage() {
         [
             "logging.fluentd_enabled",
             "logging.s3_bucket",
-            "sysctl",
-            "ssh_ports",
             "newrelic_account_key",
         ]
     );

@@ -80,7 +80,7 @@ fn logging() {
 
 #[test]
 fn host_and_audit() {
-    let (config, _) = warned(
+    let config = clean(
         "sysctl: {fs.file-max: 8192, net.ipv4.ip_local_port_range: 1024 65000}\n\
          sysfs: {/sys/kernel/mm/transparent_hugepage/enabled: never}\nssh_ports: [22, 2222]\nssh_gateway_ports: yes\n\
          etcd_discovery_domain: disable\nlocal_planb_tokeninfo: true\ntokeninfo_url: https://t.example.org/x\n\
@@ -102,6 +102,21 @@ fn host_and_audit() {
         ("sysfs: {/sys/power/state: mem}", Code::BadValue),
         ("ssh_ports: 22", Code::Coerced),
         ("ssh_ports: [70000]", Code::BadValue),
+        ("ssh_ports: []", Code::BadValue),
+        ("ports: {2222: 80}\nssh_ports: [22, 2222]", Code::PortTaken),
+        ("sysctl: {net.ipv4.ip_forward: yes}", Code::WrongType),
+        ("sysctl: {vm.swappiness: }", Code::WrongType),
+        ("sysctl: {vm.x: \"1\\n2\"}", Code::BadValue),
+        ("sysctl: {kernel/../x: 1}", Code::BadValue),
+        (
+            "sysctl: {net.core.somaxconn: 1, net/core/somaxconn: 2}",
+            Code::DuplicateKey,
+        ),
+        ("sysctl: {kernel.modprobe: /x}", Code::BadValue),
+        (
+            "sysfs: {/sys/kernel/mm/transparent_hugepage/enabled: often}",
+            Code::BadValue,
+        ),
         ("tokeninfo_url: t.example.org", Code::BadValue),
         ("etcd_discovery_domain: http://etcd.example.org", Code::BadValue),
         ("etcd_discovery_domain: etcd.example.org:2379", Code::BadValue),
