@@ -40,6 +40,7 @@ mod logs;
 mod metadata;
 mod mint;
 mod options;
+mod package;
 mod redaction;
 mod registries;
 mod restarts;
