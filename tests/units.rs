@@ -108,6 +108,7 @@ fn prepare_reaches_what_it_is_to_prepare() {
         "/mounts",
         "/run/systemd/system",
         "/etc/ssh/sshd_config.d",
+        "/etc/logrotate.d",
         "/home",
     ] {
         assert!(written.split(' ').any(|one| one == format!("-{path}")), "{path}");
