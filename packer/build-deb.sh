@@ -47,7 +47,6 @@ lay_out() {
     put 644 systemd/containerd-monopod.conf $units/containerd.service.d/monopod.conf
     put 644 systemd/ssh-monopod.conf $units/ssh.service.d/monopod.conf
     put 644 systemd/rsyslog-service-monopod.conf $units/rsyslog.service.d/monopod.conf
-    put 644 systemd/auditd-service-monopod.conf $units/auditd.service.d/monopod.conf
     put 644 systemd/logrotate-timer-monopod.conf $units/logrotate.timer.d/monopod.conf
     put 644 systemd/system-slice-monopod.conf $units/system.slice.d/monopod.conf
     put 644 systemd/user-slice-monopod.conf $units/user.slice.d/monopod.conf
