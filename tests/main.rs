@@ -41,6 +41,7 @@ mod metadata;
 mod mint;
 mod options;
 mod prepare;
+mod package;
 mod redaction;
 mod registries;
 mod restarts;
