@@ -6,7 +6,7 @@ set -eu
 # Empty, not gone: systemd fills it and knows that it's a first boot.
 : >/etc/machine-id
 rm -f /var/lib/dbus/machine-id /var/lib/systemd/random-seed /var/lib/systemd/credential.secret
-# monopod-host-keys.service makes new ones.
+# ssh.service makes new ones, see /usr/lib/monopod/host-keys.
 rm -f /etc/ssh/ssh_host_*
 # Including the key this build came in with.
 rm -rf /root/.ssh /home/*/.ssh

@@ -1,22 +1,25 @@
 #!/bin/sh
-# What root/ holds is laid over the machine: each file there says what it is for. Then what cannot be said in a file.
+# What root/ holds is laid over the machine: each file there says what it is for. Then what no file can say. Units, users,
+# limits and sshd's rules are not here: the agent's package brings them.
 #
-# SERIAL_CONSOLE_ROOT=true lays serial-console/ over it, too.
+# SERIAL_CONSOLE_ROOT=true opens the serial console, see README.md.
 set -eu
 
 here=/tmp/monopod-image
 
-# Directories that are there keep their modes.
-lay() {
-    (cd "$1" && find . -type f) | while read -r file; do
-        install -D -o root -g root -m 0644 "$1/$file" "/$file"
-    done
-}
-lay "$here/root"
+# One by one, so that directories that are there keep their owners and modes.
+(cd "$here/root" && find . -type f) | while read -r file; do
+    install -D -o root -g root -m 0644 "$here/root/$file" "/$file"
+done
+
 if [ "$SERIAL_CONSOLE_ROOT" = true ]; then
-    lay "$here/serial-console"
+    install -D -m 0644 /usr/share/monopod/serial-getty-root.conf \
+        /etc/systemd/system/serial-getty@ttyS0.service.d/monopod.conf
     systemctl enable serial-getty@ttyS0.service
 fi
+
+# The container's user is 999, which a distribution may have given away.
+/usr/lib/monopod/free-999
 
 # Nobody has a password: neither root nor a login the base came with.
 passwd -q -l root
@@ -30,14 +33,12 @@ done
 for unit in apt-daily.timer apt-daily-upgrade.timer motd-news.timer fwupd-refresh.timer; do
     if [ -e "/lib/systemd/system/$unit" ]; then systemctl mask "$unit"; fi
 done
-# The last two stages of cloud-init have nothing to do here, see /etc/cloud/cloud.cfg.d/90-monopod.cfg.
-if [ -e /lib/systemd/system/cloud-final.service ]; then systemctl mask cloud-config.service cloud-final.service; fi
 
 # sshd by its service: a socket would listen where sshd_config said when PID 1 last read it, and each login would need
 # a new unit.
 if [ -e /lib/systemd/system/ssh.socket ]; then systemctl disable ssh.socket; fi
 rm -f /etc/systemd/system/ssh.service.d/00-socket.conf /etc/systemd/system/ssh.service.requires/ssh.socket
-systemctl enable ssh.service monopod-host-keys.service
+systemctl enable ssh.service
 
 # A mistake in a file above is found here, not on a machine that nobody can log in to. sshd wants a key to check with.
 mkdir -p /run/sshd

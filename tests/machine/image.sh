@@ -43,6 +43,7 @@ make_base() {
     quietly base mmdebstrap --mode=root --variant=minbase --format=tar --aptopt='APT::Install-Recommends "false"' \
         --include="$(names "$here/base-packages.txt" "$root/packer/provision/packages.txt")" \
         --customize-hook="sync-in $here/base /" \
+        --customize-hook="rm -f \"\$1\"/etc/apt/sources.list \"\$1\"/etc/apt/sources.list.d/0000*" \
         --customize-hook="chroot \"\$1\" systemctl enable systemd-networkd.service" \
         bookworm "$tar.part" "$sources"
     mv "$tar.part" "$tar"
@@ -104,6 +105,7 @@ export_rootfs() {
     docker export "$container" | tar --extract --numeric-owner --xattrs --xattrs-include='*' --directory "$work/rootfs.part"
     docker rm "$container" >/dev/null
     rm -f "$work/rootfs.part/.dockerenv" "$work/rootfs.part/dev/console"
+    rmdir "$work/rootfs.part/packer-files"
     printf 'localhost\n' >"$work/rootfs.part/etc/hostname"
     printf '127.0.0.1 localhost\n::1 localhost ip6-localhost ip6-loopback\n' >"$work/rootfs.part/etc/hosts"
     ln -sfn ../run/systemd/resolve/stub-resolv.conf "$work/rootfs.part/etc/resolv.conf"
@@ -118,8 +120,9 @@ build() {
     [ "$(id -u)" = 0 ] || die "this needs root: it makes a file system with all its owners, and runs an engine"
     [ -s "$package" ] || die "there is no package $package: run make deb"
     mkdir -p "$work"
-    tar=$work/base-$(hash_of "$here/image.sh" "$here/base-packages.txt" "$root/packer/provision/packages.txt" \
-        "$here"/base/etc/*/*/*).tar
+    # A change of this script elsewhere makes no new base.
+    tar=$work/base-$({ declare -f make_base; cat "$here/base-packages.txt" "$root/packer/provision/packages.txt" \
+        "$here"/base/etc/*/*/*; } | hash_of).tar
     # The commit is not part of it: it alone makes no other image.
     wanted="$(basename "$tar") $(cd "$root" && find packer/provision packer/older -type f -print0 | sort -z |
         xargs -0 sha256sum packer/*.hcl "$package" "$here/image.sh" | hash_of)"
