@@ -3,7 +3,8 @@
 # docker builder. Nothing but the base needs a network, and the base is made once.
 #
 #   image.sh build DEB [COMMIT]   target/machine/rootfs/, a directory to boot (see tests/machine)
-#   image.sh test                 boots the image in a container and looks around in it
+#   image.sh test                 looks at the image, and boots it in a container and looks around in it
+#   image.sh audit                what lynis says of it
 #
 # The engine is a private one, in a network namespace of its own, and gone when this ends. What can be used again stays
 # below target/machine: base-HASH.tar and the engine's data.
@@ -29,7 +30,7 @@ quietly() {
 }
 
 names() { sed 's/#.*//; /^ *$/d' "$@" | paste -sd,; }
-hash_of() { sha256sum "$@" | sha256sum | cut -c1-16; }
+short_hash() { sha256sum | cut -c1-16; }
 
 # The base has everything that a machine needs but ours: Packer then asks no network for anything.
 make_base() {
@@ -94,6 +95,8 @@ import_base() {
         quietly import docker import "$tar" "$name"
     fi
     docker tag "$name" monopod-base:latest
+    docker images --format '{{.Repository}}:{{.Tag}}' monopod-base | grep -vxF -e "$name" -e monopod-base:latest |
+        xargs --no-run-if-empty docker rmi >/dev/null
 }
 
 # What `docker export` and a container leave behind is no part of a machine.
@@ -122,10 +125,10 @@ build() {
     mkdir -p "$work"
     # A change of this script elsewhere makes no new base.
     tar=$work/base-$({ declare -f make_base; cat "$here/base-packages.txt" "$root/packer/provision/packages.txt" \
-        "$here"/base/etc/*/*/*; } | hash_of).tar
+        "$here"/base/etc/*/*/*; } | short_hash).tar
     # The commit is not part of it: it alone makes no other image.
     wanted="$(basename "$tar") $(cd "$root" && find packer/provision packer/older -type f -print0 | sort -z |
-        xargs -0 sha256sum packer/*.hcl "$package" "$here/image.sh" | hash_of)"
+        xargs -0 sha256sum packer/*.hcl "$package" "$here/image.sh" | short_hash)"
     if [ -d "$work/rootfs" ] && [ "$(cat "$work/rootfs.stamp" 2>/dev/null)" = "$wanted" ]; then
         say "target/machine/rootfs: there"
         return
@@ -146,8 +149,63 @@ build() {
     say "target/machine/rootfs: $(du -sm "$work/rootfs" | cut -f1) MB"
 }
 
+# The image in a container: systemd is PID 1. Not --privileged, which asks for more than some machines have. It has no
+# network, so nothing waits for one to be configured.
+boot_machine() {
+    local tries
+    docker run --detach --name "$1" --network=none --hostname=machine --cap-add=ALL --cap-drop=SYS_RESOURCE \
+        --security-opt=seccomp=unconfined --security-opt=apparmor=unconfined --security-opt=systempaths=unconfined \
+        --device-cgroup-rule='a *:* rwm' --cgroupns=private --stop-signal=SIGRTMIN+3 \
+        --tmpfs=/run --tmpfs=/run/lock --tmpfs=/tmp --volume=/var/lib/docker \
+        --volume=/dev/null:/etc/systemd/system/systemd-networkd-wait-online.service:ro \
+        monopod-machine:latest /bin/sh -c '
+            mount -o remount,bind,rw /sys
+            for group in /sys/fs/cgroup /sys/fs/cgroup/*; do
+                if mountpoint -q "$group"; then mount -o remount,bind,rw "$group"; fi
+            done
+            exec /sbin/init' >/dev/null
+    for ((tries = 0; tries < 240; tries++)); do
+        if docker exec "$1" systemctl is-active --quiet ssh.service docker.service rsyslog.service 2>/dev/null; then return; fi
+        sleep 0.5
+    done
+    docker exec "$1" systemctl list-jobs >&2 || true
+    docker exec "$1" systemctl --failed >&2 || true
+    die "the image did not boot"
+}
+
+# The image that build made last, as a directory and booted.
+run_tests() {
+    local status=0
+    [ -s "$work/rootfs.stamp" ] || die "there is no image: run make image"
+    start_engine
+    boot_machine machine-test
+    ROOTFS=$work/rootfs MACHINE=machine-test PYTHONDONTWRITEBYTECODE=1 "$root/target/rig/tools/bin/python" -m pytest \
+        -q -p no:cacheprovider "$here/checks/test_rootfs.py" "$here/checks/test_machine.py" || status=$?
+    docker rm --force --volumes machine-test >/dev/null
+    stop_engine
+    return "$status"
+}
+
+# What lynis says of it: a score and its warnings. It reads the machine from inside, so it is carried in.
+audit() {
+    command -v lynis >/dev/null || die "there is no lynis: apt-get install lynis"
+    start_engine
+    boot_machine machine-audit
+    docker cp /usr/share/lynis machine-audit:/run/lynis
+    docker cp /etc/lynis/default.prf machine-audit:/run/lynis/
+    docker exec --workdir /run/lynis machine-audit chown -R root:root .
+    docker exec --workdir /run/lynis machine-audit sh ./lynis audit system --quick --no-colors \
+        --report-file /run/report --logfile /run/lynis.log >"$work/lynis.log" 2>&1 || true
+    docker exec machine-audit cat /run/report >"$work/lynis.report"
+    docker rm --force --volumes machine-audit >/dev/null
+    stop_engine
+    grep -E '^(hardening_index|lynis_tests_done|warning\[\])' "$work/lynis.report"
+    say "all of it: $work/lynis.log"
+}
+
 case ${1-} in
     build) build "${2:?the package}" "${3-}" ;;
     test) run_tests ;;
-    *) die "wrong usage: image.sh build DEB [COMMIT] | test" ;;
+    audit) audit ;;
+    *) die "wrong usage: image.sh build DEB [COMMIT] | test | audit" ;;
 esac
