@@ -153,6 +153,8 @@ build() {
 # network, so nothing waits for one to be configured.
 boot_machine() {
     local tries
+    # One that an earlier run left, killed in the middle.
+    docker rm --force --volumes "$1" >/dev/null 2>&1 || true
     docker run --detach --name "$1" --network=none --hostname=machine --cap-add=ALL --cap-drop=SYS_RESOURCE \
         --security-opt=seccomp=unconfined --security-opt=apparmor=unconfined --security-opt=systempaths=unconfined \
         --device-cgroup-rule='a *:* rwm' --cgroupns=private --stop-signal=SIGRTMIN+3 \
@@ -191,12 +193,11 @@ audit() {
     command -v lynis >/dev/null || die "there is no lynis: apt-get install lynis"
     start_engine
     boot_machine machine-audit
-    docker cp /usr/share/lynis machine-audit:/run/lynis
-    docker cp /etc/lynis/default.prf machine-audit:/run/lynis/
-    docker exec --workdir /run/lynis machine-audit chown -R root:root .
-    docker exec --workdir /run/lynis machine-audit sh ./lynis audit system --quick --no-colors \
-        --report-file /run/report --logfile /run/lynis.log >"$work/lynis.log" 2>&1 || true
-    docker exec machine-audit cat /run/report >"$work/lynis.report"
+    local part
+    for part in /usr/share/lynis /etc/lynis /usr/sbin/lynis; do docker cp --quiet "$part" "machine-audit:$part"; done
+    docker exec machine-audit lynis audit system --quick --no-colors \
+        --report-file /opt/report --logfile /opt/lynis.log >"$work/lynis.log" 2>&1 || true
+    docker exec machine-audit cat /opt/report >"$work/lynis.report"
     docker rm --force --volumes machine-audit >/dev/null
     stop_engine
     grep -E '^(hardening_index|lynis_tests_done|warning\[\])' "$work/lynis.report"
