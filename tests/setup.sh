@@ -9,6 +9,8 @@ root=$(cd "$(dirname "$0")/.." && pwd)
 packages=(docker.io docker-registry busybox-static etcd-server iproute2 iptables python3-venv rsyslog rsyslog-openssl systemd util-linux)
 # What the agent makes disks ready with; sfdisk.
 packages+=(e2fsprogs fdisk mdadm xfsprogs)
+# The machine image, and what checks its scripts.
+packages+=(mmdebstrap packer shellcheck)
 # Services that come with those packages and have no business on a newcomer's machine.
 services=(docker.service docker.socket containerd.service docker-registry.service etcd.service etcd2.service rsyslog.service
     mdadm-shutdown.service mdcheck_continue.timer mdcheck_start.timer mdmonitor-oneshot.timer mdmonitor.service)
@@ -136,7 +138,7 @@ check_machine
 mkdir -p "$root/target/rig"
 install_packages
 install_python "AWS stand-in" venv tests/support/requirements.txt "140 MB"
-install_python "tools that tests ask" tools tests/support/tools.txt "100 MB"
+install_python "tools that tests ask" tools tests/support/tools.txt "250 MB"
 if [ "$bench" = yes ]; then
     install_python "tools to measure against" bench tests/bench/requirements.txt "200 MB"
 fi
