@@ -37,6 +37,7 @@ mod launch;
 mod layers;
 mod log_command;
 mod logs;
+mod machine;
 mod metadata;
 mod mint;
 mod options;

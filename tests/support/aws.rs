@@ -187,7 +187,7 @@ impl Aws {
     /// Where a client on the line's network asks.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        format!("http://127.0.0.1:{}", self.line.port())
+        format!("http://{}", self.line.address())
     }
 
     /// The line between the machine and AWS.

@@ -1,7 +1,7 @@
 //! A port inside a machine's network that leads to a shared server outside of it, with the faults of a bad line.
 
 use std::io::{self, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpStream};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -34,13 +34,19 @@ pub struct Line {
 }
 
 impl Line {
+    /// At a port of the machine's loopback.
     pub(crate) fn new(network: &Arc<Network>, port: u16, upstream: SocketAddr) -> Self {
+        Self::at(network, SocketAddrV4::new(Ipv4Addr::LOCALHOST, port), upstream)
+    }
+
+    /// At any address that the network has.
+    pub(crate) fn at(network: &Arc<Network>, address: SocketAddrV4, upstream: SocketAddr) -> Self {
         let faults = Arc::new(Mutex::new(Faults::default()));
         let connections = Arc::new(AtomicUsize::new(0));
         let carried = Arc::new(AtomicU64::new(0));
         let (shared, count) = (Arc::clone(&faults), Arc::clone(&connections));
         let bytes = Arc::clone(&carried);
-        let gate = Gate::new(network, port, move |stream| {
+        let gate = Gate::at(network, address, move |stream| {
             count.fetch_add(1, Ordering::SeqCst);
             // A line that breaks is what it is for: whoever is at its ends sees it.
             drop(carry(stream, upstream, &shared, &bytes));
@@ -54,8 +60,8 @@ impl Line {
         }
     }
 
-    pub(crate) fn port(&self) -> u16 {
-        self.gate.port()
+    pub(crate) fn address(&self) -> SocketAddrV4 {
+        self.gate.address()
     }
 
     /// Connections are refused, and those there are cut.

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -29,20 +29,30 @@ struct Open {
 }
 
 struct Shared {
-    port: u16,
+    address: SocketAddrV4,
     handler: Handler,
     connections: Mutex<HashMap<u64, TcpStream>>,
     next: AtomicU64,
 }
 
 impl Gate {
+    /// At a port of the machine's loopback.
     pub(crate) fn new(
         network: &Arc<Network>,
         port: u16,
         handler: impl Fn(TcpStream) + Send + Sync + 'static,
     ) -> Self {
+        Self::at(network, SocketAddrV4::new(Ipv4Addr::LOCALHOST, port), handler)
+    }
+
+    /// At any address that the network has.
+    pub(crate) fn at(
+        network: &Arc<Network>,
+        address: SocketAddrV4,
+        handler: impl Fn(TcpStream) + Send + Sync + 'static,
+    ) -> Self {
         let shared = Arc::new(Shared {
-            port,
+            address,
             handler: Box::new(handler),
             connections: Mutex::default(),
             next: AtomicU64::new(0),
@@ -55,8 +65,8 @@ impl Gate {
         gate
     }
 
-    pub(crate) fn port(&self) -> u16 {
-        self.shared.port
+    pub(crate) fn address(&self) -> SocketAddrV4 {
+        self.shared.address
     }
 
     /// Listens, unless it does already.
@@ -65,16 +75,16 @@ impl Gate {
         if open.is_some() {
             return;
         }
-        let port = self.shared.port;
+        let address = self.shared.address;
         // A namespace that has just been made may still be bringing its loopback up.
         let mut last = None;
         let listener = wait_until(Duration::from_secs(2), || {
             network
-                .enter(move || TcpListener::bind((Ipv4Addr::LOCALHOST, port)))
+                .enter(move || TcpListener::bind(address))
                 .map_err(|e| last = Some(e))
                 .ok()
         })
-        .unwrap_or_else(|| panic!("rig: listening on port {port} inside a machine: {last:?}"));
+        .unwrap_or_else(|| panic!("rig: listening at {address} inside a machine: {last:?}"));
         let closing = Arc::new(AtomicBool::new(false));
         let (shared, flag) = (Arc::clone(&self.shared), Arc::clone(&closing));
         let acceptor = thread::spawn(move || accept(&shared, &listener, &flag));
@@ -89,7 +99,7 @@ impl Gate {
     pub(crate) fn close(&self) {
         if let Some(open) = lock(&self.open).take() {
             open.closing.store(true, Ordering::SeqCst);
-            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.shared.port));
+            let address = SocketAddr::from(self.shared.address);
             // Wakes the acceptor; it sees the flag and lets the listener go.
             drop(open.network.enter(move || TcpStream::connect(address)));
             drop(open.acceptor.join());
@@ -124,8 +134,8 @@ fn accept(shared: &Arc<Shared>, listener: &TcpListener, closing: &AtomicBool) {
         let Ok(stream) = stream else { continue };
         if let Err(error) = serve(shared, stream) {
             eprintln!(
-                "rig: port {}: a connection was lost before it was served: {error}",
-                shared.port
+                "rig: {}: a connection was lost before it was served: {error}",
+                shared.address
             );
         }
     }

@@ -20,6 +20,8 @@ pub struct Identity {
     /// None: no public address, the path answers 404.
     pub public_ip: Option<String>,
     pub pending_time: SystemTime,
+    /// The access key of the instance's role.
+    pub role_key: String,
 }
 
 impl Identity {
@@ -36,6 +38,7 @@ impl Identity {
             private_ip: "10.0.0.7".into(),
             public_ip: None,
             pending_time: SystemTime::now(),
+            role_key: "AKIARIGINSTANCEROLE0".into(),
         }
     }
 
@@ -108,7 +111,7 @@ impl Identity {
             }
             "meta-data/iam/security-credentials/monopod-rig" => json!({
                 "Code": "Success", "Type": "AWS-HMAC", "LastUpdated": rfc3339(self.pending_time),
-                "AccessKeyId": "AKIARIGINSTANCEROLE0", "SecretAccessKey": "instance-role-secret",
+                "AccessKeyId": self.role_key, "SecretAccessKey": "instance-role-secret",
                 "Token": "instance-role-token", "Expiration": "2099-01-01T00:00:00Z",
             })
             .to_string(),

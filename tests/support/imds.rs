@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, BufReader, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddrV4, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -80,7 +80,7 @@ impl Imds {
     /// `told` hears who the machine is, now and whenever that changes.
     pub(crate) fn new(
         network: &Arc<Network>,
-        port: u16,
+        address: SocketAddrV4,
         identity: Identity,
         told: impl Fn(&Identity) + Send + Sync + 'static,
     ) -> Self {
@@ -97,7 +97,7 @@ impl Imds {
         }));
         let journal = Journal::default();
         let (shared, calls) = (Arc::clone(&state), journal.clone());
-        let gate = Gate::new(network, port, move |stream| {
+        let gate = Gate::at(network, address, move |stream| {
             // A client that hangs up in the middle is its own affair.
             drop(converse(stream, &shared, &calls));
         });

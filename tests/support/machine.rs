@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -96,8 +96,9 @@ impl Machine {
         let (server, standin) = (rig.registry(), rig.standin());
         let access_key = format!("AKIA{number:016X}");
         let signs_with = access_key.clone();
+        let imds_at = SocketAddrV4::new(Ipv4Addr::LOCALHOST, IMDS_PORT);
         Self {
-            imds: Imds::new(&network, IMDS_PORT, Identity::new(number), move |identity| {
+            imds: Imds::new(&network, imds_at, Identity::new(number), move |identity| {
                 aws_lifecycle::identify(standin, &signs_with, identity);
             }),
             mirror: OnceLock::new(),

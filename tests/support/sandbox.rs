@@ -9,6 +9,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader};
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::Arc;
 use std::thread;
@@ -40,6 +41,13 @@ impl Network {
     pub(crate) fn own() -> Self {
         let namespace = File::open("/proc/self/ns/net")
             .unwrap_or_else(|e| panic!("rig: opening our own network namespace: {e}"));
+        Self { namespace }
+    }
+
+    /// One that is mounted at this file.
+    pub(crate) fn mounted_at(path: &Path) -> Self {
+        let namespace = File::open(path)
+            .unwrap_or_else(|e| panic!("rig: opening the network namespace {}: {e}", path.display()));
         Self { namespace }
     }
 
