@@ -183,7 +183,7 @@ struct Signature {
 
 /// Every signature on a device, by the names of util-linux.
 async fn signatures(device: &Path) -> Result<Vec<String>, BlockError> {
-    // Without --all it lists; --no-act is said all the same, for whoever reads a process list with a beating heart.
+    // Without --all it lists and erases nothing; --no-act says so once more.
     let command = Command::new("wipefs", LOOK)
         .args(["--no-act", "--json"])
         .arg(device);

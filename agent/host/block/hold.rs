@@ -129,31 +129,43 @@ impl Exclusive {
     }
 }
 
-/// The lock by which programs agree who works on a disk: udev keeps its hands off while it is held, and two of us
-/// do not work on one disk. It is opened for writing and closed at the end, which makes udev look again.
+/// The locks by which programs agree who works on a disk: udev keeps its hands off while they are held, and two of us
+/// do not work on one disk. They are opened for writing and closed at the end, which makes udev look again.
 #[derive(Debug)]
-pub(super) struct Locked(#[expect(dead_code, reason = "held, not read")] Flock<File>);
+pub(super) struct Locked(#[expect(dead_code, reason = "held, not read")] Vec<Flock<File>>);
 
 impl Locked {
-    pub(super) async fn take(device: &Path) -> Result<Self, BlockError> {
-        let path = device.to_owned();
-        let disk = blocking(move || whole_disk(&path)).await;
-        let disk = disk.map_err(failed("find the disk of", device))?;
-        let until = Instant::now() + LOCK_WAIT;
-        loop {
-            match lock(&disk) {
-                Ok(lock) => return Ok(Self(lock)),
-                Err(Errno::EAGAIN) if Instant::now() < until => {
-                    tokio::time::sleep(AGAIN).await;
-                }
-                Err(Errno::EAGAIN) => {
-                    return Err(BlockError::InUse {
-                        device: device.to_owned(),
-                        by: "another program keeps the lock of the disk".to_owned(),
-                    });
-                }
-                Err(errno) => return Err(failed("lock", &disk)(errno.into())),
+    pub(super) async fn take(devices: &[&Path]) -> Result<Self, BlockError> {
+        let mut disks = Vec::with_capacity(devices.len());
+        for device in devices {
+            let path = device.to_path_buf();
+            let disk = blocking(move || whole_disk(&path)).await;
+            disks.push(disk.map_err(failed("find the disk of", device))?);
+        }
+        // Each once, for two partitions of one disk; in one order, so that two of us do not wait for each other.
+        disks.sort();
+        disks.dedup();
+        let mut locks = Vec::with_capacity(disks.len());
+        for disk in disks {
+            locks.push(take(&disk).await?);
+        }
+        Ok(Self(locks))
+    }
+}
+
+async fn take(disk: &Path) -> Result<Flock<File>, BlockError> {
+    let until = Instant::now() + LOCK_WAIT;
+    loop {
+        match lock(disk) {
+            Ok(lock) => return Ok(lock),
+            Err(Errno::EAGAIN) if Instant::now() < until => tokio::time::sleep(AGAIN).await,
+            Err(Errno::EAGAIN) => {
+                return Err(BlockError::InUse {
+                    device: disk.to_owned(),
+                    by: "another program keeps the lock of the disk".to_owned(),
+                });
             }
+            Err(errno) => return Err(failed("lock", disk)(errno.into())),
         }
     }
 }

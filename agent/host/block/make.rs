@@ -58,7 +58,7 @@ pub async fn ensure_formatted(
     uuid: Option<&str>,
     seen: &Content,
 ) -> Result<(), BlockError> {
-    let _locked = Locked::take(device).await?;
+    let _locked = Locked::take(&[device]).await?;
     let mut attempt = 1;
     loop {
         // mkfs wants the device for itself, so our exclusive open ends before it: the lock keeps us and udev apart from

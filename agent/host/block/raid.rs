@@ -151,10 +151,8 @@ pub async fn ensure_array(
         }
         RaidAction::Create => {
             // Each is locked before any is looked at, and all of them until the array has them.
-            let mut locks = Vec::with_capacity(members.len());
-            for member in members {
-                locks.push(Locked::take(Path::new(&member.path)).await?);
-            }
+            let paths: Vec<_> = members.iter().map(|member| Path::new(&member.path)).collect();
+            let _locked = Locked::take(&paths).await?;
             for member in members {
                 ensure_unchanged(Path::new(&member.path), &Content::Blank).await?;
             }

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use monopod_core::config::Filesystem;
 use monopod_core::storage::{Action, Content, Orders, decide, erased_uuid};
 
-use super::super::hold::Exclusive;
+use super::super::hold::{Exclusive, Locked};
 use super::super::testing::{Loop, Mounted, Temporary, sh};
 use super::super::{
     BlockError, Checked, Made, check, content, ensure_action, ensure_formatted, grow, in_use, is_mounted,
@@ -204,6 +204,30 @@ async fn a_disk_is_in_use_where_one_of_its_partitions_is_and_not_the_other_way_r
         .unwrap();
     drop(mounted);
     assert_eq!(in_use(device.path()).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_lock_is_the_disks_and_is_taken_once_for_all_of_its_partitions() {
+    let directory = Temporary::new();
+    let file = directory.sparse("disk", 32 * MIB);
+    shell("printf 'size=16M\\n+\\n' | sfdisk -q --label gpt DEV", &file);
+    let device = Loop::partitioned(&file);
+    let partition = |number: u32| format!("{}p{number}", device.path().display());
+    let (first, second) = (partition(1), partition(2));
+    let locked = Locked::take(&[Path::new(&first), Path::new(&second)])
+        .await
+        .unwrap();
+    let try_lock = || {
+        Command::new("flock")
+            .args(["--nonblock"])
+            .arg(device.path())
+            .arg("true")
+            .status()
+            .unwrap()
+    };
+    assert!(!try_lock().success());
+    drop(locked);
+    assert!(try_lock().success());
 }
 
 #[tokio::test]
