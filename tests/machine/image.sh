@@ -95,7 +95,9 @@ import_base() {
         quietly import docker import "$tar" "$name"
     fi
     docker tag "$name" monopod-base:latest
-    docker images --format '{{.Repository}}:{{.Tag}}' monopod-base | grep -vxF -e "$name" -e monopod-base:latest |
+    # Those of earlier bases.
+    docker images --format '{{.Repository}}:{{.Tag}}' monopod-base |
+        awk -v keep="$name" '$0 != keep && $0 != "monopod-base:latest"' |
         xargs --no-run-if-empty docker rmi >/dev/null
 }
 
