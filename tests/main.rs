@@ -41,6 +41,7 @@ mod machine;
 mod metadata;
 mod mint;
 mod options;
+mod package;
 mod prepare;
 mod redaction;
 mod registries;

@@ -6,9 +6,16 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-packages=(docker.io docker-registry busybox-static etcd-server iproute2 iptables python3-venv rsyslog rsyslog-openssl systemd systemd-container util-linux)
+packages=(docker.io docker-registry busybox-static etcd-server iproute2 iptables python3-venv rsyslog rsyslog-openssl systemd util-linux)
+# What the agent makes disks ready with; sfdisk.
+packages+=(e2fsprogs fdisk mdadm xfsprogs)
+# The machine image, and what checks its scripts.
+packages+=(mmdebstrap packer shellcheck)
+# Which boots it.
+packages+=(systemd-container)
 # Services that come with those packages and have no business on a newcomer's machine.
-services=(docker.service docker.socket containerd.service docker-registry.service etcd.service etcd2.service rsyslog.service)
+services=(docker.service docker.socket containerd.service docker-registry.service etcd.service etcd2.service rsyslog.service
+    mdadm-shutdown.service mdcheck_continue.timer mdcheck_start.timer mdmonitor-oneshot.timer mdmonitor.service)
 policy=/usr/sbin/policy-rc.d
 # Where the kernel has AppArmor, the engine starts no container without its tools.
 if grep -qs Y /sys/module/apparmor/parameters/enabled; then packages+=(apparmor); fi
@@ -100,7 +107,8 @@ disable_service() {
     say "services: $1 came with a package, disabling it"
     # Works without a running systemd too: it only removes links.
     as_root systemctl disable --quiet "$1" 2>/dev/null ||
-        as_root rm -f "/etc/systemd/system/multi-user.target.wants/$1" "/etc/systemd/system/sockets.target.wants/$1"
+        as_root rm -f "/etc/systemd/system/multi-user.target.wants/$1" "/etc/systemd/system/sockets.target.wants/$1" \
+            "/etc/systemd/system/sysinit.target.wants/$1"
     if [ -d /run/systemd/system ]; then as_root systemctl stop --quiet "$1" || true; fi
 }
 
@@ -132,7 +140,7 @@ check_machine
 mkdir -p "$root/target/rig"
 install_packages
 install_python "AWS stand-in" venv tests/support/requirements.txt "140 MB"
-install_python "tools that tests ask" tools tests/support/tools.txt "100 MB"
+install_python "tools that tests ask" tools tests/support/tools.txt "250 MB"
 if [ "$bench" = yes ]; then
     install_python "tools to measure against" bench tests/bench/requirements.txt "200 MB"
 fi

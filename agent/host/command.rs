@@ -139,7 +139,7 @@ impl Command {
     }
 
     /// What an error calls it. No argument of ours is a secret: those never go into a command line.
-    fn line(&self) -> String {
+    pub fn line(&self) -> String {
         let words = std::iter::once(&self.program).chain(&self.arguments);
         let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
         words.join(" ")

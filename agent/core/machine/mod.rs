@@ -21,7 +21,7 @@ mod tests;
 use serde::Serialize;
 
 use crate::config::{Config, Networking};
-use crate::plan::container::{CUSTOM_LOG, USER};
+use crate::plan::container::CUSTOM_LOG;
 use crate::plan::logs::budget;
 use logrotate::CustomLogs;
 
@@ -141,15 +141,10 @@ fn custom_logs(config: &Config) -> Option<CustomLogs> {
     let split = budget::split(options.log_budget.unwrap_or(budget::LOG_BUDGET), true);
     let asked = &config.logging().customlog_logrotate;
     let rotate = budget::rotate(asked, budget::CUSTOM, split.custom_logs);
-    let user = options
-        .user
-        .as_deref()
-        .or_else(|| (!config.root()).then_some(USER));
     Some(CustomLogs {
         folder: CUSTOM_LOG.source,
         size: rotate.size,
         interval: asked.interval.clone().unwrap_or_else(|| "daily".to_owned()),
         keep: rotate.keep,
-        owner: logrotate::owner(user),
     })
 }

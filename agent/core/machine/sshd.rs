@@ -29,11 +29,17 @@ pub fn includes_drop_ins(config: &str) -> bool {
 }
 
 /// Whether `sshd -t` found nothing wrong with the text it was given. It looks at the machine after the text, and a machine
-/// that has just been made may have no host keys yet, and no directory for a service that has not started.
+/// that has just been made may have no host keys yet, no user of sshd's, and no directory for a service that has not started.
 pub fn takes_text(success: bool, words: &str) -> bool {
     success
         || words.lines().any(|line| {
-            line.contains("no hostkeys available") || line.contains("Missing privilege separation directory")
+            [
+                "no hostkeys available",
+                "Missing privilege separation directory",
+                "Privilege separation user",
+            ]
+            .iter()
+            .any(|one| line.contains(one))
         })
 }
 

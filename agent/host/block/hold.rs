@@ -16,31 +16,45 @@ use tokio::time::Instant;
 
 use super::{BlockError, blocking, failed, sysfs};
 
+/// Some open a device exclusively for a moment, to see whether they could.
+const MOMENT: Duration = Duration::from_secs(2);
 /// udev looks at a device for a moment when it appears, and holds its lock meanwhile.
 const LOCK_WAIT: Duration = Duration::from_secs(30);
-const LOCK_AGAIN: Duration = Duration::from_millis(50);
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// Who uses a device, in words; `None` if nobody does. What is no block device is an error.
 pub async fn in_use(device: &Path) -> Result<Option<String>, BlockError> {
-    let path = device.to_owned();
-    match blocking(move || who(&path)).await {
-        Ok(Some(Use::NoDevice)) => Err(BlockError::NoDevice {
-            device: device.to_owned(),
-        }),
-        Ok(Some(Use::By(who))) => Ok(Some(who)),
-        Ok(None) => Ok(None),
-        Err(error) => Err(failed("ask who uses", device)(error)),
+    let until = Instant::now() + MOMENT;
+    loop {
+        let path = device.to_owned();
+        let found = blocking(move || who(&path)).await;
+        match found.map_err(failed("ask who uses", device))? {
+            Use::Nobody => return Ok(None),
+            Use::By(who) => return Ok(Some(who)),
+            Use::Unseen if Instant::now() < until => tokio::time::sleep(AGAIN).await,
+            Use::Unseen => return Ok(Some(UNSEEN.to_owned())),
+            Use::NoDevice => {
+                return Err(BlockError::NoDevice {
+                    device: device.to_owned(),
+                });
+            }
+        }
     }
 }
 
+const UNSEEN: &str = "the kernel has it claimed for something that this process does not see, a mount in another mount namespace perhaps";
+
 enum Use {
-    NoDevice,
+    Nobody,
     By(String),
+    /// The kernel says that somebody has it, and not who.
+    Unseen,
+    NoDevice,
 }
 
-fn who(device: &Path) -> io::Result<Option<Use>> {
+fn who(device: &Path) -> io::Result<Use> {
     let Some(number) = sysfs::number(device)? else {
-        return Ok(Some(Use::NoDevice));
+        return Ok(Use::NoDevice);
     };
     let directory = sysfs::directory(number)?;
     let family = sysfs::family(&directory)?;
@@ -49,18 +63,18 @@ fn who(device: &Path) -> io::Result<Option<Use>> {
     for (one, path) in &family {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         if let Some(place) = mounted_at(*one, &mounts) {
-            return Ok(Some(Use::By(format!("{name} is mounted at {place}"))));
+            return Ok(Use::By(format!("{name} is mounted at {place}")));
         }
         if swaps.iter().any(|swap| has_number(swap, *one)) {
-            return Ok(Some(Use::By(format!("{name} is swap space"))));
+            return Ok(Use::By(format!("{name} is swap space")));
         }
         if let Some(holder) = sysfs::names(path, "holders").first() {
-            return Ok(Some(Use::By(format!("{name} is part of /dev/{holder}"))));
+            return Ok(Use::By(format!("{name} is part of /dev/{holder}")));
         }
     }
     match exclusive(device) {
-        Ok(_) => Ok(None),
-        Err(error) if is_busy(&error) => Ok(Some(Use::By(unseen().to_owned()))),
+        Ok(_) => Ok(Use::Nobody),
+        Err(error) if is_busy(&error) => Ok(Use::Unseen),
         Err(error) => Err(error),
     }
 }
@@ -75,10 +89,6 @@ fn mounted_at(number: u64, mounts: &[sysfs::Mounted]) -> Option<&str> {
 
 fn has_number(device: &Path, number: u64) -> bool {
     device.is_absolute() && matches!(sysfs::number(device), Ok(Some(found)) if found == number)
-}
-
-fn unseen() -> &'static str {
-    "the kernel has it claimed for something that this process does not see, another mount namespace perhaps"
 }
 
 fn is_busy(error: &io::Error) -> bool {
@@ -99,46 +109,63 @@ pub(super) struct Exclusive(#[expect(dead_code, reason = "held, not read")] File
 
 impl Exclusive {
     pub(super) async fn open(device: &Path) -> Result<Self, BlockError> {
-        let path = device.to_owned();
-        match blocking(move || exclusive(&path)).await {
-            Ok(file) => Ok(Self(file)),
-            Err(error) if is_busy(&error) => {
-                let who = in_use(device).await?;
-                Err(BlockError::InUse {
-                    device: device.to_owned(),
-                    by: who.unwrap_or_else(|| unseen().to_owned()),
-                })
+        let until = Instant::now() + MOMENT;
+        loop {
+            let path = device.to_owned();
+            match blocking(move || exclusive(&path)).await {
+                Ok(file) => return Ok(Self(file)),
+                Err(error) if is_busy(&error) => {
+                    let who = in_use(device).await?;
+                    if who.is_some() || Instant::now() >= until {
+                        return Err(BlockError::InUse {
+                            device: device.to_owned(),
+                            by: who.unwrap_or_else(|| UNSEEN.to_owned()),
+                        });
+                    }
+                }
+                Err(error) => return Err(failed("open", device)(error)),
             }
-            Err(error) => Err(failed("open", device)(error)),
         }
     }
 }
 
-/// The lock by which programs agree who works on a disk: udev keeps its hands off while it is held, and two of us
-/// do not work on one disk. It is opened for writing and closed at the end, which makes udev look again.
+/// The locks by which programs agree who works on a disk: udev keeps its hands off while they are held, and two of us
+/// do not work on one disk. They are opened for writing and closed at the end, which makes udev look again.
 #[derive(Debug)]
-pub(super) struct Locked(#[expect(dead_code, reason = "held, not read")] Flock<File>);
+pub(super) struct Locked(#[expect(dead_code, reason = "held, not read")] Vec<Flock<File>>);
 
 impl Locked {
-    pub(super) async fn take(device: &Path) -> Result<Self, BlockError> {
-        let path = device.to_owned();
-        let disk = blocking(move || whole_disk(&path)).await;
-        let disk = disk.map_err(failed("find the disk of", device))?;
-        let until = Instant::now() + LOCK_WAIT;
-        loop {
-            match lock(&disk) {
-                Ok(lock) => return Ok(Self(lock)),
-                Err(Errno::EAGAIN) if Instant::now() < until => {
-                    tokio::time::sleep(LOCK_AGAIN).await;
-                }
-                Err(Errno::EAGAIN) => {
-                    return Err(BlockError::InUse {
-                        device: device.to_owned(),
-                        by: "another program keeps the lock of the disk".to_owned(),
-                    });
-                }
-                Err(errno) => return Err(failed("lock", &disk)(errno.into())),
+    pub(super) async fn take(devices: &[&Path]) -> Result<Self, BlockError> {
+        let mut disks = Vec::with_capacity(devices.len());
+        for device in devices {
+            let path = device.to_path_buf();
+            let disk = blocking(move || whole_disk(&path)).await;
+            disks.push(disk.map_err(failed("find the disk of", device))?);
+        }
+        // Each once, for two partitions of one disk; in one order, so that two of us do not wait for each other.
+        disks.sort();
+        disks.dedup();
+        let mut locks = Vec::with_capacity(disks.len());
+        for disk in disks {
+            locks.push(take(&disk).await?);
+        }
+        Ok(Self(locks))
+    }
+}
+
+async fn take(disk: &Path) -> Result<Flock<File>, BlockError> {
+    let until = Instant::now() + LOCK_WAIT;
+    loop {
+        match lock(disk) {
+            Ok(lock) => return Ok(lock),
+            Err(Errno::EAGAIN) if Instant::now() < until => tokio::time::sleep(AGAIN).await,
+            Err(Errno::EAGAIN) => {
+                return Err(BlockError::InUse {
+                    device: disk.to_owned(),
+                    by: "another program keeps the lock of the disk".to_owned(),
+                });
             }
+            Err(errno) => return Err(failed("lock", disk)(errno.into())),
         }
     }
 }

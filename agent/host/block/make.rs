@@ -5,9 +5,12 @@ use std::path::Path;
 use monopod_core::config::Filesystem;
 use monopod_core::storage::{Action, Content};
 
-use super::super::command::Command;
+use super::super::command::{Command, CommandError};
 use super::hold::{Exclusive, Locked};
 use super::{BlockError, MAKE, content, tool, words};
+
+/// How often mkfs is started where somebody has the device for a moment.
+const ATTEMPTS: u32 = 5;
 
 /// What became of a device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,13 +58,18 @@ pub async fn ensure_formatted(
     uuid: Option<&str>,
     seen: &Content,
 ) -> Result<(), BlockError> {
-    let _locked = Locked::take(device).await?;
-    // mkfs wants the device for itself, so ours ends before it: the lock keeps us and udev apart from there on, and
-    // mkfs refuses what somebody mounted in between.
-    ensure_unchanged(device, seen).await?;
-    let command = mkfs(device, filesystem, uuid);
-    let made = command.succeed().await;
-    made.map_err(tool("make a file system on", device))?;
+    let _locked = Locked::take(&[device]).await?;
+    let mut attempt = 1;
+    loop {
+        // mkfs wants the device for itself, so our exclusive open ends before it: the lock keeps us and udev apart from
+        // there on, and mkfs refuses what somebody has taken in between, before it writes anything.
+        ensure_unchanged(device, seen).await?;
+        match mkfs(device, filesystem, uuid).succeed().await {
+            Ok(_) => break,
+            Err(error) if attempt < ATTEMPTS && is_taken(&error) => attempt += 1,
+            Err(error) => return Err(tool("make a file system on", device)(error)),
+        }
+    }
     let now = content(device).await?;
     let is_made = matches!(&now, Content::Filesystem { kind, uuid: found }
         if kind == filesystem.word() && (uuid.is_none() || found.as_deref() == uuid));
@@ -87,6 +95,12 @@ pub(super) async fn ensure_unchanged(device: &Path, seen: &Content) -> Result<()
         before: words(seen),
         now: words(&now),
     })
+}
+
+/// By somebody who has it for a moment; one who stays is named by the next look.
+fn is_taken(error: &CommandError) -> bool {
+    matches!(error, CommandError::Failed { words, .. }
+        if ["in use", "busy", "contains a mounted"].iter().any(|one| words.contains(one)))
 }
 
 fn mkfs(device: &Path, filesystem: Filesystem, uuid: Option<&str>) -> Command {

@@ -260,10 +260,12 @@ fn tool(doing: &'static str, device: &Path) -> impl FnOnce(CommandError) -> Bloc
     }
 }
 
-/// Work on a device that blocks: a disk may take its time, and everything else goes on.
+/// Work on a device that blocks: a disk may take its time, everything else goes on, and nobody waits for ever. What
+/// hangs in the kernel is left to it.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
+    let done = tokio::time::timeout(LOOK, tokio::task::spawn_blocking(work)).await;
+    let late = |_| io::Error::new(io::ErrorKind::TimedOut, "the disk does not answer");
+    done.map_err(late)?
         .unwrap_or_else(|ended| Err(io::Error::other(ended)))
 }
 

@@ -151,10 +151,8 @@ pub async fn ensure_array(
         }
         RaidAction::Create => {
             // Each is locked before any is looked at, and all of them until the array has them.
-            let mut locks = Vec::with_capacity(members.len());
-            for member in members {
-                locks.push(Locked::take(Path::new(&member.path)).await?);
-            }
+            let paths: Vec<_> = members.iter().map(|member| Path::new(&member.path)).collect();
+            let _locked = Locked::take(&paths).await?;
             for member in members {
                 ensure_unchanged(Path::new(&member.path), &Content::Blank).await?;
             }
@@ -205,4 +203,85 @@ async fn free(sys: &Path, members: &[String]) -> Result<(), BlockError> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use monopod_core::storage::Content;
+
+    use super::super::testing::Temporary;
+    use super::*;
+
+    fn raid(level: RaidLevel) -> Raid {
+        Raid {
+            device: "/dev/md/data".to_owned(),
+            level,
+            members: vec!["/dev/xvdf".to_owned(), "/dev/xvdg".to_owned()],
+        }
+    }
+
+    #[test]
+    fn an_array_is_made_and_started_without_questions_and_without_force() {
+        let member = |path: &str| Member {
+            path: path.to_owned(),
+            content: Content::Blank,
+            array: None,
+        };
+        let members = [member("/dev/nvme1n1"), member("/dev/nvme2n1")];
+        let paths = ["/dev/nvme1n1".to_owned(), "/dev/nvme2n1".to_owned()];
+        assert_eq!(
+            create(&raid(RaidLevel::Raid0), &members).line(),
+            "mdadm --create /dev/md/data --run --level=raid0 --raid-devices=2 --metadata=1.2 --homehost=any \
+             /dev/nvme1n1 /dev/nvme2n1"
+        );
+        assert_eq!(
+            create(&raid(RaidLevel::Raid10), &members).line(),
+            "mdadm --create /dev/md/data --run --level=raid10 --raid-devices=2 --metadata=1.2 --homehost=any \
+             --bitmap=internal /dev/nvme1n1 /dev/nvme2n1"
+        );
+        assert_eq!(
+            assemble(&raid(RaidLevel::Raid0), "a:b:c:d", &paths, false).line(),
+            "mdadm --assemble /dev/md/data --uuid=a:b:c:d /dev/nvme1n1 /dev/nvme2n1"
+        );
+        assert_eq!(
+            assemble(&raid(RaidLevel::Raid1), "a:b:c:d", &paths[..1], true).line(),
+            "mdadm --assemble /dev/md/data --uuid=a:b:c:d --run /dev/nvme1n1"
+        );
+    }
+
+    #[tokio::test]
+    async fn what_runs_is_told_from_what_waits_for_more_devices() {
+        let sys = Temporary::new();
+        for (name, state, degraded, members) in [
+            ("md127", "clean\n", Some("1\n"), &["xvdg", "xvdf"][..]),
+            ("md0", "active\n", None, &["nvme1n1"]),
+            ("md5", "inactive\n", None, &["xvdh"]),
+            ("md9", "clear\n", None, &[]),
+        ] {
+            let directory = sys.path().join(name);
+            fs::create_dir_all(directory.join("md")).unwrap();
+            fs::write(directory.join("md/array_state"), state).unwrap();
+            if let Some(degraded) = degraded {
+                fs::write(directory.join("md/degraded"), degraded).unwrap();
+            }
+            for member in members {
+                fs::create_dir_all(directory.join("slaves").join(member)).unwrap();
+            }
+        }
+        fs::create_dir_all(sys.path().join("vda/holders")).unwrap();
+        let found = arrays(sys.path()).await.unwrap();
+        let array = |path: &str, members: &[&str], degraded, runs| Shown {
+            path: path.to_owned(),
+            members: members.iter().map(|&one| one.to_owned()).collect(),
+            degraded,
+            runs,
+        };
+        let expected = [
+            array("/dev/md0", &["/dev/nvme1n1"], false, true),
+            array("/dev/md127", &["/dev/xvdf", "/dev/xvdg"], true, true),
+            array("/dev/md5", &["/dev/xvdh"], false, false),
+            array("/dev/md9", &[], false, false),
+        ];
+        assert_eq!(found, expected);
+    }
 }

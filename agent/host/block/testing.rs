@@ -45,26 +45,38 @@ pub(super) fn sh(script: &str) -> String {
 }
 
 /// A block device over a file.
-pub(super) struct Loop(PathBuf);
+pub(super) struct Loop {
+    path: PathBuf,
+    has_partitions: bool,
+}
 
 impl Loop {
     pub(super) fn new(file: &Path) -> Self {
-        Self::with(file, "")
+        Self {
+            path: sh(&format!("losetup --find --show {}", file.display())).into(),
+            has_partitions: false,
+        }
     }
 
-    pub(super) fn with(file: &Path, options: &str) -> Self {
-        let file = file.display();
-        Self(sh(&format!("losetup --find --show {options} {file}")).into())
+    /// With the partitions that are in the file. The kernel is told, because not every one can read a GPT.
+    pub(super) fn partitioned(file: &Path) -> Self {
+        let mut made = Self::new(file);
+        sh(&format!("partx --add {}", made.path.display()));
+        made.has_partitions = true;
+        made
     }
 
     pub(super) fn path(&self) -> &Path {
-        &self.0
+        &self.path
     }
 }
 
 impl Drop for Loop {
     fn drop(&mut self) {
-        drop(Command::new("losetup").arg("--detach").arg(&self.0).status());
+        if self.has_partitions {
+            drop(Command::new("partx").arg("--delete").arg(&self.path).status());
+        }
+        drop(Command::new("losetup").arg("--detach").arg(&self.path).status());
     }
 }
 

@@ -11,7 +11,6 @@ fn logs(folder: &'static str) -> CustomLogs {
         size: 1000,
         interval: "yearly".to_owned(),
         keep: 2,
-        owner: None,
     }
 }
 

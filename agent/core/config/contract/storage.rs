@@ -10,7 +10,7 @@ const RAID: &[Key] = &[
         .example("level: 1"),
     Key::new(
         "devices",
-        List(&Text(Grammar::Path)),
+        List(&Text(Grammar::Device)),
         Read,
         "The devices it is made of, two or more. One is missing: an array whose level allows that starts without it, with a warning.",
     )
@@ -21,7 +21,7 @@ const RAID: &[Key] = &[
 const VOLUMES: &[Key] = &[
     Key::new("ebs", Map { key: "the device", names: Grammar::Device, value: &Text(Grammar::NotEmpty) }, Read, "EBS volumes to attach: the device, and the volume's Name tag. ${local_ipv4} and ${public_ipv4} in a tag stand for the machine's addresses. Of several that are available the one with the lowest id is taken, with a warning.")
         .example("ebs:\n  /dev/sdf: my-volume"),
-    Key::new("raid", Map { key: "the array's device", names: Grammar::Device, value: &Object(RAID) }, Read, "Arrays to assemble out of devices.")
+    Key::new("raid", Map { key: "the array's device", names: Grammar::Array, value: &Object(RAID) }, Read, "Arrays to assemble out of devices.")
         .example("raid:\n  /dev/md/data:\n    level: 0\n    devices: [/dev/xvdb, /dev/xvdc]"),
 ];
 
@@ -35,7 +35,7 @@ const MOUNT: &[Key] = &[
     Key::new("erase_on_boot", StrictFlag, Read, "Whether the device is formatted: true does it once for each instance and volume, whatever is on it, a partition table or a part of an array included; false never, and then a blank device is refused. A string is an error, because a quoted \"false\" once wiped a volume.")
         .default("the volume's tag Taupage:erase-on-boot decides; a blank device is formatted")
         .example("erase_on_boot: false"),
-    Key::new("options", Text(Grammar::Any), Read, "Options of mount(8). With `ro` the device is never formatted.").default("the file system's").example("options: noatime,nodiratime"),
+    Key::new("options", Text(Grammar::DiskOptions), Read, "Options of mount(8). With `ro` the device is never formatted.").default("the file system's").example("options: noatime,nodiratime"),
 ];
 
 pub(super) const KEYS: &[Key] = &[

@@ -50,17 +50,27 @@ impl fmt::Display for Step {
     }
 }
 
-/// What a step waits for, of the steps that there are: one that is left out is waited for by nobody.
+/// What a step waits for, of the steps that there are: one that is left out is waited for by nobody, and one that another waits
+/// for anyway is not named.
 fn after(steps: &[Step], id: StepId) -> Vec<StepId> {
     // The steps that come before any plan's are always done.
     let is_there = |id: StepId| id < StepId::Prepare || steps.iter().any(|step| step.id() == id);
-    id.after()
+    let all: Vec<StepId> = id
+        .after()
         .iter()
         .flat_map(|&before| match is_there(before) {
             true => vec![before],
             false => after(steps, before),
         })
-        .collect()
+        .collect();
+    let is_implied = |one: StepId| all.iter().any(|&other| comes_after(other, one));
+    all.iter().copied().filter(|&one| !is_implied(one)).collect()
+}
+
+fn comes_after(one: StepId, other: StepId) -> bool {
+    one.after()
+        .iter()
+        .any(|&before| before == other || comes_after(before, other))
 }
 
 impl Plan {

@@ -276,6 +276,7 @@ async fn a_disk_is_waited_for() {
 
 #[tokio::test]
 async fn without_an_event_it_looks_now_and_then() {
+    let began = Instant::now();
     let laid = Laid::out();
     laid.node("nvme1n1");
     let mut finder = laid.finder(SOON);
@@ -284,6 +285,7 @@ async fn without_an_event_it_looks_now_and_then() {
         laid.known("nvme1n1", "device/serial", SERIAL);
     });
     assert_eq!(found.await.unwrap(), laid.dev("nvme1n1"));
+    assert!(began.elapsed() < SOON / 2, "it looked only when it was late");
 }
 
 #[tokio::test]
@@ -381,11 +383,16 @@ async fn a_name_of_nothing_is_told_with_what_there_is() {
         .unwrap_err();
     assert_eq!(error.class(), Class::Throttled, "{error}");
 
+    let began = Instant::now();
     let finder = laid.finder(SOON);
     let found = meanwhile(finder.resolve("/dev/sdx", &[], async || Ok(Vec::new())), || {
         laid.node("sdx");
     });
     assert_eq!(found.await.unwrap(), laid.dev("sdx"));
+    assert!(
+        began.elapsed() < SOON / 2,
+        "it was woken by time, not by an event"
+    );
 }
 
 #[test]

@@ -13,6 +13,7 @@ use monopod_core::storage::{Content, Orders, decide};
 use nix::unistd::{Whence, lseek};
 use sha2::{Digest as _, Sha256};
 
+use super::super::content::all_zero;
 use super::super::testing::{Loop, Temporary};
 use super::super::{Made, content, ensure_action, in_use};
 use super::recorded::{self, MIB, Recorded, stamp};
@@ -24,6 +25,7 @@ const LOOPED: u64 = 25;
 const LARGEST: u64 = 64 * MIB;
 
 #[tokio::test]
+#[expect(clippy::print_stdout, reason = "the figures of a long run")]
 async fn no_order_no_byte() {
     let read = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let count = read("MONOPOD_LAYOUTS").unwrap_or(FEW);
@@ -173,7 +175,7 @@ impl Layout {
             [0, self.size - edge].iter().any(|start| {
                 let mut bytes = vec![0; usize::try_from(edge).unwrap()];
                 file.read_exact_at(&mut bytes, *start).unwrap();
-                bytes.iter().any(|byte| *byte != 0)
+                !all_zero(&bytes)
             })
         }
     }

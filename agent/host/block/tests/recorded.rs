@@ -5,6 +5,7 @@ use std::io::Read as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use super::super::content::all_zero;
 use super::super::testing::Temporary;
 
 pub(super) const MIB: u64 = 1 << 20;
@@ -88,7 +89,7 @@ pub(super) fn stamp(path: &Path, at: u64, bytes: &[u8]) -> bool {
     let file = File::options().write(true).open(path).unwrap();
     let mut any = false;
     for (number, sector) in bytes.chunks(SECTOR).enumerate() {
-        if sector.iter().any(|byte| *byte != 0) {
+        if !all_zero(sector) {
             any = true;
             file.write_all_at(sector, at + (number * SECTOR) as u64).unwrap();
         }

@@ -237,6 +237,6 @@ const EXAMPLE: &str = "/dev/sdf";
 fn is_device(name: &str) -> bool {
     name.strip_prefix("/dev/").is_some_and(|rest| {
         rest.split('/').all(|part| !matches!(part, "" | "." | ".."))
-            && !rest.contains(|c: char| c.is_control() || c.is_whitespace())
+            && !rest.contains(|c: char| c.is_control() || c == ' ')
     })
 }

@@ -31,8 +31,6 @@ impl<'c> Checker<'c> {
                 let message = "an array cannot be a part of an array here";
                 let problem = field.error(Code::BadValue, message);
                 self.report(problem.help("name disks"));
-            } else {
-                self.not_attached(storage, member, field);
             }
         }
         let mut mounted: Vec<Named<'c>> = Vec::new();

@@ -1,0 +1,41 @@
+# ../amazon.pkr.hcl without what a Packer before 1.7 refuses. Both are to be changed together: `make packer-check` compares them.
+
+source "amazon-ebs" "machine" {
+  ami_name                    = local.name
+  ami_description             = "monopod on ${var.base}, one container a machine"
+  region                      = var.region
+  ami_regions                 = var.copy_to_regions
+  ami_users                   = var.share_with_accounts
+  instance_type               = local.instance_type
+  subnet_id                   = var.subnet
+  iam_instance_profile        = var.instance_profile
+  associate_public_ip_address = var.subnet == "" ? true : null
+  ssh_username                = local.ssh_username
+
+  source_ami_filter {
+    owners      = local.owners
+    most_recent = true
+    filters = {
+      name                = local.base.images
+      root-device-type    = "ebs"
+      virtualization-type = "hvm"
+    }
+  }
+
+  launch_block_device_mappings {
+    device_name           = local.base.root
+    volume_size           = var.root_gib
+    volume_type           = "gp3"
+    iops                  = 3000
+    throughput            = 125
+    delete_on_termination = true
+  }
+  encrypt_boot       = var.encrypted
+  kms_key_id         = var.kms_key
+  region_kms_key_ids = var.kms_keys_of_regions
+
+
+  tags          = local.tags
+  snapshot_tags = local.tags
+  run_tags      = local.tags
+}

@@ -1,0 +1,1 @@
+../monopod.pkr.hcl
