@@ -68,7 +68,7 @@ lint: ## Formatting, clippy, shell scripts
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path tests/fuzz/Cargo.toml --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	@if command -v shellcheck >/dev/null; then shellcheck tests/setup.sh .ci/run systemd/motd-monopod.sh tests/machine/*.sh \
+	@if command -v shellcheck >/dev/null; then shellcheck tests/setup.sh .ci/run systemd/motd-monopod.sh tests/machine/*.sh tests/support/real/*.sh \
 		systemd/host-keys systemd/audit-log systemd/free-999 packer/build-deb.sh packer/debian/{postinst,prerm,postrm} packer/provision/*.sh; fi
 
 deny: setup ## Licences, sources, and one TLS and HTTP stack
@@ -97,7 +97,7 @@ bench: release ## Measure, as ratios in one run; figures stay in target/bench.tx
 	$(CARGO) build --locked --release -p monopod-testrig --example bench
 	$(CARGO) $(AS_ROOT) run --locked --quiet --release -p monopod-testrig --example bench
 
-ci: setup lint packer-check deny test ## What CI runs
+ci: setup lint packer-check deny test boot-test ## What CI runs
 
 clean: ## Remove everything that was built or installed under target/
 	$(CARGO) clean

@@ -104,13 +104,13 @@ impl RealMachine {
         image_path().join("usr/bin/monopod").exists()
     }
 
-    /// How many bytes of its root disk are free for root.
+    /// How many bytes of its root disk can still be written.
     #[must_use]
     pub fn free_disk(&self) -> u64 {
         let path = self.file("/var");
         let found =
             nix::sys::statvfs::statvfs(&path).unwrap_or_else(|e| panic!("rig: {}: {e}", path.display()));
-        found.blocks_free() * found.fragment_size()
+        found.blocks_available() * found.fragment_size()
     }
 
     fn make(small: Option<u64>) -> Self {
