@@ -20,11 +20,11 @@
 mod disk;
 mod guest;
 mod look;
+mod vm;
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
-use std::process::Output;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -45,6 +45,7 @@ use crate::{AWS_PORT, REGISTRY, REGISTRY_PORT, Rig};
 
 pub use disk::Disk;
 use guest::Guest;
+pub use vm::VirtualMachine;
 
 const LAY_OUT: &str = include_str!("lay_out.sh");
 
@@ -137,10 +138,7 @@ impl RealMachine {
             scope.spawn(|| rig.standin());
         });
         let (server, standin) = (rig.registry(), rig.standin());
-        let instance = (u64::from(std::process::id()) << 20) + (1 << 19) + number;
-        let access_key = format!("AKIA{instance:016X}");
-        let mut identity = Identity::new(instance);
-        identity.role_key.clone_from(&access_key);
+        let (identity, access_key) = identity_of(number);
         let signs_with = access_key.clone();
         let metadata = SocketAddrV4::new(Ipv4Addr::new(169, 254, 169, 254), 80);
         let machine = Self {
@@ -398,6 +396,15 @@ impl Drop for RealMachine {
     }
 }
 
+/// Who a machine is: other than those that only have an engine, and with a role whose key is its own.
+fn identity_of(number: u64) -> (Identity, String) {
+    let instance = (u64::from(std::process::id()) << 20) + (1 << 19) + number;
+    let access_key = format!("AKIA{instance:016X}");
+    let mut identity = Identity::new(instance);
+    identity.role_key.clone_from(&access_key);
+    (identity, access_key)
+}
+
 fn image_path() -> PathBuf {
     std::env::var_os("MONOPOD_MACHINE_ROOT").map_or_else(|| layout::workspace().join(IMAGE), PathBuf::from)
 }
@@ -456,22 +463,7 @@ fn small_disk(dir: &Path, mebibytes: u64) -> Disk {
 }
 
 fn lay_out(sandbox: &Sandbox, dir: &Path, image: &Path) {
-    let init = sandbox.init();
-    let output: Output = tool("nsenter")
-        .arg(format!("--net=/proc/{init}/ns/net"))
-        .arg(format!("--mount=/proc/{init}/ns/mnt"))
-        .arg(format!("--pid=/proc/{init}/ns/pid"))
-        .args(["--", "/bin/sh", "-c", LAY_OUT, "lay_out.sh"])
-        .args([dir, image])
-        .output()
-        .unwrap_or_else(|e| panic!("rig: starting nsenter: {e}"));
-    assert!(
-        output.status.success(),
-        "rig: laying out a machine in {}: {}\n{}",
-        dir.display(),
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
+    sandbox.run("lay_out.sh", LAY_OUT, &[dir.as_os_str(), image.as_os_str()]);
 }
 
 fn guest_network(sandbox: &Sandbox) -> Arc<Network> {
