@@ -17,6 +17,7 @@
 //!   has to do with it (a power cut as disks see one, memory pressure, modules, RAID) is not for here.
 //! - A volume is a loop device that appears in the machine's /dev, under the names that EC2's have there.
 
+mod copy;
 mod disk;
 mod guest;
 mod look;
@@ -31,13 +32,13 @@ use std::thread;
 use std::time::Duration;
 
 use crate::aws::Aws;
-use crate::aws_ec2::{EbsVolume, VolumeWatch};
+use crate::aws_ec2::VolumeWatch;
 use crate::aws_lifecycle;
 use crate::forward::Line;
 use crate::identity::Identity;
 use crate::imds::Imds;
 use crate::layout::{self, make_dir};
-use crate::process::{Part, tied, tool};
+use crate::process::{Part, tied};
 use crate::registry::Registry;
 use crate::sandbox::{Network, Sandbox};
 use crate::wait::{lock, pause};
@@ -105,15 +106,6 @@ impl RealMachine {
         image_path().join("usr/bin/monopod").exists()
     }
 
-    /// How many bytes of its root disk can still be written by others than root, for whom ext4 keeps a twentieth.
-    #[must_use]
-    pub fn free_disk(&self) -> u64 {
-        let path = self.file("/var");
-        let found =
-            nix::sys::statvfs::statvfs(&path).unwrap_or_else(|e| panic!("rig: {}: {e}", path.display()));
-        found.blocks_available() * found.fragment_size()
-    }
-
     fn make(small: Option<u64>) -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let rig = Rig::get();
@@ -129,7 +121,7 @@ impl RealMachine {
         let dir = dir
             .canonicalize()
             .unwrap_or_else(|e| panic!("rig: {}: {e}", dir.display()));
-        let small = small.map(|mebibytes| small_disk(&dir, mebibytes));
+        let small = small.map(|mebibytes| copy::small_disk(&dir, mebibytes));
         let sandbox = Sandbox::start();
         lay_out(&sandbox, &dir, &image);
         let guest_network = guest_network(&sandbox);
@@ -174,19 +166,6 @@ impl RealMachine {
         machine
     }
 
-    /// What the copy has beside the image.
-    fn prepare_copy(&self) {
-        let endpoint = self.aws.endpoint();
-        self.write(
-            "/etc/systemd/system.conf.d/rig.conf",
-            &format!("[Manager]\nDefaultEnvironment=AWS_ENDPOINT_URL={endpoint}\nStatusUnitFormat=name\n"),
-        );
-        self.write(
-            "/etc/systemd/system/docker.service.d/rig.conf",
-            "[Service]\nExecStartPre=/bin/sh -c 'for tree in /sys/fs/cgroup/*; do mount -o remount,bind,rw $$tree || true; done'\n",
-        );
-    }
-
     /// Its metadata service.
     #[must_use]
     pub fn imds(&self) -> &Imds {
@@ -208,78 +187,6 @@ impl RealMachine {
     /// The user data its metadata service gives.
     pub fn set_user_data(&self, text: &str) {
         self.imds.set_user_data(text);
-    }
-
-    /// Makes an EBS volume with a disk behind it, blank and this large: it is in the machine's /dev from the moment EC2
-    /// says that it is attached, and again at each boot. Its id.
-    pub fn volume(&self, volume: EbsVolume, mebibytes: u64) -> String {
-        let id = self.aws.make_volume(volume);
-        let file = self.dir.join(format!("{id}.img"));
-        fs::File::create(&file)
-            .and_then(|file| file.set_len(mebibytes << 20))
-            .unwrap_or_else(|e| panic!("rig: {}: {e}", file.display()));
-        let mut disks = lock(&self.disks);
-        // The machine's own root would be nvme0n1.
-        let disk = Arc::new(Disk::new(&id, &format!("nvme{}n1", disks.len() + 1), &file));
-        disks.push(Arc::clone(&disk));
-        let (guest, instance) = (Arc::clone(&self.guest), self.imds.instance_id());
-        let watch = self.aws.on_attached(&id, move |attachment| {
-            if attachment.instance == instance {
-                let guest = lock(&guest);
-                disk.attach();
-                if let Some(guest) = guest.as_ref() {
-                    guest.plug(&disk);
-                }
-            }
-        });
-        lock(&self.watches).push(watch);
-        id
-    }
-
-    /// The disk behind a volume.
-    #[must_use]
-    pub fn disk(&self, volume: &str) -> Arc<Disk> {
-        let disks = lock(&self.disks);
-        let disk = disks.iter().find(|disk| disk.volume == volume);
-        Arc::clone(disk.unwrap_or_else(|| panic!("rig: no disk is behind {volume}")))
-    }
-
-    /// Where its files are, on or off: what is on its root disk, not what its /run, /dev or volumes hold.
-    #[must_use]
-    pub fn file(&self, path: &str) -> PathBuf {
-        let root = format!("/proc/{}/root{}/root", self.sandbox.init(), self.dir.display());
-        Path::new(&root).join(path.trim_start_matches('/'))
-    }
-
-    /// Writes a file onto its root disk.
-    pub fn write(&self, path: &str, text: &str) {
-        let path = self.file(path);
-        if let Some(parent) = path.parent() {
-            make_dir(parent);
-        }
-        fs::write(&path, text).unwrap_or_else(|e| panic!("rig: writing {}: {e}", path.display()));
-    }
-
-    /// Takes a unit away, as `systemctl mask` does.
-    pub fn mask(&self, unit: &str) {
-        self.link(&format!("/etc/systemd/system/{unit}"), "/dev/null");
-    }
-
-    /// Starts a unit with the next boot, as `systemctl enable` does.
-    pub fn enable(&self, unit: &str) {
-        let wants = format!("/etc/systemd/system/multi-user.target.wants/{unit}");
-        self.link(&wants, &format!("/etc/systemd/system/{unit}"));
-    }
-
-    fn link(&self, path: &str, to: &str) {
-        let path = self.file(path);
-        if let Some(parent) = path.parent() {
-            make_dir(parent);
-        }
-        // What is there is the image's.
-        drop(fs::remove_file(&path));
-        std::os::unix::fs::symlink(to, &path)
-            .unwrap_or_else(|e| panic!("rig: linking {}: {e}", path.display()));
     }
 
     /// Switches it on, and returns once its first process runs.
@@ -438,24 +345,6 @@ fn clear_leftovers() {
             drop(fs::remove_dir_all(entry.path()));
         }
     }
-}
-
-/// A file system of this size for all that a machine writes; `lay_out.sh` mounts it.
-fn small_disk(dir: &Path, mebibytes: u64) -> Disk {
-    let file = dir.join("small-disk.img");
-    let made = fs::File::create(&file).and_then(|image| image.set_len(mebibytes << 20));
-    made.unwrap_or_else(|e| panic!("rig: {}: {e}", file.display()));
-    let status = tool("mkfs.ext4").args(["-q", "-F"]).arg(&file).status();
-    assert!(
-        status.is_ok_and(|status| status.success()),
-        "rig: mkfs.ext4 {}",
-        file.display()
-    );
-    let disk = Disk::new("", "", &file);
-    let link = dir.join("small-disk");
-    std::os::unix::fs::symlink(disk.device(), &link)
-        .unwrap_or_else(|e| panic!("rig: linking {}: {e}", link.display()));
-    disk
 }
 
 fn lay_out(sandbox: &Sandbox, dir: &Path, image: &Path) {
