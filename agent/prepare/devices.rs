@@ -1,6 +1,6 @@
 //! Names of the user data to devices of this machine.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use monopod_core::storage::device::{Origin, same_device};
 
@@ -34,5 +34,17 @@ pub(super) fn volume_of<'a>(job: &Job<'_>, name: &str, attached: &'a [Attached])
     match Origin::of(&job.plan.storage, name) {
         Origin::Ebs { device, .. } => attached.iter().find(|one| one.device == device),
         Origin::Raid { .. } | Origin::Machine { .. } => None,
+    }
+}
+
+/// What names a device for good, at every boot of this instance: the volume's id, which EC2 knows even where the kernel only has a
+/// name of its own, else what the device says of itself.
+pub(super) fn lasting_name(job: &Job<'_>, name: &str, device: &Path, volume: Option<&Attached>) -> String {
+    match (Origin::of(&job.plan.storage, name), volume) {
+        (Origin::Ebs { partition, .. }, Some(volume)) => {
+            let part = partition.map_or_else(String::new, |number| format!("-part{number}"));
+            format!("{}{part}", volume.volume.id)
+        }
+        _ => find::disk_name_of(device),
     }
 }

@@ -14,7 +14,7 @@ use super::owed::Owed;
 use super::volumes::Attached;
 use super::{Job, PrepareError, devices};
 use crate::boot::steps::{GaveUp, until_it_works};
-use crate::host::block::{self, BlockError, find};
+use crate::host::block::{self, BlockError};
 use crate::host::ec2::Ec2;
 
 /// Where systemd looks for units that live as long as a boot.
@@ -163,7 +163,7 @@ impl<'a> One<'a> {
         };
         let tag = volume.is_some_and(|one| one.volume.erase_tag());
         let orders = Orders::new(mount.erase_on_boot, tag || is_owed);
-        let uuid = erased_uuid(&job.facts.instance_id, &find::disk_name_of(device));
+        let uuid = erased_uuid(&job.facts.instance_id, &devices::lasting_name(job, partition, device, volume));
         match decide(&content, orders, mount.filesystem, self.read_only, &uuid) {
             Action::Refuse(refusal) => Err(PrepareError::Content {
                 partition: partition.to_owned(),
