@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::model::{Config, EnvValue, Gpus, Options, PortMapping};
+use super::model::{Config, EnvValue, Gpus, Options, PortMapping, Storage};
+use crate::storage::{is_mounted, is_read_only};
 
 impl Config {
     /// A description of the container the user wrote, without secrets, the same for the same intent.
@@ -70,6 +71,8 @@ impl Config {
                 json!(secrets)
             }),
         );
+        put("mounts", mounts(&self.storage));
+        put("volumes", volumes(&self.storage));
         options(&self.options, &mut put);
         keys.into_iter()
             .map(|(key, value)| (key.to_owned(), value))
@@ -151,6 +154,38 @@ fn options(options: &Options, put: &mut impl FnMut(&'static str, Option<Value>))
             json!(files)
         }),
     );
+}
+
+/// What is bound where, and out of which device: the same container on another disk is another container. How a device is made
+/// ready, its file system and whether it is erased, is the machine's matter, and changes no container that runs.
+fn mounts(storage: &Storage) -> Option<Value> {
+    let mounts: BTreeMap<&str, Value> = storage
+        .mounts
+        .iter()
+        .map(|mount| {
+            let device = mount.partition.as_deref().unwrap_or(mount.filesystem.word());
+            let device = if is_mounted(mount) { device } else { "a directory" };
+            let read_only = is_read_only(mount.options.as_deref());
+            (mount.path.as_str(), json!([device, read_only]))
+        })
+        .collect();
+    (!mounts.is_empty()).then(|| json!(mounts))
+}
+
+/// Only what mounts come from: names of volumes and the devices of arrays.
+fn volumes(storage: &Storage) -> Option<Value> {
+    let ebs = storage
+        .ebs
+        .iter()
+        .map(|one| (one.device.as_str(), json!(one.name_tag)));
+    let raid = storage.raid.iter().map(|one| {
+        (
+            one.device.as_str(),
+            json!([one.level.number(), sorted(&one.members)]),
+        )
+    });
+    let volumes: BTreeMap<&str, Value> = ebs.chain(raid).collect();
+    (!volumes.is_empty()).then(|| json!(volumes))
 }
 
 fn ports(ports: &[PortMapping]) -> Value {

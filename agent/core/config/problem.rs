@@ -104,6 +104,7 @@ codes! {
     OldLayout = "MP0320", "The key is laid out as it was in 2015, which has no effect.";
     NoEffectHere = "MP0321", "The key has no effect in this file.";
     OverBudget = "MP0322", "There is less room than this key asks for.";
+    NotAttached = "MP0323", "Nothing in this file attaches or makes the device.";
     SecretReference = "MP0330", "A reference to a secret cannot be read.";
     Forbidden = "MP0401", "The policy of the machine's image does not allow it.";
     Locked = "MP0402", "The image's policy keeps this key to itself.";

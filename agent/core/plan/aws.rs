@@ -7,8 +7,13 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{Plan, extras};
-use crate::config::{EcrHost, RegistryHost, RegistryLogin};
+use crate::config::{EcrHost, RegistryHost, RegistryLogin, Storage};
 use crate::secret::Source;
+use crate::storage::{ERASE_TAG, Origin};
+
+const DESCRIBE_VOLUMES: &str = "ec2:DescribeVolumes";
+const ATTACH_VOLUME: &str = "ec2:AttachVolume";
+const DELETE_TAGS: &str = "ec2:DeleteTags";
 
 /// One kind of call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -56,6 +61,7 @@ impl Plan {
                 why: "fetch the application's credentials, then every two minutes".to_owned(),
             });
         }
+        self.storage_calls(&mut calls);
         self.ecr_calls(&mut calls);
         self.log_calls(&mut calls);
         self.lifecycle_calls(&mut calls);
@@ -91,6 +97,65 @@ impl Plan {
                 format!("{}:secret:{id}-??????", self.arn("secretsmanager")),
                 "fetch",
             ),
+        }
+    }
+
+    /// A first boot finds every volume available: it looks once for each and attaches it.
+    fn storage_calls(&self, calls: &mut Vec<AwsCall>) {
+        let storage = &self.storage;
+        let attached = storage.ebs.len();
+        let tagged: Vec<&str> = storage
+            .mounts
+            .iter()
+            .filter(|mount| mount.erase_on_boot.is_none())
+            .filter_map(|mount| mount.partition.as_deref())
+            .filter(|device| may_have_tag(storage, device))
+            .collect();
+        // A volume that the file attaches was looked at before; one that came with the machine is looked for once.
+        let of_machine = tagged
+            .iter()
+            .any(|device| matches!(Origin::of(storage, device), Origin::Machine { .. }));
+        let volumes = format!("{}:volume/*", self.arn("ec2"));
+        let mut add = |action, resource: &str, times, why: String| {
+            calls.push(AwsCall {
+                action,
+                resource: resource.to_owned(),
+                times,
+                why,
+            });
+        };
+        let mut looks: Vec<&str> = Vec::new();
+        looks.extend(
+            (attached > 0).then_some("find volumes by their Name tags, and wait until they are attached"),
+        );
+        looks.extend(of_machine.then_some("see what the machine was launched with"));
+        if !looks.is_empty() {
+            // Descriptions know no narrower resource.
+            add(
+                DESCRIBE_VOLUMES,
+                "*",
+                attached + usize::from(of_machine),
+                looks.join("; "),
+            );
+        }
+        if attached > 0 {
+            let devices: Vec<&str> = storage.ebs.iter().map(|volume| volume.device.as_str()).collect();
+            let why = format!("attach the volumes of {}", devices.join(", "));
+            let instance = self
+                .facts
+                .as_ref()
+                .map_or("*", |facts| facts.instance_id.as_str());
+            let instance = format!("{}:instance/{instance}", self.arn("ec2"));
+            add(ATTACH_VOLUME, &volumes, attached, why);
+            let why = "the same, on the machine's side".to_owned();
+            add(ATTACH_VOLUME, &instance, attached, why);
+        }
+        if !tagged.is_empty() {
+            let why = format!(
+                "take the tag {ERASE_TAG} off a volume before it is formatted for {}",
+                tagged.join(", ")
+            );
+            add(DELETE_TAGS, &volumes, 0, why);
         }
     }
 
@@ -169,9 +234,32 @@ impl Plan {
     }
 }
 
+/// Whether a volume with a tag can be behind a device: the tag is an order for the whole volume, so a partition of one has none,
+/// as Taupage had it; an array has none, and instance store either.
+pub(super) fn may_have_tag(storage: &Storage, device: &str) -> bool {
+    match Origin::of(storage, device) {
+        Origin::Ebs { partition, .. } => partition.is_none(),
+        Origin::Machine { device, partition } => {
+            partition.is_none()
+                && ["/dev/sd", "/dev/xvd"]
+                    .iter()
+                    .any(|prefix| device.starts_with(prefix))
+        }
+        Origin::Raid { .. } => false,
+    }
+}
+
+/// Tags are taken off by their names, so the permission is for that name alone.
+fn condition(action: &str) -> Option<Value> {
+    if action == DELETE_TAGS {
+        return Some(json!({ "ForAllValues:StringEquals": { "aws:TagKeys": [ERASE_TAG] } }));
+    }
+    extras::condition(action)
+}
+
 fn statement(call: &AwsCall) -> Value {
     let mut statement = json!({ "Effect": "Allow", "Action": call.action, "Resource": call.resource });
-    if let (Some(condition), Some(map)) = (extras::condition(call.action), statement.as_object_mut()) {
+    if let (Some(condition), Some(map)) = (condition(call.action), statement.as_object_mut()) {
         map.insert("Condition".to_owned(), condition);
     }
     statement

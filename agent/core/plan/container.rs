@@ -8,11 +8,13 @@ use serde::Serialize;
 use std::net::IpAddr;
 
 use crate::config::{
-    Config, EnvValue, FileMount, Gpus, HostEntry, ImageRef, Networking, PortMapping, Seccomp, Tmpfs, Ulimit,
+    Config, EnvValue, FileMount, Gpus, HostEntry, ImageRef, Mount, Networking, PortMapping, Seccomp, Tmpfs,
+    Ulimit,
 };
 use crate::plan::extras::{self, ETCD_URL, Hole};
 use crate::plan::logs::budget;
 use crate::secret::SecretRef;
+use crate::storage;
 
 /// The name users of Taupage know it by.
 pub const NAME: &str = "taupageapp";
@@ -96,6 +98,8 @@ pub struct ContainerSpec {
     pub mint_bucket: Option<String>,
     /// Directories and sockets of the machine.
     pub binds: Vec<Bind>,
+    /// What `mounts` asks for, parents before what lies in them.
+    pub mounts: Vec<Mounted>,
     /// Graphics processors: those there are when `None`.
     pub gpus: Option<Gpus>,
     /// Bytes of the engine's log files: their part of what all logs may take.
@@ -176,6 +180,27 @@ pub struct OptOut {
     pub opens: &'static str,
 }
 
+/// A file system, or a directory, of the machine that the container gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mounted {
+    /// Below `/mounts`.
+    pub source: String,
+    /// In the container.
+    pub target: String,
+    /// Whether nobody can write to it.
+    pub read_only: bool,
+}
+
+impl Mounted {
+    fn new(mount: &Mount) -> Self {
+        Self {
+            source: storage::place(&mount.path),
+            target: mount.path.clone(),
+            read_only: storage::is_read_only(mount.options.as_deref()),
+        }
+    }
+}
+
 impl ContainerSpec {
     /// What a checked config asks for.
     pub fn new(config: &Config) -> Self {
@@ -241,6 +266,7 @@ impl ContainerSpec {
             secret_files: config.secrets().to_vec(),
             mint_bucket: config.mint_bucket().map(str::to_owned),
             binds: binds(config),
+            mounts: config.storage().mounts.iter().map(Mounted::new).collect(),
             gpus: options.gpus,
             log_budget: budget::split(
                 options.log_budget.unwrap_or(budget::LOG_BUDGET),

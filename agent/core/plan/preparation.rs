@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::Plan;
 use crate::storage::Owner;
+use crate::text;
 
 /// Disks and the machine's settings: carried out by a unit of its own, waited for by the container alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,12 +18,16 @@ pub struct Preparation {
 impl fmt::Display for Preparation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("wait for monopod-prepare.service: ")?;
-        let mut before = "";
-        for row in self.storage.iter().chain(&self.settings) {
-            write!(f, "{before}{row}")?;
-            before = "; ";
-        }
-        Ok(())
+        let parts = [
+            ("disks", &self.storage),
+            ("the machine's settings", &self.settings),
+        ];
+        let asked: Vec<String> = parts
+            .into_iter()
+            .filter(|(_, rows)| !rows.is_empty())
+            .map(|(what, rows)| format!("{what} ({})", text::count(rows.len() as u64, "step")))
+            .collect();
+        f.write_str(&asked.join(" and "))
     }
 }
 
@@ -30,7 +35,7 @@ impl Plan {
     /// What the container waits for, where there is anything.
     pub fn preparation(&self) -> Option<Preparation> {
         let preparation = Preparation {
-            storage: super::render::storage_rows(&self.storage),
+            storage: super::render::storage::rows(&self.storage, self.facts.as_ref()),
             settings: Vec::new(),
         };
         (!preparation.storage.is_empty() || !preparation.settings.is_empty()).then_some(preparation)

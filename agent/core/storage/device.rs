@@ -136,3 +136,112 @@ impl Origin {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{EbsVolume, Raid, RaidLevel};
+
+    #[test]
+    fn one_device_has_several_names() {
+        for (a, b) in [
+            ("/dev/sdf", "/dev/xvdf"),
+            ("xvdf", "/dev/sdf"),
+            ("/dev//xvdf", "/dev/xvdf"),
+            ("sdf", "/dev/sdf"),
+            ("/dev/sda1", "/dev/xvda1"),
+            ("/dev/nvme1n1", "nvme1n1"),
+        ] {
+            assert!(same_device(a, b), "{a} {b}");
+        }
+        for (a, b) in [
+            ("/dev/sdf", "/dev/sdg"),
+            ("/dev/sdf", "/dev/sdf1"),
+            ("/dev/md/sda", "/dev/md/xvda"),
+            ("/dev/nvme1n1", "/dev/nvme1n1p1"),
+            ("/dev/disk/by-id/sdf", "/dev/sdf"),
+        ] {
+            assert!(!same_device(a, b), "{a} {b}");
+        }
+    }
+
+    #[test]
+    fn partitions_are_found_in_a_name() {
+        for (name, device, number) in [
+            ("/dev/xvdf1", "/dev/xvdf", 1),
+            ("/dev/sdf15", "/dev/sdf", 15),
+            ("/dev/nvme1n1p1", "/dev/nvme1n1", 1),
+            ("nvme10n2p12", "nvme10n2", 12),
+            ("/dev/md0p2", "/dev/md0", 2),
+            ("/dev/loop0p1", "/dev/loop0", 1),
+            (
+                "/dev/disk/by-id/nvme-Amazon_vol1-part3",
+                "/dev/disk/by-id/nvme-Amazon_vol1",
+                3,
+            ),
+        ] {
+            let taken = split_partition(name);
+            assert_eq!(
+                (taken.device.as_str(), taken.partition),
+                (device, Some(number)),
+                "{name}"
+            );
+            assert_eq!(partition_path(device, number), name);
+        }
+        for name in [
+            "/dev/xvdf",
+            "/dev/nvme1n1",
+            "/dev/md0",
+            "/dev/md127",
+            "/dev/loop7",
+            "/dev/md/data1",
+            "/dev/mapper/x1",
+            "/dev/dm-1",
+            "/dev/disk/by-id/nvme-Amazon_vol1",
+            "/dev/xvdf0",
+            "/dev/sdf99999999999",
+            "/dev/",
+            "1",
+            "",
+        ] {
+            let whole = split_partition(name);
+            assert_eq!((whole.device.as_str(), whole.partition), (name, None), "{name}");
+        }
+    }
+
+    #[test]
+    fn where_a_device_comes_from() {
+        let mut storage = Storage::default();
+        for device in ["/dev/sdf", "/dev/sdh1"] {
+            storage.ebs.push(EbsVolume {
+                device: device.to_owned(),
+                name_tag: "x".to_owned(),
+            });
+        }
+        storage.raid.push(Raid {
+            device: "/dev/md/data".to_owned(),
+            level: RaidLevel::Raid0,
+            members: vec!["/dev/xvdb".to_owned(), "/dev/xvdc".to_owned()],
+        });
+        let ebs = |device: &str, partition| Origin::Ebs {
+            device: device.to_owned(),
+            partition,
+        };
+        assert_eq!(Origin::of(&storage, "/dev/xvdf"), ebs("/dev/sdf", None));
+        assert_eq!(Origin::of(&storage, "/dev/xvdf2"), ebs("/dev/sdf", Some(2)));
+        assert_eq!(Origin::of(&storage, "/dev/xvdh1"), ebs("/dev/sdh1", None));
+        assert_eq!(
+            Origin::of(&storage, "/dev/md/data"),
+            Origin::Raid {
+                device: "/dev/md/data".to_owned()
+            }
+        );
+        assert_eq!(
+            Origin::of(&storage, "/dev/nvme0n1p1"),
+            Origin::Machine {
+                device: "/dev/nvme0n1".to_owned(),
+                partition: Some(1)
+            }
+        );
+    }
+}

@@ -49,7 +49,8 @@ impl Owner {
             .split_once(':')
             .map_or((user, None), |(uid, gid)| (uid, Some(gid)));
         let uid: u32 = uid.parse().ok()?;
-        if uid == 0 {
+        // To chown(2) the highest number means nobody at all.
+        if matches!(uid, 0 | u32::MAX) {
             return None;
         }
         let gid = match gid {

@@ -98,3 +98,85 @@ fn escape(path: &str) -> String {
 pub fn is_mounted(mount: &Mount) -> bool {
     mount.partition.is_some() || mount.filesystem == Filesystem::Tmpfs
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mount(path: &str, options: Option<&str>) -> Mount {
+        Mount {
+            path: path.to_owned(),
+            partition: Some("/dev/xvdf".to_owned()),
+            filesystem: Filesystem::Ext4,
+            erase_on_boot: None,
+            options: options.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn names_are_escaped_as_systemd_does() {
+        // What systemd-escape --path --suffix=mount says of /mounts and each of these.
+        for (path, name) in [
+            ("/data", "mounts-data.mount"),
+            ("/var/lib/x", "mounts-var-lib-x.mount"),
+            ("/my-data", "mounts-my\\x2ddata.mount"),
+            ("/a b", "mounts-a\\x20b.mount"),
+            ("/.hidden", "mounts-.hidden.mount"),
+            ("/a.b_c:d", "mounts-a.b_c:d.mount"),
+            ("/ä", "mounts-\\xc3\\xa4.mount"),
+            ("/a\\b", "mounts-a\\x5cb.mount"),
+            ("/data/", "mounts-data.mount"),
+        ] {
+            assert_eq!(unit_name(path), name, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_unit_is_whole() {
+        let unit = mount_unit(&mount("/data", Some("noatime,discard")), "/dev/nvme1n1");
+        assert_eq!(unit.name, "mounts-data.mount");
+        assert_eq!(
+            unit.text,
+            "[Unit]\nDescription=/data of the container\nBefore=docker.service monopod-drain.service\n\n\
+             [Mount]\nWhat=/dev/nvme1n1\nWhere=/mounts/data\nType=ext4\n\
+             Options=nosuid,nodev,noatime,discard\nDirectoryMode=0755\nTimeoutSec=300\n"
+        );
+        let plain = mount_unit(&mount("/data", None), "/dev/nvme1n1").text;
+        assert!(plain.contains("\nOptions=nosuid,nodev\n"), "{plain}");
+    }
+
+    #[test]
+    fn no_value_reaches_into_another_line() {
+        let unit = mount_unit(
+            &mount("/a%b\nWhat=/dev/root", Some("x-%i\nExecStart=/bin/sh\\")),
+            "/dev/sd%f\n",
+        );
+        assert_eq!(
+            unit.text.lines().filter(|line| line.starts_with("What=")).count(),
+            1
+        );
+        assert!(!unit.text.contains("\nExecStart"), "{}", unit.text);
+        assert!(unit.text.contains("x-%%i"), "{}", unit.text);
+        assert!(
+            !unit.text.lines().any(|line| line.ends_with('\\')),
+            "{}",
+            unit.text
+        );
+        assert_eq!(unit.text.lines().count(), 11);
+    }
+
+    #[test]
+    fn the_last_of_ro_and_rw_counts() {
+        for (options, read_only) in [
+            (None, false),
+            (Some("ro"), true),
+            (Some("noatime, ro"), true),
+            (Some("ro,rw"), false),
+            (Some("rw,noatime,ro"), true),
+            (Some("errors=remount-ro"), false),
+            (Some("rodent"), false),
+        ] {
+            assert_eq!(is_read_only(options), read_only, "{options:?}");
+        }
+    }
+}

@@ -29,6 +29,7 @@ mod read;
 mod registries;
 mod secrets;
 mod storage;
+mod targets;
 #[cfg(test)]
 mod tests;
 mod units;
@@ -135,6 +136,7 @@ impl<'c> Checker<'c> {
         let restart = self.restart();
         let options = self.options();
         let storage = self.storage();
+        self.targets(&options, &storage.mounts);
         let logging = self.logging(&options);
         let (host, audit) = (self.host(), self.audit());
         let delivered = self.delivered(&options);

@@ -8,82 +8,12 @@ use super::super::problem::{Code, Problem};
 use super::super::yaml::{Kind, Resolved};
 use super::Checker;
 use super::field::{Field, is_digits};
-use crate::plan::container::{CREDENTIALS, SECRETS};
 
 /// All of a container's files together; user data is small.
 const MAX_FILES: usize = 64;
 
-/// What is mounted read-only, so that nothing can be mounted below it.
-const READ_ONLY: &[&str] = &["mount_certs", "secrets", "mint_bucket"];
-
-/// The kernel's own file systems, which the engine lets nobody hide.
-const KERNEL: &[&str] = &["/proc", "/sys"];
-
 impl<'c> Checker<'c> {
     pub(super) fn options(&mut self) -> Options {
-        let options = self.read_options();
-        self.targets(&options);
-        options
-    }
-
-    /// Nothing is mounted over something else of ours, and nothing into what cannot be written.
-    fn targets(&mut self, options: &Options) {
-        let mut taken: Vec<(&str, &str)> = [
-            (options.mount_certs, "mount_certs", "/etc/ssl/certs"),
-            (options.mount_var_log, "mount_var_log", "/var/log-host"),
-            (options.mount_custom_log, "mount_custom_log", "/var/log"),
-            (
-                options.docker_daemon_access,
-                "docker_daemon_access",
-                "/var/run/docker.sock",
-            ),
-        ]
-        .into_iter()
-        .filter(|(asked, ..)| *asked == Some(true))
-        .map(|(_, key, target)| (key, target))
-        .collect();
-        let secret_directories = [("secrets", SECRETS), ("mint_bucket", CREDENTIALS)]
-            .into_iter()
-            .filter(|(key, _)| self.field(key).is_some());
-        taken.extend(secret_directories);
-        let tmpfs = options.tmpfs.iter().map(|one| ("tmpfs", one.path.as_str()));
-        let files = options.files.iter().map(|one| ("files", one.path.as_str()));
-        for (key, target) in tmpfs.chain(files) {
-            let below = |whole: &str| {
-                target
-                    .strip_prefix(whole)
-                    .is_some_and(|rest| rest.starts_with('/'))
-            };
-            let kernel = KERNEL.iter().find(|kernel| target == **kernel || below(kernel));
-            let message = if let Some((other, _)) = taken.iter().find(|(_, other)| *other == target) {
-                Some(format!("`{key}` and `{other}` are mounted at one place"))
-            } else if let Some(kernel) = kernel {
-                Some(format!("nothing can be mounted at {kernel} or below"))
-            } else if let Some((other, _)) = taken
-                .iter()
-                .find(|(other, whole)| key == "files" && READ_ONLY.contains(other) && below(whole))
-            {
-                Some(format!("a file cannot be put into `{other}`, which is read-only"))
-            } else {
-                None
-            };
-            match message {
-                Some(message) => {
-                    let Some(field) = self.field(key) else { continue };
-                    let place = field
-                        .entries()
-                        .ok()
-                        .and_then(|entries| entries.iter().find(|entry| entry.name == target))
-                        .map_or(field.key_place, |entry| entry.place);
-                    let problem = field.error(Code::BadValue, message).at(place);
-                    self.report(problem.help("choose another path"));
-                }
-                None => taken.push((key, target)),
-            }
-        }
-    }
-
-    fn read_options(&mut self) -> Options {
         Options {
             entrypoint: self.words("entrypoint"),
             command: self.command(),

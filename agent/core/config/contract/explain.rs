@@ -220,7 +220,7 @@ mod tests {
         for part in [
             "mounts.*.erase_on_boot",
             "a string is an error",
-            "refused as long as",
+            "takes effect.",
             "erase_on_boot: false",
         ] {
             assert!(text.contains(part), "{part}: {text}");

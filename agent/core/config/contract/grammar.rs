@@ -63,8 +63,12 @@ pub enum Grammar {
     Tmpfs,
     /// `/dev/xvdf`.
     Device,
+    /// `/dev/md/data` or `/dev/md0`.
+    Array,
     /// A device, or `none`.
     Partition,
+    /// Options of mount(8).
+    DiskOptions,
     /// The name of an environment variable.
     Variable,
     /// The name of an S3 bucket.
@@ -162,8 +166,10 @@ impl Grammar {
             Self::LimitName => ULIMITS.join("|"),
             Self::MountOptions => "[^\\s]*".to_owned(),
             Self::Tmpfs => format!("(?:{})+(?::[^\\s]*)?", PART.replace("\\x9f]", "\\x9f:]")),
-            Self::Device => "/dev/.+".to_owned(),
-            Self::Partition => "\\s*|none|/dev/.*".to_owned(),
+            Self::Device => device(),
+            Self::Array => format!("/dev/md(?:[0-9]+|{})", without_blanks()),
+            Self::DiskOptions => "[^\\u0000-\\u001f\\u007f-\\u009f\\\\]*".to_owned(),
+            Self::Partition => format!("\\s*|none|{}", device()),
             Self::Variable => "[^=\\u0000]+".to_owned(),
             Self::Bucket => "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]|\\s*".to_owned(),
             Self::SecretName => "[A-Za-z0-9_][A-Za-z0-9._-]{0,254}".to_owned(),
@@ -239,7 +245,9 @@ impl Grammar {
             Self::MountOptions => "options with commas and no blanks",
             Self::Tmpfs => "an absolute path, a colon and options behind it",
             Self::Device => "a device below /dev",
+            Self::Array => "an array's name below /dev/md/, or /dev/md and a number",
             Self::Partition => "a device below /dev, or `none`",
+            Self::DiskOptions => "options with commas between them",
             Self::Variable => "not empty, without `=`",
             Self::Bucket => "3 to 63 lower-case letters, digits, dots and dashes, no two dots together",
             Self::SecretName => "letters, digits, dots, dashes and underscores, none of . and - in front",
@@ -259,6 +267,14 @@ impl Grammar {
             Self::LogGroup => "up to 512 letters, digits and characters of . _ - / #",
         }
     }
+}
+
+fn device() -> String {
+    format!("/dev(?:{})+", without_blanks())
+}
+
+fn without_blanks() -> String {
+    PART.replace("\\x9f]", "\\x9f ]")
 }
 
 fn v6() -> String {

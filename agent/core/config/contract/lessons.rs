@@ -236,11 +236,10 @@ pub(super) const LESSONS: &[Lesson] = &[
         "xray_enabled: true",
         "",
     ),
-    lines(
+    unshown(
         Code::NotAvailable,
         "Booting without it would lose data, so the machine refuses to boot. Stay on the image you have, or remove the key if you do not need it.",
-        "mounts:\n  /data:\n    partition: /dev/xvdf",
-        "",
+        "this version carries out every key that it would have to refuse",
     ),
     lines(
         Code::Retired,
@@ -385,6 +384,12 @@ pub(super) const LESSONS: &[Lesson] = &[
         "Something larger bounds it. Full disks were the most frequent outage, so `log_budget` is the stronger: files are smaller than asked for, or fewer are kept. It is the same with time: `boot_timeout` ends a wait for load balancers, `drain_timeout` the container's stop.",
         "application_logrotate_size: 4g",
         "log_budget: 16g\napplication_logrotate_size: 2g",
+    ),
+    lines(
+        Code::NotAttached,
+        "A file that attaches volumes and then mounts a device it does not attach has most often a slip in one of the two names. Disks of instance store, and volumes that a launch template attaches, belong to the machine: for them the warning can be left as it is.",
+        "volumes:\n  ebs:\n    /dev/sdf: my-volume\nmounts:\n  /data:\n    partition: /dev/xvdg",
+        "volumes:\n  ebs:\n    /dev/sdf: my-volume\nmounts:\n  /data:\n    partition: /dev/xvdf",
     ),
     policy(
         Code::Forbidden,

@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::{EnvValue, Gpus, PortMapping, Seccomp};
-use crate::plan::container::{Bind, CREDENTIALS, ContainerSpec, LOG_MAX_FILES, MemoryLimit, NAME, SECRETS};
+use crate::plan::container::{
+    Bind, CREDENTIALS, ContainerSpec, LOG_MAX_FILES, MemoryLimit, Mounted, NAME, SECRETS,
+};
 use crate::plan::extras::TOKENINFO_URL;
 use crate::secret::{SecretRef, Source};
 use crate::text;
@@ -117,6 +119,15 @@ impl ContainerSpec {
             let how = if *read_only { "read-only" } else { "writable" };
             rows.push(("mount", format!("{source} of the machine at {target}, {how}")));
         }
+        for Mounted {
+            source,
+            target,
+            read_only,
+        } in &self.mounts
+        {
+            let how = if *read_only { "read-only" } else { "writable" };
+            rows.push(("mount", format!("{source} of the machine at {target}, {how}")));
+        }
         for file in &self.files {
             let content = match &file.content {
                 EnvValue::Plain(content) => text::bytes(content.len() as u64),
@@ -205,6 +216,7 @@ impl ContainerSpec {
             "secrets": self.secret_files.iter().map(|(name, reference)| (name.clone(), json!(secret_text(reference)))).collect::<serde_json::Map<_, _>>(),
             "mint_bucket": self.mint_bucket,
             "binds": self.binds,
+            "mounts": self.mounts.iter().map(|one| (one.target.clone(), json!({"source": one.source, "read_only": one.read_only}))).collect::<serde_json::Map<_, _>>(),
             "gpus": match self.gpus { None => "if there are any", Some(Gpus::All) => "all", Some(Gpus::None) => "none" },
             "deployment_id": self.deployment_id,
             "log_max_size_bytes": self.log_max_size(),

@@ -7,12 +7,13 @@ use serde_json::{Value, json};
 mod container;
 mod lifecycle;
 mod logs;
+pub(super) mod storage;
 
 use super::container::{NAME, OptOut};
 use super::reconcile::Then;
 use super::sets::FileSet;
 use super::{Plan, SecretUse, Step, StepId, VALUE_WIDTH};
-use crate::config::{Filesystem, Mount, Problem, RaidLevel, RegistryAuth, Storage};
+use crate::config::{Problem, RegistryAuth};
 use crate::secret::Source;
 use crate::text;
 use crate::trust::{Requirement, Trust};
@@ -49,17 +50,27 @@ impl fmt::Display for Step {
     }
 }
 
-/// What a step waits for, of the steps that there are: one that is left out is waited for by nobody.
+/// What a step waits for, of the steps that there are: one that is left out is waited for by nobody, and one that another waits
+/// for anyway is not named.
 fn after(steps: &[Step], id: StepId) -> Vec<StepId> {
     // The steps that come before any plan's are always done.
     let is_there = |id: StepId| id < StepId::Prepare || steps.iter().any(|step| step.id() == id);
-    id.after()
+    let all: Vec<StepId> = id
+        .after()
         .iter()
         .flat_map(|&before| match is_there(before) {
             true => vec![before],
             false => after(steps, before),
         })
-        .collect()
+        .collect();
+    let is_implied = |one: StepId| all.iter().any(|&other| comes_after(other, one));
+    all.iter().copied().filter(|&one| !is_implied(one)).collect()
+}
+
+fn comes_after(one: StepId, other: StepId) -> bool {
+    one.after()
+        .iter()
+        .any(|&before| before == other || comes_after(before, other))
 }
 
 impl Plan {
@@ -172,17 +183,6 @@ impl Plan {
         Ok(())
     }
 
-    fn write_storage(&self, out: &mut String) -> fmt::Result {
-        if self.storage.is_empty() {
-            return Ok(());
-        }
-        writeln!(out, "\nStorage")?;
-        for row in storage_rows(&self.storage) {
-            writeln!(out, "  {}", text::printable(&row))?;
-        }
-        Ok(())
-    }
-
     fn write_aws(&self, out: &mut String) -> fmt::Result {
         let calls = self.aws_calls();
         if calls.is_empty() {
@@ -249,7 +249,7 @@ impl Plan {
             "opt_outs": self.opt_outs(),
             "aws_calls": self.aws_calls(),
             "iam_policy": self.iam_policy(),
-            "storage": storage_rows(&self.storage),
+            "storage": self.storage_json(),
             "from_image": self.from_image,
             "warnings": self.warnings.iter().map(problem_json).collect::<Vec<_>>(),
             "refused": self.refused.iter().map(problem_json).collect::<Vec<_>>(),
@@ -441,55 +441,5 @@ fn times(number: usize) -> String {
         0 => "as needed".to_owned(),
         1 => "once".to_owned(),
         number => format!("{number} times"),
-    }
-}
-
-pub(super) fn storage_rows(storage: &Storage) -> Vec<String> {
-    let ebs = storage
-        .ebs
-        .iter()
-        .map(|volume| format!("attach the volume named {} as {}", volume.name_tag, volume.device));
-    let raid = storage.raid.iter().map(|raid| {
-        let level = match raid.level {
-            RaidLevel::Raid0 => 0,
-            RaidLevel::Raid1 => 1,
-            RaidLevel::Raid5 => 5,
-            RaidLevel::Raid10 => 10,
-        };
-        format!(
-            "assemble {} as RAID {level} from {}",
-            raid.device,
-            raid.members.join(", ")
-        )
-    });
-    ebs.chain(raid)
-        .chain(storage.mounts.iter().map(mount_row))
-        .collect()
-}
-
-fn mount_row(mount: &Mount) -> String {
-    let filesystem = match mount.filesystem {
-        Filesystem::Ext4 => "ext4",
-        Filesystem::Ext3 => "ext3",
-        Filesystem::Ext2 => "ext2",
-        Filesystem::Xfs => "xfs",
-        Filesystem::Tmpfs => "memory",
-    };
-    let options = mount
-        .options
-        .as_ref()
-        .map_or_else(String::new, |options| format!(" ({options})"));
-    let path = &mount.path;
-    match (&mount.partition, mount.filesystem) {
-        (Some(device), _) => {
-            let erase = match mount.erase_on_boot {
-                Some(true) => "formatted once for each instance and volume",
-                Some(false) => "never formatted",
-                None => "formatted if it is blank or its volume's tag says so",
-            };
-            format!("mount {device} at {path} as {filesystem}{options}, {erase}")
-        }
-        (None, Filesystem::Tmpfs) => format!("mount memory at {path}{options}"),
-        (None, _) => format!("mount a directory of the machine at {path}{options}"),
     }
 }

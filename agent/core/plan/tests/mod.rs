@@ -1,4 +1,5 @@
 mod lifecycle;
+mod storage;
 
 use super::*;
 use crate::config::{ImageLayer, Text, parse, read};
@@ -95,42 +96,6 @@ fn the_least_policy_names_what_is_called() {
             "Action": "kms:Decrypt",
             "Resource": "arn:aws-cn:kms:cn-north-1:123456789012:key/*",
         })
-    );
-}
-
-#[test]
-fn what_this_version_refuses_is_planned_and_said() {
-    let plan = plan("mounts: {/data: {partition: /dev/xvdf}}\nxray_enabled: true");
-    assert_eq!((plan.warnings.len(), plan.refused.len()), (1, 1));
-    let text = plan.to_text();
-    assert!(
-        text.contains(
-            "mount /dev/xvdf at /data as ext4, formatted if it is blank or its volume's tag says so"
-        ),
-        "{text}"
-    );
-    assert!(
-        text.contains("1 reason why this version boots no machine with it"),
-        "{text}"
-    );
-}
-
-#[test]
-fn storage_says_what_is_made_and_what_is_erased() {
-    let plan = plan(
-        "volumes: {raid: {/dev/md/x: {level: 10, devices: [/dev/xvdb, /dev/xvdc]}}}\n\
-         mounts:\n  /a: {partition: /dev/md/x, filesystem: xfs, options: noatime, erase_on_boot: false}\n\
-         \x20 /b: {partition: /dev/xvdd, erase_on_boot: true}\n  /c: {partition: none, filesystem: tmpfs}\n  /d: {}",
-    );
-    assert!(
-        plan.to_text().contains(
-            "\nStorage\n  assemble /dev/md/x as RAID 10 from /dev/xvdb, /dev/xvdc\n\
-             \x20 mount /dev/md/x at /a as xfs (noatime), never formatted\n\
-             \x20 mount /dev/xvdd at /b as ext4, formatted once for each instance and volume\n\
-             \x20 mount memory at /c\n  mount a directory of the machine at /d\n"
-        ),
-        "{}",
-        plan.to_text()
     );
 }
 

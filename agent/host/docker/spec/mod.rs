@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use bollard::models::{
-    ContainerCreateBody, DeviceRequest, HostConfig, HostConfigLogConfig, Mount, MountType, PortBinding,
-    ResourcesUlimits, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, DeviceRequest, HostConfig, HostConfigLogConfig, Mount, MountBindOptions,
+    MountBindOptionsPropagationEnum, MountType, PortBinding, ResourcesUlimits, RestartPolicy,
+    RestartPolicyNameEnum,
 };
 use monopod_core::config::{EnvValue, Protocol, Seccomp, Tmpfs};
 use monopod_core::plan::container::{ContainerSpec, LOG_MAX_FILES};
@@ -213,12 +214,22 @@ fn mounts(made: Made<'_>) -> Vec<Mount> {
         source: Some(source.display().to_string()),
         target: Some(target.to_owned()),
         read_only: Some(read_only),
+        // What is mounted or unmounted in the container stays there, whatever the engine's default.
+        bind_options: Some(MountBindOptions {
+            propagation: Some(MountBindOptionsPropagationEnum::RPRIVATE),
+            ..Default::default()
+        }),
         ..Default::default()
     };
     let of_the_machine = made.spec.binds.iter().map(|one| {
         let source = surroundings::source(one, &made.machine.engine_socket);
         bind(source, one.target, one.read_only)
     });
+    let volumes = made
+        .spec
+        .mounts
+        .iter()
+        .map(|one| bind(Path::new(&one.source), &one.target, one.read_only));
     let files = made.files.mounts(&made.spec.files);
     // The directory above the files, so that a whole set can change under the mount.
     let sets = made
@@ -226,6 +237,7 @@ fn mounts(made: Made<'_>) -> Vec<Mount> {
         .iter()
         .map(|set| bind(&set.directory(), set.name().target(), true));
     of_the_machine
+        .chain(volumes)
         .chain(files.iter().map(|(source, target)| bind(source, target, true)))
         .chain(sets)
         .collect()

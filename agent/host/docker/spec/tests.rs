@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
 use monopod_core::config::{self, FileMount, Gpus, HostEntry, Ulimit};
-use monopod_core::plan::container::{Bind, ENGINE_SOCKET, MemoryLimit};
+use monopod_core::plan::container::{Bind, ENGINE_SOCKET, MemoryLimit, Mounted};
 use monopod_core::plan::sets::SetName;
 use monopod_core::secret::SecretRef;
 use serde_json::{Value, json};
@@ -179,6 +179,11 @@ fn files_and_directories_are_mounts_and_bring_their_groups() {
     let asked = |user: Option<&str>| ContainerSpec {
         user: user.map(str::to_owned),
         binds: vec![CERTS, ENGINE_SOCKET],
+        mounts: vec![Mounted {
+            source: "/mounts/data".to_owned(),
+            target: "/data".to_owned(),
+            read_only: false,
+        }],
         files: vec![FileMount {
             path: "/etc/app.conf".to_owned(),
             content: EnvValue::Plain("canary".to_owned()),
@@ -196,6 +201,7 @@ fn files_and_directories_are_mounts_and_bring_their_groups() {
         .iter()
         .map(|mount| {
             assert_eq!(mount["Type"], "bind");
+            assert_eq!(mount["BindOptions"]["Propagation"], "rprivate");
             (
                 mount["Source"].as_str().unwrap(),
                 mount["Target"].as_str().unwrap(),
@@ -203,11 +209,12 @@ fn files_and_directories_are_mounts_and_bring_their_groups() {
             )
         })
         .collect();
-    assert_eq!(rows.len(), 3);
+    assert_eq!(rows.len(), 4);
     assert_eq!(rows[0], ("/etc/ssl/certs", "/etc/ssl/certs", true));
     assert_eq!(rows[1], ("/run/engine.sock", "/var/run/docker.sock", false));
-    assert_eq!((rows[2].1, rows[2].2), ("/etc/app.conf", true));
-    assert!(rows[2].0.starts_with("/run/monopod/files/"), "{}", rows[2].0);
+    assert_eq!(rows[2], ("/mounts/data", "/data", false));
+    assert_eq!((rows[3].1, rows[3].2), ("/etc/app.conf", true));
+    assert!(rows[3].0.starts_with("/run/monopod/files/"), "{}", rows[3].0);
     assert_eq!(body["HostConfig"]["GroupAdd"], json!(["999", "998"]));
     let groups = |user| made(&asked(user), &machine)["HostConfig"]["GroupAdd"].clone();
     assert_eq!(groups(Some("0:0")), Value::Null, "root reads everything");

@@ -6,6 +6,7 @@ mod nested;
 mod options;
 mod registries;
 mod secrets;
+mod storage;
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -520,21 +521,9 @@ fn health_checks() {
 
 #[test]
 fn every_other_key_has_its_fate() {
-    for lost in [
-        "volumes: {ebs: {/dev/sdf: x}}",
-        "mounts: {/data: {partition: /dev/xvdf}}",
-    ] {
-        let problem = error(lost);
-        assert_eq!(problem.code, Code::NotAvailable, "{lost}");
-        assert_eq!(problem.place.unwrap().line, 6);
-    }
-    let report = report("mounts: {/data: {partition: /dev/xvdf, erase_on_boot: 'false'}}");
-    let codes: Vec<Code> = report.problems().iter().map(|problem| problem.code).collect();
-    assert_eq!(codes, [Code::NotAvailable, Code::WrongType]);
-    assert_eq!(
-        report.problems()[1].key.as_deref(),
-        Some("mounts./data.erase_on_boot")
-    );
+    let problem = error("mounts: {/data: {partition: /dev/xvdf, erase_on_boot: 'false'}}");
+    assert_eq!(problem.code, Code::WrongType);
+    assert_eq!(problem.key.as_deref(), Some("mounts./data.erase_on_boot"));
     for later in ["ssh_ports: [22]", "xray_enabled: true"] {
         assert_eq!(warning(later).1.code, Code::NoEffectYet, "{later}");
     }

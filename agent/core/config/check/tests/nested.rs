@@ -1,125 +1,16 @@
 //! Maps inside keys, as Taupage's users have them.
 
 use super::{report, warned};
-use crate::config::{
-    Code, Destination, EbsVolume, Filesystem, LineFormat, Mount, Problem, RaidLevel, Severity, Storage,
-};
+use crate::config::{Code, Destination, LineFormat, Severity};
 use crate::secret::SecretSource;
-
-/// The storage of a file whose only fault is that this version refuses it.
-fn storage(lines: &str) -> (Storage, Vec<Problem>) {
-    let report = report(lines);
-    let config = report
-        .planned()
-        .unwrap_or_else(|| panic!("{lines}: {:?}", report.problems()));
-    assert!(report.config().is_none(), "{lines}");
-    let others = report
-        .problems()
-        .iter()
-        .filter(|problem| problem.code != Code::NotAvailable);
-    (config.storage().clone(), others.cloned().collect())
-}
 
 fn codes(lines: &str) -> Vec<Code> {
     report(lines)
         .problems()
         .iter()
         .map(|problem| problem.code)
-        .filter(|code| *code != Code::NotAvailable && *code != Code::NoEffectYet)
+        .filter(|code| *code != Code::NoEffectYet)
         .collect()
-}
-
-#[test]
-fn volumes() {
-    let (storage, problems) = storage(
-        "volumes:\n  ebs: {/dev/xvdf: 'data-${local_ipv4}', /dev/sdg: b}\n  raid:\n    /dev/md/x: {level: 1, devices: \
-         [/dev/xvdf, /dev/xvdg]}\n    /dev/md/y: {level: '10', devices: [/dev/a, /dev/b]}",
-    );
-    assert!(problems.is_empty(), "{problems:?}");
-    assert_eq!(
-        storage.ebs[0],
-        EbsVolume {
-            device: "/dev/xvdf".into(),
-            name_tag: "data-${local_ipv4}".into()
-        }
-    );
-    assert_eq!(storage.ebs.len(), 2);
-    assert_eq!(storage.raid[0].level, RaidLevel::Raid1);
-    assert_eq!(storage.raid[1].level, RaidLevel::Raid10);
-    assert_eq!(storage.raid[0].members, ["/dev/xvdf", "/dev/xvdg"]);
-    for (bad, code) in [
-        ("volumes: {ebs: {sdf: x}}", Code::BadValue),
-        ("volumes: {ebs: [x]}", Code::WrongType),
-        ("volumes: {eb: {/dev/sdf: x}}", Code::UnknownKey),
-        (
-            "volumes: {raid: {/dev/md/x: {level: 6, devices: [/dev/a, /dev/b]}}}",
-            Code::BadValue,
-        ),
-        (
-            "volumes: {raid: {/dev/md/x: {level: 0, devices: [/dev/a]}}}",
-            Code::BadValue,
-        ),
-        (
-            "volumes: {raid: {/dev/md/x: {devices: [/dev/a, /dev/b]}}}",
-            Code::Missing,
-        ),
-    ] {
-        assert_eq!(codes(bad), [code], "{bad}");
-    }
-}
-
-#[test]
-fn the_layout_of_2015_is_ignored_and_said_so() {
-    let (config, problems) = warned("volumes:\n  /dev/sdf: {name: x}");
-    assert!(config.storage().is_empty());
-    assert_eq!(problems.len(), 1, "{problems:?}");
-    assert_eq!(problems[0].code, Code::OldLayout);
-}
-
-#[test]
-fn mounts() {
-    let (storage, problems) = storage(
-        "mounts:\n  /data: {partition: /dev/xvdf, erase_on_boot: true, options: 'noatime, nodiratime'}\n  /tmp2: \
-         {filesystem: tmpfs, partition: none, erase_on_boot: false, options: size=32m}\n  /bind: {}\n  /x: \
-         {partition: /dev/md/x, filesystem: xfs}",
-    );
-    assert!(problems.is_empty(), "{problems:?}");
-    assert_eq!(
-        storage.mounts[0],
-        Mount {
-            path: "/data".into(),
-            partition: Some("/dev/xvdf".into()),
-            filesystem: Filesystem::Ext4,
-            erase_on_boot: Some(true),
-            options: Some("noatime, nodiratime".into()),
-        }
-    );
-    assert_eq!(
-        (storage.mounts[1].filesystem, &storage.mounts[1].partition),
-        (Filesystem::Tmpfs, &None)
-    );
-    assert_eq!(storage.mounts[2].partition, None);
-    for erase in ["'false'", "0", "1", "'true'", "[true]"] {
-        let lines = format!("mounts: {{/data: {{partition: /dev/xvdf, erase_on_boot: {erase}}}}}");
-        assert_eq!(codes(&lines), [Code::WrongType], "{lines}");
-    }
-    for (bad, code) in [
-        ("mounts: {data: {partition: /dev/xvdf}}", Code::BadValue),
-        ("mounts: {/data: {partition: xvdf}}", Code::BadValue),
-        ("mounts: {/data: {partition: none}}", Code::BadValue),
-        (
-            "mounts: {/data: {partition: /dev/xvdf, filesystem: tmpfs}}",
-            Code::BadValue,
-        ),
-        (
-            "mounts: {/data: {partition: /dev/xvdf, filesystem: btrfs}}",
-            Code::BadValue,
-        ),
-        ("mounts: {/data: {partiton: /dev/xvdf}}", Code::UnknownKey),
-        ("mounts: {/data: /dev/xvdf}", Code::WrongType),
-    ] {
-        assert_eq!(codes(bad), [code], "{bad}");
-    }
 }
 
 #[test]

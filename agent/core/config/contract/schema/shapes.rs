@@ -134,6 +134,7 @@ fn text(grammar: Grammar) -> Value {
         | Grammar::NotEmpty
         | Grammar::Regex
         | Grammar::MountOptions
+        | Grammar::DiskOptions
         | Grammar::HeaderValue
         | Grammar::Bucket
         | Grammar::Server
@@ -160,9 +161,12 @@ fn text(grammar: Grammar) -> Value {
         }
     }
     let refused = match grammar {
-        Grammar::Any | Grammar::NotEmpty | Grammar::Regex | Grammar::MountOptions | Grammar::HeaderValue => {
-            Some(reference())
-        }
+        Grammar::Any
+        | Grammar::NotEmpty
+        | Grammar::Regex
+        | Grammar::MountOptions
+        | Grammar::DiskOptions
+        | Grammar::HeaderValue => Some(reference()),
         // Their images change under a running fleet.
         Grammar::Image => Some(json!({
             "type": "string",

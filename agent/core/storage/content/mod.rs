@@ -15,6 +15,9 @@
 //! ext2, ext3 and ext4 are one another's readers: the kernel's ext4 driver mounts all three, so one of them that is found where
 //! another was asked for is mounted as what it is. Nothing converts a file system.
 
+#[cfg(test)]
+mod tests;
+
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 

@@ -1,5 +1,8 @@
 //! Which volume: found by its Name tag in the machine's own zone, never taken from another machine.
 
+#[cfg(test)]
+mod tests;
+
 use thiserror::Error;
 
 use crate::facts::InstanceFacts;

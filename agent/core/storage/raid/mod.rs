@@ -4,6 +4,9 @@
 //! data is served, nothing is rebuilt, and a warning says so. Whatever else does not fit together is refused, because every guess
 //! could cost somebody's data.
 
+#[cfg(test)]
+mod tests;
+
 use thiserror::Error;
 
 use super::content::Content;
@@ -188,6 +191,24 @@ fn use_active(raid: &Raid, members: &[Member], array: &Active) -> Result<RaidAct
         return Err(RaidRefusal::Foreign {
             array: array.path.clone(),
             device: device.clone(),
+        });
+    }
+    let outside = |member: &&Member| !array.members.contains(&member.path);
+    let is_of_it = |member: &Member| {
+        let superblock = member.array.as_ref();
+        superblock.is_some_and(|superblock| same_uuid(&superblock.array_uuid, &array.uuid))
+    };
+    // One that was dropped from it still says so; anything else there is nobody's to overlook.
+    members
+        .iter()
+        .filter(outside)
+        .filter(|member| !is_of_it(member))
+        .try_for_each(blank)?;
+    if !array.degraded && members.len() > array.members.len() {
+        return Err(RaidRefusal::Count {
+            uuid: array.uuid.clone(),
+            has: u32::try_from(array.members.len()).unwrap_or(u32::MAX),
+            named: raid.members.len(),
         });
     }
     if let Some(superblock) = members
