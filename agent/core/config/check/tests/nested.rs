@@ -1,6 +1,6 @@
 //! Maps inside keys, as Taupage's users have them.
 
-use super::{report, warned};
+use super::{clean, report, warned};
 use crate::config::{Code, Destination, LineFormat, Severity};
 use crate::secret::SecretSource;
 
