@@ -41,4 +41,4 @@ else
     say "examples: cfn-lint finds nothing; there is no terraform here to look at the form of the other"
 fi
 
-PYTHONDONTWRITEBYTECODE=1 "$tools/python" -m pytest -q -p no:cacheprovider tests/machine/checks/test_examples.py
+PYTHONDONTWRITEBYTECODE=1 "$tools/python" -m pytest -q --tb=short -p no:cacheprovider tests/machine/checks/test_examples.py
