@@ -14,7 +14,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),,--config "target.'cfg(all())'.runner
 PYTHON := target/rig/venv/bin
 
 .PHONY: help setup build release deb test test-core fuzz lint deny demo bench golden ci clean
-.PHONY: image image-test image-audit packer-check
+.PHONY: image image-test image-audit boot-test packer-check
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -86,6 +86,11 @@ image-audit: image ## What lynis says of that image (root, lynis)
 # Nothing here asks AWS or a network. packer/README.md says why there are two templates; a Packer of today checks them both.
 packer-check: setup build ## Check Packer's template, the examples for CloudFormation and Terraform, and their policies
 	@tests/machine/packer-check.sh
+
+# What is in the image is the agent that `make image` built it with, not the one of this tree. A file that plain tests list
+# as ignored: an image takes minutes to build, and boots take minutes more. MONOPOD_KILLS, MONOPOD_LONG, MONOPOD_SEED.
+boot-test: image ## Boot that image, with its disks, its faults, and its end (root; minutes)
+	$(CARGO) $(AS_ROOT) test --locked -p monopod --test it machine:: -- --include-ignored --test-threads=1
 
 bench: release ## Measure, as ratios in one run; figures stay in target/bench.txt
 	@tests/setup.sh --bench

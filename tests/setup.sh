@@ -11,6 +11,8 @@ packages=(docker.io docker-registry busybox-static etcd-server iproute2 iptables
 packages+=(e2fsprogs fdisk mdadm xfsprogs)
 # The machine image, and what checks its scripts.
 packages+=(mmdebstrap packer shellcheck)
+# Which boots it.
+packages+=(systemd-container)
 # Services that come with those packages and have no business on a newcomer's machine.
 services=(docker.service docker.socket containerd.service docker-registry.service etcd.service etcd2.service rsyslog.service
     mdadm-shutdown.service mdcheck_continue.timer mdcheck_start.timer mdmonitor-oneshot.timer mdmonitor.service)

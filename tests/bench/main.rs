@@ -4,6 +4,7 @@
 //! times say little on a shared machine; the ratios are medians over interleaved pairs, with the middle half of them.
 //! `MONOPOD_BENCH_PAIRS` is the number of pairs (200), `MONOPOD_BENCH_ONLY` a comma-separated choice of figures.
 
+mod boot;
 mod cis;
 mod engine_proxy;
 mod footprint;
@@ -19,7 +20,7 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use monopod_testrig::{Machine, Rig};
+use monopod_testrig::{Machine, RealMachine, Rig};
 
 /// Prints a figure and keeps it.
 pub(crate) struct Figures(fs::File);
@@ -86,6 +87,10 @@ fn main() {
         }
         drop(machine);
         Rig::get().close();
+    }
+    // Only where the machine image is: building it is another matter than measuring.
+    if wanted("boot_vs_plain_unit") && RealMachine::has_image() {
+        boot::run(&mut figures);
     }
     logs::run(&binary, &mut figures, wanted);
 }

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use nix::sys::stat::{major, minor};
 
@@ -18,6 +19,7 @@ pub struct Disk {
     device: PathBuf,
     pub(super) major: u64,
     pub(super) minor: u64,
+    attached: AtomicBool,
     // The kernel lets the loop device go when nobody has it open: this process, and the machine that mounts it.
     _held: File,
 }
@@ -49,8 +51,17 @@ impl Disk {
             device,
             major: major(meta.rdev()),
             minor: minor(meta.rdev()),
+            attached: AtomicBool::new(false),
             _held: held,
         }
+    }
+
+    pub(super) fn attach(&self) {
+        self.attached.store(true, Ordering::SeqCst);
+    }
+
+    pub(super) fn attached(&self) -> bool {
+        self.attached.load(Ordering::SeqCst)
     }
 
     /// The name udev gives to it on EC2.

@@ -6,7 +6,9 @@ image=$2
 guest=/run/containerd/guest
 
 if ! mountpoint -q "$dir/root"; then
-    mount -t overlay monopod-rig -o "lowerdir=$image,upperdir=$dir/upper,workdir=$dir/work" "$dir/root"
+    if [ -e "$dir/small-disk" ]; then mount "$(readlink "$dir/small-disk")" "$dir/disk"; fi
+    mkdir -p "$dir/disk/upper" "$dir/disk/work" "$dir/disk/docker"
+    mount -t overlay monopod-rig -o "lowerdir=$image,upperdir=$dir/disk/upper,workdir=$dir/disk/work" "$dir/root"
     # nspawn's own state, which is no business of the host's.
     mkdir -p /run/systemd
     mount -t tmpfs -o mode=755 monopod-rig /run/systemd

@@ -31,6 +31,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::aws::Aws;
+use crate::aws_ec2::{EbsVolume, VolumeWatch};
 use crate::aws_lifecycle;
 use crate::forward::Line;
 use crate::identity::Identity;
@@ -68,13 +69,15 @@ pub enum Off {
 
 /// A copy of the machine image, and the network around it. It is off until it is booted.
 pub struct RealMachine {
-    guest: Mutex<Option<Guest>>,
+    guest: Arc<Mutex<Option<Guest>>>,
     dhcp: Mutex<Option<Part>>,
     dir: PathBuf,
     image: PathBuf,
     name: String,
     boots: AtomicU64,
-    disks: Mutex<Vec<Disk>>,
+    disks: Mutex<Vec<Arc<Disk>>>,
+    watches: Mutex<Vec<VolumeWatch>>,
+    _small: Option<Disk>,
     imds: Imds,
     registry: Registry,
     aws: Aws,
@@ -86,6 +89,31 @@ impl RealMachine {
     /// A machine with an instance id of its own, off.
     #[must_use]
     pub fn new() -> Self {
+        Self::make(None)
+    }
+
+    /// One whose root disk has so many MiB for all that it writes, the engine's data included.
+    #[must_use]
+    pub fn with_disk(mebibytes: u64) -> Self {
+        Self::make(Some(mebibytes))
+    }
+
+    /// Whether there is an image to copy.
+    #[must_use]
+    pub fn has_image() -> bool {
+        image_path().join("usr/bin/monopod").exists()
+    }
+
+    /// How many bytes of its root disk are free for root.
+    #[must_use]
+    pub fn free_disk(&self) -> u64 {
+        let path = self.file("/var");
+        let found =
+            nix::sys::statvfs::statvfs(&path).unwrap_or_else(|e| panic!("rig: {}: {e}", path.display()));
+        found.blocks_free() * found.fragment_size()
+    }
+
+    fn make(small: Option<u64>) -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let rig = Rig::get();
         clear_leftovers();
@@ -93,13 +121,14 @@ impl RealMachine {
         let number = NUMBER.fetch_add(1, Ordering::SeqCst);
         let name = format!("monopod-machine-{}-{number}", std::process::id());
         let dir = machines().join(&name);
-        for part in ["upper", "work", "root", "docker"] {
+        for part in ["root", "disk"] {
             make_dir(&dir.join(part));
         }
         // A link on the way would lead out of the sandbox, which we look into through /proc.
         let dir = dir
             .canonicalize()
             .unwrap_or_else(|e| panic!("rig: {}: {e}", dir.display()));
+        let small = small.map(|mebibytes| small_disk(&dir, mebibytes));
         let sandbox = Sandbox::start();
         lay_out(&sandbox, &dir, &image);
         let guest_network = guest_network(&sandbox);
@@ -115,7 +144,7 @@ impl RealMachine {
         let signs_with = access_key.clone();
         let metadata = SocketAddrV4::new(Ipv4Addr::new(169, 254, 169, 254), 80);
         let machine = Self {
-            guest: Mutex::new(None),
+            guest: Arc::default(),
             dhcp: Mutex::new(None),
             imds: Imds::new(sandbox.network(), metadata, identity, move |identity| {
                 aws_lifecycle::identify(standin, &signs_with, identity);
@@ -136,6 +165,8 @@ impl RealMachine {
             },
             boots: AtomicU64::new(0),
             disks: Mutex::default(),
+            watches: Mutex::default(),
+            _small: small,
             sandbox,
             dir,
             image,
@@ -181,6 +212,40 @@ impl RealMachine {
         self.imds.set_user_data(text);
     }
 
+    /// Makes an EBS volume with a disk behind it, blank and this large: it is in the machine's /dev from the moment EC2
+    /// says that it is attached, and again at each boot. Its id.
+    pub fn volume(&self, volume: EbsVolume, mebibytes: u64) -> String {
+        let id = self.aws.make_volume(volume);
+        let file = self.dir.join(format!("{id}.img"));
+        fs::File::create(&file)
+            .and_then(|file| file.set_len(mebibytes << 20))
+            .unwrap_or_else(|e| panic!("rig: {}: {e}", file.display()));
+        let mut disks = lock(&self.disks);
+        // The machine's own root would be nvme0n1.
+        let disk = Arc::new(Disk::new(&id, &format!("nvme{}n1", disks.len() + 1), &file));
+        disks.push(Arc::clone(&disk));
+        let (guest, instance) = (Arc::clone(&self.guest), self.imds.instance_id());
+        let watch = self.aws.on_attached(&id, move |attachment| {
+            if attachment.instance == instance {
+                let guest = lock(&guest);
+                disk.attach();
+                if let Some(guest) = guest.as_ref() {
+                    guest.plug(&disk);
+                }
+            }
+        });
+        lock(&self.watches).push(watch);
+        id
+    }
+
+    /// The disk behind a volume.
+    #[must_use]
+    pub fn disk(&self, volume: &str) -> Arc<Disk> {
+        let disks = lock(&self.disks);
+        let disk = disks.iter().find(|disk| disk.volume == volume);
+        Arc::clone(disk.unwrap_or_else(|| panic!("rig: no disk is behind {volume}")))
+    }
+
     /// Where its files are, on or off: what is on its root disk, not what its /run, /dev or volumes hold.
     #[must_use]
     pub fn file(&self, path: &str) -> PathBuf {
@@ -195,6 +260,28 @@ impl RealMachine {
             make_dir(parent);
         }
         fs::write(&path, text).unwrap_or_else(|e| panic!("rig: writing {}: {e}", path.display()));
+    }
+
+    /// Takes a unit away, as `systemctl mask` does.
+    pub fn mask(&self, unit: &str) {
+        self.link(&format!("/etc/systemd/system/{unit}"), "/dev/null");
+    }
+
+    /// Starts a unit with the next boot, as `systemctl enable` does.
+    pub fn enable(&self, unit: &str) {
+        let wants = format!("/etc/systemd/system/multi-user.target.wants/{unit}");
+        self.link(&wants, &format!("/etc/systemd/system/{unit}"));
+    }
+
+    fn link(&self, path: &str, to: &str) {
+        let path = self.file(path);
+        if let Some(parent) = path.parent() {
+            make_dir(parent);
+        }
+        // What is there is the image's.
+        drop(fs::remove_file(&path));
+        std::os::unix::fs::symlink(to, &path)
+            .unwrap_or_else(|e| panic!("rig: linking {}: {e}", path.display()));
     }
 
     /// Switches it on, and returns once its first process runs.
@@ -213,7 +300,7 @@ impl RealMachine {
         let boot = self.boots.fetch_add(1, Ordering::SeqCst);
         let console = self.dir.join(format!("console-{boot}.log"));
         let started = Guest::start(&self.sandbox, &self.dir, &self.name, &console, network);
-        for disk in lock(&self.disks).iter() {
+        for disk in lock(&self.disks).iter().filter(|disk| disk.attached()) {
             started.plug(disk);
         }
         *guest = Some(started);
@@ -304,18 +391,22 @@ impl Drop for RealMachine {
         if thread::panicking() {
             eprintln!("{}", self.story());
         }
+        lock(&self.watches).clear();
         self.kill();
         self.sandbox.kill();
         drop(fs::remove_dir_all(&self.dir));
     }
 }
 
+fn image_path() -> PathBuf {
+    std::env::var_os("MONOPOD_MACHINE_ROOT").map_or_else(|| layout::workspace().join(IMAGE), PathBuf::from)
+}
+
 /// The image, or the end of the test with what to do.
 fn image() -> PathBuf {
-    let path = std::env::var_os("MONOPOD_MACHINE_ROOT")
-        .map_or_else(|| layout::workspace().join(IMAGE), PathBuf::from);
+    let path = image_path();
     assert!(
-        path.join("usr/bin/monopod").exists(),
+        RealMachine::has_image(),
         "rig: {} is no machine image: run `make image` first (or set MONOPOD_MACHINE_ROOT)",
         path.display()
     );
@@ -340,6 +431,28 @@ fn clear_leftovers() {
             drop(fs::remove_dir_all(entry.path()));
         }
     }
+}
+
+/// A file system of this size for all that a machine writes; `lay_out.sh` mounts it.
+fn small_disk(dir: &Path, mebibytes: u64) -> Disk {
+    let file = dir.join("small-disk.img");
+    let made = fs::File::create(&file).and_then(|image| image.set_len(mebibytes << 20));
+    made.unwrap_or_else(|e| panic!("rig: {}: {e}", file.display()));
+    // Nothing is kept back for root: a full disk is full.
+    let status = tool("mkfs.ext4")
+        .args(["-q", "-F", "-m", "0"])
+        .arg(&file)
+        .status();
+    assert!(
+        status.is_ok_and(|status| status.success()),
+        "rig: mkfs.ext4 {}",
+        file.display()
+    );
+    let disk = Disk::new("", "", &file);
+    let link = dir.join("small-disk");
+    std::os::unix::fs::symlink(disk.device(), &link)
+        .unwrap_or_else(|e| panic!("rig: linking {}: {e}", link.display()));
+    disk
 }
 
 fn lay_out(sandbox: &Sandbox, dir: &Path, image: &Path) {

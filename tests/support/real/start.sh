@@ -22,7 +22,7 @@ export SYSTEMD_NSPAWN_API_VFS_WRITABLE=network
 up=$(cut -d. -f1 /proc/uptime)
 exec unshare --time --monotonic="-$up" --boottime="-$up" --fork --kill-child=KILL systemd-nspawn \
     --boot --directory="$dir/root" --machine="$name" --register=no --keep-unit \
-    --network-namespace-path=/run/containerd/guest --bind="$dir/docker:/var/lib/docker" \
+    --network-namespace-path=/run/containerd/guest --bind="$dir/disk/docker:/var/lib/docker" \
     --resolv-conf=off --timezone=off --link-journal=no --console=read-only \
     --capability=all --drop-capability=CAP_SYS_RESOURCE \
     --system-call-filter='@keyring bpf add_key request_key keyctl' </dev/null
