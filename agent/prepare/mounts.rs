@@ -156,72 +156,67 @@ impl<'a> One<'a> {
             });
         }
         let content = block::content(device).await.map_err(|error| self.failed(error))?;
-        let owed = volume.map(|one| Owed::new(&job.context.directories.state, &one.volume.id));
-        let is_owed = match &owed {
-            Some(owed) => owed.covers(&content)?,
-            None => false,
-        };
+        let name = devices::lasting_name(job, partition, device, volume);
+        let owed = Owed::new(&job.context.directories.state, &name);
         let tag = volume.is_some_and(|one| one.volume.erase_tag());
-        let orders = Orders::new(mount.erase_on_boot, tag || is_owed);
-        let uuid = erased_uuid(&job.facts.instance_id, &devices::lasting_name(job, partition, device, volume));
-        match decide(&content, orders, mount.filesystem, self.read_only, &uuid) {
-            Action::Refuse(refusal) => Err(PrepareError::Content {
-                partition: partition.to_owned(),
-                path: mount.path.clone(),
-                source: Box::new(refusal),
-            }),
+        let orders = Orders::new(mount.erase_on_boot, tag || owed.covers(&content)?);
+        let uuid = erased_uuid(&job.facts.instance_id, &name);
+        // Nothing of anybody's is on a device whose first file system was being made when the power went.
+        let cut_off = owed.was_cut_off(&content)?;
+        let seen = if cut_off { &Content::Blank } else { &content };
+        if cut_off {
+            let text = format!(
+                "{partition}: a file system was being made when the machine stopped, and is made anew"
+            );
+            job.note.warn(&text);
+        }
+        let action = decide(seen, orders, mount.filesystem, self.read_only, &uuid);
+        match &action {
+            Action::Refuse(refusal) => {
+                return Err(PrepareError::Content {
+                    partition: partition.to_owned(),
+                    path: mount.path.clone(),
+                    source: Box::new(refusal.clone()),
+                });
+            }
             // A check mends, which is writing.
-            Action::Use { filesystem } if self.read_only => Ok((filesystem, false)),
+            Action::Use { filesystem } if self.read_only => return Ok((*filesystem, false)),
             Action::Use { filesystem } => {
                 job.note
                     .doing(&format!("checking {partition} ({})", device.display()));
-                let checked = block::check(device, filesystem).await;
+                let checked = block::check(device, *filesystem).await;
                 if let Some(mended) = checked.map_err(|error| self.failed(error))?.described() {
                     job.note.warn(&format!("{partition}: {mended}"));
                 }
-                Ok((filesystem, false))
+                return Ok((*filesystem, false));
             }
-            Action::Format { uuid, why } => {
-                self.format(partition, device, &content, uuid.as_deref(), &why)
-                    .await?;
-                Ok((mount.filesystem, true))
-            }
+            Action::Format { why, .. } => self.tell_formatting(partition, device, why),
             Action::RemoveTagThenFormat { why } => {
-                if let (Some(owed), Some(volume)) = (&owed, volume) {
-                    owed.note(&content)?;
-                    if tag {
-                        self.remove_tag(&volume.volume.id).await?;
-                    }
+                if let Some(volume) = volume.filter(|_| tag) {
+                    owed.note_erasure(&content)?;
+                    self.remove_tag(&volume.volume.id).await?;
                 }
-                self.format(partition, device, &content, None, &why).await?;
-                if let Some(owed) = &owed {
-                    owed.settle()?;
-                }
-                Ok((mount.filesystem, true))
+                self.tell_formatting(partition, device, why);
             }
         }
-    }
-
-    async fn format(
-        &self,
-        partition: &str,
-        device: &Path,
-        seen: &Content,
-        uuid: Option<&str>,
-        why: &str,
-    ) -> Result<(), PrepareError> {
-        let kind = self.mount.filesystem;
-        let note = self.job.note;
-        note.doing(&format!(
-            "formatting {partition} ({}) as {}: {why}",
-            device.display(),
-            kind.word()
-        ));
-        block::ensure_formatted(device, kind, uuid, seen)
+        owed.note_making()?;
+        block::ensure_action(device, &content, &action, mount.filesystem)
             .await
             .map_err(|error| self.failed(error))?;
-        note.done(&format!("{partition} was formatted as {}: {why}", kind.word()));
-        Ok(())
+        owed.settle()?;
+        job.note.done(&format!(
+            "{partition} was formatted as {}",
+            mount.filesystem.word()
+        ));
+        Ok((mount.filesystem, true))
+    }
+
+    fn tell_formatting(&self, partition: &str, device: &Path, why: &str) {
+        self.job.note.doing(&format!(
+            "formatting {partition} ({}) as {}: {why}",
+            device.display(),
+            self.mount.filesystem.word()
+        ));
     }
 
     async fn remove_tag(&self, volume: &str) -> Result<(), PrepareError> {

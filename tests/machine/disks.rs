@@ -131,9 +131,9 @@ fn a_volume_that_is_never_free_ends_the_boot_in_its_budget() {
         "an application without its volume loses data"
     );
     let console = machine.console();
-    let line = console
-        .lines()
-        .find(|line| line.contains("monopod[") && line.contains("the boot budget is spent, and prepare still fails"));
+    let line = console.lines().find(|line| {
+        line.contains("monopod[") && line.contains("the boot budget is spent, and prepare still fails")
+    });
     let line = line.unwrap_or_else(|| panic!("the reason is not on the console:\n{console}"));
     assert!(
         line.contains(&volume) && line.contains("i-00000000000000001"),

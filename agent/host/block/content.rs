@@ -10,6 +10,7 @@ use std::io::{self, Read, Seek as _, SeekFrom};
 use std::path::Path;
 
 use monopod_core::storage::Content;
+use monopod_core::storage::content::UNKNOWN_BYTES;
 use serde::Deserialize;
 
 use super::super::command::{Command, Ended};
@@ -93,7 +94,7 @@ fn conclude(edges: &Edges, probed: &Probed, signatures: &[String]) -> Content {
         if edges.is_zero {
             return Content::Blank;
         }
-        what.push("bytes of no known format".to_owned());
+        what.push(UNKNOWN_BYTES.to_owned());
     }
     Content::Other { what }
 }
