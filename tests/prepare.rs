@@ -111,7 +111,7 @@ fn a_failure_that_may_pass_is_waited_out_and_named_at_the_end() {
     let (machine, place) = (Machine::acquire(), Place::new("late"));
     place
         .user_data(&machine)
-        .line("boot_timeout: 10s")
+        .line("boot_timeout: 30s")
         .serve(&machine);
     fs::create_dir_all(&machine.dirs().runtime).unwrap();
     let failed = json!({"is": "failed", "permanent": false, "reason": "EC2 did not answer"});

@@ -194,5 +194,5 @@ fn is_setting(name: &str) -> bool {
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
     };
-    parts.len() > 1 && parts.iter().all(|part| is_part(part))
+    parts.len() > 1 && parts.iter().all(is_part)
 }
