@@ -14,7 +14,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),,--config "target.'cfg(all())'.runner
 PYTHON := target/rig/venv/bin
 
 .PHONY: help setup build release deb test test-core fuzz lint deny demo bench golden ci clean
-.PHONY: image image-test image-audit boot-test packer-check
+.PHONY: image image-test image-audit boot-test power-test packer-check
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -68,7 +68,7 @@ lint: ## Formatting, clippy, shell scripts
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path tests/fuzz/Cargo.toml --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	@if command -v shellcheck >/dev/null; then shellcheck tests/setup.sh .ci/run systemd/motd-monopod.sh tests/machine/*.sh \
+	@if command -v shellcheck >/dev/null; then shellcheck tests/setup.sh .ci/run systemd/motd-monopod.sh tests/machine/*.sh tests/support/real/*.sh \
 		systemd/host-keys systemd/audit-log systemd/free-999 packer/build-deb.sh packer/debian/{postinst,prerm,postrm} packer/provision/*.sh; fi
 
 deny: setup ## Licences, sources, and one TLS and HTTP stack
@@ -90,14 +90,17 @@ packer-check: setup build ## Check Packer's template, the examples for CloudForm
 # What is in the image is the agent that `make image` built it with, not the one of this tree. A file that plain tests list
 # as ignored: an image takes minutes to build, and boots take minutes more. MONOPOD_KILLS, MONOPOD_LONG, MONOPOD_SEED.
 boot-test: image ## Boot that image, with its disks, its faults, and its end (root; minutes)
-	$(CARGO) $(AS_ROOT) test --locked -p monopod --test it machine:: -- --include-ignored --test-threads=1
+	$(CARGO) $(AS_ROOT) test --locked -p monopod --test it machine:: -- --include-ignored --test-threads=1 --skip machine::power
+
+power-test: image ## Cut that image's power in qemu, and look at its disks (root, qemu-system-x86; an hour)
+	$(CARGO) $(AS_ROOT) test --locked -p monopod --test it machine::power -- --include-ignored --test-threads=1 --nocapture
 
 bench: release ## Measure, as ratios in one run; figures stay in target/bench.txt
 	@tests/setup.sh --bench
 	$(CARGO) build --locked --release -p monopod-testrig --example bench
 	$(CARGO) $(AS_ROOT) run --locked --quiet --release -p monopod-testrig --example bench
 
-ci: setup lint packer-check deny test ## What CI runs
+ci: setup lint packer-check deny test boot-test ## What CI runs
 
 clean: ## Remove everything that was built or installed under target/
 	$(CARGO) clean

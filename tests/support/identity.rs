@@ -24,6 +24,17 @@ pub struct Identity {
     pub role_key: String,
 }
 
+/// What cloud-init finds when it lists the metadata.
+const METADATA: &[&str] = &[
+    "ami-id",
+    "hostname",
+    "instance-id",
+    "instance-type",
+    "local-hostname",
+    "local-ipv4",
+    "mac",
+];
+
 impl Identity {
     /// The machine with this number, which is in its instance id.
     #[must_use]
@@ -97,6 +108,7 @@ impl Identity {
             "dynamic/instance-identity/signature" => self.signature(),
             // A signature over nothing: it has the right shape, and nobody here checks it.
             "dynamic/instance-identity/pkcs7" => "TU9OT1BPRCBSSUc=\n".repeat(3),
+            "meta-data/" => METADATA.join("\n"),
             "meta-data/instance-id" => self.instance_id.clone(),
             "meta-data/instance-type" => self.instance_type.clone(),
             "meta-data/ami-id" => self.image_id.clone(),

@@ -301,9 +301,13 @@ fn answer(state: &mut State, request: &Request) -> Answer {
     if let Mode::Always(status) = state.mode {
         return Answer::status(status);
     }
-    let Some(path) = request.path.strip_prefix("/latest/") else {
+    let Some((version, path)) = request.path.trim_start_matches('/').split_once('/') else {
         return Answer::status(404);
     };
+    // The versions that cloud-init asks for by their dates have what the latest has.
+    if version != "latest" && !version.starts_with("20") {
+        return Answer::status(404);
+    }
     if path == "api/token" {
         return if state.mode == Mode::VersionOne {
             Answer::status(404)

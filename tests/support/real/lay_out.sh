@@ -1,3 +1,4 @@
+#!/bin/sh
 # Runs in the sandbox of a real machine, before each of its boots: a fresh network, and the copy of the image at its first.
 # What is mounted here is mounted nowhere else. Arguments: the machine's folder, the image.
 set -e

@@ -238,7 +238,7 @@ impl RealMachine {
 }
 
 /// Without the sequences that colour and move.
-fn plain(bytes: &[u8]) -> String {
+pub(super) fn plain(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars();

@@ -17,27 +17,28 @@
 //!   has to do with it (a power cut as disks see one, memory pressure, modules, RAID) is not for here.
 //! - A volume is a loop device that appears in the machine's /dev, under the names that EC2's have there.
 
+mod copy;
 mod disk;
 mod guest;
 mod look;
+mod vm;
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
-use std::process::Output;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
 use crate::aws::Aws;
-use crate::aws_ec2::{EbsVolume, VolumeWatch};
+use crate::aws_ec2::VolumeWatch;
 use crate::aws_lifecycle;
 use crate::forward::Line;
 use crate::identity::Identity;
 use crate::imds::Imds;
 use crate::layout::{self, make_dir};
-use crate::process::{Part, tied, tool};
+use crate::process::{Part, tied};
 use crate::registry::Registry;
 use crate::sandbox::{Network, Sandbox};
 use crate::wait::{lock, pause};
@@ -45,6 +46,7 @@ use crate::{AWS_PORT, REGISTRY, REGISTRY_PORT, Rig};
 
 pub use disk::Disk;
 use guest::Guest;
+pub use vm::VirtualMachine;
 
 const LAY_OUT: &str = include_str!("lay_out.sh");
 
@@ -104,15 +106,6 @@ impl RealMachine {
         image_path().join("usr/bin/monopod").exists()
     }
 
-    /// How many bytes of its root disk are free for root.
-    #[must_use]
-    pub fn free_disk(&self) -> u64 {
-        let path = self.file("/var");
-        let found =
-            nix::sys::statvfs::statvfs(&path).unwrap_or_else(|e| panic!("rig: {}: {e}", path.display()));
-        found.blocks_free() * found.fragment_size()
-    }
-
     fn make(small: Option<u64>) -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(1);
         let rig = Rig::get();
@@ -128,7 +121,7 @@ impl RealMachine {
         let dir = dir
             .canonicalize()
             .unwrap_or_else(|e| panic!("rig: {}: {e}", dir.display()));
-        let small = small.map(|mebibytes| small_disk(&dir, mebibytes));
+        let small = small.map(|mebibytes| copy::small_disk(&dir, mebibytes));
         let sandbox = Sandbox::start();
         lay_out(&sandbox, &dir, &image);
         let guest_network = guest_network(&sandbox);
@@ -137,10 +130,7 @@ impl RealMachine {
             scope.spawn(|| rig.standin());
         });
         let (server, standin) = (rig.registry(), rig.standin());
-        let instance = (u64::from(std::process::id()) << 20) + (1 << 19) + number;
-        let access_key = format!("AKIA{instance:016X}");
-        let mut identity = Identity::new(instance);
-        identity.role_key.clone_from(&access_key);
+        let (identity, access_key) = identity_of(number);
         let signs_with = access_key.clone();
         let metadata = SocketAddrV4::new(Ipv4Addr::new(169, 254, 169, 254), 80);
         let machine = Self {
@@ -176,19 +166,6 @@ impl RealMachine {
         machine
     }
 
-    /// What the copy has beside the image.
-    fn prepare_copy(&self) {
-        let endpoint = self.aws.endpoint();
-        self.write(
-            "/etc/systemd/system.conf.d/rig.conf",
-            &format!("[Manager]\nDefaultEnvironment=AWS_ENDPOINT_URL={endpoint}\nStatusUnitFormat=name\n"),
-        );
-        self.write(
-            "/etc/systemd/system/docker.service.d/rig.conf",
-            "[Service]\nExecStartPre=/bin/sh -c 'for tree in /sys/fs/cgroup/*; do mount -o remount,bind,rw $$tree || true; done'\n",
-        );
-    }
-
     /// Its metadata service.
     #[must_use]
     pub fn imds(&self) -> &Imds {
@@ -210,78 +187,6 @@ impl RealMachine {
     /// The user data its metadata service gives.
     pub fn set_user_data(&self, text: &str) {
         self.imds.set_user_data(text);
-    }
-
-    /// Makes an EBS volume with a disk behind it, blank and this large: it is in the machine's /dev from the moment EC2
-    /// says that it is attached, and again at each boot. Its id.
-    pub fn volume(&self, volume: EbsVolume, mebibytes: u64) -> String {
-        let id = self.aws.make_volume(volume);
-        let file = self.dir.join(format!("{id}.img"));
-        fs::File::create(&file)
-            .and_then(|file| file.set_len(mebibytes << 20))
-            .unwrap_or_else(|e| panic!("rig: {}: {e}", file.display()));
-        let mut disks = lock(&self.disks);
-        // The machine's own root would be nvme0n1.
-        let disk = Arc::new(Disk::new(&id, &format!("nvme{}n1", disks.len() + 1), &file));
-        disks.push(Arc::clone(&disk));
-        let (guest, instance) = (Arc::clone(&self.guest), self.imds.instance_id());
-        let watch = self.aws.on_attached(&id, move |attachment| {
-            if attachment.instance == instance {
-                let guest = lock(&guest);
-                disk.attach();
-                if let Some(guest) = guest.as_ref() {
-                    guest.plug(&disk);
-                }
-            }
-        });
-        lock(&self.watches).push(watch);
-        id
-    }
-
-    /// The disk behind a volume.
-    #[must_use]
-    pub fn disk(&self, volume: &str) -> Arc<Disk> {
-        let disks = lock(&self.disks);
-        let disk = disks.iter().find(|disk| disk.volume == volume);
-        Arc::clone(disk.unwrap_or_else(|| panic!("rig: no disk is behind {volume}")))
-    }
-
-    /// Where its files are, on or off: what is on its root disk, not what its /run, /dev or volumes hold.
-    #[must_use]
-    pub fn file(&self, path: &str) -> PathBuf {
-        let root = format!("/proc/{}/root{}/root", self.sandbox.init(), self.dir.display());
-        Path::new(&root).join(path.trim_start_matches('/'))
-    }
-
-    /// Writes a file onto its root disk.
-    pub fn write(&self, path: &str, text: &str) {
-        let path = self.file(path);
-        if let Some(parent) = path.parent() {
-            make_dir(parent);
-        }
-        fs::write(&path, text).unwrap_or_else(|e| panic!("rig: writing {}: {e}", path.display()));
-    }
-
-    /// Takes a unit away, as `systemctl mask` does.
-    pub fn mask(&self, unit: &str) {
-        self.link(&format!("/etc/systemd/system/{unit}"), "/dev/null");
-    }
-
-    /// Starts a unit with the next boot, as `systemctl enable` does.
-    pub fn enable(&self, unit: &str) {
-        let wants = format!("/etc/systemd/system/multi-user.target.wants/{unit}");
-        self.link(&wants, &format!("/etc/systemd/system/{unit}"));
-    }
-
-    fn link(&self, path: &str, to: &str) {
-        let path = self.file(path);
-        if let Some(parent) = path.parent() {
-            make_dir(parent);
-        }
-        // What is there is the image's.
-        drop(fs::remove_file(&path));
-        std::os::unix::fs::symlink(to, &path)
-            .unwrap_or_else(|e| panic!("rig: linking {}: {e}", path.display()));
     }
 
     /// Switches it on, and returns once its first process runs.
@@ -398,6 +303,15 @@ impl Drop for RealMachine {
     }
 }
 
+/// Who a machine is: other than those that only have an engine, and with a role whose key is its own.
+fn identity_of(number: u64) -> (Identity, String) {
+    let instance = (u64::from(std::process::id()) << 20) + (1 << 19) + number;
+    let access_key = format!("AKIA{instance:016X}");
+    let mut identity = Identity::new(instance);
+    identity.role_key.clone_from(&access_key);
+    (identity, access_key)
+}
+
 fn image_path() -> PathBuf {
     std::env::var_os("MONOPOD_MACHINE_ROOT").map_or_else(|| layout::workspace().join(IMAGE), PathBuf::from)
 }
@@ -433,45 +347,8 @@ fn clear_leftovers() {
     }
 }
 
-/// A file system of this size for all that a machine writes; `lay_out.sh` mounts it.
-fn small_disk(dir: &Path, mebibytes: u64) -> Disk {
-    let file = dir.join("small-disk.img");
-    let made = fs::File::create(&file).and_then(|image| image.set_len(mebibytes << 20));
-    made.unwrap_or_else(|e| panic!("rig: {}: {e}", file.display()));
-    // Nothing is kept back for root: a full disk is full.
-    let status = tool("mkfs.ext4")
-        .args(["-q", "-F", "-m", "0"])
-        .arg(&file)
-        .status();
-    assert!(
-        status.is_ok_and(|status| status.success()),
-        "rig: mkfs.ext4 {}",
-        file.display()
-    );
-    let disk = Disk::new("", "", &file);
-    let link = dir.join("small-disk");
-    std::os::unix::fs::symlink(disk.device(), &link)
-        .unwrap_or_else(|e| panic!("rig: linking {}: {e}", link.display()));
-    disk
-}
-
 fn lay_out(sandbox: &Sandbox, dir: &Path, image: &Path) {
-    let init = sandbox.init();
-    let output: Output = tool("nsenter")
-        .arg(format!("--net=/proc/{init}/ns/net"))
-        .arg(format!("--mount=/proc/{init}/ns/mnt"))
-        .arg(format!("--pid=/proc/{init}/ns/pid"))
-        .args(["--", "/bin/sh", "-c", LAY_OUT, "lay_out.sh"])
-        .args([dir, image])
-        .output()
-        .unwrap_or_else(|e| panic!("rig: starting nsenter: {e}"));
-    assert!(
-        output.status.success(),
-        "rig: laying out a machine in {}: {}\n{}",
-        dir.display(),
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
+    sandbox.run("lay_out.sh", LAY_OUT, &[dir.as_os_str(), image.as_os_str()]);
 }
 
 fn guest_network(sandbox: &Sandbox) -> Arc<Network> {

@@ -1,3 +1,4 @@
+#!/bin/sh
 # Boots a real machine: becomes systemd-nspawn, in control groups of its own, so that its systemd and its engine write
 # into no others. Arguments: the machine's folder, its name.
 set -e
