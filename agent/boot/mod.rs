@@ -277,6 +277,7 @@ fn charge_of(
         audit,
         files: made.files.clone(),
         sets: made.sets.clone(),
+        mounts: plan.mounted_places(),
     }
 }
 

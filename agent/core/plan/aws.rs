@@ -234,18 +234,12 @@ impl Plan {
     }
 }
 
-/// Whether a volume with a tag can be behind a device: the tag is an order for the whole volume, so a partition of one has none,
-/// as Taupage had it; an array has none, and instance store either.
+/// Whether a volume's tag can be an order for a device: that is so for the whole volumes that the file attaches. A partition of one has
+/// no tag, as Taupage had it; an array and the machine's own disks have none either.
 pub(super) fn may_have_tag(storage: &Storage, device: &str) -> bool {
     match Origin::of(storage, device) {
         Origin::Ebs { partition, .. } => partition.is_none(),
-        Origin::Machine { device, partition } => {
-            partition.is_none()
-                && ["/dev/sd", "/dev/xvd"]
-                    .iter()
-                    .any(|prefix| device.starts_with(prefix))
-        }
-        Origin::Raid { .. } => false,
+        Origin::Machine { .. } | Origin::Raid { .. } => false,
     }
 }
 
