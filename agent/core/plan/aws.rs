@@ -112,9 +112,17 @@ impl Plan {
             .filter(|device| may_have_tag(storage, device))
             .collect();
         // A volume that the file attaches was looked at before; one that came with the machine is looked for once.
-        let of_machine = tagged
+        let of_machine = storage
+            .mounts
             .iter()
-            .any(|device| matches!(Origin::of(storage, device), Origin::Machine { .. }));
+            .filter_map(|mount| mount.partition.as_deref())
+            .chain(
+                storage
+                    .raid
+                    .iter()
+                    .flat_map(|raid| raid.members.iter().map(String::as_str)),
+            )
+            .any(|device| may_be_mapped(storage, device));
         let volumes = format!("{}:volume/*", self.arn("ec2"));
         let mut add = |action, resource: &str, times, why: String| {
             calls.push(AwsCall {
@@ -241,6 +249,16 @@ pub(super) fn may_have_tag(storage: &Storage, device: &str) -> bool {
         Origin::Ebs { partition, .. } => partition.is_none(),
         Origin::Machine { .. } | Origin::Raid { .. } => false,
     }
+}
+
+/// Whether EC2 has to be asked what a device is: on Nitro there is no such file for what a launch template attaches.
+fn may_be_mapped(storage: &Storage, device: &str) -> bool {
+    let launched = |device: &str| {
+        ["/dev/sd", "/dev/xvd"]
+            .iter()
+            .any(|prefix| device.starts_with(prefix))
+    };
+    matches!(Origin::of(storage, device), Origin::Machine { device, .. } if launched(&device))
 }
 
 /// Tags are taken off by their names, so the permission is for that name alone.
