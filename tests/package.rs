@@ -361,6 +361,18 @@ fn the_engines_file_is_json_and_its_sum_is_the_purges() {
     }
 }
 
+/// The agent is ready when its machine is up: a degraded one would have dpkg wait for ever.
+#[test]
+fn an_upgrade_does_not_wait_for_the_agent() {
+    let script = fs::read_to_string(repository("packer/debian/postinst")).unwrap();
+    let restarts: Vec<&str> = script
+        .lines()
+        .map(str::trim)
+        .filter(|line| line.starts_with("systemctl ") && line.contains("restart"))
+        .collect();
+    assert_eq!(restarts, ["systemctl --no-block try-restart monopod.service || true"]);
+}
+
 #[test]
 fn scripts_pass_shellcheck() {
     let scripts = [
