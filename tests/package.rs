@@ -370,7 +370,10 @@ fn an_upgrade_does_not_wait_for_the_agent() {
         .map(str::trim)
         .filter(|line| line.starts_with("systemctl ") && line.contains("restart"))
         .collect();
-    assert_eq!(restarts, ["systemctl --no-block try-restart monopod.service || true"]);
+    assert_eq!(
+        restarts,
+        ["systemctl --no-block try-restart monopod.service || true"]
+    );
 }
 
 #[test]
