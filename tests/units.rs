@@ -1,5 +1,5 @@
 //! What units promise each other, and how much of the machine they could harm. Whether systemd reads them is asked of the
-//! package (`package.rs`), where they lie as on a machine.
+//! package (`package/`), where they lie as on a machine.
 
 use std::process::{Command, Output};
 

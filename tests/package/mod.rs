@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::common::repository;
 
+mod scripts;
+
 /// The programs that the units of the package start, its own aside.
 const STARTED: [&str; 2] = ["bin/sh", "sbin/agetty"];
 /// Units of others that the package changes.
@@ -359,21 +361,6 @@ fn the_engines_file_is_json_and_its_sum_is_the_purges() {
         let text = fs::read_to_string(root.join("DEBIAN").join(script)).unwrap();
         assert!(!text.contains('@') || script == "control", "{text}");
     }
-}
-
-/// The agent is ready when its machine is up: a degraded one would have dpkg wait for ever.
-#[test]
-fn an_upgrade_does_not_wait_for_the_agent() {
-    let script = fs::read_to_string(repository("packer/debian/postinst")).unwrap();
-    let restarts: Vec<&str> = script
-        .lines()
-        .map(str::trim)
-        .filter(|line| line.starts_with("systemctl ") && line.contains("restart"))
-        .collect();
-    assert_eq!(
-        restarts,
-        ["systemctl --no-block try-restart monopod.service || true"]
-    );
 }
 
 #[test]
