@@ -83,7 +83,8 @@ image-test: image ## Look at that image, boot it in a container, and look around
 image-audit: image ## What lynis says of that image (root, lynis)
 	@tests/machine/image.sh audit
 
-# Nothing here asks AWS or a network. packer/README.md says why there are two templates; a Packer of today checks them both.
+# The checks themselves ask neither AWS nor a network. There are two templates, packer/README.md says why: the Packer that is
+# installed validates the one for it, and looks at the form of both.
 packer-check: setup build ## Check Packer's template, the examples for CloudFormation and Terraform, and their policies
 	@tests/machine/packer-check.sh
 

@@ -35,7 +35,7 @@ say "scripts: nothing found"
 
 "$tools/cfn-lint" packer/examples/cloudformation.yaml
 if command -v terraform >/dev/null; then
-    terraform fmt -check -recursive -diff packer/examples config-samples/templates 2>/dev/null
+    terraform fmt -check -recursive -diff packer/examples config-samples/templates
     say "examples: cfn-lint and terraform fmt find nothing"
 else
     say "examples: cfn-lint finds nothing; there is no terraform here to look at the form of the other"
