@@ -504,18 +504,7 @@ async fn execute(
 ) -> Result<Made, BootError> {
     let mut waiting = plan.steps(&reconciliation.then);
     waiting.retain(|step| step.id() <= StepId::Container);
-    let mut done = BTreeSet::from([StepId::Engine, StepId::Facts, StepId::Config]);
-    for (step, why) in [
-        (StepId::Prepare, not_prepared(plan)),
-        (StepId::Secrets, "the right container exists"),
-        (StepId::Image, "the right container exists"),
-    ] {
-        if !waiting.iter().any(|one| one.id() == step) {
-            let why = why.to_owned();
-            context.reporter.tell(Event::StepSkipped { step, why });
-            done.insert(step);
-        }
-    }
+    let mut done = skipped(context, plan, &waiting);
     let secrets = steps::secrets::Fetcher::new(context, plan, deadline);
     let mut filled = Filled::default();
     let mut running: FuturesUnordered<LocalBoxFuture<'_, Result<Outcome, BootError>>> =
@@ -586,6 +575,23 @@ async fn execute(
         }
     }
     filled.made.ok_or(BootError::NothingToRun)
+}
+
+/// What is done before the first step: what came before the plan, and what is not in it.
+fn skipped(context: &Context, plan: &Plan, waiting: &[Step]) -> BTreeSet<StepId> {
+    let mut done = BTreeSet::from([StepId::Engine, StepId::Facts, StepId::Config]);
+    for (step, why) in [
+        (StepId::Prepare, not_prepared(plan)),
+        (StepId::Secrets, "the right container exists"),
+        (StepId::Image, "the right container exists"),
+    ] {
+        if !waiting.iter().any(|one| one.id() == step) {
+            let why = why.to_owned();
+            context.reporter.tell(Event::StepSkipped { step, why });
+            done.insert(step);
+        }
+    }
+    done
 }
 
 /// Why nobody waits for `monopod prepare`, where nobody does.
