@@ -88,12 +88,14 @@ image-audit: image ## What lynis says of that image (root, lynis)
 packer-check: setup build ## Check Packer's template, the examples for CloudFormation and Terraform, and their policies
 	@tests/machine/packer-check.sh
 
-# What is in the image is the agent that `make image` built it with, not the one of this tree. A file that plain tests list
-# as ignored: an image takes minutes to build, and boots take minutes more. MONOPOD_KILLS, MONOPOD_LONG, MONOPOD_SEED.
-boot-test: image ## Boot that image, with its disks, its faults, and its end (root; minutes)
+# Plain tests list these as ignored: an image takes minutes to build, and boots take minutes more. The image has the agent as built for
+# development, unless MONOPOD_BINARY names another. MONOPOD_KILLS, MONOPOD_LONG, MONOPOD_SEED.
+boot-test: build ## Boot the machine image, with its disks, its faults, and its end (root; minutes)
+	@$(MAKE) --no-print-directory image MONOPOD_BINARY=$(or $(MONOPOD_BINARY),target/debug/monopod)
 	$(CARGO) $(AS_ROOT) test --locked -p monopod --test it machine:: -- --include-ignored --test-threads=1 --skip machine::power
 
-power-test: image ## Cut that image's power in qemu, and look at its disks (root, qemu-system-x86; an hour)
+power-test: build ## Cut that image's power in qemu, and look at its disks (root, qemu-system-x86; an hour)
+	@$(MAKE) --no-print-directory image MONOPOD_BINARY=$(or $(MONOPOD_BINARY),target/debug/monopod)
 	$(CARGO) $(AS_ROOT) test --locked -p monopod --test it machine::power -- --include-ignored --test-threads=1 --nocapture
 
 bench: release ## Measure, as ratios in one run; figures stay in target/bench.txt
