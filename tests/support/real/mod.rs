@@ -8,8 +8,9 @@
 //!  └───────────────────────────────────────┘        └─────────────────────────────────────────┘
 //! ```
 //!
-//! Nothing in the image knows of a test. Its copy gets two files more: where AWS is, which on EC2 its SDKs know by
-//! themselves, and a drop-in for the engine, which needs its control groups writable inside a container.
+//! Nothing in the image knows of a test. Its copy gets three files more: where AWS is, which on EC2 its SDKs know by
+//! themselves, a drop-in for the engine, which needs its control groups writable inside a container, and one that keeps
+//! cloud-init from looking for EC2 where a container can't see it.
 //!
 //! - The copy is an overlay; a reboot keeps it, the end of the test removes it. `/var/lib/docker` is a plain folder
 //!   beside it, as the engine's own overlays can't lie on one.

@@ -36,6 +36,8 @@ const INSIDE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 7);
 const SHELL_PORT: u16 = 2222;
 /// Where [`VirtualMachine::heard`] listens, outside.
 const EAR_PORT: u16 = 7777;
+/// What a machine's firmware calls it; EC2's begin so.
+const FIRMWARE: &str = "ec2e1916-9099-7caf-fd21-012345abcdef";
 const ROOT_MIB: u64 = 4096;
 
 /// A virtual machine: off until it is booted.
@@ -268,7 +270,13 @@ impl VirtualMachine {
             ))
             .args(["-netdev", "tap,id=wire,ifname=outside,script=no,downscript=no"])
             .args(["-device", "virtio-net-pci,netdev=wire,mac=02:00:00:00:00:07"])
-            .args(["-device", "virtio-rng-pci"]);
+            .args(["-device", "virtio-rng-pci"])
+            // The firmware of an EC2 machine: by it systemd and cloud-init know where they are.
+            .args(["-smbios", "type=0,vendor=Amazon EC2,version=1.0"])
+            .args([
+                "-smbios",
+                &format!("type=1,manufacturer=Amazon EC2,product=t3.micro,uuid={FIRMWARE},serial={FIRMWARE}"),
+            ]);
         for (number, (id, file)) in lock(&self.volumes).iter().enumerate() {
             command
                 .arg("-drive")
