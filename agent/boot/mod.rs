@@ -410,7 +410,6 @@ async fn take_over(
     for (step, why) in [
         (StepId::Facts, "known since an earlier start in this boot"),
         (StepId::Config, "known since an earlier start in this boot"),
-        (StepId::Prepare, "the container exists"),
         (StepId::Secrets, "the container exists"),
         (StepId::Image, "the container exists"),
     ] {
@@ -580,27 +579,18 @@ async fn execute(
 /// What is done before the first step: what came before the plan, and what is not in it.
 fn skipped(context: &Context, plan: &Plan, waiting: &[Step]) -> BTreeSet<StepId> {
     let mut done = BTreeSet::from([StepId::Engine, StepId::Facts, StepId::Config]);
-    for (step, why) in [
-        (StepId::Prepare, not_prepared(plan)),
-        (StepId::Secrets, "the right container exists"),
-        (StepId::Image, "the right container exists"),
-    ] {
-        if !waiting.iter().any(|one| one.id() == step) {
-            let why = why.to_owned();
+    for step in [StepId::Prepare, StepId::Secrets, StepId::Image] {
+        if waiting.iter().any(|one| one.id() == step) {
+            continue;
+        }
+        done.insert(step);
+        // Nobody misses a step that the user data asks nothing of.
+        if step != StepId::Prepare || plan.preparation().is_some() {
+            let why = "the right container exists".to_owned();
             context.reporter.tell(Event::StepSkipped { step, why });
-            done.insert(step);
         }
     }
     done
-}
-
-/// Why nobody waits for `monopod prepare`, where nobody does.
-fn not_prepared(plan: &Plan) -> &'static str {
-    if plan.preparation().is_some() {
-        "the right container runs"
-    } else {
-        "the container needs neither volumes nor settings of the machine"
-    }
 }
 
 /// Tells when a step begins, how it ends and how long it took.

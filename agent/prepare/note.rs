@@ -30,6 +30,12 @@ impl<'a> Note<'a> {
         // Every start of this boot has the budget of the first, as the agent's have.
         if let Some(before) = before.filter(|before| before.boot_id == boot_id) {
             said.first_start = before.first_start;
+            // Who gives up meanwhile has to say why, not that somebody has just started again.
+            if let State::Failed { reason, .. } = before.state {
+                said.state = State::Working {
+                    doing: format!("trying again after this: {reason}"),
+                };
+            }
         }
         let note = Self {
             context,
