@@ -44,7 +44,6 @@ impl Guest {
             .args(["--", "/bin/sh", "-c", START, "start.sh"])
             .arg(dir)
             .arg(name);
-        let began = Instant::now();
         let part = Part::start("systemd-nspawn", command, console);
         let outer = part.pid();
         let (nspawn, init) = part.ready(Duration::from_secs(30), |_| {
@@ -58,7 +57,7 @@ impl Guest {
             nspawn,
             init,
             network,
-            began,
+            began: Instant::now(),
         }
     }
 

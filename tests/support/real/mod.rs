@@ -57,6 +57,10 @@ const IMAGE: &str = "target/machine/rootfs";
 /// Where the sandbox has the machine's network namespace.
 const GUEST_NETWORK: &str = "run/containerd/guest";
 
+/// No machine is up again within a second, as a container can be: between two boots there is time for the firmware. The
+/// agent relies on it: when a boot began is known to a second or two.
+const FIRMWARE: Duration = Duration::from_secs(3);
+
 const OUTSIDE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 
 /// How a machine that was told to go off did so.
@@ -204,6 +208,9 @@ impl RealMachine {
         let network = guest_network(&self.sandbox);
         self.registry.line.move_to(&network);
         let boot = self.boots.fetch_add(1, Ordering::SeqCst);
+        if boot > 0 {
+            pause(FIRMWARE);
+        }
         let console = self.dir.join(format!("console-{boot}.log"));
         let started = Guest::start(&self.sandbox, &self.dir, &self.name, &console, network);
         for disk in lock(&self.disks).iter().filter(|disk| disk.attached()) {

@@ -19,9 +19,10 @@ done
 # /proc/sys/net is the machine's own; without this the engine could not switch forwarding on.
 export SYSTEMD_NSPAWN_API_VFS_WRITABLE=network
 # All capabilities but the one a container may lack itself; and no filter on what engines ask of a kernel.
-# A clock of its own that begins now: what was before is of an earlier boot, as on a machine with its own kernel.
+# A clock of its own that begins now, to the second: what was before is of an earlier boot, as on a machine with its own
+# kernel.
 up=$(cut -d. -f1 /proc/uptime)
-exec unshare --time --monotonic="-$up" --boottime="-$up" --fork --kill-child=KILL systemd-nspawn \
+exec unshare --time --monotonic="-$up" --boottime="-$up" --fork systemd-nspawn \
     --boot --directory="$dir/root" --machine="$name" --register=no --keep-unit \
     --network-namespace-path=/run/containerd/guest --bind="$dir/disk/docker:/var/lib/docker" \
     --resolv-conf=off --timezone=off --link-journal=no --console=read-only \
