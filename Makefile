@@ -14,7 +14,7 @@ AS_ROOT := $(if $(filter 0,$(shell id -u)),,--config "target.'cfg(all())'.runner
 PYTHON := target/rig/venv/bin
 
 .PHONY: help setup build release deb test test-core fuzz lint deny demo bench golden ci clean
-.PHONY: image image-test image-audit boot-test power-test packer-check
+.PHONY: image image-test image-audit boot-check boot-test power-test packer-check
 
 help: ## Show this
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -83,16 +83,25 @@ image-test: image ## Look at that image, boot it in a container, and look around
 image-audit: image ## What lynis says of that image (root, lynis)
 	@tests/machine/image.sh audit
 
-# Nothing here asks AWS or a network. packer/README.md says why there are two templates; a Packer of today checks them both.
+# The checks themselves ask neither AWS nor a network. There are two templates, packer/README.md says why: the Packer that is
+# installed validates the one for it, and looks at the form of both.
 packer-check: setup build ## Check Packer's template, the examples for CloudFormation and Terraform, and their policies
 	@tests/machine/packer-check.sh
 
-# What is in the image is the agent that `make image` built it with, not the one of this tree. A file that plain tests list
-# as ignored: an image takes minutes to build, and boots take minutes more. MONOPOD_KILLS, MONOPOD_LONG, MONOPOD_SEED.
-boot-test: image ## Boot that image, with its disks, its faults, and its end (root; minutes)
+# Plain tests list these as ignored: an image takes minutes to build, and boots take minutes more. The image has the agent as built for
+# development, unless MONOPOD_BINARY names another. MONOPOD_KILLS, MONOPOD_LONG, MONOPOD_SEED.
+boot-test: build ## Boot the machine image, with its disks, its faults, and its end (root; minutes)
+	@$(MAKE) --no-print-directory image MONOPOD_BINARY=$(or $(MONOPOD_BINARY),target/debug/monopod)
 	$(CARGO) $(AS_ROOT) test --locked -p monopod --test it machine:: -- --include-ignored --test-threads=1 --skip machine::power
 
-power-test: image ## Cut that image's power in qemu, and look at its disks (root, qemu-system-x86; an hour)
+# What every change has to pass: a first boot with its reboots, a volume, and the way down.
+BOOT_CHECKS := machine::boots::user_data_in machine::disks::a_blank_volume machine::boots::a_machine_that_is_powered_off
+boot-check: build ## The three shortest ways through a machine's life, of the boot tests (root)
+	@$(MAKE) --no-print-directory image MONOPOD_BINARY=$(or $(MONOPOD_BINARY),target/debug/monopod)
+	$(CARGO) $(AS_ROOT) test --locked -p monopod --test it -- $(BOOT_CHECKS) --include-ignored --test-threads=1
+
+power-test: build ## Cut that image's power in qemu, and look at its disks (root, qemu-system-x86; an hour)
+	@$(MAKE) --no-print-directory image MONOPOD_BINARY=$(or $(MONOPOD_BINARY),target/debug/monopod)
 	$(CARGO) $(AS_ROOT) test --locked -p monopod --test it machine::power -- --include-ignored --test-threads=1 --nocapture
 
 bench: release ## Measure, as ratios in one run; figures stay in target/bench.txt
@@ -100,7 +109,7 @@ bench: release ## Measure, as ratios in one run; figures stay in target/bench.tx
 	$(CARGO) build --locked --release -p monopod-testrig --example bench
 	$(CARGO) $(AS_ROOT) run --locked --quiet --release -p monopod-testrig --example bench
 
-ci: setup lint packer-check deny test boot-test ## What CI runs
+ci: setup lint packer-check deny boot-check test ## What CI runs
 
 clean: ## Remove everything that was built or installed under target/
 	$(CARGO) clean

@@ -393,7 +393,7 @@ fn the_image_s_policy_is_held_against_templates_too() {
     let policy = file("policy.yaml", "allow: {root: false}\nlocked: [hostname]\n");
     std::fs::write(
         policy.folder().join("defaults.yaml"),
-        "hostname: image\nssh_ports: [22]\n",
+        "hostname: image\nxray_enabled: true\n",
     )
     .unwrap();
     let folder = policy.folder().to_str().unwrap().to_owned();

@@ -85,6 +85,28 @@ fn a_limit_above_the_engine_s_own_is_refused_with_what_to_do() {
 }
 
 #[test]
+fn kernel_settings_of_its_own_are_in_the_container() {
+    let (machine, _agent, container) = made(
+        "sleeper",
+        &[
+            "sysctl: {net.ipv4.ip_unprivileged_port_start: 0, net/core/somaxconn: 511, kernel.shmmax: 1048576}",
+        ],
+    );
+    assert_eq!(
+        container["HostConfig"]["Sysctls"],
+        json!({
+            "net.ipv4.ip_unprivileged_port_start": "0",
+            "net.core.somaxconn": "511",
+            "kernel.shmmax": "1048576",
+        })
+    );
+    let read = "cd /proc/sys && cat net/ipv4/ip_unprivileged_port_start net/core/somaxconn kernel/shmmax";
+    assert_eq!(inside(&machine, read), (true, "0\n511\n1048576".to_owned()));
+    let own = std::fs::read_to_string("/proc/sys/kernel/shmmax").unwrap();
+    assert_ne!(own.trim(), "1048576", "the machine's stay as they are");
+}
+
+#[test]
 fn command_entrypoint_and_user() {
     let (machine, _agent, container) = made(
         "sleeper",

@@ -1,5 +1,5 @@
 //! What units promise each other, and how much of the machine they could harm. Whether systemd reads them is asked of the
-//! package (`package.rs`), where they lie as on a machine.
+//! package (`package/`), where they lie as on a machine.
 
 use std::process::{Command, Output};
 
@@ -79,6 +79,37 @@ fn the_agent_wants_prepare_and_never_waits_for_the_unit() {
     }
 }
 
+/// `systemctl start monopod` on a machine that was not booted with the package gives all of it.
+#[test]
+fn who_starts_the_agent_starts_what_belongs_to_it() {
+    let agent = directives("monopod.service");
+    let wanted: Vec<&str> = agent
+        .iter()
+        .filter_map(|line| line.strip_prefix("Wants="))
+        .flat_map(|units| units.split(' '))
+        .collect();
+    for unit in [
+        "monopod-drain.service",
+        "monopod-poweroff.path",
+        "monopod-audit-log.path",
+        "monopod-audit-close.service",
+    ] {
+        assert!(wanted.contains(&unit), "{unit}");
+    }
+    // One of these would have a stop of them stop the agent, or its stop theirs.
+    for bond in ["Requires=", "BindsTo=", "Requisite=", "PartOf=", "Upholds="] {
+        assert!(!agent.iter().any(|line| line.starts_with(bond)), "{bond}");
+    }
+}
+
+/// At shutdown the agent ends, then the log is closed, then the drain sends it.
+#[test]
+fn the_audit_log_is_closed_between_the_agent_and_the_drain() {
+    let close = directives("monopod-audit-close.service");
+    assert!(close.contains(&"After=auditd.service monopod-drain.service".to_owned()));
+    assert!(close.contains(&"Before=monopod.service".to_owned()));
+}
+
 /// Each of these was seen to take something away that `monopod prepare` is there for.
 #[test]
 fn prepare_reaches_what_it_is_to_prepare() {
@@ -113,6 +144,30 @@ fn prepare_reaches_what_it_is_to_prepare() {
     ] {
         assert!(written.split(' ').any(|one| one == format!("-{path}")), "{path}");
     }
+}
+
+/// The unit says why for each of them; one more is a decision.
+#[test]
+fn prepare_has_the_capabilities_it_names_and_no_other() {
+    let prepare = directives("monopod-prepare.service");
+    let mut given: Vec<&str> = prepare
+        .iter()
+        .filter_map(|line| line.strip_prefix("CapabilityBoundingSet="))
+        .flat_map(|names| names.split(' '))
+        .collect();
+    given.sort_unstable();
+    let wanted = [
+        "CAP_CHOWN",
+        "CAP_DAC_OVERRIDE",
+        "CAP_FOWNER",
+        "CAP_MKNOD",
+        "CAP_NET_ADMIN",
+        // A port below 1024 can't be tried without it, and would pass for free.
+        "CAP_NET_BIND_SERVICE",
+        "CAP_SYS_ADMIN",
+        "CAP_SYS_RESOURCE",
+    ];
+    assert_eq!(given, wanted);
 }
 
 /// systemd would stop the containers of a slice with default dependencies the moment the machine is to go down.

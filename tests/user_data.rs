@@ -86,7 +86,7 @@ fn sixteen_kilobytes_of_garbage() {
 
 #[test]
 fn every_problem_is_reported_at_once_with_its_place() {
-    let text = "#taupage-ami-config\napplication_id: Bad_Id\napplication_version: \"1\"\nruntime: Docker\nsource: app:latest\nports: {80: 99999}\nvolumes: {ebs: {/dev/sdf: data}}\n";
+    let text = "#taupage-ami-config\napplication_id: Bad_Id\napplication_version: \"1\"\nruntime: Docker\nsource: app:latest\nports: {80: 99999}\nmounts: {/data: {partition: /dev/xvdf, erase_on_boot: 'false'}}\n";
     refused(
         text.as_bytes(),
         &[
@@ -94,7 +94,7 @@ fn every_problem_is_reported_at_once_with_its_place() {
             "user data:5:",
             "user data:6:",
             "user data:7:",
-            "not available",
+            "erase_on_boot",
         ],
     );
 }

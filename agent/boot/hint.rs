@@ -80,6 +80,9 @@ pub struct Charge {
     /// Its sets of secret files.
     #[serde(default)]
     pub sets: Vec<SetCharge>,
+    /// Where something has to be mounted whenever it is started.
+    #[serde(default)]
+    pub mounts: Vec<String>,
 }
 
 /// The file.

@@ -277,6 +277,7 @@ fn charge_of(
         audit,
         files: made.files.clone(),
         sets: made.sets.clone(),
+        mounts: plan.mounted_places(),
     }
 }
 
@@ -409,7 +410,6 @@ async fn take_over(
     for (step, why) in [
         (StepId::Facts, "known since an earlier start in this boot"),
         (StepId::Config, "known since an earlier start in this boot"),
-        (StepId::Prepare, "the container exists"),
         (StepId::Secrets, "the container exists"),
         (StepId::Image, "the container exists"),
     ] {
@@ -503,18 +503,7 @@ async fn execute(
 ) -> Result<Made, BootError> {
     let mut waiting = plan.steps(&reconciliation.then);
     waiting.retain(|step| step.id() <= StepId::Container);
-    let mut done = BTreeSet::from([StepId::Engine, StepId::Facts, StepId::Config]);
-    for (step, why) in [
-        (StepId::Prepare, not_prepared(plan)),
-        (StepId::Secrets, "the right container exists"),
-        (StepId::Image, "the right container exists"),
-    ] {
-        if !waiting.iter().any(|one| one.id() == step) {
-            let why = why.to_owned();
-            context.reporter.tell(Event::StepSkipped { step, why });
-            done.insert(step);
-        }
-    }
+    let mut done = skipped(context, plan, &waiting);
     let secrets = steps::secrets::Fetcher::new(context, plan, deadline);
     let mut filled = Filled::default();
     let mut running: FuturesUnordered<LocalBoxFuture<'_, Result<Outcome, BootError>>> =
@@ -587,13 +576,21 @@ async fn execute(
     filled.made.ok_or(BootError::NothingToRun)
 }
 
-/// Why nobody waits for `monopod prepare`, where nobody does.
-fn not_prepared(plan: &Plan) -> &'static str {
-    if plan.preparation().is_some() {
-        "the right container runs"
-    } else {
-        "the container needs neither volumes nor settings of the machine"
+/// What is done before the first step: what came before the plan, and what is not in it.
+fn skipped(context: &Context, plan: &Plan, waiting: &[Step]) -> BTreeSet<StepId> {
+    let mut done = BTreeSet::from([StepId::Engine, StepId::Facts, StepId::Config]);
+    for step in [StepId::Prepare, StepId::Secrets, StepId::Image] {
+        if waiting.iter().any(|one| one.id() == step) {
+            continue;
+        }
+        done.insert(step);
+        // Nobody misses a step that the user data asks nothing of.
+        if step != StepId::Prepare || plan.preparation().is_some() {
+            let why = "the right container exists".to_owned();
+            context.reporter.tell(Event::StepSkipped { step, why });
+        }
     }
+    done
 }
 
 /// Tells when a step begins, how it ends and how long it took.

@@ -15,6 +15,9 @@ pub struct Prepared {
     pub boot_id: String,
     /// Who wrote it.
     pub agent_version: String,
+    /// When this boot's first start was, in milliseconds since the kernel started.
+    #[serde(default)]
+    pub first_start: u64,
     /// Where it stands.
     pub state: State,
     /// What was done, for people.
@@ -59,10 +62,11 @@ pub struct Mounted {
 
 impl Prepared {
     /// Nothing is done yet.
-    pub fn new(boot_id: &str, agent_version: &str) -> Self {
+    pub fn new(boot_id: &str, agent_version: &str, first_start: u64) -> Self {
         Self {
             boot_id: boot_id.to_owned(),
             agent_version: agent_version.to_owned(),
+            first_start,
             state: State::Working {
                 doing: "reading the user data".to_owned(),
             },
@@ -70,15 +74,6 @@ impl Prepared {
             warnings: Vec::new(),
             mounts: Vec::new(),
         }
-    }
-
-    /// The places where nothing is mounted, though it was; `mounted` has those where something is.
-    pub fn missing<'a>(&'a self, mounted: &[String]) -> Vec<&'a str> {
-        self.mounts
-            .iter()
-            .map(|mount| mount.place.as_str())
-            .filter(|place| !mounted.iter().any(|one| one == place))
-            .collect()
     }
 }
 
@@ -123,7 +118,7 @@ mod tests {
     fn at(state: State) -> Prepared {
         Prepared {
             state,
-            ..Prepared::new("boot-1", "1.0")
+            ..Prepared::new("boot-1", "1.0", 7)
         }
     }
 
@@ -133,7 +128,7 @@ mod tests {
         assert_eq!(follows(Some(&done), "boot-1"), Follows::Go);
         assert!(matches!(follows(Some(&done), "boot-2"), Follows::Wait(_)));
         assert!(matches!(follows(None, "boot-1"), Follows::Wait(_)));
-        let begun = Prepared::new("boot-1", "1.0");
+        let begun = Prepared::new("boot-1", "1.0", 7);
         assert_eq!(
             follows(Some(&begun), "boot-1"),
             Follows::Wait("reading the user data".to_owned())
@@ -153,18 +148,6 @@ mod tests {
                 permanent: true
             }
         );
-    }
-
-    #[test]
-    fn a_mount_that_went_is_found() {
-        let mut done = at(State::Done);
-        for place in ["/mounts/a", "/mounts/b"] {
-            done.mounts.push(Mounted {
-                place: place.to_owned(),
-                what: "/dev/x".to_owned(),
-            });
-        }
-        assert_eq!(done.missing(&["/mounts/b".to_owned()]), ["/mounts/a"]);
     }
 
     #[test]

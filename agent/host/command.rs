@@ -10,6 +10,8 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use tokio::io::AsyncWriteExt as _;
+
 use super::{Class, Classified};
 
 /// Lines of a program that failed: the last ones name the cause.
@@ -38,6 +40,12 @@ impl Ended {
             .map(|text| last_words(text))
             .find(|words| !words.is_empty())
             .unwrap_or_else(|| "it said nothing".to_owned())
+    }
+
+    /// All that it complained about, on one line.
+    pub fn all_words(&self) -> String {
+        let lines = self.stderr.lines().map(str::trim).filter(|line| !line.is_empty());
+        lines.collect::<Vec<_>>().join("; ")
     }
 
     /// The error it is, for a caller who has no other reading of its code.
@@ -112,6 +120,7 @@ impl Classified for CommandError {
 pub struct Command {
     program: OsString,
     arguments: Vec<OsString>,
+    input: Vec<u8>,
     deadline: Duration,
 }
 
@@ -121,6 +130,7 @@ impl Command {
         Self {
             program: program.as_ref().to_owned(),
             arguments: Vec::new(),
+            input: Vec::new(),
             deadline,
         }
     }
@@ -138,6 +148,12 @@ impl Command {
         self
     }
 
+    /// What it reads: nothing, unless this is said. It has to be less than a pipe holds (64 KiB), or the program has to read on.
+    pub fn input(mut self, text: &str) -> Self {
+        self.input = text.as_bytes().to_owned();
+        self
+    }
+
     /// What an error calls it. No argument of ours is a secret: those never go into a command line.
     pub fn line(&self) -> String {
         let words = std::iter::once(&self.program).chain(&self.arguments);
@@ -147,12 +163,28 @@ impl Command {
 
     /// Runs it to its end, whatever its exit code.
     pub async fn run(self) -> Result<Ended, CommandError> {
-        let running = tokio::process::Command::new(&self.program)
-            .args(&self.arguments)
-            .env("LC_ALL", "C")
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output();
+        let running = async {
+            let mut child = tokio::process::Command::new(&self.program)
+                .args(&self.arguments)
+                .env("LC_ALL", "C")
+                .stdin(if self.input.is_empty() {
+                    Stdio::null()
+                } else {
+                    Stdio::piped()
+                })
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .kill_on_drop(true)
+                .spawn()?;
+            if let Some(mut stdin) = child.stdin.take() {
+                match stdin.write_all(&self.input).await {
+                    // It had read enough.
+                    Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),
+                    _ => {}
+                }
+            }
+            child.wait_with_output().await
+        };
         let late = |_| CommandError::Late {
             line: self.line(),
             after: self.deadline,

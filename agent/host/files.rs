@@ -57,6 +57,19 @@ pub fn ensure_durable_content(path: &Path, content: &[u8]) -> Result<(), FileErr
         .map_err(failed("write", path))
 }
 
+/// Removes a file, if it is there, and its name is gone from the disk when this returns.
+pub fn ensure_durably_gone(path: &Path) -> Result<(), FileError> {
+    match fs::remove_file(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed("remove", path)(error)),
+    }
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    File::open(directory)
+        .and_then(|directory| directory.sync_all())
+        .map_err(failed("remove", path))
+}
+
 /// Bytes that may still be written to the file system a path is on.
 pub fn free_space(path: &Path) -> Result<u64, FileError> {
     nix::sys::statvfs::statvfs(path)

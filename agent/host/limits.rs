@@ -2,6 +2,8 @@
 
 use nix::sys::resource::{Resource, setrlimit};
 
+use super::clock;
+
 /// A core dump would write decrypted values to disk: there are none.
 ///
 /// The limit alone is not enough: the kernel ignores it where dumps go to a program (systemd-coredump). A process
@@ -11,12 +13,9 @@ pub fn forbid_core_dumps() -> Result<(), nix::errno::Errno> {
     nix::sys::prctl::set_dumpable(false)
 }
 
-/// When the machine booted, in milliseconds since the epoch, to the second or two. 0 if the kernel does not say.
+/// When the machine booted, in milliseconds since the epoch, as the clock says now.
 pub fn machine_start(now: u64) -> u64 {
-    let uptime = nix::sys::sysinfo::sysinfo().map(|info| info.uptime()).ok();
-    uptime
-        .and_then(|uptime| u64::try_from(uptime.as_millis()).ok())
-        .map_or(0, |uptime| now.saturating_sub(uptime))
+    now.saturating_sub(clock::since_boot_millis())
 }
 
 /// The machine's memory in bytes, as the kernel says it to us and to the engine. It never fails on a kernel that

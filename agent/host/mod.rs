@@ -29,7 +29,6 @@ pub mod log_sink;
 pub mod logrotate;
 pub mod mint;
 pub mod probe;
-mod program;
 pub mod registry;
 pub mod rewrite;
 pub(crate) mod s3;

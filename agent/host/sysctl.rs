@@ -212,6 +212,53 @@ mod tests {
         fs::remove_dir_all(root).unwrap();
     }
 
+    /// The test below, in a network of its own, where a mistake harms nobody.
+    #[test]
+    fn the_kernel_itself() {
+        let test = "host::sysctl::tests::in_a_network_of_its_own";
+        let ended = std::process::Command::new("unshare")
+            .arg("--net")
+            .arg(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", test])
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&ended.stdout);
+        if nix::unistd::geteuid().is_root() {
+            assert!(ended.status.success() && said.contains("1 passed"), "{said}");
+        }
+    }
+
+    #[test]
+    #[ignore = "run by the one above"]
+    fn in_a_network_of_its_own() {
+        let root = Path::new("/");
+        let port = "net.ipv4.ip_unprivileged_port_start";
+        let range = "net.ipv4.ip_local_port_range";
+        let settings = [
+            setting(port, "0"),
+            setting(range, "20000 30000"),
+            // Of the machine's network alone.
+            setting("net.ipv4.tcp_mem", "1 2 3"),
+        ];
+        let outcome = ensure_sysctls(root, &settings).unwrap();
+        assert_eq!(
+            (outcome.written, &outcome.unknown[..]),
+            (2, &["net.ipv4.tcp_mem".to_owned()][..])
+        );
+        assert_eq!(
+            fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap(),
+            "0\n"
+        );
+        assert_eq!(ensure_sysctls(root, &settings).unwrap().written, 0, "again");
+        let error = ensure_sysctls(root, &[setting(port, "many"), setting(range, "5 4")]).unwrap_err();
+        assert_eq!(error.class(), Class::Permanent);
+        assert!(
+            chain(&error).contains(&format!("refuses {port}, {range} of")),
+            "{}",
+            chain(&error)
+        );
+    }
+
     #[test]
     fn systemd_s_copy_comes_and_goes() {
         let root = temporary_directory("sysctl-noted");

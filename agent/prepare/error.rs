@@ -100,6 +100,19 @@ pub enum PrepareError {
         /// Who.
         by: String,
     },
+    /// A name that is another disk's tomorrow.
+    #[error(
+        "{name} is an EBS volume ({serial}) here, and the kernel numbers such disks as it finds them: name the volume in `volumes.ebs`, and the device it is attached as in `mounts`"
+    )]
+    NumberedVolume {
+        /// As the user data names it.
+        name: String,
+        /// What the disk says of itself.
+        serial: String,
+    },
+    /// The agent would not hear of it.
+    #[error("the machine is prepared, and the agent cannot be told")]
+    Untold(#[source] FileError),
     /// Two names of one device.
     #[error("{one} and {other} in the user data are the same device, {device}; name each once")]
     Twice {
@@ -149,12 +162,13 @@ impl Classified for PrepareError {
             }
             Self::Find(error) => error.class(),
             Self::Block { source, .. } => source.class(),
-            Self::File(_) | Self::NoVolume { .. } => Class::Transient,
+            Self::File(_) | Self::Untold(_) | Self::NoVolume { .. } => Class::Transient,
             Self::Refused
             | Self::Name { .. }
             | Self::Content { .. }
             | Self::InUse { .. }
             | Self::Twice { .. }
+            | Self::NumberedVolume { .. }
             | Self::Array { .. } => Class::Permanent,
         }
     }

@@ -27,7 +27,7 @@ use std::time::Duration;
 
 use monopod_core::budget;
 use monopod_core::event::Event;
-use monopod_core::machine::MachinePlan;
+use monopod_core::facts::InstanceFacts;
 use monopod_core::plan::Plan;
 use monopod_core::preparation::State;
 use tokio::time::Instant;
@@ -35,7 +35,7 @@ use tokio::time::Instant;
 use crate::boot::steps::{config, facts};
 use crate::boot::{self, hint};
 use crate::context::Context;
-use crate::host::{Class, Classified as _, chain, clock, files};
+use crate::host::{Class, Classified as _, chain, files};
 use crate::lifecycle::warm;
 pub use error::PrepareError;
 pub(crate) use note::Note;
@@ -49,7 +49,7 @@ const USERS: Duration = Duration::from_secs(120);
 pub(crate) struct Job<'a> {
     pub(crate) context: &'a Context,
     pub(crate) plan: &'a Plan,
-    pub(crate) facts: &'a monopod_core::facts::InstanceFacts,
+    pub(crate) facts: &'a InstanceFacts,
     pub(crate) note: &'a Note<'a>,
     /// The end of the boot budget, which the agent counts the same way.
     pub(crate) deadline: Instant,
@@ -58,67 +58,91 @@ pub(crate) struct Job<'a> {
 /// Prepares the machine, and notes how that ended.
 pub async fn prepare(context: &Context) -> Result<(), PrepareError> {
     let note = Note::begin(context, &files::boot_id()?);
-    let outcome = everything(context, &note).await;
-    note.end(match &outcome {
-        Ok(_) => State::Done,
+    let tell = |event| context.reporter.tell(event);
+    let orders = match read_orders(context, &note).await {
+        Ok(orders) => orders,
+        Err(error) => {
+            end(context, note, Err(&error))?;
+            return Err(error);
+        }
+    };
+    // Nobody waits for the users, and they wait for no disk.
+    let users = settings::ensure_users(&orders.plan.machine, Path::new(ROOT), USERS, tell);
+    let rest = async {
+        let outcome = carry_out(context, &note, &orders).await;
+        end(context, note, outcome.as_ref().map(|&()| ()))?;
+        outcome
+    };
+    tokio::join!(users, rest).1
+}
+
+fn end(context: &Context, note: Note<'_>, outcome: Result<(), &PrepareError>) -> Result<(), PrepareError> {
+    let state = match outcome {
+        Ok(()) => State::Done,
         Err(error) => State::Failed {
             reason: context.reporter.redacted(&chain(error)),
             permanent: error.class() == Class::Permanent,
         },
-    });
-    let machine = outcome?;
-    // Nobody waits for this.
-    let tell = |event| context.reporter.tell(event);
-    settings::ensure_users(&machine, Path::new(ROOT), USERS, tell).await;
-    Ok(())
+    };
+    note.end(state).map_err(PrepareError::Untold)
 }
 
-async fn everything(context: &Context, note: &Note<'_>) -> Result<MachinePlan, PrepareError> {
-    let first_start = clock::since_boot_millis();
-    let identity = facts::run(context).await.map_err(PrepareError::Orders)?;
-    let first_boot = hint::is_first_boot(context, &identity.facts.instance_id);
-    let launched = identity
+/// For whom, and until when.
+struct Orders {
+    facts: InstanceFacts,
+    plan: Plan,
+    deadline: Instant,
+}
+
+async fn read_orders(context: &Context, note: &Note<'_>) -> Result<Orders, PrepareError> {
+    let first_start = note.first_start();
+    let facts = facts::run(context).await.map_err(PrepareError::Orders)?;
+    let first_boot = hint::is_first_boot(context, &facts.facts.instance_id);
+    let launched = facts
         .facts
         .pending_time
         .filter(|_| first_boot)
         .map(boot::launched);
     let left = |total: Duration| Instant::now() + boot::time_left(total, first_start, launched);
 
-    let read = config::read(context, &identity, left(budget::DEFAULT)).await;
+    let read = config::read(context, &facts, left(budget::DEFAULT)).await;
     let plan = read
         .map_err(|unusable| PrepareError::Orders(unusable.error))?
         .plan;
     if !plan.refused.is_empty() {
         return Err(PrepareError::Refused);
     }
-    let job = Job {
-        context,
-        plan: &plan,
-        facts: &identity.facts,
-        note,
+    Ok(Orders {
         deadline: left(plan.budget),
-    };
+        facts: facts.facts,
+        plan,
+    })
+}
+
+async fn carry_out(context: &Context, note: &Note<'_>, orders: &Orders) -> Result<(), PrepareError> {
+    let plan = &orders.plan;
     let tell = |event| match event {
         Event::Warning { text } => note.warn(&text),
         event => context.reporter.tell(event),
     };
     settings::ensure_settings(&plan.machine, Path::new(ROOT), tell).await?;
     if plan.storage.is_empty() {
-        return Ok(plan.machine);
+        return Ok(());
     }
+    let mut job = Job {
+        context,
+        plan,
+        facts: &orders.facts,
+        note,
+        deadline: orders.deadline,
+    };
     if !plan.storage.ebs.is_empty() && warm::is_wanted(context, job.deadline).await {
         note.doing("in a warm pool: the volumes are another machine's until the group wants this one");
         warm::until_it_serves(context).await;
         // Waiting there costs nobody's patience: the budget begins when the machine is wanted.
-        let job = Job {
-            deadline: Instant::now() + plan.budget,
-            ..job
-        };
-        ensure_storage(&job).await?;
-    } else {
-        ensure_storage(&job).await?;
+        job.deadline = Instant::now() + plan.budget;
     }
-    Ok(plan.machine)
+    ensure_storage(&job).await
 }
 
 async fn ensure_storage(job: &Job<'_>) -> Result<(), PrepareError> {

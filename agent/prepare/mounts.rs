@@ -14,7 +14,8 @@ use super::owed::Owed;
 use super::volumes::Attached;
 use super::{Job, PrepareError, devices};
 use crate::boot::steps::{GaveUp, until_it_works};
-use crate::host::block::{self, BlockError, find};
+use crate::host::block::{self, BlockError};
+use crate::host::chain;
 use crate::host::ec2::Ec2;
 
 /// Where systemd looks for units that live as long as a boot.
@@ -28,24 +29,28 @@ pub(super) async fn ensure_all(
 ) -> Result<(), PrepareError> {
     let mut mounts: Vec<&Mount> = job.plan.storage.mounts.iter().collect();
     mounts.sort_by_cached_key(|mount| storage::place(&mount.path));
-    let mut used: Vec<(PathBuf, &str)> = Vec::new();
+    // All of them are known before the first is written.
+    let mut devices: Vec<(&str, PathBuf)> = Vec::new();
+    for partition in mounts.iter().filter_map(|mount| mount.partition.as_deref()) {
+        let device = devices::path_of(job, partition, attached, arrays).await?;
+        if let Some((other, device)) = devices.iter().find(|(_, path)| *path == device) {
+            return Err(PrepareError::Twice {
+                one: (*other).to_owned(),
+                other: partition.to_owned(),
+                device: device.clone(),
+            });
+        }
+        devices.push((partition, device));
+    }
     for mount in mounts {
         let one = One::new(job, mount);
-        match &mount.partition {
+        let partition = mount.partition.as_deref();
+        match partition.and_then(|name| devices.iter().find(|(one, _)| *one == name)) {
             None if is_mounted(mount) => one.ensure_memory().await?,
             None => one.ensure_directory()?,
-            Some(partition) => {
-                let device = devices::path_of(job, partition, attached, arrays).await?;
-                if let Some((device, other)) = used.iter().find(|(path, _)| *path == device) {
-                    return Err(PrepareError::Twice {
-                        one: (*other).to_owned(),
-                        other: partition.clone(),
-                        device: device.clone(),
-                    });
-                }
-                used.push((device.clone(), partition));
+            Some((partition, device)) => {
                 let volume = devices::volume_of(job, partition, attached);
-                one.ensure_device(partition, &device, volume).await?;
+                one.ensure_device(partition, device, volume).await?;
             }
         }
     }
@@ -93,7 +98,14 @@ impl<'a> One<'a> {
     async fn ensure_memory(&self) -> Result<(), PrepareError> {
         let what = Filesystem::Tmpfs.word();
         self.ensure_mounted(self.mount, what).await?;
-        self.ensure_owned(true)?;
+        let options = self.mount.options.as_deref().unwrap_or_default();
+        // Who says whose it is has said so.
+        if !options
+            .split(',')
+            .any(|one| one.starts_with("mode=") || one.starts_with("uid="))
+        {
+            self.ensure_owned(true)?;
+        }
         self.job.note.mounted(&self.place, what);
         self.job
             .note
@@ -123,8 +135,15 @@ impl<'a> One<'a> {
         let grown = if self.read_only || fresh {
             None
         } else {
-            let grown = block::grow(device, Path::new(&self.place), filesystem).await;
-            grown.map_err(|error| self.failed(error))?.described()
+            match block::grow(device, Path::new(&self.place), filesystem).await {
+                Ok(grown) => grown.described(),
+                // It is mounted and well, and as large as it was.
+                Err(error) => {
+                    let text = format!("{partition} is not as large as its device: {}", chain(&error));
+                    self.job.note.warn(&text);
+                    None
+                }
+            }
         };
         self.ensure_owned(fresh)?;
         self.job.note.mounted(&self.place, &what);
@@ -156,72 +175,76 @@ impl<'a> One<'a> {
             });
         }
         let content = block::content(device).await.map_err(|error| self.failed(error))?;
-        let owed = volume.map(|one| Owed::new(&job.context.directories.state, &one.volume.id));
-        let is_owed = match &owed {
-            Some(owed) => owed.covers(&content)?,
-            None => false,
+        let name = devices::lasting_name(job, partition, device, volume);
+        let owed = Owed::new(&job.context.directories.state, &job.facts.instance_id, &name);
+        let tag = volume.is_some_and(|one| one.volume.erase_tag()) && devices::is_whole(job, partition);
+        let orders = match Orders::new(mount.erase_on_boot, tag || owed.covers(&content)?) {
+            // Once for an instance and a device: what became of it since is somebody's.
+            Orders::Erase if owed.was_erased()? => Orders::Tag { set: false },
+            orders => orders,
         };
-        let tag = volume.is_some_and(|one| one.volume.erase_tag());
-        let orders = Orders::new(mount.erase_on_boot, tag || is_owed);
-        let uuid = erased_uuid(&job.facts.instance_id, &find::disk_name_of(device));
-        match decide(&content, orders, mount.filesystem, self.read_only, &uuid) {
-            Action::Refuse(refusal) => Err(PrepareError::Content {
-                partition: partition.to_owned(),
-                path: mount.path.clone(),
-                source: Box::new(refusal),
-            }),
+        let uuid = erased_uuid(&job.facts.instance_id, &name);
+        // Nothing of anybody's is on a device whose file system was being made when the power went.
+        let cut_off = owed.was_making()?
+            && (content.is_unknown_bytes()
+                || block::is_half_made(device).map_err(|error| self.failed(error))?);
+        let seen = if cut_off { &Content::Blank } else { &content };
+        if cut_off {
+            let text = format!(
+                "{partition}: a file system was being made when the machine stopped, and is made anew"
+            );
+            job.note.warn(&text);
+        }
+        let action = decide(seen, orders, mount.filesystem, self.read_only, &uuid);
+        match &action {
+            Action::Refuse(refusal) => {
+                return Err(PrepareError::Content {
+                    partition: partition.to_owned(),
+                    path: mount.path.clone(),
+                    source: Box::new(refusal.clone()),
+                });
+            }
             // A check mends, which is writing.
-            Action::Use { filesystem } if self.read_only => Ok((filesystem, false)),
+            Action::Use { filesystem } if self.read_only => return Ok((*filesystem, false)),
             Action::Use { filesystem } => {
                 job.note
                     .doing(&format!("checking {partition} ({})", device.display()));
-                let checked = block::check(device, filesystem).await;
+                let checked = block::check(device, *filesystem).await;
                 if let Some(mended) = checked.map_err(|error| self.failed(error))?.described() {
                     job.note.warn(&format!("{partition}: {mended}"));
                 }
-                Ok((filesystem, false))
+                return Ok((*filesystem, false));
             }
-            Action::Format { uuid, why } => {
-                self.format(partition, device, &content, uuid.as_deref(), &why)
-                    .await?;
-                Ok((mount.filesystem, true))
-            }
+            Action::Format { why, .. } => self.tell_formatting(partition, device, why),
             Action::RemoveTagThenFormat { why } => {
-                if let (Some(owed), Some(volume)) = (&owed, volume) {
-                    owed.note(&content)?;
-                    if tag {
-                        self.remove_tag(&volume.volume.id).await?;
-                    }
+                if let Some(volume) = volume.filter(|_| tag) {
+                    self.remove_tag(&volume.volume.id).await?;
+                    owed.note_erasure(&content)?;
                 }
-                self.format(partition, device, &content, None, &why).await?;
-                if let Some(owed) = &owed {
-                    owed.settle()?;
-                }
-                Ok((mount.filesystem, true))
+                self.tell_formatting(partition, device, why);
             }
         }
+        owed.note_making()?;
+        if let Err(error) = block::ensure_action(device, &content, &action, mount.filesystem).await {
+            if error.wrote_nothing() {
+                owed.not_made()?;
+            }
+            return Err(self.failed(error));
+        }
+        owed.settle(orders == Orders::Erase)?;
+        job.note.done(&format!(
+            "{partition} was formatted as {}",
+            mount.filesystem.word()
+        ));
+        Ok((mount.filesystem, true))
     }
 
-    async fn format(
-        &self,
-        partition: &str,
-        device: &Path,
-        seen: &Content,
-        uuid: Option<&str>,
-        why: &str,
-    ) -> Result<(), PrepareError> {
-        let kind = self.mount.filesystem;
-        let note = self.job.note;
-        note.doing(&format!(
+    fn tell_formatting(&self, partition: &str, device: &Path, why: &str) {
+        self.job.note.doing(&format!(
             "formatting {partition} ({}) as {}: {why}",
             device.display(),
-            kind.word()
+            self.mount.filesystem.word()
         ));
-        block::ensure_formatted(device, kind, uuid, seen)
-            .await
-            .map_err(|error| self.failed(error))?;
-        note.done(&format!("{partition} was formatted as {}: {why}", kind.word()));
-        Ok(())
     }
 
     async fn remove_tag(&self, volume: &str) -> Result<(), PrepareError> {

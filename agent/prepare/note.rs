@@ -10,7 +10,8 @@ use monopod_core::plan::StepId;
 use monopod_core::preparation::{FILE, Mounted, Prepared, State};
 
 use crate::context::Context;
-use crate::host::{chain, files};
+use crate::host::files::{self, FileError};
+use crate::host::{chain, clock};
 
 /// The note of one run.
 pub(crate) struct Note<'a> {
@@ -21,9 +22,24 @@ pub(crate) struct Note<'a> {
 impl<'a> Note<'a> {
     /// From here on the agent sees that somebody is at work.
     pub(super) fn begin(context: &'a Context, boot_id: &str) -> Self {
+        let before = files::read(&context.directories.runtime.join(FILE))
+            .ok()
+            .flatten();
+        let before = before.and_then(|bytes| serde_json::from_slice::<Prepared>(&bytes).ok());
+        let mut said = Prepared::new(boot_id, env!("CARGO_PKG_VERSION"), clock::since_boot_millis());
+        // Every start of this boot has the budget of the first, as the agent's have.
+        if let Some(before) = before.filter(|before| before.boot_id == boot_id) {
+            said.first_start = before.first_start;
+            // Who gives up meanwhile has to say why, not that somebody has just started again.
+            if let State::Failed { reason, .. } = before.state {
+                said.state = State::Working {
+                    doing: format!("trying again after this: {reason}"),
+                };
+            }
+        }
         let note = Self {
             context,
-            said: RefCell::new(Prepared::new(boot_id, env!("CARGO_PKG_VERSION"))),
+            said: RefCell::new(said),
         };
         note.save();
         note
@@ -70,20 +86,29 @@ impl<'a> Note<'a> {
         });
     }
 
+    /// When this boot's first start of prepare was, in milliseconds since the kernel started.
+    pub(super) fn first_start(&self) -> u64 {
+        self.said.borrow().first_start
+    }
+
     /// The end: nothing is noted after it.
-    pub(super) fn end(self, state: State) {
+    pub(super) fn end(self, state: State) -> Result<(), FileError> {
         self.said.borrow_mut().state = state;
-        self.save();
+        self.written()
     }
 
     fn save(&self) {
-        let path = self.context.directories.runtime.join(FILE);
-        let written = serde_json::to_vec_pretty(&*self.said.borrow())
-            .map_err(|error| error.to_string())
-            .and_then(|json| files::ensure_content(&path, &json).map_err(|error| chain(&error)));
-        if let Err(error) = written {
-            let text = format!("the agent does not hear how far the machine is prepared: {error}");
+        if let Err(error) = self.written() {
+            let text = format!(
+                "the agent does not hear how far the machine is prepared: {}",
+                chain(&error)
+            );
             self.context.reporter.tell(Event::Warning { text });
         }
+    }
+
+    fn written(&self) -> Result<(), FileError> {
+        let json = serde_json::to_vec_pretty(&*self.said.borrow()).unwrap_or_default();
+        files::ensure_content(&self.context.directories.runtime.join(FILE), &json)
     }
 }

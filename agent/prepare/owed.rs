@@ -1,79 +1,168 @@
-//! An order to erase that was taken off its volume and is not carried out yet.
+//! What has to be known of a device after a power cut, and later: an order to erase that was taken off its volume and is not carried
+//! out yet, a file system that is being made, and that the device was erased for this instance.
 //!
-//! The tag goes first, so that it is never carried out twice; a machine that loses its power between the two would leave a volume
-//! that was to be erased as it was, with no trace of the order. What is owed is on the disk before the tag goes. It holds for this volume
-//! as long as what is on it is what was there then, so a note that stayed can never cost anybody's data.
+//! The tag goes first, so that it is never carried out twice; a machine that loses its power between that and the format would leave a volume
+//! that was to be erased as it was, with no trace of the order. And a mkfs that was cut off leaves bytes that are no file system, on a device
+//! that was blank or to be erased: without a note they would be somebody's data for ever.
+//!
+//! Invariants: a note is this instance's, or nobody's. An erasure is owed only once EC2 has said that its tag is gone, and only to what was on
+//! the device then. A note of a file system in the making is on the disk before mkfs and gone from it before the device is mounted, and holds for bytes without a
+//! signature alone. So a note that stayed never costs anybody a file system.
 
-use std::fs;
-use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use monopod_core::storage::Content;
 
 use crate::host::files::{self, FileError};
 
-/// What is owed to one volume.
-pub(super) struct Owed {
-    path: PathBuf,
+/// The notes on one device.
+pub(super) struct Owed<'a> {
+    instance: &'a str,
+    erasure: PathBuf,
+    making: PathBuf,
+    erased: PathBuf,
 }
 
-impl Owed {
-    /// In prepare's own state directory.
-    pub(super) fn new(state: &std::path::Path, volume: &str) -> Self {
+impl<'a> Owed<'a> {
+    /// In prepare's own state directory; `name` is the device's own, which it keeps.
+    pub(super) fn new(state: &Path, instance: &'a str, name: &str) -> Self {
+        let name: String = name
+            .chars()
+            .map(|c| {
+                if c.is_ascii_alphanumeric() || "-_.".contains(c) {
+                    c
+                } else {
+                    '_'
+                }
+            })
+            .collect();
+        let path = |what: &str| state.join(format!("{what}-{name}"));
         Self {
-            path: state.join(format!("erase-{volume}")),
+            instance,
+            erasure: path("erase"),
+            making: path("making"),
+            erased: path("erased"),
         }
     }
 
     /// Whether an erasure of just this content is owed.
     pub(super) fn covers(&self, content: &Content) -> Result<bool, FileError> {
-        Ok(files::read(&self.path)?.is_some_and(|noted| noted == described(content)))
+        self.says(&self.erasure, &described(content))
     }
 
-    /// Before the order is taken off.
-    pub(super) fn note(&self, content: &Content) -> Result<(), FileError> {
-        files::ensure_durable_content(&self.path, &described(content))
+    /// Once the order is taken off.
+    pub(super) fn note_erasure(&self, content: &Content) -> Result<(), FileError> {
+        self.note(&self.erasure, &described(content))
     }
 
-    /// After the device was formatted.
-    pub(super) fn settle(&self) -> Result<(), FileError> {
-        match fs::remove_file(&self.path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(FileError::new("remove", &self.path, error))
-            }
-            _ => Ok(()),
+    /// Before a file system is made.
+    pub(super) fn note_making(&self) -> Result<(), FileError> {
+        self.note(&self.making, MAKING)
+    }
+
+    /// Whether a mkfs of ours was cut off on this device. What it left has no signature, or is an xfs that says so itself.
+    pub(super) fn was_making(&self) -> Result<bool, FileError> {
+        self.says(&self.making, MAKING)
+    }
+
+    /// mkfs wrote nothing.
+    pub(super) fn not_made(&self) -> Result<(), FileError> {
+        files::ensure_durably_gone(&self.making)
+    }
+
+    /// Whether `erase_on_boot: true` was carried out for this instance, whatever became of the file system since.
+    pub(super) fn was_erased(&self) -> Result<bool, FileError> {
+        self.says(&self.erased, ERASED)
+    }
+
+    /// Before the device is mounted.
+    pub(super) fn settle(&self, was_ordered: bool) -> Result<(), FileError> {
+        if was_ordered {
+            self.note(&self.erased, ERASED)?;
         }
+        files::ensure_durably_gone(&self.erasure)?;
+        files::ensure_durably_gone(&self.making)
+    }
+
+    fn note(&self, path: &Path, what: &str) -> Result<(), FileError> {
+        files::ensure_durable_content(path, self.text(what).as_bytes())
+    }
+
+    fn says(&self, path: &Path, what: &str) -> Result<bool, FileError> {
+        Ok(files::read(path)?.is_some_and(|noted| noted == self.text(what).as_bytes()))
+    }
+
+    fn text(&self, what: &str) -> String {
+        format!("{}: {what}\n", self.instance)
     }
 }
 
-fn described(content: &Content) -> Vec<u8> {
-    format!("{content:?}\n").into_bytes()
+const MAKING: &str = "a file system is being made";
+const ERASED: &str = "erased as `erase_on_boot: true` says";
+
+fn described(content: &Content) -> String {
+    format!("{content:?}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn it_holds_for_what_was_there_and_nothing_else() {
-        let directory = std::env::temp_dir().join(format!("monopod-owed-{}", std::process::id()));
+    fn directory(name: &str) -> PathBuf {
+        let directory = std::env::temp_dir().join(format!("monopod-owed-{name}-{}", std::process::id()));
         files::ensure_directory(&directory).unwrap();
-        let filesystem = |uuid: &str| Content::Filesystem {
+        directory
+    }
+
+    fn filesystem(uuid: &str) -> Content {
+        Content::Filesystem {
             kind: "ext4".to_owned(),
             uuid: Some(uuid.to_owned()),
-        };
-        let owed = Owed::new(&directory, "vol-1");
+        }
+    }
+
+    #[test]
+    fn an_erasure_is_owed_to_what_was_there_and_nothing_else() {
+        let directory = directory("erasure");
+        let owed = Owed::new(&directory, "i-1", "vol-1");
         assert!(!owed.covers(&filesystem("a")).unwrap());
-        owed.note(&filesystem("a")).unwrap();
+        owed.note_erasure(&filesystem("a")).unwrap();
         assert!(owed.covers(&filesystem("a")).unwrap());
         assert!(
             !owed.covers(&filesystem("b")).unwrap(),
             "somebody formatted it meanwhile"
         );
-        assert!(!Owed::new(&directory, "vol-2").covers(&filesystem("a")).unwrap());
-        owed.settle().unwrap();
+        assert!(
+            !Owed::new(&directory, "i-1", "vol-2")
+                .covers(&filesystem("a"))
+                .unwrap()
+        );
+        assert!(
+            !Owed::new(&directory, "i-2", "vol-1")
+                .covers(&filesystem("a"))
+                .unwrap(),
+            "a copied disk"
+        );
+        owed.settle(false).unwrap();
         assert!(!owed.covers(&filesystem("a")).unwrap());
-        owed.settle().unwrap();
-        fs::remove_dir_all(directory).unwrap();
+        owed.settle(false).unwrap();
+        std::fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn a_mkfs_that_was_cut_off_and_an_erasure_are_known_by_their_notes() {
+        let directory = directory("making");
+        let owed = Owed::new(&directory, "i-1", "md/data");
+        assert!(!owed.was_making().unwrap());
+        owed.note_making().unwrap();
+        assert!(owed.was_making().unwrap());
+        assert!(!Owed::new(&directory, "i-2", "md/data").was_making().unwrap());
+        owed.not_made().unwrap();
+        assert!(!owed.was_making().unwrap());
+        owed.note_making().unwrap();
+        assert!(!owed.was_erased().unwrap());
+        owed.settle(true).unwrap();
+        assert!(owed.was_erased().unwrap() && !owed.was_making().unwrap());
+        std::fs::remove_dir_all(directory).unwrap();
     }
 }

@@ -4,6 +4,7 @@
 //! is never detached from anybody: EC2 decides a race, and who lost it looks again.
 
 use std::cell::RefCell;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
@@ -28,6 +29,8 @@ pub(super) struct Attached {
     pub(super) device: String,
     /// What EC2 said of it when it was chosen, its tags among it.
     pub(super) volume: Volume,
+    /// The whole disk.
+    pub(super) path: PathBuf,
 }
 
 /// All of them, or why one is not there.
@@ -98,6 +101,7 @@ impl One<'_> {
         Ok(Attached {
             device: device.clone(),
             volume,
+            path,
         })
     }
 

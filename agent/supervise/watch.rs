@@ -141,7 +141,7 @@ pub(super) async fn start(context: &Context, charge: &Charge) -> Start {
     if !charge.files.is_known() {
         return Start::FilesGone;
     }
-    if let Err(gone) = prepare::ensure_still_mounted(context) {
+    if let Err(gone) = prepare::ensure_still_mounted(&charge.mounts) {
         return Start::Refused(chain(&gone));
     }
     // Somebody may have tidied up the runtime directory since the last start.

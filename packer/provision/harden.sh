@@ -33,6 +33,11 @@ done
 for unit in apt-daily.timer apt-daily-upgrade.timer motd-news.timer fwupd-refresh.timer; do
     if [ -e "/lib/systemd/system/$unit" ]; then systemctl mask "$unit"; fi
 done
+# Ubuntu's snaps (SSM's agent is one) refresh themselves, by no timer of systemd's. snapd says so itself if it can't hold them.
+if command -v snap >/dev/null; then
+    snap wait system seed.loaded
+    snap set system refresh.hold=forever
+fi
 
 # sshd by its service: a socket would listen where sshd_config said when PID 1 last read it, and each login would need
 # a new unit.

@@ -184,7 +184,7 @@ run_tests() {
     start_engine
     boot_machine machine-test
     ROOTFS=$work/rootfs MACHINE=machine-test PYTHONDONTWRITEBYTECODE=1 "$root/target/rig/tools/bin/python" -m pytest \
-        -q -p no:cacheprovider "$here/checks/test_rootfs.py" "$here/checks/test_machine.py" || status=$?
+        -q --tb=short -p no:cacheprovider "$here/checks/test_rootfs.py" "$here/checks/test_machine.py" || status=$?
     docker rm --force --volumes machine-test >/dev/null
     stop_engine
     return "$status"

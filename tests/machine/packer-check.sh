@@ -35,10 +35,10 @@ say "scripts: nothing found"
 
 "$tools/cfn-lint" packer/examples/cloudformation.yaml
 if command -v terraform >/dev/null; then
-    terraform fmt -check -recursive -diff packer/examples config-samples/templates 2>/dev/null
+    terraform fmt -check -recursive -diff packer/examples config-samples/templates
     say "examples: cfn-lint and terraform fmt find nothing"
 else
     say "examples: cfn-lint finds nothing; there is no terraform here to look at the form of the other"
 fi
 
-PYTHONDONTWRITEBYTECODE=1 "$tools/python" -m pytest -q -p no:cacheprovider tests/machine/checks/test_examples.py
+PYTHONDONTWRITEBYTECODE=1 "$tools/python" -m pytest -q --tb=short -p no:cacheprovider tests/machine/checks/test_examples.py

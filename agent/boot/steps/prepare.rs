@@ -21,7 +21,7 @@ const TICK: Duration = Duration::from_secs(1);
 #[derive(Debug, thiserror::Error)]
 pub enum Unprepared {
     /// Prepare's own words. They are final.
-    #[error("{reason}; then `systemctl restart monopod-prepare monopod`")]
+    #[error("{reason}; then `systemctl restart monopod-prepare && systemctl restart monopod`")]
     Failed {
         /// What was tried, on what, why it failed, and what to do.
         reason: String,
@@ -34,7 +34,7 @@ pub enum Unprepared {
     },
     /// A file system went after it was mounted.
     #[error(
-        "nothing is mounted at {places} any more, so the container is not started: it would write to the machine's own disk; `systemctl restart monopod-prepare` mounts it again"
+        "nothing is mounted at {places}, so the container is not started: it would write to the machine's own disk; `systemctl restart monopod-prepare` mounts it"
     )]
     Gone {
         /// On the machine.
@@ -120,18 +120,19 @@ fn read(runtime: &Path) -> Option<Prepared> {
     serde_json::from_slice(&bytes).ok()
 }
 
-/// Before a start of the container: what was mounted for it still is. The directory below would take its data otherwise.
-pub(crate) fn ensure_still_mounted(context: &Context) -> Result<(), Unprepared> {
-    let Some(prepared) = read(&context.directories.runtime) else {
-        return Ok(());
-    };
-    if prepared.mounts.is_empty() || !context.boot_id().is_ok_and(|boot| boot == prepared.boot_id) {
+/// Before a start of the container: where it has volumes something is mounted. The directory below would take its data otherwise.
+pub(crate) fn ensure_still_mounted(places: &[String]) -> Result<(), Unprepared> {
+    if places.is_empty() {
         return Ok(());
     }
-    let Ok(mounted) = block::mounted_places() else {
-        return Ok(());
-    };
-    match prepared.missing(&mounted).as_slice() {
+    // Where that can't be seen, it is not so.
+    let mounted = block::mounted_places().unwrap_or_default();
+    let gone: Vec<&str> = places
+        .iter()
+        .filter(|place| !mounted.contains(*place))
+        .map(String::as_str)
+        .collect();
+    match gone.as_slice() {
         [] => Ok(()),
         places => Err(Unprepared::Gone {
             places: places.join(" and "),

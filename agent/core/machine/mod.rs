@@ -62,29 +62,6 @@ impl MachinePlan {
         }
     }
 
-    /// Whether there is anything to do for it.
-    pub fn is_needed(&self) -> bool {
-        let Self {
-            sysctl,
-            sysfs,
-            ssh_ports,
-            ssh_gateway_ports,
-            keep_instance_users,
-            custom_logs,
-        } = self;
-        !sysctl.is_empty()
-            || !sysfs.is_empty()
-            || !ssh_ports.is_empty()
-            || ssh_gateway_ports.is_some()
-            || *keep_instance_users == Some(false)
-            || custom_logs.is_some()
-    }
-
-    /// Whether the container waits for it: an application may read a kernel setting once, as it starts.
-    pub fn holds_container(&self) -> bool {
-        !self.sysctl.is_empty() || !self.sysfs.is_empty()
-    }
-
     /// For people: one row each.
     pub(crate) fn rows(&self) -> Vec<(&'static str, String)> {
         let settings = |rows: &mut Vec<_>, key, all: &[(String, String)]| {

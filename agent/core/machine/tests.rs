@@ -1,5 +1,3 @@
-#![expect(clippy::indexing_slicing, reason = "a test that is wrong should end there")]
-
 use super::*;
 use crate::config::parse;
 use crate::plan::Plan;
@@ -155,22 +153,22 @@ fn the_file_of_sysctl_d_passes_over_what_is_not_there() {
 }
 
 #[test]
-fn nothing_asked_is_nothing_done() {
-    assert!(!plan("").machine.is_needed());
-    assert!(!plan("keep_instance_users: true").machine.is_needed());
+fn the_container_waits_for_kernel_settings_alone() {
     for text in [
-        "sysctl: {fs.file-max: 1}",
+        "sysctl: {vm.swappiness: 1}",
         "sysfs: {/sys/kernel/mm/transparent_hugepage/enabled: never}",
+    ] {
+        assert!(plan(text).preparation().is_some(), "{text}");
+    }
+    for text in [
+        "",
         "ssh_ports: [22]",
-        "ssh_gateway_ports: \"yes\"",
         "keep_instance_users: false",
         "mount_custom_log: true",
+        "sysctl: {net.core.somaxconn: 1}",
     ] {
-        assert!(plan(text).machine.is_needed(), "{text}");
+        assert!(plan(text).preparation().is_none(), "{text}");
     }
-    assert!(!plan("sysctl: {net.core.somaxconn: 1}").machine.is_needed());
-    assert!(!plan("ssh_ports: [22]").machine.holds_container());
-    assert!(plan("sysctl: {vm.swappiness: 1}").machine.holds_container());
 }
 
 #[test]

@@ -112,9 +112,17 @@ impl Plan {
             .filter(|device| may_have_tag(storage, device))
             .collect();
         // A volume that the file attaches was looked at before; one that came with the machine is looked for once.
-        let of_machine = tagged
+        let of_machine = storage
+            .mounts
             .iter()
-            .any(|device| matches!(Origin::of(storage, device), Origin::Machine { .. }));
+            .filter_map(|mount| mount.partition.as_deref())
+            .chain(
+                storage
+                    .raid
+                    .iter()
+                    .flat_map(|raid| raid.members.iter().map(String::as_str)),
+            )
+            .any(|device| may_be_mapped(storage, device));
         let volumes = format!("{}:volume/*", self.arn("ec2"));
         let mut add = |action, resource: &str, times, why: String| {
             calls.push(AwsCall {
@@ -234,19 +242,23 @@ impl Plan {
     }
 }
 
-/// Whether a volume with a tag can be behind a device: the tag is an order for the whole volume, so a partition of one has none,
-/// as Taupage had it; an array has none, and instance store either.
+/// Whether a volume's tag can be an order for a device: that is so for the whole volumes that the file attaches. A partition of one has
+/// no tag, as Taupage had it; an array and the machine's own disks have none either.
 pub(super) fn may_have_tag(storage: &Storage, device: &str) -> bool {
     match Origin::of(storage, device) {
         Origin::Ebs { partition, .. } => partition.is_none(),
-        Origin::Machine { device, partition } => {
-            partition.is_none()
-                && ["/dev/sd", "/dev/xvd"]
-                    .iter()
-                    .any(|prefix| device.starts_with(prefix))
-        }
-        Origin::Raid { .. } => false,
+        Origin::Machine { .. } | Origin::Raid { .. } => false,
     }
+}
+
+/// Whether EC2 has to be asked what a device is: on Nitro there is no such file for what a launch template attaches.
+fn may_be_mapped(storage: &Storage, device: &str) -> bool {
+    let launched = |device: &str| {
+        ["/dev/sd", "/dev/xvd"]
+            .iter()
+            .any(|prefix| device.starts_with(prefix))
+    };
+    matches!(Origin::of(storage, device), Origin::Machine { device, .. } if launched(&device))
 }
 
 /// Tags are taken off by their names, so the permission is for that name alone.

@@ -41,6 +41,15 @@ impl Plan {
         (!preparation.storage.is_empty() || !preparation.settings.is_empty()).then_some(preparation)
     }
 
+    /// Where on the machine something has to be mounted before the container is started.
+    pub fn mounted_places(&self) -> Vec<String> {
+        let mounts = self.storage.mounts.iter();
+        mounts
+            .filter(|mount| crate::storage::is_mounted(mount))
+            .map(|mount| crate::storage::place(&mount.path))
+            .collect()
+    }
+
     /// sshd and users hold no container.
     fn waited_for(&self) -> Vec<String> {
         let all = self.machine.sysctl.iter().chain(&self.machine.sysfs);

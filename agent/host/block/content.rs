@@ -10,6 +10,7 @@ use std::io::{self, Read, Seek as _, SeekFrom};
 use std::path::Path;
 
 use monopod_core::storage::Content;
+use monopod_core::storage::content::UNKNOWN_BYTES;
 use serde::Deserialize;
 
 use super::super::command::{Command, Ended};
@@ -21,6 +22,17 @@ const EDGE: u64 = 1 << 20;
 const BLKID_NOTHING: i32 = 2;
 /// blkid found several things that contradict each other.
 const BLKID_AMBIVALENT: i32 = 8;
+
+/// Whether an xfs is being made on it: mkfs.xfs says so in the superblock until its very end, and no kernel mounts it before.
+pub fn is_half_made(device: &Path) -> Result<bool, BlockError> {
+    const MAGIC: &[u8] = b"XFSB";
+    const IN_PROGRESS: usize = 126;
+    let mut superblock = [0; 128];
+    File::open(device)
+        .and_then(|mut file| file.read_exact(&mut superblock))
+        .map_err(failed("read", device))?;
+    Ok(superblock.starts_with(MAGIC) && superblock.get(IN_PROGRESS) == Some(&1))
+}
 
 /// What is on a device.
 pub async fn content(device: &Path) -> Result<Content, BlockError> {
@@ -93,7 +105,7 @@ fn conclude(edges: &Edges, probed: &Probed, signatures: &[String]) -> Content {
         if edges.is_zero {
             return Content::Blank;
         }
-        what.push("bytes of no known format".to_owned());
+        what.push(UNKNOWN_BYTES.to_owned());
     }
     Content::Other { what }
 }

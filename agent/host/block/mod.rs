@@ -39,7 +39,7 @@ mod testing;
 mod tests;
 
 pub use check::{Checked, check};
-pub use content::content;
+pub use content::{content, is_half_made};
 pub use grow::{Grown, grow};
 pub use hold::in_use;
 pub use make::{Made, ensure_action, ensure_formatted};
@@ -185,6 +185,25 @@ pub enum BlockError {
         /// What should be.
         wanted: String,
     },
+}
+
+impl BlockError {
+    /// Whether the device is as it was.
+    pub fn wrote_nothing(&self) -> bool {
+        matches!(
+            self,
+            Self::InUse { .. }
+                | Self::Changed { .. }
+                | Self::Refused { .. }
+                | Self::Device { .. }
+                | Self::NoDevice { .. }
+                | Self::NoSize { .. }
+                | Self::Tool {
+                    source: CommandError::Missing { .. },
+                    ..
+                }
+        )
+    }
 }
 
 impl Classified for BlockError {

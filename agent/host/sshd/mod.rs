@@ -14,8 +14,8 @@ use std::time::Duration;
 use monopod_core::machine::MachinePlan;
 use monopod_core::machine::sshd::{drop_in, includes_drop_ins, ports, takes_text};
 
+use super::command::{Command, CommandError, Ended};
 use super::files::{self, FileError};
-use super::program::{self, Ended};
 use super::{Class, Classified};
 
 /// sshd's own, and the directory beside it.
@@ -74,7 +74,7 @@ pub enum SshdError {
         program: PathBuf,
         /// Why.
         #[source]
-        source: io::Error,
+        source: CommandError,
     },
     /// systemd said no.
     #[error("sshd's configuration is written, but `systemctl {verb}` failed: {words}")]
@@ -177,11 +177,13 @@ fn checked(root: &Path, text: &str, programs: &Programs) -> Result<PathBuf, Sshd
     write().map_err(|source| FileError::new("write", &candidate, source))?;
     let whole = format!("Include {}\nInclude {}\n", candidate.display(), config.display());
     let ended = run(&programs.sshd, &["-t", "-f", "/dev/stdin"], &whole)?;
-    if takes_text(ended.success, &ended.words) {
+    if takes_text(ended.code == 0, &ended.all_words()) {
         return Ok(candidate);
     }
     files::ensure_gone(&candidate)?;
-    Err(SshdError::Refused { words: ended.words })
+    Err(SshdError::Refused {
+        words: ended.all_words(),
+    })
 }
 
 /// Who else names ports, and who else has them.
@@ -254,15 +256,15 @@ fn tell(root: &Path, programs: &Programs) -> Result<Vec<String>, SshdError> {
     let systemctl = |words: &[&str]| run(&programs.systemctl, words, "");
     let told = |words: &[&str]| -> Result<(), SshdError> {
         let ended = systemctl(words)?;
-        if ended.success {
+        if ended.code == 0 {
             return Ok(());
         }
         Err(SshdError::NotTold {
             verb: words.join(" "),
-            words: ended.words,
+            words: ended.all_words(),
         })
     };
-    if systemctl(&["is-active", "--quiet", "ssh.socket"])?.success {
+    if systemctl(&["is-active", "--quiet", "ssh.socket"])?.code == 0 {
         if root.join(GENERATOR).exists() {
             told(&["daemon-reload"])?;
             told(&["restart", "ssh.socket"])?;
@@ -274,11 +276,20 @@ fn tell(root: &Path, programs: &Programs) -> Result<Vec<String>, SshdError> {
     Ok(warnings)
 }
 
+/// Called on a thread where waiting holds nobody up.
 fn run(path: &Path, words: &[&str], input: &str) -> Result<Ended, SshdError> {
-    program::run(path, words, input, PATIENCE).map_err(|source| SshdError::Program {
+    let failed = |source| SshdError::Program {
         program: path.to_owned(),
         source,
-    })
+    };
+    let start = |source| CommandError::Start {
+        line: path.display().to_string(),
+        source,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| failed(start(error)))?;
+    let command = Command::new(path, PATIENCE).args(words).input(input);
+    runtime.block_on(command.run()).map_err(failed)
 }
 
 #[cfg(test)]

@@ -249,8 +249,9 @@ resource "aws_autoscaling_group" "app" {
     propagate_at_launch = true
   }
 
-  # Targets of a group that no listener uses never get healthy; without its policy a machine gets no secret.
-  depends_on = [aws_lb_listener.https, aws_iam_role_policy.monopod]
+  # Targets of a group that no listener uses never get healthy; without its policy a machine gets no secret; a machine
+  # that is there before the log group makes it itself, and then Terraform can't.
+  depends_on = [aws_lb_listener.https, aws_iam_role_policy.monopod, aws_cloudwatch_log_group.app]
 }
 
 output "address" {

@@ -157,7 +157,7 @@ async fn resume(
     let begin = if in_this_boot {
         Begin::Ended
     } else {
-        start(context, id).await?
+        start(context, plan, id).await?
     };
     let short = text::short_id(id);
     let detail = match &begin {
@@ -186,7 +186,7 @@ async fn make(
     on_the_tmpfs(context, || new.delivered.ensure(context, plan), deadline).await?;
     new.delivered.ensure_copies(context, plan);
     let id = create(context, plan, &new, deadline).await?;
-    let begin = start(context, &id).await?;
+    let begin = start(context, plan, &id).await?;
     follow(context, &id, &image, &new.pinned.digest, false, deadline).await?;
     let detail = made_text(text::short_id(&id), &begin, new.machine.gpus);
     let made = Made {
@@ -371,8 +371,8 @@ async fn observe<T>(
 }
 
 /// A start that may work later is the supervisor's business; one that never can ends the boot.
-async fn start(context: &Context, id: &str) -> Result<Begin, BootError> {
-    prepare::ensure_still_mounted(context)?;
+async fn start(context: &Context, plan: &Plan, id: &str) -> Result<Begin, BootError> {
+    prepare::ensure_still_mounted(&plan.mounted_places())?;
     match context.engine.ensure_started(id).await {
         Ok(()) => Ok(Begin::Running),
         Err(error) if error.class() == Class::Permanent => Err(BootError::Engine(error)),

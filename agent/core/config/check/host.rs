@@ -75,9 +75,6 @@ impl<'c> Checker<'c> {
                 Resolved::Bool(_) => child
                     .wrong_type("a number or a string")
                     .help("write what the kernel wants: 1 for yes and 0 for no; put words in quotes"),
-                Resolved::Null => child
-                    .wrong_type("a number or a string")
-                    .help("write a value, or remove the key"),
                 _ if scalar.text.trim().contains(['\n', '\r', '\0']) => child
                     .error(Code::BadValue, format!("`{}` is more than one line", child.path))
                     .help("put several numbers into one line, with blanks between"),
@@ -197,5 +194,5 @@ fn is_setting(name: &str) -> bool {
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
     };
-    parts.len() > 1 && parts.iter().all(|part| is_part(part))
+    parts.len() > 1 && parts.iter().all(is_part)
 }

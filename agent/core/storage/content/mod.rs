@@ -42,6 +42,16 @@ pub enum Content {
     },
 }
 
+/// What is said of bytes that are not zero and no format's.
+pub const UNKNOWN_BYTES: &str = "bytes of no known format";
+
+impl Content {
+    /// Bytes, and not one signature among them: what a mkfs leaves that was cut off.
+    pub fn is_unknown_bytes(&self) -> bool {
+        matches!(self, Self::Other { what } if what.as_slice() == [UNKNOWN_BYTES])
+    }
+}
+
 /// What the file, or the volume's tag, says about erasing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Orders {

@@ -208,9 +208,9 @@ pub enum Choice {
 
 /// Chooses among the volumes of one Name tag.
 ///
-/// What is attached here comes first, so that it is the same volume at every boot: under this device's name, else under a name
-/// that no other device of the file has. Then the lowest id that is available in this zone, as Taupage chose. Nothing is ever taken
-/// from another machine.
+/// What is attached here under this device's name comes first, so that it is the same volume at every boot. Then the lowest id that is
+/// available in this zone, as Taupage chose; then one that is attached here under a name that no device of the file has. Nothing is
+/// ever taken from another machine.
 pub fn choose(volumes: &[Volume], wanted: Wanted<'_>, facts: &InstanceFacts) -> Choice {
     let mut free: Vec<&Volume> = volumes
         .iter()
@@ -224,14 +224,11 @@ pub fn choose(volumes: &[Volume], wanted: Wanted<'_>, facts: &InstanceFacts) -> 
     };
     let is_this = |name: &str| same_device(name, wanted.device);
     let is_others = |name: &str| wanted.others.iter().any(|other| same_device(name, other));
-    let ours = free
-        .iter()
-        .find(|volume| here(volume, &is_this))
-        .or_else(|| free.iter().find(|volume| here(volume, &|name| !is_others(name))));
-    if let Some(volume) = ours {
-        return Choice::Ours {
-            id: volume.id.clone(),
-        };
+    let ours = |volume: &Volume| Choice::Ours {
+        id: volume.id.clone(),
+    };
+    if let Some(volume) = free.iter().find(|volume| here(volume, &is_this)) {
+        return ours(volume);
     }
     let mut available = free
         .iter()
@@ -241,6 +238,10 @@ pub fn choose(volumes: &[Volume], wanted: Wanted<'_>, facts: &InstanceFacts) -> 
             id: volume.id.clone(),
             passed_over: available.map(|volume| volume.id.clone()).collect(),
         };
+    }
+    // Launch templates give every volume the same Name, the root's too: one under another name is the last to be taken for it.
+    if let Some(volume) = free.iter().find(|volume| here(volume, &|name| !is_others(name))) {
+        return ours(volume);
     }
     let why = match free.as_slice() {
         [] if volumes.is_empty() => format!("no volume in {} has this Name tag", facts.availability_zone),

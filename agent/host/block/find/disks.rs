@@ -132,7 +132,9 @@ impl Roots {
         let below = name.strip_prefix("/dev/").unwrap_or(name);
         let is_below =
             !below.starts_with('/') && below.split('/').all(|part| !matches!(part, "" | "." | ".."));
-        is_below.then(|| self.device(&self.dev.join(below))).flatten()
+        let named = is_below.then(|| self.device(&self.dev.join(below))).flatten();
+        // An instance store on Xen: `/dev/sdb` in the launch template is `/dev/xvdb` here.
+        named.or_else(|| self.by_xen_name(&self.disks(), name))
     }
 
     /// Every device that says it is this volume: one, if all is well.

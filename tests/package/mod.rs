@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::common::repository;
 
+mod scripts;
+
 /// The programs that the units of the package start, its own aside.
 const STARTED: [&str; 2] = ["bin/sh", "sbin/agetty"];
 /// Units of others that the package changes.
