@@ -204,9 +204,14 @@ impl<'a> One<'a> {
                     source: Box::new(refusal.clone()),
                 });
             }
-            // A check mends, which is writing.
-            Action::Use { filesystem } if self.read_only => return Ok((*filesystem, false)),
             Action::Use { filesystem } => {
+                // A mkfs that came to its end without its note being taken away: one that stayed would stand for bytes of the
+                // application's, should the file system ever be damaged.
+                owed.settle(orders == Orders::Erase)?;
+                // A check mends, which is writing.
+                if self.read_only {
+                    return Ok((*filesystem, false));
+                }
                 job.note
                     .doing(&format!("checking {partition} ({})", device.display()));
                 let checked = block::check(device, *filesystem).await;
