@@ -13,8 +13,10 @@ packages+=(e2fsprogs fdisk mdadm xfsprogs)
 packages+=(mmdebstrap packer shellcheck)
 # Which boots it.
 packages+=(systemd-container)
+# Rules that keep the container in, and logins that end.
+packages+=(nftables openssh-client openssh-server sudo)
 # Services that come with those packages and have no business on a newcomer's machine.
-services=(docker.service docker.socket containerd.service docker-registry.service etcd.service etcd2.service rsyslog.service
+services=(ssh.service nftables.service docker.service docker.socket containerd.service docker-registry.service etcd.service etcd2.service rsyslog.service
     mdadm-shutdown.service mdcheck_continue.timer mdcheck_start.timer mdmonitor-oneshot.timer mdmonitor.service)
 policy=/usr/sbin/policy-rc.d
 # Where the kernel has AppArmor, the engine starts no container without its tools.

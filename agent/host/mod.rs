@@ -25,6 +25,7 @@ pub mod imds;
 pub mod include;
 pub mod kms;
 pub mod limits;
+pub mod local;
 pub mod log_sink;
 pub mod logrotate;
 pub mod mint;
