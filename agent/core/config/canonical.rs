@@ -75,6 +75,10 @@ impl Config {
                 json!(secrets)
             }),
         );
+        put(
+            "aws_credentials",
+            self.aws_credentials.as_ref().map(|one| json!(one.to_string())),
+        );
         put("mounts", mounts(&self.storage));
         put("volumes", volumes(&self.storage));
         options(&self.options, &mut put);

@@ -58,6 +58,7 @@ pub(super) struct Allow {
     pub(super) seccomp_unconfined: Option<Rule<bool>>,
     pub(super) undigested_tags: Option<Rule<bool>>,
     pub(super) secrets_in_environment: Option<Rule<bool>>,
+    pub(super) instance_credentials: Option<Rule<bool>>,
     pub(super) capabilities: Option<Rule<Vec<String>>>,
     pub(super) registries: Option<Rule<Vec<String>>>,
 }

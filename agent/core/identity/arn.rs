@@ -15,9 +15,9 @@ pub struct RoleArn(String);
 pub struct NotARole;
 
 impl RoleArn {
-    /// As an editor's schema checks it; it takes what [`Self::parse`] takes.
+    /// As an editor's schema checks it: what [`Self::parse`] takes, and nothing, which is as if the key were left out.
     pub const PATTERN: &'static str =
-        "arn:aws(?:-[a-z]+)*:iam::[0-9]{12}:role/(?:[!-.0-~]+/)*[A-Za-z0-9_+=,.@-]{1,64}";
+        "arn:aws(?:-[a-z]+)*:iam::[0-9]{12}:role/(?:[!-.0-~]+/)*[A-Za-z0-9_+=,.@-]{1,64}|\\s*";
     /// The most characters of a path.
     const PATH: usize = 512;
 

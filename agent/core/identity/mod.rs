@@ -25,7 +25,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::config::Networking;
-pub use arn::RoleArn;
+pub use arn::{NotARole, RoleArn};
 
 /// Where the agent serves credentials: every SDK takes this address over plain http, and no other machine has it.
 pub const ADDRESS: &str = "169.254.170.2:51680";

@@ -120,8 +120,7 @@ mod tests {
                 "RoleArn": "arn:aws:iam::123456789012:role/my-app",
             })
         );
-        let without: serde_json::Value =
-            serde_json::from_str(credentials().answer(None).expose()).unwrap();
+        let without: serde_json::Value = serde_json::from_str(credentials().answer(None).expose()).unwrap();
         assert_eq!(without.get("RoleArn"), None);
         assert_eq!(format!("{:?}", credentials()).matches("<secret>").count(), 3);
         assert_eq!(credentials().secrets().count(), 3);

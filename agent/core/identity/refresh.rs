@@ -24,9 +24,7 @@ pub fn wait(left: Duration, chance: f64) -> Duration {
 pub fn session_name(instance_id: &str) -> String {
     const MOST: usize = 64;
     let is_taken = |c: char| c.is_ascii_alphanumeric() || "_+=,.@-".contains(c);
-    let id = instance_id
-        .chars()
-        .map(|c| if is_taken(c) { c } else { '-' });
+    let id = instance_id.chars().map(|c| if is_taken(c) { c } else { '-' });
     "monopod-".chars().chain(id).take(MOST).collect()
 }
 

@@ -30,7 +30,11 @@ fn every_row_of_the_table() {
 
 #[test]
 fn without_a_network_nothing_is_blocked_and_nothing_served() {
-    for credentials in [Credentials::Instance, Credentials::None, Credentials::Role(role())] {
+    for credentials in [
+        Credentials::Instance,
+        Credentials::None,
+        Credentials::Role(role()),
+    ] {
         let identity = decide(&credentials, Some(false), true, Networking::None);
         assert!(!identity.blocks_metadata());
         assert_eq!(identity.served(), None);
@@ -63,6 +67,9 @@ fn it_survives_json_and_a_hint_without_it_is_an_instance_s() {
     let json = serde_json::to_string(&identity).unwrap();
     assert_eq!(serde_json::from_str::<Identity>(&json).unwrap(), identity);
     let old: Identity = serde_json::from_str("{}").unwrap();
-    assert_eq!(old, decide(&Credentials::Instance, None, false, Networking::Bridge));
+    assert_eq!(
+        old,
+        decide(&Credentials::Instance, None, false, Networking::Bridge)
+    );
     assert!(serde_json::from_str::<Credentials>(r#"{"role":"my-app"}"#).is_err());
 }

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::{Plan, extras};
 use crate::config::{EcrHost, RegistryHost, RegistryLogin, Storage};
+use crate::identity::Served;
 use crate::secret::Source;
 use crate::storage::{ERASE_TAG, Origin};
 
@@ -67,6 +68,14 @@ impl Plan {
         self.lifecycle_calls(&mut calls);
         self.audit_calls(&mut calls);
         self.extra_calls(&mut calls);
+        if let Some(Served::Role(role)) = self.container.identity.served() {
+            calls.push(AwsCall {
+                action: "sts:AssumeRole",
+                resource: role.to_string(),
+                times: 0,
+                why: "get the container's credentials, each hour that it asks for them".to_owned(),
+            });
+        }
         calls
     }
 

@@ -11,6 +11,8 @@ use crate::config::{
     Config, EnvValue, FileMount, Gpus, HostEntry, ImageRef, Mount, Networking, PortMapping, Seccomp, Tmpfs,
     Ulimit,
 };
+use crate::facts::InstanceFacts;
+use crate::identity::{self, Identity, Metadata};
 use crate::machine;
 use crate::plan::extras::{self, ETCD_URL, Hole};
 use crate::plan::logs::budget;
@@ -109,6 +111,8 @@ pub struct ContainerSpec {
     pub sysctls: Vec<(String, String)>,
     /// `deployment_id`, as a label.
     pub deployment_id: Option<String>,
+    /// Who it is to AWS.
+    pub identity: Identity,
 }
 
 /// Something of the machine's that the container sees.
@@ -207,10 +211,11 @@ impl Mounted {
 impl ContainerSpec {
     /// What a checked config asks for.
     pub fn new(config: &Config) -> Self {
+        let identity = config.identity();
         let mut environment: Vec<(String, EnvValue)> = config
             .environment()
             .iter()
-            .filter(|(name, _)| !is_ours(name))
+            .filter(|(name, _)| !is_ours(name) && !identity.sets(name))
             .cloned()
             .collect();
         let ours = [
@@ -219,7 +224,9 @@ impl ContainerSpec {
             ("CREDENTIALS_DIR", CREDENTIALS),
         ];
         environment.extend(ours.map(|(name, value)| (name.to_owned(), EnvValue::Plain(value.to_owned()))));
-        let (known, holes) = extras::variables(config);
+        let (mut known, mut holes) = extras::variables(config);
+        known.extend(identity.variables());
+        holes.extend(regions(config));
         // A value of the user's for etcd was without effect already when the key set it.
         environment.retain(|(name, _)| name != ETCD_URL || config.host().etcd_discovery_domain.is_none());
         environment.extend(
@@ -278,7 +285,18 @@ impl ContainerSpec {
             .engine,
             sysctls: machine::container_sysctls(config),
             deployment_id: config.deployment_id().map(str::to_owned),
+            identity: identity.clone(),
         }
+    }
+
+    /// Fills what the machine's facts tell.
+    pub(super) fn fill(&mut self, facts: &InstanceFacts) {
+        let environment = &mut self.environment;
+        self.holes.retain(|hole| {
+            let Hole::Region(variable) = hole else { return true };
+            environment.push(((*variable).to_owned(), EnvValue::Plain(facts.region.clone())));
+            false
+        });
     }
 
     /// Bytes of one of the engine's log files.
@@ -358,9 +376,8 @@ impl ContainerSpec {
                 "read_only",
                 "the container may write to its root file system",
             ),
-            // Rules that keep a container from the metadata service are not installed by this version.
             (
-                self.networking != Networking::None,
+                self.identity.metadata == Metadata::Open,
                 "networking",
                 "the instance metadata service, and so the instance's own credentials, can be reached",
             ),
@@ -386,6 +403,18 @@ impl ContainerSpec {
             EnvValue::Plain(_) => None,
         })
     }
+}
+
+/// Who is kept from the metadata service can't ask it for the region. A region that the user wrote, under either name, is
+/// left alone: SDKs differ in which of the two they look at first.
+fn regions(config: &Config) -> impl Iterator<Item = Hole> {
+    let is_written = |name: &&str| config.environment().iter().any(|(one, _)| one == name);
+    let wanted =
+        config.identity().blocks_metadata() && !identity::REGIONS.iter().any(|name| is_written(&name));
+    identity::REGIONS
+        .into_iter()
+        .filter(move |_| wanted)
+        .map(Hole::Region)
 }
 
 /// The user's own, and a `/tmp` where the root file system can't be written.

@@ -370,7 +370,10 @@ impl Plan {
         let (refused, warnings) = problems
             .into_iter()
             .partition(|problem| problem.severity == Severity::Error);
-        let container = ContainerSpec::new(config);
+        let mut container = ContainerSpec::new(config);
+        if let Some(facts) = facts {
+            container.fill(facts);
+        }
         let registry_auth = config.registry_auth();
         let mirrors = mirrors(config);
         let mirror_auths = mirror_auths(config, &mirrors);

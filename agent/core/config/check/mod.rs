@@ -13,6 +13,7 @@ mod audit;
 mod balancers;
 mod capabilities;
 mod container;
+mod credentials;
 mod environment;
 mod fates;
 mod field;
@@ -149,6 +150,8 @@ impl<'c> Checker<'c> {
             boot_timeout: boot_timeout.unwrap_or(crate::budget::DEFAULT),
         });
         let deployment_id = self.deployment_id();
+        let aws_credentials = self.aws_credentials();
+        let identity = self.identity(aws_credentials.as_ref(), networking.unwrap_or_default());
         self.enforce(&policy::Asked {
             source: source.as_ref(),
             root: root == Some(true),
@@ -157,6 +160,7 @@ impl<'c> Checker<'c> {
             networking,
             seccomp: options.seccomp.as_ref(),
             capabilities_add: &capabilities_add,
+            identity: &identity,
         });
         let trust = source.as_ref().and_then(|source| self.trust(source));
         let config = match (application_id, application_version, source, trust) {
@@ -188,6 +192,8 @@ impl<'c> Checker<'c> {
                 boot_timeout,
                 deployment_id,
                 trust,
+                aws_credentials,
+                identity,
                 origins: Vec::new(),
             }),
             _ => None,

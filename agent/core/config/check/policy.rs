@@ -14,6 +14,7 @@ use super::Checker;
 use super::field::Field;
 use super::read::Section;
 use super::registries::registry_host;
+use crate::identity::Identity;
 use crate::secret::SecretRef;
 
 const SHAPE: Shape = Shape::Object(POLICY);
@@ -80,6 +81,7 @@ impl<'c> Checker<'c> {
                 seccomp_unconfined: self.rule(&section, "seccomp_unconfined"),
                 undigested_tags: self.rule(&section, "undigested_tags"),
                 secrets_in_environment: self.rule(&section, "secrets_in_environment"),
+                instance_credentials: self.rule(&section, "instance_credentials"),
                 capabilities: self.capability_names(&section),
                 registries: self.names(&section, "registries"),
             };
@@ -212,6 +214,7 @@ impl<'c> Checker<'c> {
             }
         }
         self.enforce_environment(allow.secrets_in_environment.as_ref());
+        self.enforce_credentials(asked.identity, allow.instance_credentials.as_ref());
         self.enforce_socket(asked.docker_daemon_access, allow.docker_daemon_access.as_ref());
         if let Some(image) = asked.source {
             self.enforce_image(image, &allow);
@@ -441,6 +444,7 @@ pub(super) struct Asked<'a> {
     pub(super) networking: Option<Networking>,
     pub(super) seccomp: Option<&'a Seccomp>,
     pub(super) capabilities_add: &'a [String],
+    pub(super) identity: &'a Identity,
 }
 
 fn allows_registry(rule: &Rule<Vec<String>>, registry: &str) -> bool {

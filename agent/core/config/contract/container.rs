@@ -57,6 +57,11 @@ pub(super) const KEYS: &[Key] = &[
         .taupage("Any string counted as true; the docker program and its libraries were mounted too.")
         .ours("Refused unless the policy of the machine's image allows it; the socket alone is mounted; a string is an error.")
         .example("docker_daemon_access: true"),
+    Key::new("aws_credentials", Either(&[Choice(&["instance", "none"]), Text(Grammar::RoleArn)]), Read, "Whose AWS credentials the container gets: the instance's role's (`instance`), nobody's (`none`), or those of a role that the instance's may assume (its ARN). With `none` or a role the container is kept from the instance metadata service; what is served is then served by the agent, where every AWS SDK looks for it: AWS_CONTAINER_CREDENTIALS_FULL_URI and a token's file.")
+        .default("instance")
+        .taupage("The instance's, from the metadata service.")
+        .ours("With `instance` and the metadata service open it is the same.")
+        .example("aws_credentials: arn:aws:iam::123456789012:role/my-app"),
     Key::new("hostname", Text(Grammar::Hostname), Read, "The host name inside the container.")
         .default("the container's id")
         .taupage("The same.")

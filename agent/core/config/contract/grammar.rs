@@ -5,6 +5,7 @@
 //! one disk, a soft limit above the hard one), and never refuses what they take.
 
 use super::{CAPABILITIES, SIGNALS, SYSFS, ULIMITS};
+use crate::identity::RoleArn;
 
 /// What a string has to look like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +112,8 @@ pub enum Grammar {
     HookName,
     /// An IP address with a port, or `none`.
     SocketAddress,
+    /// The ARN of an IAM role.
+    RoleArn,
 }
 
 const V4: &str =
@@ -160,6 +163,7 @@ impl Grammar {
             Self::HeaderValue => "[ -~]*".to_owned(),
             Self::TargetGroup => TARGET_GROUP.to_owned(),
             Self::HookName => "[A-Za-z0-9/_-]{1,255}|\\s*".to_owned(),
+            Self::RoleArn => RoleArn::PATTERN.to_owned(),
             Self::SocketAddress => format!("none|\\s*|(?:{V4}|\\[{}\\]):0*(?:{})", v6(), between(1, 65_535)),
             Self::Seccomp => format!("default|unconfined|(?:{PART})+"),
             Self::Limit => "(?:-1|[0-9]+)(?::(?:-1|[0-9]+))?".to_owned(),
@@ -237,6 +241,7 @@ impl Grammar {
             Self::TargetGroup => "an ARN with `:targetgroup/`",
             Self::HookName => "up to 255 letters, digits, dashes, underscores and slashes",
             Self::SocketAddress => "an IP address, a colon and a port, or `none`",
+            Self::RoleArn => "the ARN of an IAM role",
             Self::Seccomp => "`default`, `unconfined` or an absolute path",
             Self::Regex => "a regular expression",
             Self::Rules => "a YAML list of such maps",

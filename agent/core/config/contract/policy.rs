@@ -62,6 +62,14 @@ const ALLOW: &[Key] = &[
     .default("true")
     .example("secrets_in_environment: false"),
     Key::new(
+        "instance_credentials",
+        StrictFlag,
+        Read,
+        "Whether the container may have the credentials of the instance's role. Where it may not, `aws_credentials` has to say `none` or a role, and leaving it out is an error.",
+    )
+    .default("true")
+    .example("instance_credentials: false"),
+    Key::new(
         "capabilities",
         List(&Text(Grammar::CapabilityName)),
         Read,

@@ -36,6 +36,7 @@ pub(super) use secrets::Delivered;
 pub use secrets::{OnChange, Refresh};
 pub use storage::{EbsVolume, Filesystem, Mount, Raid, RaidLevel, Storage};
 
+use crate::identity::{Credentials, Identity};
 use crate::secret::SecretRef;
 use crate::trust::Trust;
 
@@ -69,6 +70,8 @@ pub struct Config {
     pub(super) boot_timeout: Option<Duration>,
     pub(super) deployment_id: Option<String>,
     pub(super) trust: Trust,
+    pub(super) aws_credentials: Option<Credentials>,
+    pub(super) identity: Identity,
     pub(super) origins: Vec<Origin>,
 }
 
@@ -104,6 +107,11 @@ impl Config {
     /// What the image has to prove before it runs, as the policy of the machine's image wants it.
     pub fn trust(&self) -> &Trust {
         &self.trust
+    }
+
+    /// Whose AWS credentials the container gets, and whether it reaches the metadata service, policy included.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
     }
 
     /// Logins from `dockercfg`, one a registry.

@@ -131,6 +131,8 @@ pub enum Hole {
     },
     /// etcd on the machine itself.
     Etcd,
+    /// The machine's region, in the variable of this name; filled as soon as the machine is known.
+    Region(&'static str),
 }
 
 impl Hole {
@@ -139,6 +141,7 @@ impl Hole {
         match self {
             Self::Tokeninfo { .. } => TOKENINFO_URL,
             Self::Etcd => ETCD_URL,
+            Self::Region(variable) => variable,
         }
     }
 
@@ -149,6 +152,7 @@ impl Hole {
             Self::Tokeninfo { .. } if answers => Some(tokeninfo_url(machine)),
             Self::Tokeninfo { .. } => self.instead(),
             Self::Etcd => Some(of_the_machine(ETCD_PORT, machine)),
+            Self::Region(_) => None,
         }
     }
 
@@ -156,7 +160,7 @@ impl Hole {
     pub fn instead(&self) -> Option<String> {
         match self {
             Self::Tokeninfo { otherwise } => otherwise.clone(),
-            Self::Etcd => None,
+            Self::Etcd | Self::Region(_) => None,
         }
     }
 
@@ -170,6 +174,7 @@ impl Hole {
                 "this container has no TOKENINFO_URL, as the machine's own tokeninfo service was not found and there is no `tokeninfo_url`"
             }
             Self::Etcd => "this container has no ETCD_URL",
+            Self::Region(_) => "this container is not told the region",
         }
     }
 
@@ -190,6 +195,7 @@ impl Hole {
                 )
             }
             Self::Etcd => format!("<{}>", of_the_machine(ETCD_PORT, machine)),
+            Self::Region(_) => "<the machine's region>".to_owned(),
         }
     }
 }

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::config::{EnvValue, Gpus, PortMapping, Seccomp};
+use crate::identity::{ADDRESS, Identity, PATH, TOKEN_DIRECTORY};
 use crate::plan::container::{
     Bind, CREDENTIALS, ContainerSpec, LOG_MAX_FILES, MemoryLimit, Mounted, NAME, SECRETS,
 };
@@ -52,6 +53,9 @@ impl ContainerSpec {
             ),
             ("network", self.networking.to_string()),
         ];
+        if self.identity != Identity::default() {
+            rows.push(("AWS credentials", self.identity.text()));
+        }
         for (key, words) in [("entrypoint", &self.entrypoint), ("command", &self.command)] {
             if let Some(words) = words {
                 rows.push((key, json!(words).to_string()));
@@ -154,6 +158,12 @@ impl ContainerSpec {
                 format!("the credentials of the bucket {bucket} at {CREDENTIALS}, in memory, read-only"),
             ));
         }
+        if self.identity.served().is_some() {
+            rows.push((
+                "mount",
+                format!("the token for its AWS credentials at {TOKEN_DIRECTORY}, in memory, read-only"),
+            ));
+        }
         for tmpfs in &self.tmpfs {
             let options = if tmpfs.options.is_empty() {
                 String::new()
@@ -189,7 +199,7 @@ impl ContainerSpec {
             .variables()
             .map(|(name, text)| (name.to_owned(), text.into()))
             .collect();
-        json!({
+        let mut json = json!({
             "name": NAME,
             "image": self.image.to_string(),
             "user": self.user,
@@ -225,6 +235,23 @@ impl ContainerSpec {
             "deployment_id": self.deployment_id,
             "log_max_size_bytes": self.log_max_size(),
             "log_max_files": LOG_MAX_FILES,
+        });
+        // Who asks for nothing has the plan as it always was.
+        if let (true, Some(map)) = (self.identity != Identity::default(), json.as_object_mut()) {
+            map.insert("identity".to_owned(), self.identity_json());
+        }
+        json
+    }
+}
+
+impl ContainerSpec {
+    fn identity_json(&self) -> Value {
+        let served = self.identity.served();
+        json!({
+            "aws_credentials": self.identity.credentials.to_string(),
+            "metadata": self.identity.metadata,
+            "endpoint": served.as_ref().map(|_| format!("http://{ADDRESS}{PATH}")),
+            "serves": served.as_ref().map(ToString::to_string),
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Every key with what it takes and what it refuses, through the public entry.
 
+mod credentials;
 mod lifecycle;
 mod logs;
 mod nested;
