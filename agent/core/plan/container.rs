@@ -358,12 +358,6 @@ impl ContainerSpec {
                 "read_only",
                 "the container may write to its root file system",
             ),
-            // Rules that keep a container from the metadata service are not installed by this version.
-            (
-                self.networking != Networking::None,
-                "networking",
-                "the instance metadata service, and so the instance's own credentials, can be reached",
-            ),
         ];
         all.into_iter()
             .filter(|(on, _, _)| *on)

@@ -16,6 +16,7 @@ mod container;
 mod environment;
 mod fates;
 mod field;
+mod firewall;
 mod health;
 mod host;
 mod identity;
@@ -133,6 +134,7 @@ impl<'c> Checker<'c> {
         let hostname = self.hostname();
         let networking = self.networking();
         let shm_size = self.size("shm_size");
+        let firewall = self.firewall();
         let restart = self.restart();
         let options = self.options();
         let storage = self.storage();
@@ -176,6 +178,7 @@ impl<'c> Checker<'c> {
                 hostname,
                 networking,
                 shm_size,
+                firewall,
                 restart,
                 health_check,
                 options,
