@@ -12,7 +12,7 @@ use crate::config::{
     Ulimit,
 };
 use crate::facts::InstanceFacts;
-use crate::identity::{self, Identity, Metadata};
+use crate::identity::{self, Identity};
 use crate::machine;
 use crate::plan::extras::{self, ETCD_URL, Hole};
 use crate::plan::logs::budget;
@@ -375,11 +375,6 @@ impl ContainerSpec {
                 !self.read_only,
                 "read_only",
                 "the container may write to its root file system",
-            ),
-            (
-                self.identity.metadata == Metadata::Open,
-                "networking",
-                "the instance metadata service, and so the instance's own credentials, can be reached",
             ),
         ];
         all.into_iter()

@@ -1,7 +1,7 @@
 //! Whose AWS credentials the container gets, and what contradicts that.
 
 use super::super::keys::nearest_of;
-use super::super::model::Networking;
+use super::super::model::{Firewall, Networking};
 use super::super::policy::Rule;
 use super::super::problem::{Code, Problem};
 use super::super::yaml::Resolved;
@@ -30,9 +30,19 @@ impl Checker<'_> {
     }
 
     /// What follows from it, and which other keys say something else.
-    pub(super) fn identity(&mut self, said: Option<&Credentials>, networking: Networking) -> Identity {
+    pub(super) fn identity(
+        &mut self,
+        said: Option<&Credentials>,
+        firewall: &Firewall,
+        networking: Networking,
+    ) -> Identity {
         let credentials = said.cloned().unwrap_or_default();
-        let identity = identity::decide(&credentials, None, false, networking);
+        let identity = identity::decide(
+            &credentials,
+            firewall.instance_metadata,
+            firewall.metadata_forbidden,
+            networking,
+        );
         if credentials != Credentials::Instance {
             self.metadata_is_closed();
         }

@@ -17,6 +17,7 @@ mod credentials;
 mod environment;
 mod fates;
 mod field;
+mod firewall;
 mod health;
 mod host;
 mod identity;
@@ -151,7 +152,12 @@ impl<'c> Checker<'c> {
         });
         let deployment_id = self.deployment_id();
         let aws_credentials = self.aws_credentials();
-        let identity = self.identity(aws_credentials.as_ref(), networking.unwrap_or_default());
+        let firewall = self.firewall();
+        let identity = self.identity(
+            aws_credentials.as_ref(),
+            &firewall,
+            networking.unwrap_or_default(),
+        );
         self.enforce(&policy::Asked {
             source: source.as_ref(),
             root: root == Some(true),
@@ -180,6 +186,7 @@ impl<'c> Checker<'c> {
                 hostname,
                 networking,
                 shm_size,
+                firewall,
                 restart,
                 health_check,
                 options,

@@ -1,6 +1,7 @@
 //! Every key with what it takes and what it refuses, through the public entry.
 
 mod credentials;
+mod firewall;
 mod lifecycle;
 mod logs;
 mod nested;
