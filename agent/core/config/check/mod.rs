@@ -22,6 +22,7 @@ mod identity;
 mod images;
 mod lifecycle;
 mod logging;
+mod metrics;
 mod options;
 mod policy;
 mod ports;
