@@ -1,10 +1,11 @@
-//! Fills what a plan left open of the environment: the addresses of services on this machine.
+//! Fills what a plan left open of the environment: the addresses of services on this machine, and what the machine is.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use monopod_core::config::Networking;
 use monopod_core::event::Event;
+use monopod_core::facts::InstanceFacts;
 use monopod_core::plan::StepId;
 use monopod_core::plan::container::ContainerSpec;
 use monopod_core::plan::extras::{Hole, TOKENINFO_PATIENCE_SECONDS};
@@ -20,20 +21,28 @@ use crate::host::tokeninfo;
 pub(super) async fn fill(
     context: &Context,
     spec: &ContainerSpec,
+    facts: &InstanceFacts,
     deadline: Instant,
 ) -> Result<Vec<(String, String)>, BootError> {
     if spec.holes.is_empty() {
         return Ok(Vec::new());
     }
     let machine = match spec.networking {
+        // Nobody is asked for an address that nothing needs.
+        _ if !spec.holes.iter().any(Hole::is_address) => None,
         Networking::Host | Networking::None => Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         Networking::Bridge => gateway(context, deadline).await?,
     };
     let mut filled = Vec::new();
     for hole in &spec.holes {
+        if !hole.is_address() {
+            let value = hole.of_facts(facts);
+            filled.extend(value.map(|value| (hole.variable().to_owned(), value)));
+            continue;
+        }
         let found = match (hole, machine) {
             (_, None) => Err("the engine names no gateway of its bridge".to_owned()),
-            (Hole::Etcd, Some(_)) => Ok(()),
+            (Hole::Etcd | Hole::Region(_) | Hole::Resource { .. }, Some(_)) => Ok(()),
             (Hole::Tokeninfo { .. }, Some(machine)) => {
                 let text = format!("waiting for the machine's tokeninfo service at {machine}");
                 context.reporter.tell(Event::StepProgress {

@@ -3,6 +3,7 @@
 //! The names, units and dimensions are those of AWS's monitoring scripts as Taupage ran them
 //! (`--mem-util --disk-space-util --disk-path=/ --auto-scaling`), so that dashboards and alarms made for it go on.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// Where the metrics are found.
@@ -49,11 +50,15 @@ pub struct Disk {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Datum {
     /// `MemoryUtilization`.
-    pub name: &'static str,
-    /// 0 to 100.
-    pub percent: f64,
+    pub name: Cow<'static, str>,
+    /// How much.
+    pub value: f64,
+    /// `Percent`, or `None`, as CloudWatch calls them.
+    pub unit: &'static str,
     /// What it is told apart by.
     pub dimensions: Vec<(&'static str, String)>,
+    /// Kept by the second, where it is sent more often than once a minute.
+    pub by_the_second: bool,
 }
 
 impl Memory {
@@ -83,28 +88,33 @@ impl Memory {
 impl Usage {
     /// Each metric of this instance, and of its group where that is known.
     pub fn data(&self, instance: &str, group: Option<&str>) -> Vec<Datum> {
-        let owners = || {
-            let group = group.map(|group| ("AutoScalingGroupName", group.to_owned()));
-            [("InstanceId", instance.to_owned())].into_iter().chain(group)
+        let percentage = |name: &'static str, value: f64, dimensions: Vec<(&'static str, String)>| Datum {
+            name: name.into(),
+            value,
+            unit: "Percent",
+            dimensions,
+            by_the_second: false,
         };
         let disk = &self.disk;
         let used = percent(disk.blocks.saturating_sub(disk.free), disk.blocks);
-        let memory = owners().map(|owner| Datum {
-            name: "MemoryUtilization",
-            percent: self.memory.percent(),
-            dimensions: vec![owner],
-        });
-        let disk = owners().map(|owner| Datum {
-            name: "DiskSpaceUtilization",
-            percent: used,
-            dimensions: vec![
+        let memory = owners(instance, group)
+            .map(|owner| percentage("MemoryUtilization", self.memory.percent(), vec![owner]));
+        let disk = owners(instance, group).map(|owner| {
+            let dimensions = vec![
                 owner,
                 ("MountPath", disk.mount_path.to_owned()),
                 ("Filesystem", disk.filesystem.clone()),
-            ],
+            ];
+            percentage("DiskSpaceUtilization", used, dimensions)
         });
         memory.chain(disk).collect()
     }
+}
+
+/// Whose a metric is: this instance's, and its group's where that is known.
+pub fn owners(instance: &str, group: Option<&str>) -> impl Iterator<Item = (&'static str, String)> {
+    let group = group.map(|group| ("AutoScalingGroupName", group.to_owned()));
+    [("InstanceId", instance.to_owned())].into_iter().chain(group)
 }
 
 /// What is mounted at `path`, of the text of `/proc/self/mountinfo`: the last one hides those before it.
@@ -172,7 +182,7 @@ mod tests {
                     .iter()
                     .map(|(name, value)| format!("{name}={value}"))
                     .collect();
-                format!("{} {} {}", one.name, dimensions.join(","), one.percent)
+                format!("{} {} {}", one.name, dimensions.join(","), one.value)
             };
             usage().data("i-1", group).iter().map(text).collect()
         };

@@ -85,6 +85,104 @@ fn write_usage(out: &mut Exposition, usage: Usage) {
         help,
         usage.oom_kills,
     );
+    write_memory(out, &usage);
+    write_limits(out, &usage);
+    write_io(out, &usage);
+    write_pressure(out, &usage);
+}
+
+fn write_memory(out: &mut Exposition, usage: &Usage) {
+    let rows = [
+        (
+            "monopod_container_memory_working_set_bytes",
+            usage.working_set,
+            "Memory that can't be taken back without ending something: what is used, less files not read lately.",
+        ),
+        (
+            "monopod_container_memory_anon_bytes",
+            usage.anonymous,
+            "Memory of the container's own, no file's.",
+        ),
+        (
+            "monopod_container_memory_file_bytes",
+            usage.file,
+            "Memory that holds files the container uses.",
+        ),
+    ];
+    for (name, value, help) in rows {
+        out.single(name, Kind::Gauge, help, value);
+    }
+}
+
+fn write_limits(out: &mut Exposition, usage: &Usage) {
+    let throttling = usage.throttling;
+    let help = "Periods of the container's limit of processor time; left out without a limit.";
+    let periods = throttling.periods;
+    out.single("monopod_container_cpu_periods_total", Kind::Counter, help, periods);
+    let help = "Periods in which the container was held back by it.";
+    out.single(
+        "monopod_container_cpu_throttled_periods_total",
+        Kind::Counter,
+        help,
+        throttling.throttled,
+    );
+    let help = "How long the container was held back by it.";
+    let time = throttling.time;
+    out.single(
+        "monopod_container_cpu_throttled_seconds_total",
+        Kind::Counter,
+        help,
+        time,
+    );
+    let help = "Processes and threads of the container.";
+    out.single("monopod_container_pids", Kind::Gauge, help, usage.pids);
+    let help = "The most it may have; left out without a limit.";
+    out.single("monopod_container_pids_limit", Kind::Gauge, help, usage.pids_limit);
+}
+
+fn write_io(out: &mut Exposition, usage: &Usage) {
+    let io = usage.io;
+    let rows = [
+        (
+            "monopod_container_io_read_bytes_total",
+            io.read,
+            "Bytes the container read from disks.",
+        ),
+        (
+            "monopod_container_io_written_bytes_total",
+            io.written,
+            "Bytes the container wrote to disks.",
+        ),
+        (
+            "monopod_container_io_reads_total",
+            io.reads,
+            "Reads of disks by the container.",
+        ),
+        (
+            "monopod_container_io_writes_total",
+            io.writes,
+            "Writes to disks by the container.",
+        ),
+    ];
+    for (name, value, help) in rows {
+        out.single(name, Kind::Counter, help, value);
+    }
+}
+
+fn write_pressure(out: &mut Exposition, usage: &Usage) {
+    let [cpu, memory, io] = usage.pressure;
+    let rows = [
+        ("cpu_waiting", cpu.some, "a task of the container waited for a processor"),
+        ("cpu_stalled", cpu.full, "all tasks of the container waited for a processor"),
+        ("memory_waiting", memory.some, "a task of the container waited for memory"),
+        ("memory_stalled", memory.full, "all tasks of the container waited for memory"),
+        ("io_waiting", io.some, "a task of the container waited for a disk"),
+        ("io_stalled", io.full, "all tasks of the container waited for a disk"),
+    ];
+    for (what, value, when) in rows {
+        let name = format!("monopod_container_pressure_{what}_seconds_total");
+        out.single(&name, Kind::Counter, &format!("How long {when}."), value);
+    }
 }
 
 pub(super) fn write_probes(out: &mut Exposition, health: Option<&HealthRecord>, probes: Option<Probes>) {

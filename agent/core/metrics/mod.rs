@@ -9,20 +9,38 @@
 //! - A label's value is one of ours or of the user data (names, never contents): nothing that changes all the time.
 
 mod container;
+pub mod host;
 mod machine;
 mod process;
+pub mod relay;
+pub mod samples;
 mod sinks;
 #[cfg(test)]
 mod tests;
 mod text;
+pub mod textfile;
 
 use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
 
 use crate::record::{Agent, BootRecord};
 use text::Exposition;
 
 /// What `Content-Type` says of the text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What the user data asks for beside what is always told: `metrics`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MetricsPlan {
+    /// Where teams put figures of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub textfile_directory: Option<String>,
+    /// Metrics of the application for CloudWatch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub relay: Option<relay::Relay>,
+}
 
 /// Everything that is told.
 #[derive(Clone, Copy, Debug)]
@@ -35,6 +53,10 @@ pub struct Figures<'a> {
     pub probes: Option<Probes>,
     /// The agent itself.
     pub process: Option<Process>,
+    /// The machine itself.
+    pub host: Option<&'a host::Texts>,
+    /// Files of the machine's teams; `None` where nobody asked for any.
+    pub textfiles: Option<&'a textfile::Found>,
 }
 
 /// What a container uses, as its control group says.
@@ -48,6 +70,46 @@ pub struct Usage {
     pub cpu: Option<Duration>,
     /// How often the kernel ended a process in it for its memory limit.
     pub oom_kills: Option<u64>,
+    /// Bytes that can't be taken back without ending something: what is used, less files that were not read lately.
+    pub working_set: Option<u64>,
+    /// Bytes of it that are no file's.
+    pub anonymous: Option<u64>,
+    /// Bytes of it that are.
+    pub file: Option<u64>,
+    /// What its limit of processor time did.
+    pub throttling: Throttling,
+    /// Processes and threads.
+    pub pids: Option<u64>,
+    /// The most it may have; `None` without a limit.
+    pub pids_limit: Option<u64>,
+    /// What it read and wrote, of all disks.
+    pub io: Io,
+    /// How long it waited for processors, memory and disks.
+    pub pressure: [host::Pressure; 3],
+}
+
+/// What a limit of processor time did.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Throttling {
+    /// Periods that passed.
+    pub periods: Option<u64>,
+    /// Those in which it was held back.
+    pub throttled: Option<u64>,
+    /// For how long altogether.
+    pub time: Option<Duration>,
+}
+
+/// What went to disks and came from them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Io {
+    /// Bytes.
+    pub read: Option<u64>,
+    /// Bytes.
+    pub written: Option<u64>,
+    /// Operations.
+    pub reads: Option<u64>,
+    /// Operations.
+    pub writes: Option<u64>,
 }
 
 /// What the probes did.
@@ -76,8 +138,22 @@ pub struct Process {
     pub started: Option<f64>,
 }
 
+/// A scrape.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scrape {
+    /// Its text.
+    pub text: String,
+    /// What is wrong with files of teams' own, a line each.
+    pub complaints: Vec<String>,
+}
+
 /// The text of a scrape.
 pub fn render(figures: &Figures<'_>) -> String {
+    scrape(figures).text
+}
+
+/// A scrape, and what was left out of it.
+pub fn scrape(figures: &Figures<'_>) -> Scrape {
     let mut out = Exposition::default();
     machine::write(&mut out, figures.record, Agent::Running);
     container::write(&mut out, figures.record.container.as_ref(), figures.container);
@@ -86,5 +162,19 @@ pub fn render(figures: &Figures<'_>) -> String {
     if let Some(process) = figures.process {
         process::write(&mut out, &process);
     }
-    out.finish()
+    let mut verdicts = figures.host.map(|texts| host::write(&mut out, texts));
+    let mut complaints = Vec::new();
+    if let Some(found) = figures.textfiles {
+        complaints = textfile::write(&mut out, found);
+        verdicts
+            .get_or_insert_default()
+            .push(("textfile", complaints.is_empty()));
+    }
+    if let Some(verdicts) = &verdicts {
+        host::write_verdicts(&mut out, verdicts);
+    }
+    Scrape {
+        text: out.finish(),
+        complaints,
+    }
 }

@@ -13,6 +13,26 @@ fn all(record: &BootRecord) -> String {
             memory_limit: Some(64 << 20),
             cpu: Some(Duration::from_millis(1_500)),
             oom_kills: Some(1),
+            working_set: Some(3 << 18),
+            anonymous: Some(1 << 19),
+            file: Some(1 << 18),
+            throttling: Throttling {
+                periods: Some(100),
+                throttled: Some(10),
+                time: Some(Duration::from_millis(750)),
+            },
+            pids: Some(5),
+            pids_limit: Some(4096),
+            io: Io {
+                read: Some(4096),
+                written: Some(8192),
+                reads: Some(1),
+                writes: Some(2),
+            },
+            pressure: [1, 2, 3].map(|seconds| host::Pressure {
+                some: Some(Duration::from_secs(seconds)),
+                full: Some(Duration::from_millis(seconds)),
+            }),
         }),
         probes: Some(Probes {
             asked: 10,
@@ -26,6 +46,8 @@ fn all(record: &BootRecord) -> String {
             max_descriptors: Some(1024),
             started: Some(1_000.5),
         }),
+        host: None,
+        textfiles: None,
     })
 }
 
@@ -61,6 +83,21 @@ fn what_the_machine_is_and_does() {
         ("monopod_container_start_time_seconds", 1_060.0),
         ("monopod_container_memory_usage_bytes", 1_048_576.0),
         ("monopod_container_cpu_seconds_total", 1.5),
+        ("monopod_container_memory_working_set_bytes", 786_432.0),
+        ("monopod_container_memory_anon_bytes", 524_288.0),
+        ("monopod_container_memory_file_bytes", 262_144.0),
+        ("monopod_container_cpu_periods_total", 100.0),
+        ("monopod_container_cpu_throttled_periods_total", 10.0),
+        ("monopod_container_cpu_throttled_seconds_total", 0.75),
+        ("monopod_container_pids", 5.0),
+        ("monopod_container_pids_limit", 4096.0),
+        ("monopod_container_io_read_bytes_total", 4096.0),
+        ("monopod_container_io_written_bytes_total", 8192.0),
+        ("monopod_container_io_reads_total", 1.0),
+        ("monopod_container_io_writes_total", 2.0),
+        ("monopod_container_pressure_cpu_waiting_seconds_total", 1.0),
+        ("monopod_container_pressure_memory_stalled_seconds_total", 0.002),
+        ("monopod_container_pressure_io_waiting_seconds_total", 3.0),
         ("monopod_probe_asked_total", 10.0),
         ("monopod_probe_failed_total", 2.0),
         ("monopod_probe_duration_seconds", 0.003),
@@ -109,6 +146,8 @@ fn what_is_not_known_is_left_out() {
         container: None,
         probes: None,
         process: None,
+        host: None,
+        textfiles: None,
     });
     for absent in ["container", "probe", "sink", "secrets", "process", "boot"] {
         let there = text.lines().any(|line| {

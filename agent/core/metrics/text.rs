@@ -11,6 +11,18 @@ pub(super) enum Kind {
     Counter,
     /// It goes up and down.
     Gauge,
+    /// What node_exporter does not say of it.
+    Untyped,
+}
+
+impl Kind {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Untyped => "untyped",
+        }
+    }
 }
 
 /// A sample's value.
@@ -76,7 +88,7 @@ pub(super) struct Exposition(String);
 
 impl Exposition {
     /// A metric; it appears with its first sample.
-    pub(super) fn metric(&mut self, name: &'static str, kind: Kind, help: &'static str) -> Metric<'_> {
+    pub(super) fn metric<'a>(&'a mut self, name: &'a str, kind: Kind, help: &'a str) -> Metric<'a> {
         Metric {
             out: &mut self.0,
             name,
@@ -89,14 +101,25 @@ impl Exposition {
     /// A metric of one series, or of none.
     pub(super) fn single(
         &mut self,
-        name: &'static str,
+        name: &str,
         kind: Kind,
-        help: &'static str,
+        help: &str,
         value: Option<impl Into<Number>>,
     ) {
         if let Some(value) = value {
             self.metric(name, kind, help).sample(&[], value);
         }
+    }
+
+    /// The metrics that are in it.
+    pub(super) fn names(&self) -> BTreeSet<String> {
+        let names = self.0.lines().filter_map(|line| line.strip_prefix("# TYPE "));
+        names.filter_map(|line| Some(line.split_once(' ')?.0.to_owned())).collect()
+    }
+
+    /// Text that is in the format already, of metrics that are not in it yet.
+    pub(super) fn append(&mut self, text: &str) {
+        self.0.push_str(text);
     }
 
     pub(super) fn finish(self) -> String {
@@ -107,9 +130,9 @@ impl Exposition {
 /// A metric whose samples are being written.
 pub(super) struct Metric<'a> {
     out: &'a mut String,
-    name: &'static str,
+    name: &'a str,
     kind: Kind,
-    help: &'static str,
+    help: &'a str,
     /// Those it has.
     labels: BTreeSet<String>,
 }
@@ -133,12 +156,8 @@ impl Metric<'_> {
     fn write(&mut self, labels: &str, value: Number) -> fmt::Result {
         let (out, name) = (&mut *self.out, self.name);
         if self.labels.is_empty() {
-            let kind = match self.kind {
-                Kind::Counter => "counter",
-                Kind::Gauge => "gauge",
-            };
             writeln!(out, "# HELP {name} {}", self.help)?;
-            writeln!(out, "# TYPE {name} {kind}")?;
+            writeln!(out, "# TYPE {name} {}", self.kind.word())?;
         }
         writeln!(out, "{name}{labels} {value}")
     }
@@ -155,7 +174,7 @@ fn braced(labels: &[(&str, &str)]) -> String {
     format!("{{{}}}", labels.join(","))
 }
 
-fn escaped(value: &str) -> String {
+pub(super) fn escaped(value: &str) -> String {
     let mut out = String::with_capacity(value.len());
     for c in value.chars() {
         match c {

@@ -6,7 +6,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{Plan, extras};
+use super::Plan;
 use crate::config::{EcrHost, RegistryHost, RegistryLogin, Storage};
 use crate::identity::Served;
 use crate::secret::Source;
@@ -232,8 +232,24 @@ impl Plan {
 
     /// The policy to attach to the instance's role, ready to paste; no statement when no call is made.
     pub fn iam_policy(&self) -> Value {
-        let statements: Vec<Value> = self.aws_calls().iter().map(statement).collect();
+        let statements: Vec<Value> = self.aws_calls().iter().map(|call| self.statement(call)).collect();
         json!({ "Version": "2012-10-17", "Statement": statements })
+    }
+
+    /// Tags are taken off by their names, so the permission is for that name alone.
+    fn condition(&self, action: &str) -> Option<Value> {
+        if action == DELETE_TAGS {
+            return Some(json!({ "ForAllValues:StringEquals": { "aws:TagKeys": [ERASE_TAG] } }));
+        }
+        self.extra_condition(action)
+    }
+
+    fn statement(&self, call: &AwsCall) -> Value {
+        let mut statement = json!({ "Effect": "Allow", "Action": call.action, "Resource": call.resource });
+        if let (Some(condition), Some(map)) = (self.condition(call.action), statement.as_object_mut()) {
+            map.insert("Condition".to_owned(), condition);
+        }
+        statement
     }
 
     /// `arn:aws:kms:eu-central-1:123456789012`, with stars where no machine is known.
@@ -268,22 +284,6 @@ fn may_be_mapped(storage: &Storage, device: &str) -> bool {
             .any(|prefix| device.starts_with(prefix))
     };
     matches!(Origin::of(storage, device), Origin::Machine { device, .. } if launched(&device))
-}
-
-/// Tags are taken off by their names, so the permission is for that name alone.
-fn condition(action: &str) -> Option<Value> {
-    if action == DELETE_TAGS {
-        return Some(json!({ "ForAllValues:StringEquals": { "aws:TagKeys": [ERASE_TAG] } }));
-    }
-    extras::condition(action)
-}
-
-fn statement(call: &AwsCall) -> Value {
-    let mut statement = json!({ "Effect": "Allow", "Action": call.action, "Resource": call.resource });
-    if let (Some(condition), Some(map)) = (condition(call.action), statement.as_object_mut()) {
-        map.insert("Condition".to_owned(), condition);
-    }
-    statement
 }
 
 /// The first part of every ARN of a region.

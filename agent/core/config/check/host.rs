@@ -27,6 +27,7 @@ impl<'c> Checker<'c> {
                 .and_then(|field| self.domain(&field)),
             tokeninfo_url: self.url("tokeninfo_url"),
             local_planb_tokeninfo: self.flag("local_planb_tokeninfo"),
+            metrics: self.metrics(),
         }
     }
 

@@ -24,6 +24,7 @@ mod identity;
 mod images;
 mod lifecycle;
 mod logging;
+mod metrics;
 mod options;
 mod policy;
 mod ports;

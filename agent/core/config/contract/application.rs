@@ -116,7 +116,7 @@ pub(super) const KEYS: &[Key] = &[
         .example("registry_mirrors:\n  registry.example.org: [mirror.example.org, other.example.org/cache]"),
     Key::new("environment", Map { key: "the variable's name", names: Grammar::Variable, value: &Shape::Scalar }, Read, "Environment variables of the container. A value `aws:kms:<base64>` is decrypted at boot; `aws:ssm:<name>` and `aws:secretsmanager:<name>` are fetched.")
         .taupage("The same; a YAML true reached the container as `True`, null as `None`, 1.50 as `1.5`, as Python prints them.")
-        .ours("The same spelling, because images rely on it: quote a value to have it as it stands. APPLICATION_ID, APPLICATION_VERSION and CREDENTIALS_DIR belong to monopod: a value for them here has no effect.")
+        .ours("The same spelling, because images rely on it: quote a value to have it as it stands. APPLICATION_ID, APPLICATION_VERSION and CREDENTIALS_DIR belong to monopod: a value for them here has no effect. OTEL_RESOURCE_ATTRIBUTES says who the application is and where it runs (service.name, service.version, service.instance.id, cloud.*, host.*), filled in on the machine, unless it stands here.")
         .example("environment:\n  DB_HOST: db.example.org\n  DB_PASSWORD: aws:kms:AQICAHhFeGFtcGxl"),
     Key::new("deployment_id", Text(Grammar::NotEmpty), Read, "Names the deployment; becomes a label of the container.")
         .taupage("Told to the local tokeninfo service only.")

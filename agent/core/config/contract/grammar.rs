@@ -120,6 +120,10 @@ pub enum Grammar {
     Destination,
     /// `443`, `8000-8010`.
     PortRange,
+    /// A metric as Prometheus names it.
+    MetricName,
+    /// A namespace of CloudWatch's that is not AWS's own.
+    Namespace,
 }
 
 const V4: &str =
@@ -129,6 +133,7 @@ const PART: &str = r"/(?:[^/.\x00-\x1f\x7f-\x9f]|\.[^/.\x00-\x1f\x7f-\x9f]|\.\.[
 const HEADER_NAME: &str = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
 /// `arn:PARTITION:elasticloadbalancing:REGION:ACCOUNT:targetgroup/NAME/ID`.
 const TARGET_GROUP: &str = "arn:aws(?:-[a-z]+)*:elasticloadbalancing:[a-z]+(?:-[a-z]+)+-[0-9]+:[0-9]{12}:targetgroup/[A-Za-z0-9-]{1,32}/[0-9a-f]+|\\s*";
+const NAMESPACE: &str = "[A-Za-z0-9._/#-][A-Za-z0-9._/#:-]{0,254}";
 const SERVER_LABEL: &str = "[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?";
 const LABEL: &str = "[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?";
 
@@ -171,6 +176,8 @@ impl Grammar {
             Self::HookName => "[A-Za-z0-9/_-]{1,255}|\\s*".to_owned(),
             Self::RoleArn => RoleArn::PATTERN.to_owned(),
             Self::SocketAddress => format!("none|\\s*|(?:{V4}|\\[{}\\]):0*(?:{})", v6(), between(1, 65_535)),
+            Self::MetricName => "[A-Za-z_:][A-Za-z0-9_:]{0,254}".to_owned(),
+            Self::Namespace => NAMESPACE.to_owned(),
             Self::Seccomp => format!("default|unconfined|(?:{PART})+"),
             Self::Limit => "(?:-1|[0-9]+)(?::(?:-1|[0-9]+))?".to_owned(),
             Self::LimitName => ULIMITS.join("|"),
@@ -257,6 +264,8 @@ impl Grammar {
             Self::HookName => "up to 255 letters, digits, dashes, underscores and slashes",
             Self::SocketAddress => "an IP address, a colon and a port, or `none`",
             Self::RoleArn => "the ARN of an IAM role",
+            Self::MetricName => "letters, digits, underscores and colons, no digit in front",
+            Self::Namespace => "up to 255 letters, digits and characters of . - _ / # :, not beginning with `AWS/` or a colon",
             Self::Seccomp => "`default`, `unconfined` or an absolute path",
             Self::Regex => "a regular expression",
             Self::Rules => "a YAML list of such maps",

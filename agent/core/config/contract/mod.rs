@@ -19,6 +19,7 @@ mod host;
 mod lessons;
 mod lifecycle;
 mod logging;
+mod metrics;
 mod names;
 mod policy;
 pub mod reference;
@@ -235,6 +236,10 @@ pub const CONTRACT: &[Group] = &[
     Group {
         title: "The machine",
         keys: host::KEYS,
+    },
+    Group {
+        title: "Metrics",
+        keys: metrics::KEYS,
     },
     Group {
         title: "Audit",

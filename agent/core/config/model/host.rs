@@ -1,5 +1,6 @@
 //! The machine around the container, and whom it talks to.
 
+use crate::metrics::MetricsPlan;
 use crate::secret::{Secret, SecretSource};
 
 /// Settings of the machine.
@@ -26,6 +27,8 @@ pub struct Host {
     pub tokeninfo_url: Option<String>,
     /// A tokeninfo service on the machine.
     pub local_planb_tokeninfo: Option<bool>,
+    /// Figures beside those that are always told.
+    pub metrics: MetricsPlan,
 }
 
 /// Who is told what happened here.

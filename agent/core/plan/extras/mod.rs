@@ -1,9 +1,11 @@
-//! What the user data asks of the machine beside the container: an entry in etcd, metrics in CloudWatch, and the two
+//! What the user data asks of the machine beside the container: an entry in etcd, metrics in CloudWatch, and the
 //! variables of the container's whose values only the machine can tell.
 //!
 //! A [`Hole`] is left open by a plan and filled when the container is made: [`Hole::decide`] says with what. The label's
 //! hash covers what the user wrote, never what a hole was filled with, so a tokeninfo service that is late once replaces
 //! no container.
+
+mod resource;
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -12,13 +14,18 @@ use serde_json::{Map, Value, json};
 
 use super::{AwsCall, Plan};
 use crate::config::{Config, Networking, PortMapping, Probe};
+use crate::facts::InstanceFacts;
 use crate::lifecycle::usage;
+use crate::metrics::MetricsPlan;
 use crate::text;
 
 /// Where the application asks about tokens.
 pub const TOKENINFO_URL: &str = "TOKENINFO_URL";
 /// Where the application finds etcd.
 pub const ETCD_URL: &str = "ETCD_URL";
+
+/// Who the application is, to OpenTelemetry.
+pub const OTEL_RESOURCE_ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
 
 /// Where the machine's own tokeninfo service listens.
 pub const TOKENINFO_PORT: u16 = 9021;
@@ -38,6 +45,13 @@ pub struct Extras {
     pub etcd: Option<Registration>,
     /// Memory and disk as metrics: `enhanced_cloudwatch_metrics`.
     pub cloudwatch_metrics: bool,
+    /// Figures of teams' own, and of the application for CloudWatch: `metrics`.
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub metrics: MetricsPlan,
+}
+
+fn is_nothing(metrics: &MetricsPlan) -> bool {
+    *metrics == MetricsPlan::default()
 }
 
 /// An entry in etcd, as long as the machine is healthy.
@@ -71,6 +85,7 @@ impl Extras {
                 value: described(config).to_string(),
             }),
             cloudwatch_metrics: host.enhanced_cloudwatch_metrics == Some(true),
+            metrics: host.metrics.clone(),
         }
     }
 
@@ -94,32 +109,62 @@ impl Extras {
             );
             ("metrics", text)
         });
-        etcd.into_iter().chain(metrics).collect()
+        let figures = self.metrics.textfile_directory.as_ref().map(|path| {
+            let text = format!("every *.prom of {path} at /metrics, with the machine's own");
+            ("figures", text)
+        });
+        let relay = self.metrics.relay.as_ref().map(|relay| {
+            let text = format!(
+                "{} of the container's port {}{} to CloudWatch as {}, every {} s",
+                relay.names.join(", "),
+                relay.port,
+                relay.path,
+                relay.namespace,
+                relay.interval_seconds
+            );
+            ("relayed metrics", text)
+        });
+        etcd.into_iter().chain(metrics).chain(figures).chain(relay).collect()
+    }
+
+    /// CloudWatch's namespaces that are written to.
+    fn namespaces(&self) -> Vec<&str> {
+        let host = self.cloudwatch_metrics.then_some(usage::NAMESPACE);
+        let relay = self.metrics.relay.as_ref().map(|relay| relay.namespace.as_str());
+        let relay = relay.filter(|namespace| host != Some(*namespace));
+        host.into_iter().chain(relay).collect()
     }
 }
 
 impl Plan {
     /// Calls that go on as long as the machine lives.
     pub(super) fn extra_calls(&self, calls: &mut Vec<AwsCall>) {
-        if self.extras.cloudwatch_metrics {
+        let namespaces = self.extras.namespaces();
+        if !namespaces.is_empty() {
             calls.push(AwsCall {
                 action: PUT_METRIC_DATA,
-                // Metrics belong to no resource: the policy names the namespace instead.
+                // Metrics belong to no resource: the policy names the namespaces instead.
                 resource: "*".to_owned(),
                 times: 0,
-                why: format!("write metrics of {}", usage::NAMESPACE),
+                why: format!("write metrics of {}", namespaces.join(" and ")),
             });
         }
+    }
+
+    /// What narrows an action that knows no resource.
+    pub(super) fn extra_condition(&self, action: &str) -> Option<Value> {
+        if action != PUT_METRIC_DATA {
+            return None;
+        }
+        let namespaces = match self.extras.namespaces().as_slice() {
+            [one] => json!(one),
+            all => json!(all),
+        };
+        Some(json!({ "StringEquals": { "cloudwatch:namespace": namespaces } }))
     }
 }
 
 const PUT_METRIC_DATA: &str = "cloudwatch:PutMetricData";
-
-/// What narrows an action that knows no resource.
-pub(super) fn condition(action: &str) -> Option<Value> {
-    (action == PUT_METRIC_DATA)
-        .then(|| json!({ "StringEquals": { "cloudwatch:namespace": usage::NAMESPACE } }))
-}
 
 /// A variable whose value only the machine can tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -133,6 +178,11 @@ pub enum Hole {
     Etcd,
     /// The machine's region, in the variable of this name; filled as soon as the machine is known.
     Region(&'static str),
+    /// Who the application is, to OpenTelemetry.
+    Resource {
+        /// What is known of it without the machine.
+        known: Vec<(&'static str, String)>,
+    },
 }
 
 impl Hole {
@@ -142,6 +192,24 @@ impl Hole {
             Self::Tokeninfo { .. } => TOKENINFO_URL,
             Self::Etcd => ETCD_URL,
             Self::Region(variable) => variable,
+            Self::Resource { .. } => OTEL_RESOURCE_ATTRIBUTES,
+        }
+    }
+
+    /// Whether its value is an address of the machine's, as the container sees it.
+    pub const fn is_address(&self) -> bool {
+        match self {
+            Self::Tokeninfo { .. } | Self::Etcd => true,
+            Self::Resource { .. } | Self::Region(_) => false,
+        }
+    }
+
+    /// The variable's value, where it follows from what the machine is.
+    pub fn of_facts(&self, facts: &InstanceFacts) -> Option<String> {
+        match self {
+            Self::Tokeninfo { .. } | Self::Etcd => None,
+            Self::Resource { known } => Some(resource::filled(known, facts)),
+            Self::Region(_) => Some(facts.region.clone()),
         }
     }
 
@@ -152,7 +220,7 @@ impl Hole {
             Self::Tokeninfo { .. } if answers => Some(tokeninfo_url(machine)),
             Self::Tokeninfo { .. } => self.instead(),
             Self::Etcd => Some(of_the_machine(ETCD_PORT, machine)),
-            Self::Region(_) => None,
+            Self::Region(_) | Self::Resource { .. } => None,
         }
     }
 
@@ -160,7 +228,7 @@ impl Hole {
     pub fn instead(&self) -> Option<String> {
         match self {
             Self::Tokeninfo { otherwise } => otherwise.clone(),
-            Self::Etcd | Self::Region(_) => None,
+            Self::Etcd | Self::Region(_) | Self::Resource { .. } => None,
         }
     }
 
@@ -175,6 +243,7 @@ impl Hole {
             }
             Self::Etcd => "this container has no ETCD_URL",
             Self::Region(_) => "this container is not told the region",
+            Self::Resource { .. } => "this container has no OTEL_RESOURCE_ATTRIBUTES",
         }
     }
 
@@ -196,6 +265,7 @@ impl Hole {
             }
             Self::Etcd => format!("<{}>", of_the_machine(ETCD_PORT, machine)),
             Self::Region(_) => "<the machine's region>".to_owned(),
+            Self::Resource { known } => resource::shown(known),
         }
     }
 }
@@ -223,6 +293,11 @@ pub(super) fn variables(config: &Config) -> (Vec<(&'static str, String)>, Vec<Ho
             }
         }
     }
+    if !written(OTEL_RESOURCE_ATTRIBUTES) {
+        holes.push(Hole::Resource {
+            known: resource::known(config),
+        });
+    }
     (known, holes)
 }
 
@@ -232,7 +307,7 @@ pub(crate) fn machine_ports(config: &Config) -> Vec<u16> {
     let ports = holes.iter().filter_map(|hole| match hole {
         Hole::Tokeninfo { .. } => Some(TOKENINFO_PORT),
         Hole::Etcd => Some(ETCD_PORT),
-        Hole::Region(_) => None,
+        Hole::Region(_) | Hole::Resource { .. } => None,
     });
     ports
         .filter(|_| config.networking() == Networking::Bridge)
