@@ -23,6 +23,7 @@ mod images;
 mod lifecycle;
 mod logging;
 mod options;
+mod otlp;
 mod policy;
 mod ports;
 mod read;
@@ -138,6 +139,7 @@ impl<'c> Checker<'c> {
         let storage = self.storage();
         self.targets(&options, &storage.mounts);
         let logging = self.logging(&options);
+        let otlp = self.otlp();
         let (host, audit) = (self.host(&ports.mappings), self.audit());
         let delivered = self.delivered(&options);
         let boot_timeout = self.boot_timeout();
@@ -181,6 +183,7 @@ impl<'c> Checker<'c> {
                 options,
                 storage,
                 logging,
+                otlp,
                 host,
                 audit: audit.clone(),
                 lifecycle: lifecycle.clone(),

@@ -20,6 +20,7 @@ mod lessons;
 mod lifecycle;
 mod logging;
 mod names;
+mod otlp;
 mod policy;
 pub mod reference;
 pub mod schema;
@@ -231,6 +232,10 @@ pub const CONTRACT: &[Group] = &[
     Group {
         title: "Logs",
         keys: logging::KEYS,
+    },
+    Group {
+        title: "OpenTelemetry",
+        keys: otlp::KEYS,
     },
     Group {
         title: "The machine",

@@ -13,6 +13,8 @@ use serde_json::{Map, Value, json};
 use super::{AwsCall, Plan};
 use crate::config::{Config, Networking, PortMapping, Probe};
 use crate::lifecycle::usage;
+use crate::logs::LogKey;
+use crate::otlp::OtlpPlan;
 use crate::text;
 
 /// Where the application asks about tokens.
@@ -38,6 +40,9 @@ pub struct Extras {
     pub etcd: Option<Registration>,
     /// Memory and disk as metrics: `enhanced_cloudwatch_metrics`.
     pub cloudwatch_metrics: bool,
+    /// Metrics and the boot's trace by OTLP: `otlp`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp: Option<OtlpPlan>,
 }
 
 /// An entry in etcd, as long as the machine is healthy.
@@ -71,6 +76,7 @@ impl Extras {
                 value: described(config).to_string(),
             }),
             cloudwatch_metrics: host.enhanced_cloudwatch_metrics == Some(true),
+            otlp: OtlpPlan::new(config.otlp()),
         }
     }
 
@@ -94,7 +100,17 @@ impl Extras {
             );
             ("metrics", text)
         });
-        etcd.into_iter().chain(metrics).collect()
+        let otlp = self.otlp.iter().flat_map(OtlpPlan::rows);
+        etcd.into_iter().chain(metrics).chain(otlp).collect()
+    }
+
+    /// For programs.
+    pub(super) fn to_json(&self) -> Value {
+        let mut all = json!(self);
+        if let (Some(otlp), Some(map)) = (&self.otlp, all.as_object_mut()) {
+            map.insert("otlp".to_owned(), otlp.to_json());
+        }
+        all
     }
 }
 
@@ -109,6 +125,34 @@ impl Plan {
                 times: 0,
                 why: format!("write metrics of {}", usage::NAMESPACE),
             });
+        }
+        for (name, key) in self.extras.otlp.iter().flat_map(|otlp| &otlp.target.headers) {
+            self.header_call(name, key, calls);
+        }
+    }
+}
+
+impl Plan {
+    /// A header of `otlp` is fetched when the first request leaves, so it is in no step.
+    fn header_call(&self, name: &str, key: &LogKey, calls: &mut Vec<AwsCall>) {
+        let LogKey::Stored(reference) = key else {
+            return;
+        };
+        let (action, resource, verb) = self.access(&reference.source);
+        let why = format!("{verb} the OTLP header {name}");
+        let same = |call: &&mut AwsCall| (call.action, &call.resource) == (action, &resource);
+        match calls.iter_mut().find(same) {
+            Some(call) => {
+                call.times += 1;
+                call.why.push_str(", ");
+                call.why.push_str(&why);
+            }
+            None => calls.push(AwsCall {
+                action,
+                resource,
+                times: 1,
+                why,
+            }),
         }
     }
 }

@@ -18,7 +18,7 @@ use crate::secret::Source;
 use crate::text;
 use crate::trust::{Requirement, Trust};
 use container::source_text;
-pub(super) use logs::key_text;
+pub(crate) use logs::key_text;
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -256,7 +256,7 @@ impl Plan {
             "lifecycle": self.lifecycle_json(),
             "redact_secrets": self.redact_secrets,
             "machine": self.machine,
-            "extras": self.extras,
+            "extras": self.extras.to_json(),
             "logs": self.logs.to_json(),
             "audit": self.audit_json(),
             "opt_outs": self.opt_outs(),
