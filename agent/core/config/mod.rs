@@ -300,6 +300,7 @@ impl Reading {
         report.notify_cfn = outcome.notify_cfn;
         report.boot_timeout = outcome.boot_timeout;
         report.audit = outcome.audit;
+        report.otlp = outcome.otlp;
         report.lifecycle = outcome.lifecycle;
         report.masked = masked::of(entries);
         report

@@ -288,6 +288,7 @@ fn everything_that_is_served_is_sent() {
         container: None,
         probes: None,
         process: None,
+        pushes: None,
     });
     let served = text.lines().filter(|line| !line.starts_with('#')).count();
     let sent: usize = metrics_of(&text)

@@ -38,7 +38,7 @@ mod units;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::model::{Audit, Config};
+use super::model::{Audit, Config, Otlp};
 use super::policy::Policy;
 use super::problem::{Code, Place, Problem};
 use super::yaml::{Entry, Kind, Node};
@@ -56,6 +56,8 @@ pub(super) struct Outcome {
     pub(super) boot_timeout: Option<Duration>,
     /// Read even where the rest is wrong: how that boot ended is told, too.
     pub(super) audit: Audit,
+    /// Read even where the rest is wrong: how that boot ended is told there, too.
+    pub(super) otlp: Option<Otlp>,
     /// Read even where the rest is wrong: what becomes of a machine whose boot failed is said there.
     pub(super) lifecycle: LifecyclePlan,
 }
@@ -183,7 +185,7 @@ impl<'c> Checker<'c> {
                 options,
                 storage,
                 logging,
-                otlp,
+                otlp: otlp.clone(),
                 host,
                 audit: audit.clone(),
                 lifecycle: lifecycle.clone(),
@@ -200,6 +202,7 @@ impl<'c> Checker<'c> {
             notify_cfn,
             boot_timeout,
             audit,
+            otlp,
             lifecycle,
         }
     }

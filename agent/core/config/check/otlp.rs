@@ -213,7 +213,10 @@ mod tests {
                 "{endpoint: 'https://e.example.org', signals: []}",
                 "nothing would be sent",
             ),
-            ("{endpoint: 'https://e.example.org', signals: [spans]}", "spans"),
+            (
+                "{endpoint: 'https://e.example.org', signals: [spans]}",
+                "`logs`, `metrics` or `traces`",
+            ),
             (
                 "{endpoint: 'https://e.example.org', headers: {'X Y': hunter2-hunter2}}",
                 "not the name of",

@@ -76,6 +76,7 @@ pub(crate) const KEYS: &[(&str, &[&str])] = &[
             "on_boot_failure",
             "on_rebalance",
             "on_unhealthy",
+            "otlp",
             "pids_limit",
             "ports",
             "privileged",
@@ -120,6 +121,7 @@ pub(crate) const KEYS: &[(&str, &[&str])] = &[
         &["auth", "username", "password", "login", "region", "email"],
     ),
     ("refresh", &["interval", "on_change", "max_age"]),
+    ("otlp", &["endpoint", "headers", "signals", "interval"]),
     ("notify_cfn", &["stack", "resource", "sign", "wait_handle"]),
     (
         "healthcheck",
