@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::common::repository;
 
 /// What a module of the agent may use of the others: `cli → boot, supervise → logs, report → host`.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("host", &[]),
     ("logs", &["host"]),
     ("report", &["host"]),
@@ -35,11 +35,13 @@ const MAY_USE: [(&str, &[&str]); 11] = [
         "supervise",
         &["host", "logs", "report", "context", "boot", "lifecycle"],
     ),
+    ("otlp", &["host", "logs", "report", "serve", "context", "boot"]),
     ("prepare", &["host", "report", "context", "boot", "lifecycle"]),
     (
         "cli",
         &[
             "prepare",
+            "otlp",
             "host",
             "logs",
             "report",

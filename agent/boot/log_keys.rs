@@ -65,9 +65,13 @@ async fn literal(name: &str, sources: &Sources, directories: &Directories) -> Re
         bytes: &bytes,
     };
     let report = config::read(text, &image.layer());
-    let key = report
-        .config()
-        .and_then(|config| config.logging().literal_key(name));
+    let key = match name.starts_with("otlp.") {
+        // How a boot went is told there, whatever else is wrong with the text.
+        true => report.otlp().and_then(|otlp| otlp.literal_header(name)),
+        false => report
+            .config()
+            .and_then(|config| config.logging().literal_key(name)),
+    };
     key.ok_or_else(|| failed(Class::Permanent, "it is not there any more".to_owned()))
 }
 

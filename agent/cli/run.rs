@@ -22,6 +22,7 @@ use crate::host::{Class, Classified as _, chain, clock, files};
 use crate::lifecycle::drain::{self, Causes};
 use crate::lifecycle::launch::{self, Afterwards};
 use crate::lifecycle::{self, control, notices};
+use crate::otlp;
 use crate::report::output::Output;
 use crate::report::{Reporter, SharedRedactor, notify};
 use crate::supervise::{self, Begin, End};
@@ -33,6 +34,9 @@ const FLUSH: Duration = Duration::from_secs(10);
 const TELLING: Duration = Duration::from_secs(60);
 /// How a boot failed gets this long to be told; what is not taken waits for the next start.
 const TELL_AUDIT: Duration = Duration::from_secs(5);
+
+/// The same as a trace, if anybody asks for one.
+const TELL_OTLP: Duration = Duration::from_secs(5);
 
 const STOPPED: &str = "the agent was stopped before the machine was up";
 const LEFT: &str = "the machine leaves before it is up; see why it is drained";
@@ -132,6 +136,8 @@ async fn daemon(options: Options) -> u8 {
             let (reason, ends) = (chain(&error), ends_boot(&context, &error));
             let code = fail(error);
             if ends {
+                // Before whatever becomes of a machine whose boot failed.
+                otlp::last_words(&context, Instant::now() + TELL_OTLP).await;
                 // Whoever stops the agent meanwhile does not wait for as long as those who wait for the boot.
                 tokio::select! {
                     () = launch::failed(&context, &reason, patience(&context), Afterwards::Act) => {}
@@ -157,6 +163,7 @@ async fn everything(context: &Context, stop: &CancellationToken, causes: &Causes
         never = lifecycle::heartbeats(context) => match never {},
         never = lifecycle::registration(context) => match never {},
         never = lifecycle::metrics(context) => match never {},
+        never = otlp::run(context) => match never {},
         never = notices::watch(context, causes) => match never {},
         never = control::serve(context, causes) => match never {},
     }

@@ -23,6 +23,7 @@ pub mod lifecycle;
 pub mod logs;
 pub mod machine;
 pub mod metrics;
+pub mod otlp;
 pub mod plan;
 pub mod preparation;
 pub mod record;

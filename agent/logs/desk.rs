@@ -541,6 +541,11 @@ impl Desk {
         self.stopping
     }
 
+    /// The container that is read; `None` for a file.
+    pub(crate) fn container(&self) -> Option<&str> {
+        self.cursor.sources.first()?.container.as_deref()
+    }
+
     pub(crate) fn has_next_source(&self) -> bool {
         self.cursor.sources.len() > 1
     }

@@ -70,6 +70,7 @@ use crate::host::s3::Clients;
 pub use error::{LogsError, Retry};
 pub use keys::{KeyError, Keys};
 pub use redaction::Redaction;
+pub(crate) use sinks::otlp::Transport as OtlpTransport;
 pub use status::{Drained, Guarantee, LogsStatus, SinkState, SinkStatus};
 
 /// Orders wait here only while a task is busy reading, which is milliseconds.

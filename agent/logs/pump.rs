@@ -278,6 +278,7 @@ impl<S: Sink> Pump<S> {
             self.parcel.last_time = Some(last.time.to_owned());
         }
         if !self.batch.is_empty() {
+            self.sink.reads_from(self.desk.container());
             self.sink.take(&mut self.batch);
             self.batch.clear();
         }
@@ -343,7 +344,12 @@ impl<S: Sink> Pump<S> {
                         Class::Throttled => THROTTLED,
                         Class::Permanent => REFUSED,
                     };
-                    if !self.pause(schedule.delay(failures, chance())).await {
+                    let asked = self
+                        .sink
+                        .not_before()
+                        .map(|at| at.saturating_duration_since(Instant::now()));
+                    let wait = schedule.delay(failures, chance()).max(asked.unwrap_or_default());
+                    if !self.pause(wait).await {
                         return false;
                     }
                 }
@@ -434,6 +440,7 @@ impl<S: Sink> Pump<S> {
         self.filter.apply(&mut self.batch, Patience::None).await;
         self.commit_soon();
         self.commit().await;
+        self.sink.reads_from(self.desk.container());
         self.sink.take(&mut self.batch);
         self.batch.clear();
         self.telling = true;

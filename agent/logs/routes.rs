@@ -6,6 +6,7 @@ use std::sync::Arc;
 use monopod_core::logs::{
     LineStyler, Origin, RotationPolicy, Route, Source, StreamName, SyslogFormat, Target, Treater, Treatment,
 };
+use monopod_core::otlp::Signal;
 use monopod_core::plan::container::CUSTOM_LOG;
 use sha2::{Digest, Sha256};
 use tokio::sync::mpsc;
@@ -19,6 +20,7 @@ use super::sinks::Sink;
 use super::sinks::application_log::ApplicationLog;
 use super::sinks::cloudwatch::CloudWatch;
 use super::sinks::logentries::Logentries;
+use super::sinks::otlp::Otlp;
 use super::sinks::rsyslog::{self, Rsyslog};
 use super::sinks::s3;
 use super::sinks::scalyr::Scalyr;
@@ -105,6 +107,14 @@ pub(super) async fn ship(shared: &Arc<Shared>, route: &Route) -> Result<(), Logs
         Target::Logentries { token } => {
             let sink = Logentries::new(token.clone(), options.keys.clone());
             add(shared, place("Logentries".into()), sink)
+        }
+        Target::Otlp(target) => {
+            let file = match &route.origin {
+                Origin::Application => None,
+                Origin::File(path) | Origin::Folder(path) => Some(path.as_str()),
+            };
+            let sink = Otlp::new(target, file, &options.attributes, options.keys.clone());
+            add(shared, place(target.url(Signal::Logs)), sink)
         }
         Target::Rsyslog(target) => {
             let sink = Rsyslog::new(target, route.stream, &options.attributes);

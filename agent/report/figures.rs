@@ -1,6 +1,6 @@
 //! Figures of the probes, for whoever shows metrics: counted where they are asked, read at any time.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// Counters of one run of the agent; the gate's questions are not among them.
@@ -48,6 +48,38 @@ impl ProbeFigures {
             last_seconds: answered
                 .then(|| Duration::from_micros((last >> 1).saturating_sub(1)).as_secs_f64()),
         }
+    }
+}
+
+/// Counters of what is sent by OTLP every now and then.
+#[derive(Debug, Default)]
+pub struct PushFigures {
+    begun: AtomicBool,
+    sent: AtomicU64,
+    failed: AtomicU64,
+}
+
+impl PushFigures {
+    /// Somebody asks for it.
+    pub fn begin(&self) {
+        self.begun.store(true, Ordering::Relaxed);
+    }
+
+    /// One more push.
+    pub fn pushed(&self, ok: bool) {
+        let counter = if ok { &self.sent } else { &self.failed };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Those that were taken and those that were not; `None` where nobody asks.
+    pub fn now(&self) -> Option<(u64, u64)> {
+        let figures = || {
+            (
+                self.sent.load(Ordering::Relaxed),
+                self.failed.load(Ordering::Relaxed),
+            )
+        };
+        self.begun.load(Ordering::Relaxed).then(figures)
     }
 }
 

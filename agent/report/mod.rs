@@ -50,6 +50,7 @@ struct Inner {
     /// Whose values are too short to be redacted: told once.
     short: Mutex<BTreeSet<String>>,
     probes: figures::ProbeFigures,
+    pushes: figures::PushFigures,
 }
 
 impl Reporter {
@@ -75,6 +76,7 @@ impl Reporter {
             serving: watch::Sender::default(),
             short: Mutex::default(),
             probes: figures::ProbeFigures::default(),
+            pushes: figures::PushFigures::default(),
         }))
     }
 
@@ -197,6 +199,11 @@ impl Reporter {
     /// What came of the probes so far.
     pub fn probe_figures(&self) -> &figures::ProbeFigures {
         &self.0.probes
+    }
+
+    /// What came of pushing metrics so far.
+    pub fn push_figures(&self) -> &figures::PushFigures {
+        &self.0.pushes
     }
 
     fn record(&self) -> MutexGuard<'_, BootRecord> {

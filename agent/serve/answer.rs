@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use monopod_core::metrics;
+use monopod_core::metrics::{self, Figures, Pushes};
 use monopod_core::record::{self, Agent, Standing};
 use monopod_core::text;
 
@@ -43,13 +43,22 @@ pub(super) fn answer<B>(request: &Request<B>, reporter: &Reporter) -> Response<F
             verdict(standing.ready, "ready", &standing)
         }
         "/status" => response(StatusCode::OK, JSON, record::to_json(&reporter.snapshot(), AGENT)),
-        "/metrics" => {
-            let record = reporter.snapshot();
-            let text = metrics::render(&figures::gather(&record, reporter.probe_figures().now()));
-            response(StatusCode::OK, metrics::CONTENT_TYPE, text)
-        }
+        "/metrics" => response(StatusCode::OK, metrics::CONTENT_TYPE, exposition(reporter)),
         _ => response(StatusCode::NOT_FOUND, TEXT, PLACES.to_owned()),
     }
+}
+
+/// What a scrape gets.
+pub(crate) fn exposition(reporter: &Reporter) -> String {
+    let record = reporter.snapshot();
+    let figures = figures::gather(&record, reporter.probe_figures().now());
+    metrics::render(&Figures {
+        pushes: reporter
+            .push_figures()
+            .now()
+            .map(|(sent, failed)| Pushes { sent, failed }),
+        ..figures
+    })
 }
 
 fn verdict(good: bool, word: &str, standing: &Standing) -> Response<Full<Bytes>> {

@@ -24,6 +24,7 @@ pub(super) fn gather(record: &BootRecord, probes: Probed) -> Figures<'_> {
         process: fs::read_to_string("/proc/self/stat")
             .ok()
             .map(|stat| process(&stat)),
+        pushes: None,
     }
 }
 

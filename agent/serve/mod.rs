@@ -16,6 +16,8 @@ mod answer;
 mod cgroup;
 mod figures;
 
+pub(crate) use answer::exposition;
+
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use monopod_core::audit::AuditOrders;
 use monopod_core::config::{self, Severity, Text};
 use monopod_core::event::Event;
+use monopod_core::otlp::OtlpPlan;
 use monopod_core::plan::{Plan, StepId};
 use monopod_core::text;
 
@@ -114,7 +115,10 @@ fn plan(
     );
     let Some(config) = report.config() else {
         // A stack and a group wait for this machine, whatever else is wrong with the text.
-        context.learn_life(|life| life.plan = report.lifecycle());
+        context.learn_life(|life| {
+            life.plan = report.lifecycle();
+            life.extras.otlp = OtlpPlan::new(report.otlp());
+        });
         let error = BootError::Config {
             count: text::count(report.count(Severity::Error), "error"),
             report: report.render(config::Style::Plain),

@@ -46,8 +46,9 @@ pub use mirror::{Mirror, RegistryMirrors};
 pub use model::{
     AccountKey, Audit, Config, Destination, EbsVolume, EcrHost, EnvValue, FileMount, Filesystem, Gpus,
     HealthCheck, Host, HostEntry, LineFormat, Logging, Logrotate, Mount, Networking, OnChange, Options,
-    Origin, PortMapping, Probe, Protocol, Raid, RaidLevel, Redact, Refresh, RegistryAuth, RegistryLogin,
-    RestartPolicy, Rsyslog, S3, Sampling, Scalyr, Seccomp, Shutdown, Storage, Stream, Tmpfs, Ulimit,
+    Origin, Otlp, OtlpHeader, PortMapping, Probe, Protocol, Raid, RaidLevel, Redact, Refresh, RegistryAuth,
+    RegistryLogin, RestartPolicy, Rsyslog, S3, Sampling, Scalyr, Seccomp, Shutdown, Storage, Stream, Tmpfs,
+    Ulimit,
 };
 pub use problem::{Code, Place, Problem, Related, Severity};
 pub use registry::RegistryHost;
@@ -299,6 +300,7 @@ impl Reading {
         report.notify_cfn = outcome.notify_cfn;
         report.boot_timeout = outcome.boot_timeout;
         report.audit = outcome.audit;
+        report.otlp = outcome.otlp;
         report.lifecycle = outcome.lifecycle;
         report.masked = masked::of(entries);
         report

@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::otlp::OtlpTarget;
 use crate::secret::SecretRef;
 
 /// Everything log shipping is told.
@@ -169,6 +170,8 @@ pub enum Target {
         /// The token that every line begins with.
         token: LogKey,
     },
+    /// A receiver of OTLP.
+    Otlp(OtlpTarget),
 }
 
 impl Target {
@@ -180,6 +183,7 @@ impl Target {
             Self::Rsyslog(_) => "rsyslog",
             Self::Scalyr(_) => "scalyr",
             Self::Logentries { .. } => "logentries",
+            Self::Otlp(_) => "otlp",
         }
     }
 }

@@ -57,6 +57,8 @@ pub struct Figures<'a> {
     pub host: Option<&'a host::Texts>,
     /// Files of the machine's teams; `None` where nobody asked for any.
     pub textfiles: Option<&'a textfile::Found>,
+    /// What became of metrics that are pushed; `None` where nobody asks.
+    pub pushes: Option<Pushes>,
 }
 
 /// What a container uses, as its control group says.
@@ -123,6 +125,15 @@ pub struct Probes {
     pub last_seconds: Option<f64>,
 }
 
+/// Metrics that were pushed by OTLP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pushes {
+    /// Taken.
+    pub sent: u64,
+    /// Not taken, and not sent again.
+    pub failed: u64,
+}
+
 /// The agent as a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Process {
@@ -159,6 +170,9 @@ pub fn scrape(figures: &Figures<'_>) -> Scrape {
     container::write(&mut out, figures.record.container.as_ref(), figures.container);
     container::write_probes(&mut out, figures.record.health.as_ref(), figures.probes);
     sinks::write(&mut out, &figures.record.logs);
+    if let Some(pushes) = figures.pushes {
+        process::write_pushes(&mut out, pushes);
+    }
     if let Some(process) = figures.process {
         process::write(&mut out, &process);
     }

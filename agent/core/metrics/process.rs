@@ -1,7 +1,7 @@
 //! The agent as a process, under the names that every Prometheus client library uses.
 
-use super::Process;
 use super::text::{Exposition, Kind};
+use super::{Process, Pushes};
 
 pub(super) fn write(out: &mut Exposition, process: &Process) {
     let help = "Processor time of the agent, user and system.";
@@ -19,4 +19,17 @@ pub(super) fn write(out: &mut Exposition, process: &Process) {
     out.single("process_max_fds", Kind::Gauge, help, process.max_descriptors);
     let help = "When the agent started, in seconds since the epoch.";
     out.single("process_start_time_seconds", Kind::Gauge, help, process.started);
+}
+
+pub(super) fn write_pushes(out: &mut Exposition, pushes: Pushes) {
+    let help = "Pushes of metrics by OTLP that were taken.";
+    out.single(
+        "monopod_otlp_pushes_total",
+        Kind::Counter,
+        help,
+        Some(pushes.sent),
+    );
+    let help = "Pushes of metrics by OTLP that were not, and are not sent again.";
+    let failed = Some(pushes.failed);
+    out.single("monopod_otlp_push_failures_total", Kind::Counter, help, failed);
 }

@@ -48,6 +48,7 @@ fn all(record: &BootRecord) -> String {
         }),
         host: None,
         textfiles: None,
+        pushes: Some(Pushes { sent: 3, failed: 1 }),
     })
 }
 
@@ -109,6 +110,8 @@ fn what_the_machine_is_and_does() {
         ("monopod_secrets_stale{set=\"secrets\"}", 1.0),
         ("monopod_secrets_expired{set=\"secrets\"}", 0.0),
         ("monopod_drain_phase{phase=\"leave\"}", 0.0),
+        ("monopod_otlp_pushes_total", 3.0),
+        ("monopod_otlp_push_failures_total", 1.0),
         ("process_cpu_seconds_total", 0.25),
         ("process_start_time_seconds", 1_000.5),
     ] {
@@ -148,8 +151,9 @@ fn what_is_not_known_is_left_out() {
         process: None,
         host: None,
         textfiles: None,
+        pushes: None,
     });
-    for absent in ["container", "probe", "sink", "secrets", "process", "boot"] {
+    for absent in ["container", "probe", "sink", "secrets", "process", "boot", "otlp"] {
         let there = text.lines().any(|line| {
             line.starts_with(&format!("monopod_{absent}_")) || line.starts_with(&format!("{absent}_"))
         });

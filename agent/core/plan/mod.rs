@@ -47,6 +47,7 @@ pub use diff::{Change, Difference};
 use extras::Extras;
 pub use preparation::Preparation;
 use reconcile::Then;
+pub(crate) use render::key_text;
 use sets::FileSet;
 pub use uses::SecretUse;
 

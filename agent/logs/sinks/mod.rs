@@ -10,6 +10,7 @@ pub(crate) mod application_log;
 pub(crate) mod cloudwatch;
 mod datagrams;
 pub(crate) mod logentries;
+pub(crate) mod otlp;
 pub(crate) mod rsyslog;
 pub(crate) mod s3;
 pub(crate) mod scalyr;
@@ -87,6 +88,10 @@ pub(crate) trait Sink: Send + 'static {
     /// of some of them.
     fn give_up_plan(&mut self, _plan: serde_json::Value) {}
 
+    /// Called before [`take`](Self::take) with the container whose lines come, or `None` for a file's. A parcel never
+    /// holds those of two.
+    fn reads_from(&mut self, _container: Option<&str>) {}
+
     /// Puts the lines into the parcel and leaves the batch empty. Never waits, never fails.
     fn take(&mut self, batch: &mut Batch);
 
@@ -108,6 +113,11 @@ pub(crate) trait Sink: Send + 'static {
     /// has all of it but what is in the gaps: lines that it will never take, of a kind that trying again can't mend.
     /// When dropped halfway, some lines may be delivered, and only `commit` may be called after it.
     fn send(&mut self) -> impl Future<Output = Result<Vec<Gap>, SendError>> + Send;
+
+    /// The far end has asked to be left alone until then; whoever tries again waits at least for that.
+    fn not_before(&self) -> Option<Instant> {
+        None
+    }
 
     /// Makes what was sent durable and says how to find it again.
     fn commit(&mut self) -> impl Future<Output = std::io::Result<Option<serde_json::Value>>> + Send;

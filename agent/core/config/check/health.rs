@@ -338,7 +338,7 @@ fn container_port(port: u16, mappings: &[PortMapping]) -> u16 {
 }
 
 /// RFC 9110: a header's name.
-fn is_token(text: &str) -> bool {
+pub(super) fn is_token(text: &str) -> bool {
     const MARKS: &[u8] = b"!#$%&'*+-.^_`|~";
     !text.is_empty()
         && text

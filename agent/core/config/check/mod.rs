@@ -26,6 +26,7 @@ mod lifecycle;
 mod logging;
 mod metrics;
 mod options;
+mod otlp;
 mod policy;
 mod ports;
 mod read;
@@ -40,7 +41,7 @@ mod units;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::model::{Audit, Config};
+use super::model::{Audit, Config, Otlp};
 use super::policy::Policy;
 use super::problem::{Code, Place, Problem};
 use super::yaml::{Entry, Kind, Node};
@@ -58,6 +59,8 @@ pub(super) struct Outcome {
     pub(super) boot_timeout: Option<Duration>,
     /// Read even where the rest is wrong: how that boot ended is told, too.
     pub(super) audit: Audit,
+    /// Read even where the rest is wrong: how that boot ended is told there, too.
+    pub(super) otlp: Option<Otlp>,
     /// Read even where the rest is wrong: what becomes of a machine whose boot failed is said there.
     pub(super) lifecycle: LifecyclePlan,
 }
@@ -141,6 +144,7 @@ impl<'c> Checker<'c> {
         let storage = self.storage();
         self.targets(&options, &storage.mounts);
         let logging = self.logging(&options);
+        let otlp = self.otlp();
         let (host, audit) = (self.host(&ports.mappings), self.audit());
         let delivered = self.delivered(&options);
         let boot_timeout = self.boot_timeout();
@@ -193,6 +197,7 @@ impl<'c> Checker<'c> {
                 options,
                 storage,
                 logging,
+                otlp: otlp.clone(),
                 host,
                 audit: audit.clone(),
                 lifecycle: lifecycle.clone(),
@@ -211,6 +216,7 @@ impl<'c> Checker<'c> {
             notify_cfn,
             boot_timeout,
             audit,
+            otlp,
             lifecycle,
         }
     }

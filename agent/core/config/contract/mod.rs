@@ -21,6 +21,7 @@ mod lifecycle;
 mod logging;
 mod metrics;
 mod names;
+mod otlp;
 mod policy;
 pub mod reference;
 pub mod schema;
@@ -232,6 +233,10 @@ pub const CONTRACT: &[Group] = &[
     Group {
         title: "Logs",
         keys: logging::KEYS,
+    },
+    Group {
+        title: "OpenTelemetry",
+        keys: otlp::KEYS,
     },
     Group {
         title: "The machine",

@@ -9,6 +9,7 @@ mod firewall;
 mod health;
 mod host;
 mod logging;
+mod otlp;
 mod registry;
 mod secrets;
 mod storage;
@@ -32,6 +33,7 @@ pub use host::{Audit, Host};
 pub use logging::{
     AccountKey, Destination, LineFormat, Logging, Logrotate, Redact, Rsyslog, S3, Sampling, Scalyr, Stream,
 };
+pub use otlp::{Otlp, OtlpHeader};
 pub(super) use registry::is_region;
 pub use registry::{EcrHost, RegistryAuth, RegistryLogin};
 pub(super) use secrets::Delivered;
@@ -66,6 +68,7 @@ pub struct Config {
     pub(super) options: Options,
     pub(super) storage: Storage,
     pub(super) logging: Logging,
+    pub(super) otlp: Option<Otlp>,
     pub(super) host: Host,
     pub(super) audit: Audit,
     pub(super) lifecycle: LifecyclePlan,
@@ -219,6 +222,11 @@ impl Config {
     /// Where lines go.
     pub fn logging(&self) -> &Logging {
         &self.logging
+    }
+
+    /// The receiver of OTLP, where one is named.
+    pub fn otlp(&self) -> Option<&Otlp> {
+        self.otlp.as_ref()
     }
 
     /// Settings of the machine.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::model::{Audit, Config, Origin};
+use super::model::{Audit, Config, Origin, Otlp};
 use super::problem::{Code, Place, Problem, Severity};
 use super::yaml::{Entry, Kind, Node};
 use crate::lifecycle::{LifecyclePlan, SignalTarget};
@@ -47,6 +47,7 @@ pub struct Report {
     pub(super) notify_cfn: Option<SignalTarget>,
     pub(super) boot_timeout: Option<Duration>,
     pub(super) audit: Audit,
+    pub(super) otlp: Option<Otlp>,
     pub(super) lifecycle: LifecyclePlan,
     pub(super) masked: serde_json::Value,
     pub(super) problems: Vec<Problem>,
@@ -122,6 +123,7 @@ impl Report {
             notify_cfn: None,
             boot_timeout: None,
             audit: Audit::default(),
+            otlp: None,
             lifecycle: LifecyclePlan::default(),
             masked: serde_json::Value::Null,
             problems,
@@ -192,6 +194,11 @@ impl Report {
             signal: self.notify_cfn.clone(),
             ..self.lifecycle.clone()
         }
+    }
+
+    /// The receiver of OTLP, as far as that could be read.
+    pub fn otlp(&self) -> Option<&Otlp> {
+        self.otlp.as_ref()
     }
 
     /// Whom audit records are for, as far as that could be read.

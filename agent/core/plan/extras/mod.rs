@@ -17,6 +17,8 @@ use crate::config::{Config, Networking, PortMapping, Probe};
 use crate::facts::InstanceFacts;
 use crate::lifecycle::usage;
 use crate::metrics::MetricsPlan;
+use crate::logs::LogKey;
+use crate::otlp::OtlpPlan;
 use crate::text;
 
 /// Where the application asks about tokens.
@@ -48,6 +50,9 @@ pub struct Extras {
     /// Figures of teams' own, and of the application for CloudWatch: `metrics`.
     #[serde(skip_serializing_if = "is_nothing")]
     pub metrics: MetricsPlan,
+    /// Metrics and the boot's trace by OTLP: `otlp`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub otlp: Option<OtlpPlan>,
 }
 
 fn is_nothing(metrics: &MetricsPlan) -> bool {
@@ -86,6 +91,7 @@ impl Extras {
             }),
             cloudwatch_metrics: host.enhanced_cloudwatch_metrics == Some(true),
             metrics: host.metrics.clone(),
+            otlp: OtlpPlan::new(config.otlp()),
         }
     }
 
@@ -124,7 +130,13 @@ impl Extras {
             );
             ("relayed metrics", text)
         });
-        etcd.into_iter().chain(metrics).chain(figures).chain(relay).collect()
+        let otlp = self.otlp.iter().flat_map(OtlpPlan::rows);
+        etcd.into_iter()
+            .chain(metrics)
+            .chain(figures)
+            .chain(relay)
+            .chain(otlp)
+            .collect()
     }
 
     /// CloudWatch's namespaces that are written to.
@@ -133,6 +145,15 @@ impl Extras {
         let relay = self.metrics.relay.as_ref().map(|relay| relay.namespace.as_str());
         let relay = relay.filter(|namespace| host != Some(*namespace));
         host.into_iter().chain(relay).collect()
+    }
+
+    /// For programs.
+    pub(super) fn to_json(&self) -> Value {
+        let mut all = json!(self);
+        if let (Some(otlp), Some(map)) = (&self.otlp, all.as_object_mut()) {
+            map.insert("otlp".to_owned(), otlp.to_json());
+        }
+        all
     }
 }
 
@@ -148,6 +169,34 @@ impl Plan {
                 times: 0,
                 why: format!("write metrics of {}", namespaces.join(" and ")),
             });
+        }
+        for (name, key) in self.extras.otlp.iter().flat_map(|otlp| &otlp.target.headers) {
+            self.header_call(name, key, calls);
+        }
+    }
+}
+
+impl Plan {
+    /// A header of `otlp` is fetched when the first request leaves, so it is in no step.
+    fn header_call(&self, name: &str, key: &LogKey, calls: &mut Vec<AwsCall>) {
+        let LogKey::Stored(reference) = key else {
+            return;
+        };
+        let (action, resource, verb) = self.access(&reference.source);
+        let why = format!("{verb} the OTLP header {name}");
+        let same = |call: &&mut AwsCall| (call.action, &call.resource) == (action, &resource);
+        match calls.iter_mut().find(same) {
+            Some(call) => {
+                call.times += 1;
+                call.why.push_str(", ");
+                call.why.push_str(&why);
+            }
+            None => calls.push(AwsCall {
+                action,
+                resource,
+                times: 1,
+                why,
+            }),
         }
     }
 

@@ -53,7 +53,8 @@ impl Plan {
                 }
                 Target::Scalyr(scalyr) => self.key_call(&scalyr.key, "the key of Scalyr", &mut add),
                 Target::Logentries { token } => self.key_call(token, "the token of Logentries", &mut add),
-                Target::Rsyslog(_) => {}
+                // Headers of OTLP are those of metrics and traces, too: see the extras.
+                Target::Rsyslog(_) | Target::Otlp(_) => {}
             }
         }
     }

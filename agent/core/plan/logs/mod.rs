@@ -19,6 +19,7 @@ use crate::logs::{
     ApplicationLogPlan, Attributes, Framing, LineStyle, LogKey, LogPlan, Origin, Protocol, RedactRule, Route,
     RsyslogTarget, S3Target, SamplingRule, ScalyrTarget, StreamName, SyslogFormat, Target, Treatment,
 };
+use crate::otlp::{self, OtlpTarget};
 use crate::secret::SecretSource;
 
 /// The container's lines as a file.
@@ -48,6 +49,7 @@ impl LogPlan {
         let split = budget::split(budget, custom_logs);
         let mut routes = Routes {
             logging,
+            otlp: otlp::of_logs(config),
             all: Vec::new(),
         };
         for (stream, origin) in [
@@ -83,6 +85,7 @@ impl LogPlan {
 /// What is known of each route before it is known of any.
 struct Routes<'c> {
     logging: &'c Logging,
+    otlp: Option<OtlpTarget>,
     all: Vec<Route>,
 }
 
@@ -104,6 +107,10 @@ impl Routes<'_> {
         if stream != StreamName::Customlog {
             let token = logging.logentries_account_key.as_ref().map(log_key);
             self.extend(stream, origin, token.map(|token| Target::Logentries { token }));
+        }
+        // What the application writes; who logged in to the machine is nobody's telemetry.
+        if matches!(stream, StreamName::Applog | StreamName::Customlog) {
+            self.extend(stream, origin, self.otlp.clone().map(Target::Otlp));
         }
     }
 

@@ -10,6 +10,7 @@ use crate::logs::{
     ApplicationLogPlan, Framing, LineStyle, LogKey, LogPlan, Protocol, Rotate, Route, RsyslogTarget,
     SyslogFormat, Target, Treatment,
 };
+use crate::otlp::Signal;
 use crate::plan::VALUE_WIDTH;
 use crate::plan::container::LOG_MAX_FILES;
 use crate::plan::logs::{APPLICATION_LOG, budget};
@@ -109,6 +110,7 @@ fn place(target: &Target) -> String {
         }
         Target::Scalyr(scalyr) => format!("Scalyr in {}", scalyr.region),
         Target::Logentries { .. } => "Logentries".to_owned(),
+        Target::Otlp(otlp) => otlp.url(Signal::Logs),
     }
 }
 
@@ -131,6 +133,7 @@ fn target_parts(target: &Target) -> Vec<String> {
         Target::Rsyslog(rsyslog) => rsyslog_parts(rsyslog),
         Target::Scalyr(scalyr) => vec![format!("parser {}", scalyr.parser), key_text(&scalyr.key, "key")],
         Target::Logentries { token } => vec![key_text(token, "key")],
+        Target::Otlp(otlp) => otlp.header_texts(),
     }
 }
 
@@ -162,7 +165,7 @@ fn rsyslog_parts(rsyslog: &RsyslogTarget) -> Vec<String> {
 }
 
 /// Where a key comes from, never the key.
-pub(in crate::plan) fn key_text(key: &LogKey, what: &str) -> String {
+pub(crate) fn key_text(key: &LogKey, what: &str) -> String {
     match key {
         LogKey::Stored(reference) => format!("{what} from {}", secret_text(reference)),
         LogKey::UserData(name) => format!("{what} from `{name}` of the user data"),
@@ -245,6 +248,7 @@ fn route_json(route: &Route) -> Value {
             "key": key_text(&scalyr.key, "key"),
         }),
         Target::Logentries { token } => json!({ "key": key_text(token, "key") }),
+        Target::Otlp(otlp) => json!({ "url": otlp.url(Signal::Logs), "headers": otlp.header_texts() }),
     };
     map.insert("target".to_owned(), more);
     map.insert("treatment".to_owned(), json!(route.treatment));

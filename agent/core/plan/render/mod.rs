@@ -18,7 +18,7 @@ use crate::secret::Source;
 use crate::text;
 use crate::trust::{Requirement, Trust};
 use container::source_text;
-pub(super) use logs::key_text;
+pub(crate) use logs::key_text;
 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -262,7 +262,7 @@ impl Plan {
             "redact_secrets": self.redact_secrets,
             "firewall": self.firewall.to_json(),
             "machine": self.machine,
-            "extras": self.extras,
+            "extras": self.extras.to_json(),
             "logs": self.logs.to_json(),
             "audit": self.audit_json(),
             "opt_outs": self.opt_outs(),

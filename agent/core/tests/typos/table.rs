@@ -80,6 +80,7 @@ pub(crate) const KEYS: &[(&str, &[&str])] = &[
             "on_boot_failure",
             "on_rebalance",
             "on_unhealthy",
+            "otlp",
             "pids_limit",
             "ports",
             "privileged",
@@ -125,6 +126,7 @@ pub(crate) const KEYS: &[(&str, &[&str])] = &[
     ),
     ("egress", &["to", "ports", "protocol"]),
     ("refresh", &["interval", "on_change", "max_age"]),
+    ("otlp", &["endpoint", "headers", "signals", "interval"]),
     ("notify_cfn", &["stack", "resource", "sign", "wait_handle"]),
     (
         "healthcheck",
