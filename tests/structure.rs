@@ -10,6 +10,7 @@ use crate::common::repository;
 /// What a module of the agent may use of the others: `cli → boot, supervise → logs, report → host`.
 const MAY_USE: [(&str, &[&str]); 12] = [
     ("host", &[]),
+    ("access", &["host", "report"]),
     ("logs", &["host"]),
     ("report", &["host"]),
     ("audit", &["host", "report"]),
@@ -40,6 +41,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     (
         "cli",
         &[
+            "access",
             "prepare",
             "otlp",
             "host",

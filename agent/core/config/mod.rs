@@ -40,6 +40,7 @@ pub mod template;
 mod tests;
 mod yaml;
 
+pub(crate) use check::units::seconds;
 pub use image::{ImageRef, ImageRefError};
 pub use intake::{Include, Location, NotTheText, included};
 pub use mirror::{Mirror, RegistryMirrors};

@@ -36,7 +36,7 @@ mod storage;
 mod targets;
 #[cfg(test)]
 mod tests;
-mod units;
+pub(super) mod units;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
