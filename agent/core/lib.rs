@@ -34,4 +34,5 @@ pub mod secret;
 pub mod storage;
 pub mod supervise;
 pub mod text;
+pub mod trace;
 pub mod trust;

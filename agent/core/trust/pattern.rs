@@ -60,7 +60,7 @@ enum Registries {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Part {
+pub(crate) enum Part {
     /// One component, with `*` in it or not.
     Component(String),
     /// One or more, whatever they are.
@@ -189,6 +189,12 @@ fn part(text: &str) -> Result<Part, PatternError> {
 enum Item<'a> {
     Word(&'a str),
     Deep,
+}
+
+/// Whether a path of these components is meant.
+pub(crate) fn path_matches(parts: &[Part], components: &[&str]) -> bool {
+    let items: Vec<Item<'_>> = components.iter().copied().map(Item::Word).collect();
+    path_holds(parts, &items)
 }
 
 /// Which prefixes of the items the parts so far can stand for; no backtracking, so that no pattern takes long.
