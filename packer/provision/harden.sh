@@ -56,7 +56,7 @@ if [ -e /lib/systemd/system/ssh.socket ]; then systemctl disable ssh.socket; fi
 rm -f /etc/systemd/system/ssh.service.d/00-socket.conf /etc/systemd/system/ssh.service.requires/ssh.socket
 systemctl enable ssh.service
 
-# A mistake in a file above is found here, not on a machine that nobody can log in to, or where sudo lets nobody. sshd wants a key to check with.
+# A mistake in a file above is found here, not on a machine that nobody can log in to. sshd wants a key to check with.
 mkdir -p /run/sshd
 [ -e /tmp/host-key ] || ssh-keygen -q -t ed25519 -N '' -f /tmp/host-key
 /usr/sbin/sshd -t -h /tmp/host-key
