@@ -38,9 +38,12 @@ lay_out() {
     local units=/usr/lib/systemd/system unit
 
     install -D --mode=755 "$binary" "$tree/usr/bin/monopod"
-    for unit in monopod{,-prepare,-drain,-poweroff,-audit-{log,close}}.service monopod-{poweroff,audit-log}.path application.slice; do
+    for unit in monopod{,-prepare,-drain,-poweroff,-audit-{log,close},-access,-firewall}.service \
+        monopod-{poweroff,audit-log,access}.path monopod-{access,firewall}.socket application.slice; do
         put 644 "systemd/$unit" "$units/$unit"
     done
+    # systemd wants it named after the place.
+    put 644 systemd/access-home-monopod.mount "$units/run-monopod\\x2daccess-home.mount"
 
     # What other units get from us.
     put 644 systemd/docker-monopod.conf $units/docker.service.d/monopod.conf
@@ -53,10 +56,13 @@ lay_out() {
 
     put 644 systemd/tmpfiles-monopod.conf /usr/lib/tmpfiles.d/monopod.conf
     put 644 systemd/sysusers-monopod.conf /usr/lib/sysusers.d/monopod.conf
+    put 644 systemd/sysusers-access-monopod.conf /usr/lib/sysusers.d/monopod-access.conf
     put 644 systemd/journald-monopod.conf /usr/lib/systemd/journald.conf.d/50-monopod.conf
     put 755 systemd/host-keys /usr/lib/monopod/host-keys
     put 755 systemd/audit-log /usr/lib/monopod/audit-log
     put 755 systemd/free-999 /usr/lib/monopod/free-999
+    # pam-auth-update puts it into PAM's own files.
+    put 644 systemd/pam-monopod-access /usr/share/pam-configs/monopod-access
     # Where there is no drop-in for it, or not every image wants it.
     put 644 systemd/daemon.json /usr/share/monopod/daemon.json
     put 644 systemd/serial-getty-root-monopod.conf /usr/share/monopod/serial-getty-root.conf
@@ -68,7 +74,10 @@ lay_out() {
     put 644 systemd/cloud-init-monopod.cfg /etc/cloud/cloud.cfg.d/90-monopod.cfg
     put 755 systemd/motd-monopod.sh /etc/update-motd.d/50-monopod
     put 640 systemd/audit-monopod.rules /etc/audit/rules.d/50-monopod.rules
-    # As auditd has them.
+    put 644 systemd/profile-monopod-access.sh /etc/profile.d/monopod-access.sh
+    put 440 systemd/sudoers-monopod /etc/sudoers.d/monopod
+    # As sudo and auditd have them.
+    chmod 750 "$tree/etc/sudoers.d"
     chmod 750 "$tree/etc/audit" "$tree/etc/audit/rules.d"
     install -d --mode=755 "$tree/etc/monopod/defaults.d"
 
@@ -120,8 +129,9 @@ control() {
         chmod 755 "$tree/DEBIAN/$script"
     done
     (cd "$tree" && find etc -type f -printf '/%p\n' | sort) >"$tree/DEBIAN/conffiles"
+    # md5sum marks names that have a backslash, and doubles it; dpkg takes names as they are.
     (cd "$tree" && find . -type f -not -path './DEBIAN/*' -printf '%P\0' | sort --zero-terminated |
-        xargs --null md5sum) >"$tree/DEBIAN/md5sums"
+        xargs --null md5sum | sed '/^\\/{s/^.//;s/\\\\/\\/g}') >"$tree/DEBIAN/md5sums"
 }
 
 lay_out

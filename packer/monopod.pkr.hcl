@@ -68,6 +68,7 @@ build {
     environment_vars = [
       "UPGRADE=${var.upgrade}",
       "SERIAL_CONSOLE_ROOT=${var.serial_console_root}",
+      "GRANTING_SERVICE_KEYS=${var.granting_service_keys}",
       "IMAGE_NAME=${local.name}",
       "IMAGE_BUILT=${local.built}",
       "IMAGE_COMMIT=${var.commit}",

@@ -23,6 +23,12 @@ variable "serial_console_root" {
   default     = false
 }
 
+variable "granting_service_keys" {
+  description = "Public keys, one a line, of the service that may grant logins (the user granting-service). Empty: there is none."
+  type        = string
+  default     = ""
+}
+
 # The rest is for EC2 alone.
 
 variable "base" {

@@ -30,13 +30,17 @@ fn directives(name: &str) -> Vec<String> {
 }
 
 /// How much of the machine a unit could harm, out of 10, times 10; 0 is best. Without hardening it is 96.
-const MOST_EXPOSED: [(&str, u32); 6] = [
+const MOST_EXPOSED: [(&str, u32); 8] = [
     // These live as long as the machine, and talk to the world.
     ("monopod.service", 18),
     ("monopod-drain.service", 18),
     ("monopod-poweroff.service", 18),
     ("monopod-audit-log.service", 18),
     ("monopod-audit-close.service", 18),
+    // It has one capability.
+    ("monopod-firewall.service", 18),
+    // It ends others' processes, and removes their files.
+    ("monopod-access.service", 23),
     // It makes file systems and changes the kernel's settings.
     ("monopod-prepare.service", 36),
 ];
@@ -93,13 +97,154 @@ fn who_starts_the_agent_starts_what_belongs_to_it() {
         "monopod-poweroff.path",
         "monopod-audit-log.path",
         "monopod-audit-close.service",
+        "monopod-firewall.socket",
+        "monopod-access.socket",
+        "monopod-access.path",
     ] {
         assert!(wanted.contains(&unit), "{unit}");
     }
+    // Where they are started together, the agent must not ask before they are there.
+    assert!(agent.contains(&"After=monopod-firewall.socket monopod-access.socket".to_owned()));
     // One of these would have a stop of them stop the agent, or its stop theirs.
     for bond in ["Requires=", "BindsTo=", "Requisite=", "PartOf=", "Upholds="] {
         assert!(!agent.iter().any(|line| line.starts_with(bond)), "{bond}");
     }
+}
+
+/// The capabilities of a unit, sorted.
+fn capabilities(name: &str) -> Vec<String> {
+    let mut given: Vec<String> = directives(name)
+        .iter()
+        .filter_map(|line| line.strip_prefix("CapabilityBoundingSet="))
+        .flat_map(|names| names.split(' ').map(str::to_owned))
+        .collect();
+    given.sort_unstable();
+    given
+}
+
+/// One more is a decision, and the unit says why.
+#[test]
+fn who_is_asked_by_a_socket_has_the_capabilities_it_names() {
+    assert_eq!(capabilities("monopod-firewall.service"), ["CAP_NET_ADMIN"]);
+    assert_eq!(
+        capabilities("monopod-access.service"),
+        ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_KILL"]
+    );
+}
+
+/// A socket, or a service, that systemd has given up on stays so until a reboot.
+#[test]
+fn systemd_never_gives_up_on_what_is_asked_by_a_socket() {
+    for name in ["monopod-firewall", "monopod-access"] {
+        let socket = directives(&format!("{name}.socket"));
+        let has = |line: &str| assert!(socket.contains(&line.to_owned()), "{name}: {line}");
+        has(&format!("ListenStream=/run/{name}.sock"));
+        has("TriggerLimitIntervalSec=0");
+        has("WantedBy=sockets.target");
+        let service = directives(&format!("{name}.service"));
+        let has = |line: &str| assert!(service.contains(&line.to_owned()), "{name}: {line}");
+        has("StartLimitIntervalSec=0");
+        has("Restart=on-failure");
+        // The pause between two failures.
+        has("RestartSec=1");
+        has(&format!("Requires={name}.socket"));
+        has("LimitCORE=0");
+        // With it, a permanent failure would have the socket start the service again at once, and for ever.
+        assert!(
+            !service
+                .iter()
+                .any(|line| line.starts_with("RestartPreventExitStatus=")),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn who_may_ask_is_the_socket_s_to_say() {
+    let asked = |name: &str| {
+        let socket = directives(name);
+        ["SocketUser=", "SocketGroup=", "SocketMode="].map(|key| {
+            let line = socket.iter().find_map(|line| line.strip_prefix(key));
+            line.unwrap_or_else(|| panic!("{name}: {key}")).to_owned()
+        })
+    };
+    assert_eq!(asked("monopod-firewall.socket"), ["root", "root", "0600"]);
+    assert_eq!(
+        asked("monopod-access.socket"),
+        ["root", "monopod-access-service", "0660"]
+    );
+}
+
+/// As long as there is a login to end there is who ends it, and it sees everybody's processes.
+#[test]
+fn logins_end_whoever_stops_the_daemon() {
+    let path = directives("monopod-access.path");
+    for line in [
+        "DirectoryNotEmpty=/run/monopod-access/state",
+        "Unit=monopod-access.service",
+        "WantedBy=paths.target",
+    ] {
+        assert!(path.contains(&line.to_owned()), "{line}");
+    }
+    let service = directives("monopod-access.service");
+    for hidden in ["ProtectProc=", "ProcSubset=", "PrivateUsers="] {
+        assert!(!service.iter().any(|line| line.starts_with(hidden)), "{hidden}");
+    }
+    // A guest's files must not fill /run.
+    let homes = directives("access-home-monopod.mount");
+    assert!(homes.contains(&"Where=/run/monopod-access/home".to_owned()));
+    assert!(homes.iter().any(|line| line.contains("size=64m")));
+}
+
+/// systemd gives a runtime directory of another group to the unit's with all that is in it: secrets would be a guest's.
+#[test]
+fn the_runtime_directory_has_one_group_whoever_comes_first() {
+    let laid_out = std::fs::read_to_string(repository("systemd/tmpfiles-monopod.conf")).unwrap();
+    let line = laid_out
+        .lines()
+        .find(|line| line.split_ascii_whitespace().nth(1) == Some("/run/monopod"))
+        .unwrap();
+    let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+    assert_eq!(fields, ["d", "/run/monopod", "0750", "root", "monopod-guest"]);
+    for name in [
+        "monopod.service",
+        "monopod-prepare.service",
+        "monopod-drain.service",
+    ] {
+        assert!(
+            directives(name).contains(&"Group=monopod-guest".to_owned()),
+            "{name}"
+        );
+    }
+}
+
+/// A login neither fails nor waits for the record of logins.
+#[test]
+fn pam_is_told_and_asks_for_nothing() {
+    let profile = std::fs::read_to_string(repository("systemd/pam-monopod-access")).unwrap();
+    let rules: Vec<&str> = profile.lines().filter(|line| line.starts_with('\t')).collect();
+    assert_eq!(
+        rules,
+        ["\toptional\tpam_exec.so quiet /usr/bin/timeout --signal=KILL 2 /usr/bin/monopod access session"]
+    );
+    assert!(profile.contains("\nSession-Type: Additional\n"), "{profile}");
+    for other in ["Auth:", "Account:", "Password:"] {
+        assert!(!profile.contains(other), "{other}");
+    }
+}
+
+#[test]
+fn sudo_understands_its_file() {
+    let path = repository("systemd/sudoers-monopod");
+    let output = tool("visudo", &["-c", "-f", &path.display().to_string()]);
+    assert!(output.status.success(), "{}", text(&output));
+    let rules: Vec<String> = std::fs::read_to_string(path)
+        .unwrap()
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(rules, ["%monopod-admin ALL=(ALL:ALL) NOPASSWD: ALL"]);
 }
 
 /// At shutdown the agent ends, then the log is closed, then the drain sends it.

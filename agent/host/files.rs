@@ -2,10 +2,11 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
+use nix::sys::stat;
 
 /// A file could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -164,14 +165,14 @@ pub enum LockError {
     File(#[from] FileError),
 }
 
-/// Takes the lock, or says who has it.
+/// Takes the lock, or says who has it. The file is the owner's alone: whoever may read it could lock it, and keep us out.
 pub fn lock(path: &Path) -> Result<Lock, LockError> {
     let file = OpenOptions::new()
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
-        .mode(0o640)
+        .mode(0o600)
         .open(path)
         .map_err(failed("open", path))?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
@@ -200,6 +201,8 @@ pub fn is_locked(path: &Path) -> Result<bool, FileError> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        // A guest: the kernel tells everybody who locks what.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return is_listed(path),
         Err(error) => return Err(failed("open", path)(error)),
     };
     match Flock::lock(file, FlockArg::LockSharedNonblock) {
@@ -207,6 +210,23 @@ pub fn is_locked(path: &Path) -> Result<bool, FileError> {
         Err((_, nix::errno::Errno::EWOULDBLOCK)) => Ok(true),
         Err((_, errno)) => Err(failed("lock", path)(errno.into())),
     }
+}
+
+/// Whether the kernel lists a lock on this file, which we may not open.
+fn is_listed(path: &Path) -> Result<bool, FileError> {
+    let about = fs::metadata(path).map_err(failed("look at", path))?;
+    let list = Path::new("/proc/locks");
+    let locks = fs::read_to_string(list).map_err(failed("read", list))?;
+    let (major, minor) = (stat::major(about.dev()), stat::minor(about.dev()));
+    Ok(holds(&locks, &format!("{major:02x}:{minor:02x}:{}", about.ino())))
+}
+
+/// `1: FLOCK  ADVISORY  WRITE 1234 00:1a:5678 0 EOF`; one that waits for its turn has `->` behind its number.
+fn holds(locks: &str, file: &str) -> bool {
+    locks.lines().any(|line| {
+        let mut fields = line.split_ascii_whitespace();
+        fields.nth(1) == Some("FLOCK") && fields.nth(3) == Some(file)
+    })
 }
 
 /// The id of this boot of the machine: changes at a reboot and at nothing else.
@@ -251,6 +271,34 @@ mod tests {
         assert_eq!(read(&path).unwrap().unwrap(), b"two");
         assert_eq!(fs::read_dir(&directory).unwrap().count(), 1);
         fs::remove_dir_all(directory).unwrap();
+    }
+
+    /// As a guest sees it, who may not open the file.
+    #[test]
+    fn the_kernel_tells_who_holds_a_lock() {
+        let directory = directory("listed");
+        let path = directory.join("lock");
+        let held = lock(&path).unwrap();
+        let mode = fs::metadata(&path).unwrap().mode() & 0o777;
+        assert_eq!(mode, 0o600, "who may read it could lock it");
+        assert!(is_listed(&path).unwrap());
+        drop(held);
+        assert!(!is_listed(&path).unwrap());
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn a_lock_that_is_waited_for_or_is_of_another_kind_or_file_is_none() {
+        let held = "1: FLOCK  ADVISORY  WRITE 1234 00:1a:5678 0 EOF\n";
+        assert!(holds(held, "00:1a:5678"));
+        assert!(!holds(held, "00:1a:567"));
+        for other in [
+            "1: POSIX  ADVISORY  WRITE 1234 00:1a:5678 0 EOF\n",
+            "1: -> FLOCK  ADVISORY  WRITE 1234 00:1a:5678 0 EOF\n",
+            "",
+        ] {
+            assert!(!holds(other, "00:1a:5678"), "{other}");
+        }
     }
 
     #[test]

@@ -45,7 +45,7 @@ mod sinks;
 mod status;
 mod tail;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod watcher;
@@ -66,6 +66,8 @@ use self::status::Figures;
 use self::watcher::{Changes, Watcher};
 
 use crate::host::s3::Clients;
+
+pub(crate) use files::numbered;
 
 pub use error::{LogsError, Retry};
 pub use keys::{KeyError, Keys};

@@ -2,7 +2,7 @@
 # What root/ holds is laid over the machine: each file there says what it is for. Then what no file can say. Units, users,
 # limits and sshd's rules are not here: the agent's package brings them.
 #
-# SERIAL_CONSOLE_ROOT=true opens the serial console, see README.md.
+# SERIAL_CONSOLE_ROOT=true opens the serial console, GRANTING_SERVICE_KEYS lets a service grant logins, see README.md.
 set -eu
 
 here=/tmp/monopod-image
@@ -18,12 +18,23 @@ if [ "$SERIAL_CONSOLE_ROOT" = true ]; then
     systemctl enable serial-getty@ttyS0.service
 fi
 
+if [ -n "${GRANTING_SERVICE_KEYS-}" ]; then
+    printf '%s\n' "$GRANTING_SERVICE_KEYS" >/etc/monopod/granting-service.pub
+    chmod 0644 /etc/monopod/granting-service.pub
+    # One that sshd could not read would let nobody in, and nobody would be told.
+    ssh-keygen -l -f /etc/monopod/granting-service.pub
+fi
+
 # The container's user is 999, which a distribution may have given away.
 /usr/lib/monopod/free-999
 
 # Nobody has a password: neither root nor a login the base came with.
 passwd -q -l root
 awk -F: '$3 >= 1000 && $3 < 60000 { print $1 }' /etc/passwd | while read -r user; do passwd -q -l "$user"; done
+
+# It begins with `flush ruleset`, the engine's rules and ours included. What a machine wants beside them it loads by itself,
+# into a table of its own.
+systemctl mask nftables.service
 
 # The image is what runs. Packages that change on their own would make each machine another one, and restart the engine
 # when nobody looks: an update is a new image.
@@ -49,4 +60,5 @@ systemctl enable ssh.service
 mkdir -p /run/sshd
 [ -e /tmp/host-key ] || ssh-keygen -q -t ed25519 -N '' -f /tmp/host-key
 /usr/sbin/sshd -t -h /tmp/host-key
+/usr/sbin/visudo -q -c
 rm -f /tmp/host-key /tmp/host-key.pub

@@ -15,6 +15,12 @@ mod scripts;
 
 /// The programs that the units of the package start, its own aside.
 const STARTED: [&str; 2] = ["bin/sh", "sbin/agetty"];
+/// What the package has that others read as they find it, and its mode.
+const READ_BY_ROOT: [(&str, &str); 3] = [
+    ("./etc/audit/", "-rw-r-----"),
+    ("./etc/sudoers.d/", "-r--r-----"),
+    ("./", "-rw-r--r--"),
+];
 /// Units of others that the package changes.
 const CHANGED: [&str; 4] = ["docker", "containerd", "ssh", "rsyslog"];
 
@@ -120,13 +126,15 @@ fn everything_belongs_to_root_and_nobody_else_writes_it() {
         let program = ["./usr/bin/", "./usr/lib/monopod/", "./etc/update-motd.d/"]
             .iter()
             .any(|place| path.starts_with(place) && !path.ends_with('/'));
-        let read_by_all = !path.starts_with("./etc/audit/");
-        let wanted = match (mode.starts_with('d'), program, read_by_all) {
-            (true, _, _) if path.starts_with("./etc/audit/") => "drwxr-x---",
-            (true, _, _) => "drwxr-xr-x",
-            (false, true, _) => "-rwxr-xr-x",
-            (false, false, true) => "-rw-r--r--",
-            (false, false, false) => "-rw-r-----",
+        let (place, file) = READ_BY_ROOT
+            .into_iter()
+            .find(|(place, _)| path.starts_with(place))
+            .unwrap();
+        let wanted = match (mode.starts_with('d'), program) {
+            (true, _) if place != "./" => "drwxr-x---",
+            (true, _) => "drwxr-xr-x",
+            (false, true) => "-rwxr-xr-x",
+            (false, false) => file,
         };
         assert_eq!(mode, wanted, "{path}");
     }
@@ -171,8 +179,14 @@ fn every_file_goes_where_it_says() {
         let (place, _) = place.unwrap_or_else(|| panic!("{} is in no package", source.display()));
         let head: String = String::from_utf8(bytes).unwrap().lines().take(16).collect();
         let said = head.contains(place.as_str());
-        // JSON has no comments; the readme is about the others; what is copied by hand says where from and where to.
-        let silent = ["daemon.json", "README.md", "serial-getty-root-monopod.conf"];
+        // JSON and PAM's profiles have no comments; the readme is about the others; what is copied by hand says where from and
+        // where to.
+        let silent = [
+            "daemon.json",
+            "pam-monopod-access",
+            "README.md",
+            "serial-getty-root-monopod.conf",
+        ];
         let name = source.file_name().unwrap().to_str().unwrap();
         assert!(said || silent.contains(&name), "{name} does not say {place}");
     }
@@ -208,7 +222,7 @@ fn verify(directory: &Directory, root: &Path) -> String {
     let mut names: Vec<String> = files(root)
         .iter()
         .filter_map(|path| path.strip_prefix("/usr/lib/systemd/system/"))
-        .filter(|path| path.starts_with("monopod") && !path.contains('/'))
+        .filter(|path| path.contains("monopod") && !path.contains('/'))
         .map(str::to_owned)
         .collect();
     assert!(names.len() > 5, "{names:?}");
@@ -241,7 +255,10 @@ fn tmpfiles_and_sysusers_do_what_they_say() {
     let root = unpacked(&directory);
     fs::create_dir_all(root.join("etc")).unwrap();
     let in_root = format!("--root={}", root.display());
-    run(Command::new("systemd-sysusers").args([&in_root, "monopod.conf"]));
+    // In this order: the second one must not take the container's number.
+    for file in ["monopod-access.conf", "monopod.conf"] {
+        run(Command::new("systemd-sysusers").args([&in_root, file]));
+    }
     let users = fs::read_to_string(root.join("etc/passwd")).unwrap();
     assert!(
         users
@@ -249,11 +266,52 @@ fn tmpfiles_and_sysusers_do_what_they_say() {
             .any(|line| line.starts_with("application:x:999:999:")),
         "{users}"
     );
+    let groups = fs::read_to_string(root.join("etc/group")).unwrap();
+    let number = |name: &str| -> u32 {
+        let line = groups.lines().find(|line| line.split(':').next() == Some(name));
+        let line = line.unwrap_or_else(|| panic!("no {name}: {groups}"));
+        line.split(':').nth(2).unwrap().parse().unwrap()
+    };
+    let guest = number("monopod-guest");
+    assert!(
+        groups.contains(&format!(
+            "monopod-access-service:x:{}:granting-service\n",
+            number("monopod-access-service")
+        )),
+        "{groups}"
+    );
+    for name in [
+        "monopod-guest",
+        "monopod-admin",
+        "monopod-access-service",
+        "granting-service",
+    ] {
+        assert!(number(name) < 999, "{name}");
+    }
+    assert!(
+        users.contains(":/:/bin/sh\n"),
+        "its forced command needs a shell: {users}"
+    );
+    let shadow = fs::read_to_string(root.join("etc/shadow")).unwrap();
+    for line in shadow.lines() {
+        assert!(
+            line.split(':').nth(1).unwrap().starts_with('!'),
+            "a password: {line}"
+        );
+    }
     run(Command::new("systemd-tmpfiles").args([&in_root, "--create", "monopod.conf"]));
+    let shared = format!("750 0 {guest}");
+    // What may hold a secret is the container's group's to read, or nobody's but root's; never a guest's.
     for (path, wanted) in [
-        ("run/monopod", "750 0 0"),
+        ("run/monopod", shared.as_str()),
+        ("run/monopod/files", "2750 0 999"),
         ("run/monopod/secrets", "2750 0 999"),
+        ("run/monopod/credentials", "2750 0 999"),
+        ("run/monopod/identity", "2750 0 999"),
         ("run/monopod-access", "755 0 0"),
+        ("run/monopod-access/home", "755 0 0"),
+        ("run/monopod-access/state", "700 0 0"),
+        ("run/userdb", "755 0 0"),
         ("mounts", "755 0 0"),
         ("var/log-custom", "755 999 999"),
     ] {
@@ -277,6 +335,71 @@ fn sshd_is_told_to_take_keys_alone() {
     ] {
         assert!(text.lines().any(|one| one == line), "{line}");
     }
+}
+
+/// sshd itself says what holds for whom, from our file alone.
+#[test]
+fn the_granting_service_has_one_command_and_others_are_as_they_were() {
+    let directory = Directory::new();
+    let key = directory.join("key");
+    run(Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+        .arg(&key));
+    fs::create_dir_all("/run/sshd").unwrap();
+    let config = directory.join("sshd_config");
+    // As Debian's: what comes after the file we are in belongs to everybody again.
+    let text = format!(
+        "HostKey {}\nInclude {}\nSubsystem sftp /usr/lib/openssh/sftp-server\nPrintLastLog no\n",
+        key.display(),
+        repository("systemd/sshd-monopod.conf").display()
+    );
+    fs::write(&config, text).unwrap();
+    let asked = |user: &str| {
+        run(Command::new("/usr/sbin/sshd")
+            .arg("-T")
+            .arg("-f")
+            .arg(&config)
+            .args(["-C", &format!("user={user},host=example.org,addr=192.0.2.1")]))
+    };
+    let service = asked("granting-service");
+    for line in [
+        "authorizedkeysfile /etc/monopod/granting-service.pub",
+        "forcecommand /usr/bin/monopod access forced-command",
+        "authenticationmethods publickey",
+        "permittty no",
+        "disableforwarding yes",
+        "permituserrc no",
+        "permittunnel no",
+    ] {
+        assert!(service.lines().any(|one| one == line), "{line}: {service}");
+    }
+    let other = asked("alice");
+    for line in [
+        "authorizedkeysfile /run/monopod-access/%u .ssh/authorized_keys",
+        "forcecommand none",
+        "permittty yes",
+        "passwordauthentication no",
+        // The line behind ours was read.
+        "printlastlog no",
+    ] {
+        assert!(other.lines().any(|one| one == line), "{line}: {other}");
+    }
+}
+
+/// Under names that `md5sum` writes in a way of its own, dpkg would say that files were changed.
+#[test]
+fn dpkg_finds_every_file_by_its_sum() {
+    let directory = Directory::new();
+    let root = unpacked(&directory);
+    let sums = fs::read_to_string(root.join("DEBIAN/md5sums")).unwrap();
+    let mut named: Vec<String> = sums
+        .lines()
+        .map(|line| format!("/{}", line.split_once("  ").unwrap().1))
+        .collect();
+    let mut there = files(&root);
+    named.sort();
+    there.sort();
+    assert_eq!(named, there);
 }
 
 #[test]
@@ -374,6 +497,11 @@ fn scripts_pass_shellcheck() {
         "systemd/audit-log",
         "systemd/free-999",
         "systemd/motd-monopod.sh",
+        "systemd/profile-monopod-access.sh",
     ];
-    run(Command::new("shellcheck").args(scripts.map(repository)));
+    run(Command::new("shellcheck")
+        // A profile is read by whatever shell there is, and has no first line that says so.
+        .arg("--shell=sh")
+        .args(scripts.iter().skip(1).map(|name| repository(name))));
+    run(Command::new("shellcheck").arg(repository(scripts[0])));
 }

@@ -20,8 +20,14 @@ fn maintain(directory: &Directory, script: &str, arguments: &[&str]) -> String {
         "systemd-sysusers",
         "systemd-tmpfiles",
         "systemctl",
+        "pam-auth-update",
+        "chgrp",
+        "monopod",
     ] {
-        directory.program(&format!("helpers/{name}"));
+        let program = directory.program(&format!("helpers/{name}"));
+        let calls = directory.join("calls");
+        let text = format!("#!/bin/sh\necho \"{name} $*\" >>{}\n", calls.display());
+        fs::write(program, text).unwrap();
     }
     let helpers = directory.join("helpers");
     run(Command::new("sh")
@@ -118,6 +124,85 @@ fn an_upgrade_does_not_wait_for_the_agent() {
         .collect();
     assert_eq!(
         restarts,
-        ["systemctl --no-block try-restart monopod.service || true"]
+        [
+            "systemctl --no-block try-restart monopod.service || true",
+            "systemctl --no-block try-restart monopod-firewall.service monopod-access.service || true",
+        ]
     );
+}
+
+/// What the scripts have called so far, in order.
+fn calls(directory: &Directory) -> Vec<String> {
+    let text = fs::read_to_string(directory.join("calls")).unwrap();
+    fs::remove_file(directory.join("calls")).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+/// The agent runs in a group of ours: it is there first, then directories have it, then the agent is restarted, which
+/// would otherwise have systemd give it all that is in them.
+#[test]
+fn groups_come_before_directories_and_both_before_the_agent() {
+    let directory = Directory::new();
+    let machine = installed(&directory);
+    calls(&directory);
+    for name in ["run/systemd/system", "var/log"] {
+        fs::create_dir_all(machine.join(name)).unwrap();
+    }
+    for name in ["application.log", "application.log.1", "auth.log"] {
+        fs::write(machine.join("var/log").join(name), "").unwrap();
+    }
+    maintain(&directory, "postinst", &["configure", "0.1.0"]);
+    let called = calls(&directory);
+    let at = |part: &str| {
+        let found = called.iter().position(|call| call.contains(part));
+        found.unwrap_or_else(|| panic!("no {part}: {called:#?}"))
+    };
+    let order = [
+        "sysusers.d/monopod-access.conf",
+        "systemd-tmpfiles --create",
+        "try-restart monopod.service",
+    ];
+    assert!(order.map(at).is_sorted(), "{called:#?}");
+    assert!(at("pam-auth-update --package") < at("try-restart monopod.service"));
+    let shared: Vec<&str> = called
+        .iter()
+        .filter_map(|call| call.strip_prefix("chgrp monopod-guest "))
+        .map(|path| path.rsplit('/').next().unwrap())
+        .collect();
+    assert_eq!(shared, ["application.log", "application.log.1"]);
+}
+
+/// Whoever is in by a login for a time goes with what would have ended it, and PAM forgets the program before it goes.
+#[test]
+fn a_removal_ends_logins_and_takes_the_program_out_of_pam() {
+    let directory = Directory::new();
+    let machine = installed(&directory);
+    for name in [
+        "run/systemd/system",
+        "run/monopod-access/state",
+        "run/monopod-access/home",
+    ] {
+        fs::create_dir_all(machine.join(name)).unwrap();
+    }
+    for name in ["alice", "record.jsonl"] {
+        fs::write(machine.join("run/monopod-access").join(name), "").unwrap();
+    }
+    calls(&directory);
+    maintain(&directory, "prerm", &["upgrade", "0.2.0"]);
+    assert!(
+        !directory.join("calls").exists(),
+        "an upgrade ends nobody's login"
+    );
+    maintain(&directory, "prerm", &["remove"]);
+    let called = calls(&directory);
+    let at = |part: &str| {
+        let found = called.iter().position(|call| call.contains(part));
+        found.unwrap_or_else(|| panic!("no {part}: {called:#?}"))
+    };
+    assert!(
+        at("access revoke alice") < at("monopod-access.service"),
+        "{called:#?}"
+    );
+    assert!(!called.iter().any(|call| call.contains("record")), "{called:#?}");
+    at("pam-auth-update --package --remove monopod-access");
 }

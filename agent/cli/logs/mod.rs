@@ -1,7 +1,9 @@
 //! `monopod logs`: the container's log for a person, and with `--verify` the proof of what each sink was given.
 //!
-//! Both read the files the sinks read, and write nothing: they work with the agent and the engine down.
+//! Both read the files the sinks read, and write nothing: they work with the agent and the engine down. Who may not read the
+//! engine's files is shown application.log.
 
+mod copy;
 mod print;
 mod show;
 mod verify;
@@ -72,6 +74,9 @@ pub(super) struct LogsArgs {
         env = "RUNTIME_DIRECTORY"
     )]
     runtime_directory: PathBuf,
+    /// Where application.log is, which is shown to who may not read the engine's files
+    #[arg(long, value_name = "DIR", default_value = "/var/log", env = "LOGS_DIRECTORY")]
+    logs_directory: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -111,6 +116,20 @@ enum Failure {
     Gone { path: PathBuf },
     #[error("{} may not be read by this user; use root: sudo monopod logs", path.display())]
     Denied { path: PathBuf },
+    #[error(
+        "{} may not be read by this user, and {}, which is shown instead, does not tell times and streams apart: leave {option} out, or use root",
+        path.display(), copy.display()
+    )]
+    OnlyText {
+        path: PathBuf,
+        copy: PathBuf,
+        option: &'static str,
+    },
+    #[error(
+        "{} may not be read by this user, and there is no {}: the application's log is not written to it, or nothing was; use root: sudo monopod logs",
+        path.display(), copy.display()
+    )]
+    NoCopy { path: PathBuf, copy: PathBuf },
     #[error("cannot read {}", path.display())]
     Read {
         path: PathBuf,
@@ -134,8 +153,12 @@ impl Failure {
 
     fn exit_code(&self) -> u8 {
         match self {
-            Self::NoCursor { .. } | Self::Gone { .. } | Self::Read { .. } | Self::Write(_) => EXIT_NOTHING,
-            Self::Denied { .. } => EXIT_PERMANENT,
+            Self::NoCursor { .. }
+            | Self::Gone { .. }
+            | Self::NoCopy { .. }
+            | Self::Read { .. }
+            | Self::Write(_) => EXIT_NOTHING,
+            Self::Denied { .. } | Self::OnlyText { .. } => EXIT_PERMANENT,
             Self::Runtime(_) => EXIT_TRANSIENT,
         }
     }
@@ -151,7 +174,7 @@ pub(super) fn logs(args: &LogsArgs) -> u8 {
             .build()
             .map_err(Failure::Runtime)
             .and_then(|runtime| {
-                let ended = runtime.block_on(show::show(args));
+                let ended = runtime.block_on(show(args));
                 // Whoever was reading may hold up a write for ever.
                 runtime.shutdown_timeout(Duration::ZERO);
                 ended.map(|()| 0)
@@ -161,6 +184,13 @@ pub(super) fn logs(args: &LogsArgs) -> u8 {
         tracing::error!("{}", chain(&failure));
         failure.exit_code()
     })
+}
+
+async fn show(args: &LogsArgs) -> Result<(), Failure> {
+    match show::show(args).await {
+        Err(Failure::Denied { path }) if args.file.is_none() => copy::show(args, path).await,
+        ended => ended,
+    }
 }
 
 /// The cursors that are there; none is a failure.

@@ -173,7 +173,7 @@ fn tell(gap: &Gap) {
 }
 
 /// What ends the command.
-struct Stop {
+pub(super) struct Stop {
     interrupt: Signal,
     terminate: Signal,
     /// Standard output, if it can be waited for.
@@ -186,7 +186,7 @@ impl Stop {
         reason = "its successor is an unsafe function: it asks that the descriptor stays the same and open, and \
                   standard output does"
     )]
-    fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
@@ -195,7 +195,7 @@ impl Stop {
     }
 
     /// Ctrl-C, a signal, or nobody reads any more. May be dropped at any time.
-    async fn asked(&mut self) {
+    pub(super) async fn asked(&mut self) {
         let unread = async {
             match &self.output {
                 // Nothing clears it: a pipe whose reader has gone stays so.
