@@ -185,8 +185,8 @@ impl Grants {
     /// Lets somebody in, or, who is in by the same role, longer and with these keys.
     pub(super) fn ensure_granted(&mut self, wanted: Wanted) -> Result<Granted, GrantError> {
         let now = clock::since_boot_millis();
-        let before = self.grants.get(&wanted.user);
-        let uid = match before {
+        let before = self.grants.get(&wanted.user).cloned();
+        let uid = match &before {
             Some(grant) if next(grant, &self.boot_id, now) == Next::GoOn => {
                 return Err(GrantError::Ending(wanted.user));
             }
@@ -214,8 +214,8 @@ impl Grants {
             remote_host: wanted.remote_host,
             keys: wanted.keys,
             boot_id: self.boot_id.clone(),
-            from_ms: before.map_or(now, |before| before.from_ms),
-            until_ms: before.map_or(until, |before| before.until_ms.max(until)),
+            from_ms: before.as_ref().map_or(now, |before| before.from_ms),
+            until_ms: before.as_ref().map_or(until, |before| before.until_ms.max(until)),
             recorded: false,
             phase: Phase::Live,
             user: wanted.user.clone(),
