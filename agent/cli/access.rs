@@ -234,7 +234,9 @@ fn revoke(socket: &Path, user: UserName) -> u8 {
     let name = user.clone();
     match ask(socket, &Request::Revoke { user, from: None }, PATIENCE) {
         Answer::Done(value) if was_there(&value) => {
-            print(&format!("{name} may not log in any more, and is not here any more\n"));
+            print(&format!(
+                "{name} may not log in any more, and is not here any more\n"
+            ));
             0
         }
         Answer::Done(_) => {
@@ -299,17 +301,21 @@ fn session(socket: &Path) -> u8 {
 }
 
 fn forced_command(socket: &Path) -> u8 {
+    let from: Option<IpAddr> = std::env::var("SSH_CONNECTION")
+        .ok()
+        .and_then(|text| text.split(' ').next()?.parse().ok());
     let line = std::env::var_os("SSH_ORIGINAL_COMMAND").unwrap_or_default();
     let command = match ForcedCommand::parse(line.as_bytes()) {
         Ok(command) => command,
         Err(error) => {
             tracing::error!("{error}");
+            let detail = error.to_string();
+            if let Answer::No { why, .. } = ask(socket, &Request::Refused { detail, from }, LOGIN_PATIENCE) {
+                tracing::warn!("this is not in the record, ignoring: {why}");
+            }
             return EXIT_NOTHING;
         }
     };
-    let from: Option<IpAddr> = std::env::var("SSH_CONNECTION")
-        .ok()
-        .and_then(|text| text.split(' ').next()?.parse().ok());
     let (request, name) = match command {
         ForcedCommand::Grant { user, remote_host } => {
             let name = user.clone();
@@ -329,7 +335,9 @@ fn forced_command(socket: &Path) -> u8 {
             keep_local: true,
             ..
         } => {
-            print(&format!("{user}: nothing is ended here, as asked (--keep-local)\n"));
+            print(&format!(
+                "{user}: nothing is ended here, as asked (--keep-local)\n"
+            ));
             return 0;
         }
         ForcedCommand::Revoke { user, .. } => {

@@ -60,6 +60,8 @@ pub enum Why {
     Revoked,
     /// The machine booted since.
     AnotherBoot,
+    /// It could not be made whole.
+    Failed,
 }
 
 impl Why {
@@ -69,6 +71,7 @@ impl Why {
             Self::Expired => "its time was up",
             Self::Revoked => "it was revoked",
             Self::AnotherBoot => "the machine was booted since",
+            Self::Failed => "it could not be made whole",
         }
     }
 }

@@ -82,6 +82,14 @@ pub enum Request {
     },
     /// Who may log in now.
     List,
+    /// Something was asked for that the forced command does not take.
+    Refused {
+        /// What was wrong with it, in words of ours.
+        detail: String,
+        /// Where it was asked from.
+        #[serde(default)]
+        from: Option<IpAddr>,
+    },
     /// A login or its end, from PAM; of any user of the machine.
     Session {
         /// Which.
@@ -161,8 +169,8 @@ pub enum Order {
         /// Only the one of this number.
         only: Option<u32>,
     },
-    /// Record a login or its end.
-    Session,
+    /// Record it.
+    Record,
 }
 
 /// What a login is proved with.
@@ -223,7 +231,9 @@ pub fn may(asker: Asker, request: &Request, rules: &AccessRules) -> Result<Order
         (Asker::Other(uid), Request::List) => Ok(Order::List { only: Some(uid) }),
         (Asker::Root | Asker::Service, Request::List) => Ok(Order::List { only: None }),
         (Asker::Other(_), _) | (Asker::Service, Request::Session { .. }) => Err(Refusal::NotYou),
-        (Asker::Root, Request::Session { .. }) => Ok(Order::Session),
+        (Asker::Root, Request::Session { .. }) | (Asker::Root | Asker::Service, Request::Refused { .. }) => {
+            Ok(Order::Record)
+        }
         (Asker::Root | Asker::Service, Request::Revoke { user, .. }) => {
             Ok(Order::Revoke { user: user.clone() })
         }
@@ -374,7 +384,8 @@ mod tests {
             admin: true,
             ..rules()
         };
-        let Ok(Order::Grant { seconds, proof, .. }) = may(Asker::Service, &request(&json!({})), &admin) else {
+        let Ok(Order::Grant { seconds, proof, .. }) = may(Asker::Service, &request(&json!({})), &admin)
+        else {
             panic!("refused");
         };
         assert_eq!(seconds, 3600);
@@ -394,7 +405,7 @@ mod tests {
         let session = json!({"op": "session", "what": "open", "user": "alice"});
         let session: Request = serde_json::from_value(session).unwrap();
         assert_eq!(may(Asker::Service, &session, &admin), Err(Refusal::NotYou));
-        assert_eq!(may(Asker::Root, &session, &admin), Ok(Order::Session));
+        assert_eq!(may(Asker::Root, &session, &admin), Ok(Order::Record));
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //!
 //! It deliberately knows no facts of the machine and applies no defaults but the health check's.
 
+mod access;
 mod audit;
 mod balancers;
 mod capabilities;
