@@ -12,6 +12,7 @@
 //! The pure part is the crate `monopod-core` under `agent/core`. Dependencies point one way:
 //! `main → cli → {boot, supervise, lifecycle} → {logs, report, audit, serve} → host → core`; a test holds it so.
 
+pub mod access;
 pub mod audit;
 pub mod boot;
 pub mod cli;

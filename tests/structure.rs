@@ -8,8 +8,9 @@ use std::process::Command;
 use crate::common::repository;
 
 /// What a module of the agent may use of the others: `cli → boot, supervise → logs, report → host`.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("host", &[]),
+    ("access", &["host", "report"]),
     ("logs", &["host"]),
     ("report", &["host"]),
     ("audit", &["host", "report"]),
@@ -39,6 +40,7 @@ const MAY_USE: [(&str, &[&str]); 11] = [
     (
         "cli",
         &[
+            "access",
             "prepare",
             "host",
             "logs",

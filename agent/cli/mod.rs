@@ -6,6 +6,7 @@
 //! log files that are not what was delivered of them; 75 a transient
 //! failure that outlasted the boot budget; 78 something that must be changed first (sysexits(3)).
 
+mod access;
 mod drain;
 mod encrypt;
 mod explain;
@@ -85,6 +86,9 @@ enum Command {
     },
     /// Print the container's log from the engine's files; with --verify, prove what each sink was given
     Logs(logs::LogsArgs),
+    /// Let somebody log in to this machine for a time
+    #[command(subcommand)]
+    Access(access::AccessCommand),
     /// Gather what a maintainer needs to see of this machine into one file, without its secrets
     SupportBundle(support_bundle::SupportBundleArgs),
     /// Print the JSON Schema of user data, for editors and CI
@@ -232,6 +236,7 @@ pub fn main() -> ExitCode {
         Command::Encrypt(args) => encrypt::encrypt(&args, &redactor),
         Command::Status(args) => status::status(&args.runtime_directory, show(&args)),
         Command::Logs(args) => logs::logs(&args),
+        Command::Access(command) => access::access(command),
         Command::SupportBundle(args) => support_bundle::support_bundle(&args, &redactor),
         Command::Schema { status: true, .. } => explain::status_schema(),
         Command::Schema { policy, .. } => explain::schema(policy),

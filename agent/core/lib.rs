@@ -11,6 +11,7 @@
 //! depends on tokio, bollard or the AWS SDK: Cargo.toml enforces it. Time, randomness and what the
 //! engine says come in as arguments, so every decision can be tested as a function.
 
+pub mod access;
 pub mod audit;
 pub mod budget;
 pub mod config;

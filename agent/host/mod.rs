@@ -23,6 +23,7 @@ pub mod hostname;
 pub mod image_layer;
 pub mod imds;
 pub mod include;
+pub mod key_service;
 pub mod kms;
 pub mod limits;
 pub mod local;

@@ -40,6 +40,7 @@ pub mod template;
 mod tests;
 mod yaml;
 
+pub(crate) use check::units::seconds;
 pub use image::{ImageRef, ImageRefError};
 pub use intake::{Include, Location, NotTheText, included};
 pub use mirror::{Mirror, RegistryMirrors};
@@ -53,6 +54,8 @@ pub use problem::{Code, Place, Problem, Related, Severity};
 pub use registry::RegistryHost;
 pub use report::{Report, Style};
 use yaml::Entry;
+
+use crate::access::AccessRules;
 
 /// A text and what it is called: `user data`, or a file's name.
 #[derive(Clone, Copy, Debug)]
@@ -89,6 +92,27 @@ pub fn policy_key_files(policy: &[u8]) -> Vec<String> {
         .ok()
         .and_then(|text| yaml::load(text, 1, yaml::Tags::Refuse, &mut Vec::new()).ok()?);
     tree.as_ref().map(check::key_files).unwrap_or_default()
+}
+
+/// What the image's policy says about logins for a time. A policy with any mistake lets nobody in; the mistakes are said on
+/// one line.
+pub fn access_rules(image: &ImageLayer<'_>) -> Result<AccessRules, String> {
+    let Some(file) = image.policy else {
+        return Ok(AccessRules::default());
+    };
+    let mut reading = Reading::default();
+    let policy = reading
+        .file(file, 0)
+        .map(|text| reading.policy(&text, 0, file.name, &image.keys));
+    let errors = reading.problems.iter();
+    let errors: Vec<&str> = errors
+        .filter(|problem| problem.severity == Severity::Error)
+        .map(|problem| problem.message.as_str())
+        .collect();
+    match policy {
+        Some(policy) if errors.is_empty() => Ok(policy.access),
+        _ => Err(format!("{}: {}", file.name, errors.join("; "))),
+    }
 }
 
 /// Reads user data alone. `origin` is `user data` or a file's name.

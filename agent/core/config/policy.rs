@@ -3,6 +3,7 @@
 //! A mistake in this file is an error, whatever it is: a rule that nobody enforces is worse than none.
 
 use super::problem::Place;
+use crate::access::AccessRules;
 use crate::trust;
 
 /// The rules, each with its place, so that a refusal can name it.
@@ -16,6 +17,8 @@ pub(super) struct Policy {
     pub(super) allow: Allow,
     /// What images have to prove; `None` is nothing.
     pub(super) images: Option<Images>,
+    /// Who may be let in.
+    pub(super) access: AccessRules,
     /// What the file is called.
     pub(super) file: String,
 }

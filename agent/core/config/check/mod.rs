@@ -9,6 +9,7 @@
 //!
 //! It deliberately knows no facts of the machine and applies no defaults but the health check's.
 
+mod access;
 mod audit;
 mod balancers;
 mod capabilities;
@@ -32,7 +33,7 @@ mod storage;
 mod targets;
 #[cfg(test)]
 mod tests;
-mod units;
+pub(super) mod units;
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -71,7 +71,10 @@ impl<'c> Checker<'c> {
             self.nothing_is_empty(&field);
         }
         let root_images = section.get("images");
+        let root_access = section.get("access");
+        let mut admin = None;
         if let Some(section) = section.get("allow").and_then(|field| self.section(field)) {
+            admin = self.rule(&section, "admin_access");
             policy.allow = Allow {
                 root: self.rule(&section, "root"),
                 privileged: self.rule(&section, "privileged"),
@@ -84,6 +87,10 @@ impl<'c> Checker<'c> {
                 registries: self.names(&section, "registries"),
             };
         }
+        if let Some(field) = root_access {
+            policy.access = self.access_rules(field);
+        }
+        policy.access.admin = admin.is_some_and(|rule| rule.value);
         policy.images = root_images.map(|field| self.images(&field, keys));
         Some(policy)
     }

@@ -26,7 +26,7 @@ pub(super) fn bytes(text: &str) -> Option<u64> {
 }
 
 /// `90`, `90s`, `15m`, `1h30m`, `2d`, in seconds.
-pub(super) fn seconds(text: &str) -> Option<u32> {
+pub(crate) fn seconds(text: &str) -> Option<u32> {
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
         return text.parse().ok();
     }

@@ -1,7 +1,7 @@
 //! The image's own file: what user data may ask for on machines made from it.
 
 use super::Fate::Read;
-use super::Shape::{Choice, Either, List, Object, StrictFlag, Text};
+use super::Shape::{Choice, Either, List, Object, StrictFlag, Text, Time};
 use super::{Grammar, Key};
 
 const ALLOW: &[Key] = &[
@@ -62,6 +62,14 @@ const ALLOW: &[Key] = &[
     .default("true")
     .example("secrets_in_environment: false"),
     Key::new(
+        "admin_access",
+        StrictFlag,
+        Read,
+        "Whether `monopod access grant --role admin` may let somebody in who is root by sudo.",
+    )
+    .default("false")
+    .example("admin_access: true"),
+    Key::new(
         "capabilities",
         List(&Text(Grammar::CapabilityName)),
         Read,
@@ -77,6 +85,42 @@ const ALLOW: &[Key] = &[
     )
     .default("all")
     .example("registries: [registry.example.org]"),
+];
+
+/// A login that is longer is no visit.
+const LONGEST_ACCESS: u32 = 30 * 86_400;
+
+const ACCESS: &[Key] = &[
+    Key::new(
+        "key_service",
+        Text(Grammar::Url),
+        Read,
+        "Where the public keys of people lie who are let in without `--key`: `<url>/public-keys/NAME/sshkey.pub`, over https, or over http from the machine itself.",
+    )
+    .taupage("`ssh_access_granting_service_url` in a file of the image, asked over http too.")
+    .example("key_service: https://even.example.org"),
+    Key::new(
+        "default_duration",
+        Time {
+            least: 1,
+            most: LONGEST_ACCESS,
+        },
+        Read,
+        "How long a login is granted that says nothing, the granting service's always.",
+    )
+    .default("1h")
+    .example("default_duration: 30m"),
+    Key::new(
+        "max_duration",
+        Time {
+            least: 1,
+            most: LONGEST_ACCESS,
+        },
+        Read,
+        "How long a login may be granted at most, by anybody.",
+    )
+    .default("24h")
+    .example("max_duration: 8h"),
 ];
 
 const KEY_FILE: &[Key] = &[
@@ -145,6 +189,13 @@ pub const POLICY: &[Key] = &[
     .example("unknown_keys: deny"),
     Key::new("allow", Object(ALLOW), Read, "What user data may ask for.")
         .example("allow:\n  root: false\n  registries: [registry.example.org]"),
+    Key::new(
+        "access",
+        Object(ACCESS),
+        Read,
+        "Logins for a time, by `monopod access`.",
+    )
+    .example("access:\n  key_service: https://even.example.org\n  max_duration: 8h"),
     Key::new(
         "images",
         List(&Object(IMAGE_RULE)),
