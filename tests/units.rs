@@ -40,7 +40,7 @@ const MOST_EXPOSED: [(&str, u32); 8] = [
     // It has one capability.
     ("monopod-firewall.service", 18),
     // It ends others' processes, and removes their files.
-    ("monopod-access.service", 23),
+    ("monopod-access.service", 25),
     // It makes file systems and changes the kernel's settings.
     ("monopod-prepare.service", 36),
 ];
@@ -180,7 +180,7 @@ fn who_may_ask_is_the_socket_s_to_say() {
 fn logins_end_whoever_stops_the_daemon() {
     let path = directives("monopod-access.path");
     for line in [
-        "DirectoryNotEmpty=/run/monopod-access/state",
+        "PathExistsGlob=/run/monopod-access/state/*.json",
         "Unit=monopod-access.service",
         "WantedBy=paths.target",
     ] {
@@ -225,7 +225,7 @@ fn pam_is_told_and_asks_for_nothing() {
     let rules: Vec<&str> = profile.lines().filter(|line| line.starts_with('\t')).collect();
     assert_eq!(
         rules,
-        ["\toptional\tpam_exec.so quiet /usr/bin/timeout --signal=KILL 2 /usr/bin/monopod access session"]
+        ["\toptional\tpam_exec.so quiet /usr/bin/timeout --signal=KILL 3 /usr/bin/monopod access session"]
     );
     assert!(profile.contains("\nSession-Type: Additional\n"), "{profile}");
     for other in ["Auth:", "Account:", "Password:"] {

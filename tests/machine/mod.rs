@@ -8,6 +8,7 @@
 mod boots;
 mod disks;
 mod faults;
+mod logins;
 mod power;
 
 use std::time::Duration;

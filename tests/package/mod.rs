@@ -309,7 +309,7 @@ fn tmpfiles_and_sysusers_do_what_they_say() {
         ("run/monopod/credentials", "2750 0 999"),
         ("run/monopod/identity", "2750 0 999"),
         ("run/monopod-access", "755 0 0"),
-        ("run/monopod-access/home", "755 0 0"),
+        ("run/monopod-access/home", "711 0 0"),
         ("run/monopod-access/state", "700 0 0"),
         ("run/userdb", "755 0 0"),
         ("mounts", "755 0 0"),

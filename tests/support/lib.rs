@@ -101,7 +101,7 @@ pub use machine::{Dirs, Machine};
 pub use nix::sys::signal::Signal;
 pub use numbered::{Account, Marker, Numbered, WriterReport, writer_program};
 pub use place::Where;
-pub use real::{Disk, Off, RealMachine, VirtualMachine};
+pub use real::{Disk, Off, RealMachine, Session, VirtualMachine};
 pub use registry::{MIRROR, REGISTRY, REGISTRY_PASSWORD, REGISTRY_USER, Registry, Writer};
 pub use rsyslog::Rsyslog;
 pub use scalyr::{SCALYR_TOKEN, Scalyr, ScalyrEvent, ScalyrFault, ScalyrRequest};

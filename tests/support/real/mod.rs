@@ -22,6 +22,7 @@ mod copy;
 mod disk;
 mod guest;
 mod look;
+mod people;
 mod vm;
 
 use std::fs;
@@ -47,6 +48,7 @@ use crate::{AWS_PORT, REGISTRY, REGISTRY_PORT, Rig};
 
 pub use disk::Disk;
 use guest::Guest;
+pub use people::Session;
 pub use vm::VirtualMachine;
 
 const LAY_OUT: &str = include_str!("lay_out.sh");
