@@ -8,12 +8,13 @@ use std::process::Command;
 use crate::common::repository;
 
 /// What a module of the agent may use of the others: `cli → boot, supervise → logs, report → host`.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("host", &[]),
     ("logs", &["host"]),
     ("report", &["host"]),
     ("audit", &["host", "report"]),
     ("serve", &["host", "report"]),
+    ("firewall", &["host"]),
     ("context", &["host", "logs", "report", "audit", "serve", "boot"]),
     (
         "boot",
@@ -39,6 +40,7 @@ const MAY_USE: [(&str, &[&str]); 11] = [
     (
         "cli",
         &[
+            "firewall",
             "prepare",
             "host",
             "logs",

@@ -9,6 +9,7 @@
 mod drain;
 mod encrypt;
 mod explain;
+mod firewall;
 mod logs;
 mod plan;
 mod prepare;
@@ -85,6 +86,8 @@ enum Command {
     },
     /// Print the container's log from the engine's files; with --verify, prove what each sink was given
     Logs(logs::LogsArgs),
+    /// Hold the rules for the container's traffic, or show them
+    Firewall(firewall::FirewallArgs),
     /// Gather what a maintainer needs to see of this machine into one file, without its secrets
     SupportBundle(support_bundle::SupportBundleArgs),
     /// Print the JSON Schema of user data, for editors and CI
@@ -233,6 +236,7 @@ pub fn main() -> ExitCode {
         Command::Status(args) => status::status(&args.runtime_directory, show(&args)),
         Command::Logs(args) => logs::logs(&args),
         Command::SupportBundle(args) => support_bundle::support_bundle(&args, &redactor),
+        Command::Firewall(args) => firewall::firewall(args),
         Command::Schema { status: true, .. } => explain::status_schema(),
         Command::Schema { policy, .. } => explain::schema(policy),
         Command::Explain { word } => explain::explain(word.as_deref()),

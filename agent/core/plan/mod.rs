@@ -35,7 +35,7 @@ use crate::config::{
     Severity, Storage,
 };
 use crate::facts::InstanceFacts;
-use crate::firewall::FirewallPlan;
+use crate::firewall::{FirewallPlan, Surroundings};
 use crate::lifecycle::{Balancers, LifecyclePlan, SignalTarget};
 use crate::logs::{Attributes, LogPlan};
 use crate::machine::MachinePlan;
@@ -382,7 +382,11 @@ impl Plan {
         let (refused, warnings) = problems
             .into_iter()
             .partition(|problem| problem.severity == Severity::Error);
-        let container = ContainerSpec::new(config);
+        let firewall = firewall(config);
+        let container = ContainerSpec {
+            cgroup_parent: firewall.needs_control_group().then_some(Surroundings::SLICE),
+            ..ContainerSpec::new(config)
+        };
         let registry_auth = config.registry_auth();
         let mirrors = mirrors(config);
         let mirror_auths = mirror_auths(config, &mirrors);
@@ -403,7 +407,7 @@ impl Plan {
             gate: gate(config.health_check()),
             restart: config.restart(),
             lifecycle: config.lifecycle().clone(),
-            firewall: firewall(config),
+            firewall,
             machine: MachinePlan::new(config),
             extras: Extras::new(config),
             redact_secrets: config.logging().redact_secrets.unwrap_or_default(),
