@@ -51,6 +51,7 @@ struct Inner {
     short: Mutex<BTreeSet<String>>,
     probes: figures::ProbeFigures,
     pushes: figures::PushFigures,
+    denials: figures::Denials,
 }
 
 impl Reporter {
@@ -77,6 +78,7 @@ impl Reporter {
             short: Mutex::default(),
             probes: figures::ProbeFigures::default(),
             pushes: figures::PushFigures::default(),
+            denials: figures::Denials::default(),
         }))
     }
 
@@ -204,6 +206,11 @@ impl Reporter {
     /// What came of pushing metrics so far.
     pub fn push_figures(&self) -> &figures::PushFigures {
         &self.0.pushes
+    }
+
+    /// What the firewall refused so far.
+    pub fn denials(&self) -> &figures::Denials {
+        &self.0.denials
     }
 
     fn record(&self) -> MutexGuard<'_, BootRecord> {

@@ -51,7 +51,11 @@ pub(super) fn answer<B>(request: &Request<B>, reporter: &Reporter) -> Response<F
 /// What a scrape gets.
 pub(crate) fn exposition(reporter: &Reporter) -> String {
     let record = reporter.snapshot();
-    let figures = figures::gather(&record, reporter.probe_figures().now());
+    let figures = figures::gather(
+        &record,
+        reporter.probe_figures().now(),
+        reporter.denials().asked(),
+    );
     metrics::render(&Figures {
         pushes: reporter
             .push_figures()

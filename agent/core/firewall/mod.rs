@@ -94,6 +94,15 @@ impl Surroundings {
     pub const SLICE: &str = "application.slice";
 }
 
+/// What the rules are made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Order {
+    /// What is wanted.
+    pub plan: FirewallPlan,
+    /// Where.
+    pub surroundings: Surroundings,
+}
+
 /// Packets that were refused.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -138,6 +147,12 @@ pub enum Impossible {
         /// What asks for it.
         keys: String,
     },
+    /// It could say something else to nft.
+    #[error("{what} of the order is no name")]
+    NoName {
+        /// What it is.
+        what: &'static str,
+    },
 }
 
 impl FirewallPlan {
@@ -171,6 +186,15 @@ impl FirewallPlan {
     /// Whether the user data or the policy asks for something that only the firewall can do.
     pub fn is_asked(&self) -> bool {
         self.metadata_blocked || self.egress.is_some() || self.credentials_endpoint
+    }
+
+    /// Whether its control group has to tell the container's packets from the machine's.
+    pub fn needs_control_group(&self) -> bool {
+        self.networking == Networking::Host && self.restricts_outgoing()
+    }
+
+    pub(crate) fn restricts_outgoing(&self) -> bool {
+        self.metadata_blocked || self.egress.is_some()
     }
 
     /// The names that have to be resolved, each once.

@@ -23,9 +23,10 @@ pub fn ruleset(
     counted: &Denied,
 ) -> Result<String, Impossible> {
     let host = plan.networking == Networking::Host;
-    if host && !surroundings.cgroup2 && (plan.metadata_blocked || plan.egress.is_some()) {
+    if plan.needs_control_group() && !surroundings.cgroup2 {
         return Err(Impossible::NoControlGroups { keys: plan.keys() });
     }
+    check(plan, surroundings)?;
     // An empty table first: there may be none that could be deleted.
     let mut out = format!("table inet {TABLE}\ndelete table inet {TABLE}\ntable inet {TABLE} {{\n");
     for (kind, packets) in counted.each() {
@@ -41,7 +42,7 @@ pub fn ruleset(
     for (kind, _) in counted.each() {
         refusal(&mut out, kind);
     }
-    let restricts = plan.metadata_blocked || plan.egress.is_some();
+    let restricts = plan.restricts_outgoing();
     if restricts {
         outgoing(&mut out, plan, surroundings);
     }
@@ -71,6 +72,31 @@ pub fn refresh(plan: &FirewallPlan, resolved: &Resolved) -> String {
         }
     }
     out
+}
+
+/// An order comes over a socket, and its names become part of a text that nft obeys.
+fn check(plan: &FirewallPlan, surroundings: &Surroundings) -> Result<(), Impossible> {
+    let is_name = |text: &str, more: &str| {
+        !text.is_empty()
+            && text
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || "._-".contains(c) || more.contains(c))
+    };
+    let all = [
+        (
+            "the bridge",
+            is_name(&surroundings.bridge, "") && surroundings.bridge.len() < 16,
+        ),
+        ("the control group", is_name(&surroundings.slice, "/")),
+        (
+            "a destination",
+            plan.names().into_iter().all(|name| is_name(name, "")),
+        ),
+    ];
+    match all.into_iter().find(|(_, fits)| !fits) {
+        Some((what, _)) => Err(Impossible::NoName { what }),
+        None => Ok(()),
+    }
 }
 
 fn line(out: &mut String, depth: usize, text: &str) {

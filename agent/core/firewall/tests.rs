@@ -103,6 +103,31 @@ fn host_networking_needs_version_2_and_says_which_keys_do() {
 }
 
 #[test]
+fn an_order_cannot_say_more_than_names() {
+    let evil = "docker0\" accept; flush ruleset; #";
+    let mut strange = machine(true);
+    strange.bridge = evil.to_owned();
+    let empty = plan("", false, false);
+    let table = |plan: &FirewallPlan, machine: &Surroundings| {
+        ruleset(plan, machine, &Resolved::new(), &Denied::default())
+    };
+    assert!(table(&empty, &strange).is_err());
+    strange = machine(true);
+    strange.slice = evil.to_owned();
+    assert!(table(&empty, &strange).is_err());
+    let mut named = plan(EGRESS, false, false);
+    for rule in named.egress.iter_mut().flatten() {
+        rule.to = To::Name(evil.to_owned());
+    }
+    assert_eq!(
+        table(&named, &machine(true)),
+        Err(Impossible::NoName {
+            what: "a destination"
+        })
+    );
+}
+
+#[test]
 fn a_container_without_a_network_needs_no_rules() {
     let none = plan("networking: none\negress: []\n", true, true);
     assert!(!none.has_rules() && !none.is_asked());

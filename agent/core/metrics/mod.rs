@@ -24,8 +24,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::firewall::Denied;
 use crate::record::{Agent, BootRecord};
-use text::Exposition;
+use text::{Exposition, Kind};
 
 /// What `Content-Type` says of the text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -51,6 +52,8 @@ pub struct Figures<'a> {
     pub container: Option<Usage>,
     /// What the probes did since the agent started.
     pub probes: Option<Probes>,
+    /// Packets that the firewall refused.
+    pub denied: Option<Denied>,
     /// The agent itself.
     pub process: Option<Process>,
     /// The machine itself.
@@ -172,6 +175,13 @@ pub fn scrape(figures: &Figures<'_>) -> Scrape {
     sinks::write(&mut out, &figures.record.logs);
     if let Some(pushes) = figures.pushes {
         process::write_pushes(&mut out, pushes);
+    }
+    if let Some(denied) = figures.denied {
+        let help = "Packets of the container that the firewall refused, by what refused them.";
+        let mut metric = out.metric("monopod_firewall_denied_total", Kind::Counter, help);
+        for (kind, packets) in denied.each() {
+            metric.sample(&[("kind", kind)], packets);
+        }
     }
     if let Some(process) = figures.process {
         process::write(&mut out, &process);

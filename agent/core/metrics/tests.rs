@@ -39,6 +39,7 @@ fn all(record: &BootRecord) -> String {
             failed: 2,
             last_seconds: Some(0.003),
         }),
+        denied: None,
         process: Some(Process {
             cpu: Some(Duration::from_millis(250)),
             resident: Some(8 << 20),
@@ -148,6 +149,7 @@ fn what_is_not_known_is_left_out() {
         record: &record,
         container: None,
         probes: None,
+        denied: None,
         process: None,
         host: None,
         textfiles: None,

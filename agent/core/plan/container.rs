@@ -109,6 +109,8 @@ pub struct ContainerSpec {
     pub log_budget: u64,
     /// Kernel settings of its own namespaces.
     pub sysctls: Vec<(String, String)>,
+    /// Where its control group has to be: firewall rules go by it.
+    pub cgroup_parent: Option<&'static str>,
     /// `deployment_id`, as a label.
     pub deployment_id: Option<String>,
     /// Who it is to AWS.
@@ -284,6 +286,7 @@ impl ContainerSpec {
             )
             .engine,
             sysctls: machine::container_sysctls(config),
+            cgroup_parent: None,
             deployment_id: config.deployment_id().map(str::to_owned),
             identity: identity.clone(),
         }

@@ -35,7 +35,7 @@ use crate::config::{
     Severity, Storage,
 };
 use crate::facts::InstanceFacts;
-use crate::firewall::FirewallPlan;
+use crate::firewall::{FirewallPlan, Surroundings};
 use crate::lifecycle::{Balancers, LifecyclePlan, SignalTarget};
 use crate::logs::{Attributes, LogPlan};
 use crate::machine::MachinePlan;
@@ -383,7 +383,11 @@ impl Plan {
         let (refused, warnings) = problems
             .into_iter()
             .partition(|problem| problem.severity == Severity::Error);
-        let mut container = ContainerSpec::new(config);
+        let firewall = firewall(config);
+        let mut container = ContainerSpec {
+            cgroup_parent: firewall.needs_control_group().then_some(Surroundings::SLICE),
+            ..ContainerSpec::new(config)
+        };
         if let Some(facts) = facts {
             container.fill(facts);
         }
@@ -407,7 +411,7 @@ impl Plan {
             gate: gate(config.health_check()),
             restart: config.restart(),
             lifecycle: config.lifecycle().clone(),
-            firewall: firewall(config),
+            firewall,
             machine: MachinePlan::new(config),
             extras: Extras::new(config),
             redact_secrets: config.logging().redact_secrets.unwrap_or_default(),
