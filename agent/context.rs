@@ -162,6 +162,8 @@ impl Context {
     /// Adds to it.
     pub fn learn_life(&self, change: impl FnOnce(&mut Life)) {
         self.life.send_modify(change);
+        let directory = self.life.borrow().extras.metrics.textfile_directory.clone();
+        self.server.read_textfiles_in(directory.map(PathBuf::from));
     }
 
     /// Hears what is added.

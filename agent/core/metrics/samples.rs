@@ -169,7 +169,11 @@ pub fn families(text: &str) -> Result<Families, (usize, &'static str)> {
         };
         reader.line(line).map_err(|why| (number + 1, why))?;
     }
-    Ok(reader.all.into_iter().filter(|(_, family)| !family.series.is_empty()).collect())
+    Ok(reader
+        .all
+        .into_iter()
+        .filter(|(_, family)| !family.series.is_empty())
+        .collect())
 }
 
 #[derive(Default)]
@@ -193,13 +197,20 @@ impl Reader {
         if sample.timed {
             return Err("a sample has a time stamp");
         }
-        let name = self.family_of(sample.name).ok_or("a sample is none of its metric's")?;
+        let name = self
+            .family_of(sample.name)
+            .ok_or("a sample is none of its metric's")?;
         let family = self.all.entry(name).or_default();
         let wanted = match family.kind {
             Type::Histogram if sample.name.ends_with("_bucket") => Some("le"),
             _ => None,
         };
-        if wanted.is_some_and(|label| sample.labels.get(label).is_none_or(|le| le.parse::<f64>().is_err())) {
+        if wanted.is_some_and(|label| {
+            sample
+                .labels
+                .get(label)
+                .is_none_or(|le| le.parse::<f64>().is_err())
+        }) {
             return Err("a bucket has no bound");
         }
         let start = start(&sample);
@@ -254,12 +265,16 @@ impl Reader {
 
 /// What a metric's samples may be called.
 fn names(family: &str, kind: Type) -> impl Iterator<Item = String> {
-    kind.suffixes().iter().map(move |suffix| format!("{family}{suffix}"))
+    kind.suffixes()
+        .iter()
+        .map(move |suffix| format!("{family}{suffix}"))
 }
 
 /// One line, without what only a program would put there.
 fn help(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '·' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { '·' } else { c })
+        .collect()
 }
 
 fn start(sample: &Sample<'_>) -> String {

@@ -124,7 +124,11 @@ impl Extras {
             );
             ("relayed metrics", text)
         });
-        etcd.into_iter().chain(metrics).chain(figures).chain(relay).collect()
+        etcd.into_iter()
+            .chain(metrics)
+            .chain(figures)
+            .chain(relay)
+            .collect()
     }
 
     /// CloudWatch's namespaces that are written to.
