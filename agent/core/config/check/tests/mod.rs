@@ -2,6 +2,7 @@
 
 mod lifecycle;
 mod logs;
+mod metrics;
 mod nested;
 mod options;
 mod registries;
