@@ -173,6 +173,8 @@ impl Context {
     /// Adds to it.
     pub fn learn_life(&self, change: impl FnOnce(&mut Life)) {
         self.life.send_modify(change);
+        let directory = self.life.borrow().extras.metrics.textfile_directory.clone();
+        self.server.read_textfiles_in(directory.map(PathBuf::from));
     }
 
     /// Hears what is added.
@@ -238,6 +240,11 @@ impl Context {
     /// again; it never ends a boot.
     pub fn ensure_served(&self, address: StatusAddress) {
         self.server.ensure_at(address);
+    }
+
+    /// What a scrape of the machine's figures gets, for whoever pushes them.
+    pub async fn exposition(&self) -> String {
+        self.server.exposition().await
     }
 
     /// Sees to it that lines are shipped: starts the shipper and points it at the container, whatever of that has not

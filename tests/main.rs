@@ -27,6 +27,7 @@ mod drain;
 mod encrypt;
 mod engine;
 mod extras;
+mod figures;
 mod files;
 mod full_disk;
 mod health;

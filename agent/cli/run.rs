@@ -164,6 +164,7 @@ async fn everything(context: &Context, stop: &CancellationToken, causes: &Causes
         never = lifecycle::registration(context) => match never {},
         never = lifecycle::metrics(context) => match never {},
         never = otlp::run(context) => match never {},
+        never = lifecycle::relay(context) => match never {},
         never = notices::watch(context, causes) => match never {},
         never = control::serve(context, causes) => match never {},
     }

@@ -5,7 +5,7 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use aws_credential_types::provider::ProvideCredentials as _;
-use monopod_core::lifecycle::usage::{Datum, NAMESPACE};
+use monopod_core::lifecycle::usage::Datum;
 use reqwest::header::{DATE, HeaderValue};
 use reqwest::redirect;
 use serde::Deserialize;
@@ -61,26 +61,27 @@ impl CloudWatch {
     }
 
     /// Writes these in one call. They have no time of ours, so CloudWatch takes its own: our clock may be wrong.
-    pub async fn put(&self, data: &[Datum]) -> Result<(), AwsError> {
-        let body = body(data).to_string().into_bytes();
+    pub async fn put(&self, namespace: &str, data: &[Datum]) -> Result<(), AwsError> {
+        let error = |answer| self.error(namespace, answer);
+        let body = body(namespace, data).to_string().into_bytes();
         let now = UNIX_EPOCH + Duration::from_millis(clock::now_millis());
-        let mut came = self.send(&body, now).await?;
+        let mut came = self.send(&body, now).await.map_err(error)?;
         if let (Some(failure), Some(time)) = (failure(&came), came.date)
             && aws::is_about_time(&failure.code, &failure.message)
         {
-            came = self.send(&body, time).await?;
+            came = self.send(&body, time).await.map_err(error)?;
         }
         match failure(&came) {
             None => Ok(()),
             Some(Failure { code, message }) => {
                 let class = aws::class_of(&code, &message, came.status);
-                Err(self.error(Answer::Error { class, code, message }))
+                Err(error(Answer::Error { class, code, message }))
             }
         }
     }
 
-    async fn send(&self, body: &[u8], time: SystemTime) -> Result<Came, AwsError> {
-        let none = |why: Box<dyn std::error::Error + Send + Sync>| self.error(Answer::None(why));
+    async fn send(&self, body: &[u8], time: SystemTime) -> Result<Came, Answer> {
+        let none = |why: Box<dyn std::error::Error + Send + Sync>| Answer::None(why);
         let provider = self.config.credentials_provider();
         let provider = provider.ok_or_else(|| none("the SDK knows no source of credentials".into()))?;
         let credentials = tokio::time::timeout(aws::CALL_TIMEOUT, provider.provide_credentials())
@@ -125,13 +126,13 @@ impl CloudWatch {
         Ok(Came { status, date, body })
     }
 
-    fn error(&self, answer: Answer) -> AwsError {
+    fn error(&self, namespace: &str, answer: Answer) -> AwsError {
         let service = format!("CloudWatch in {}", self.region);
-        AwsError::from_answer(&service, &format!("metrics of {NAMESPACE}"), answer, advice)
+        AwsError::from_answer(&service, &format!("metrics of {namespace}"), answer, advice)
     }
 }
 
-fn body(data: &[Datum]) -> Value {
+fn body(namespace: &str, data: &[Datum]) -> Value {
     let data: Vec<Value> = data
         .iter()
         .map(|one| {
@@ -140,10 +141,19 @@ fn body(data: &[Datum]) -> Value {
                 .iter()
                 .map(|(name, value)| json!({ "Name": name, "Value": value }))
                 .collect();
-            json!({ "MetricName": one.name, "Unit": "Percent", "Value": one.percent, "Dimensions": dimensions })
+            let mut datum = json!({
+                "MetricName": one.name,
+                "Unit": one.unit,
+                "Value": one.value,
+                "Dimensions": dimensions,
+            });
+            if let (true, Some(datum)) = (one.by_the_second, datum.as_object_mut()) {
+                datum.insert("StorageResolution".to_owned(), json!(1));
+            }
+            datum
         })
         .collect();
-    json!({ "Namespace": NAMESPACE, "MetricData": data })
+    json!({ "Namespace": namespace, "MetricData": data })
 }
 
 /// `None` is a yes. Whoever stands in between says yes in other words.
@@ -176,6 +186,8 @@ fn advice(code: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use monopod_core::lifecycle::usage::NAMESPACE;
+
     use super::*;
     use crate::host::aws::tests::config_for;
     use crate::host::testing::{Server, reply};
@@ -193,15 +205,15 @@ mod tests {
         let elsewhere = Server::saying(reply(200, "{}")).await;
         let away = reply(307, "").with("location", elsewhere.url.clone());
         let server = Server::saying(away).await;
-        assert!(at(&server).await.put(&[]).await.is_err());
+        assert!(at(&server).await.put("shop", &[]).await.is_err());
         assert_eq!((server.asked().len(), elsewhere.asked().len()), (1, 0));
 
         let (short, endless) = (" ".repeat(100), " ".repeat(16 << 20));
         let server = Server::saying(reply(200, short + "{}")).await;
-        at(&server).await.put(&[]).await.unwrap();
+        at(&server).await.put("shop", &[]).await.unwrap();
         let server = Server::saying(reply(200, endless + "{}")).await;
         assert!(
-            at(&server).await.put(&[]).await.is_err(),
+            at(&server).await.put("shop", &[]).await.is_err(),
             "it was read to its end"
         );
     }
@@ -233,13 +245,20 @@ mod tests {
     #[test]
     fn a_call_has_what_cloudwatch_wants() {
         let datum = Datum {
-            name: "MemoryUtilization",
-            percent: 12.5,
+            name: "MemoryUtilization".into(),
+            value: 12.5,
+            unit: "Percent",
             dimensions: vec![("InstanceId", "i-1".to_owned())],
+            by_the_second: false,
         };
         assert_eq!(
-            body(&[datum]).to_string(),
+            body(NAMESPACE, std::slice::from_ref(&datum)).to_string(),
             r#"{"MetricData":[{"Dimensions":[{"Name":"InstanceId","Value":"i-1"}],"MetricName":"MemoryUtilization","Unit":"Percent","Value":12.5}],"Namespace":"System/Linux"}"#
         );
+        let often = Datum {
+            by_the_second: true,
+            ..datum
+        };
+        assert_eq!(body("shop", &[often])["MetricData"][0]["StorageResolution"], 1);
     }
 }

@@ -35,6 +35,7 @@ pub mod probe;
 pub mod registry;
 pub mod rewrite;
 pub(crate) mod s3;
+pub(crate) mod scrape;
 pub mod sealed;
 pub mod secret_set;
 pub mod secrets;

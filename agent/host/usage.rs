@@ -39,7 +39,7 @@ mod tests {
         let data = usage.data("i-1", None);
         assert_eq!(data.len(), 2);
         for one in data {
-            assert!(one.percent > 0.0 && one.percent < 100.0, "{one:?}");
+            assert!(one.value > 0.0 && one.value < 100.0, "{one:?}");
         }
         assert!(!usage.disk.filesystem.is_empty());
     }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use monopod_core::event::Event;
 use monopod_core::facts::InstanceFacts;
-use monopod_core::lifecycle::usage::{self, INTERVAL_SECONDS};
+use monopod_core::lifecycle::usage::{self, INTERVAL_SECONDS, NAMESPACE};
 use tokio::time::MissedTickBehavior;
 
 use crate::context::{Context, Life};
@@ -62,11 +62,14 @@ pub(crate) async fn metrics(context: &Context) -> Infallible {
 async fn send(cloudwatch: &CloudWatch, facts: &InstanceFacts, group: Option<&str>) -> Result<(), String> {
     let usage = observe().map_err(|error| chain(&error))?;
     let data = usage.data(&facts.instance_id, group);
-    cloudwatch.put(&data).await.map_err(|error| chain(&error))
+    cloudwatch
+        .put(NAMESPACE, &data)
+        .await
+        .map_err(|error| chain(&error))
 }
 
 /// As the user data or the instance's tags say it: a metric is not worth a permission more.
-async fn name_of_group(context: &Context) -> Option<String> {
+pub(super) async fn name_of_group(context: &Context) -> Option<String> {
     if let Some(name) = context.life().plan.hooks.group {
         return Some(name);
     }

@@ -11,9 +11,11 @@ pub(crate) mod launch;
 mod metrics;
 pub(crate) mod notices;
 pub(crate) mod power;
+mod relay;
 mod signal;
 pub(crate) mod warm;
 
 pub(crate) use etcd::registration;
 pub(crate) use group::heartbeats;
 pub(crate) use metrics::metrics;
+pub(crate) use relay::relay;

@@ -15,8 +15,6 @@ use super::{Failure, post, transport};
 use crate::context::Context;
 use crate::host::{clock, limits};
 use crate::logs::OtlpTransport;
-use crate::report::Reporter;
-use crate::serve;
 
 /// One push has to be over before the next begins.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -36,7 +34,7 @@ pub(super) async fn push(context: &Context, plan: &OtlpPlan, facts: &InstanceFac
     let (mut failing, mut remarked) = (false, false);
     loop {
         ticks.tick().await;
-        let sent = once(&mut transport, reporter).await;
+        let sent = once(&mut transport, context).await;
         reporter.push_figures().pushed(sent.is_ok());
         match sent {
             Ok(remark) => {
@@ -62,9 +60,9 @@ pub(super) async fn push(context: &Context, plan: &OtlpPlan, facts: &InstanceFac
     }
 }
 
-async fn once(transport: &mut OtlpTransport, reporter: &Reporter) -> Result<Option<String>, Failure> {
-    let record = reporter.snapshot();
-    let exposition = serve::exposition(reporter);
+async fn once(transport: &mut OtlpTransport, context: &Context) -> Result<Option<String>, Failure> {
+    let record = context.reporter.snapshot();
+    let exposition = context.exposition().await;
     let now = clock::now_millis();
     let starts = Starts {
         agent: record.agent_started_at,

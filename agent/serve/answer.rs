@@ -1,14 +1,14 @@
-//! What is answered to what: one match, from the record in memory.
+//! What is answered to what: one match, from the record in memory; a scrape reads the machine besides.
 
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use monopod_core::metrics::{self, Figures, Pushes};
+use monopod_core::metrics;
 use monopod_core::record::{self, Agent, Standing};
 use monopod_core::text;
 
-use super::figures;
+use super::figures::Gatherer;
 use crate::report::Reporter;
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -20,7 +20,11 @@ const PLACES: &str = "There is /health (200 while nothing is wrong), /ready (200
 /// Whoever answers is an agent that runs.
 const AGENT: Agent = Agent::Running;
 
-pub(super) fn answer<B>(request: &Request<B>, reporter: &Reporter) -> Response<Full<Bytes>> {
+pub(super) async fn answer<B>(
+    request: &Request<B>,
+    reporter: &Reporter,
+    gatherer: &Gatherer,
+) -> Response<Full<Bytes>> {
     // HEAD is GET whose body hyper leaves out.
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         let mut answer = response(
@@ -43,26 +47,12 @@ pub(super) fn answer<B>(request: &Request<B>, reporter: &Reporter) -> Response<F
             verdict(standing.ready, "ready", &standing)
         }
         "/status" => response(StatusCode::OK, JSON, record::to_json(&reporter.snapshot(), AGENT)),
-        "/metrics" => response(StatusCode::OK, metrics::CONTENT_TYPE, exposition(reporter)),
+        "/metrics" => {
+            let text = gatherer.scrape(reporter).await;
+            response(StatusCode::OK, metrics::CONTENT_TYPE, text)
+        }
         _ => response(StatusCode::NOT_FOUND, TEXT, PLACES.to_owned()),
     }
-}
-
-/// What a scrape gets.
-pub(crate) fn exposition(reporter: &Reporter) -> String {
-    let record = reporter.snapshot();
-    let figures = figures::gather(
-        &record,
-        reporter.probe_figures().now(),
-        reporter.denials().asked(),
-    );
-    metrics::render(&Figures {
-        pushes: reporter
-            .push_figures()
-            .now()
-            .map(|(sent, failed)| Pushes { sent, failed }),
-        ..figures
-    })
 }
 
 fn verdict(good: bool, word: &str, standing: &Standing) -> Response<Full<Bytes>> {
@@ -101,9 +91,9 @@ mod tests {
         Reporter::new(&path, redactor.clone(), Output::new(redactor))
     }
 
-    fn ask(reporter: &Reporter, method: &str, path: &str) -> (u16, String, String) {
+    async fn ask(reporter: &Reporter, method: &str, path: &str) -> (u16, String, String) {
         let request = Request::builder().method(method).uri(path).body(()).unwrap();
-        let answer = answer(&request, reporter);
+        let answer = answer(&request, reporter, &Gatherer::default()).await;
         let status = answer.status().as_u16();
         let kind = answer.headers()[CONTENT_TYPE].to_str().unwrap().to_owned();
         let body = futures_util::FutureExt::now_or_never(answer.into_body().collect());
@@ -111,8 +101,8 @@ mod tests {
         (status, kind, String::from_utf8(body.to_vec()).unwrap())
     }
 
-    #[test]
-    fn each_place_has_its_answer() {
+    #[tokio::test]
+    async fn each_place_has_its_answer() {
         let reporter = reporter("places");
         for (method, path, status, kind) in [
             ("GET", "/health", 503, TEXT),
@@ -125,7 +115,7 @@ mod tests {
             ("POST", "/health", 405, TEXT),
             ("DELETE", "/nowhere", 405, TEXT),
         ] {
-            let (got, kind_got, body) = ask(&reporter, method, path);
+            let (got, kind_got, body) = ask(&reporter, method, path).await;
             assert_eq!(
                 (got, kind_got.as_str()),
                 (status, kind),
@@ -135,13 +125,13 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_scrape_has_the_probes() {
+    #[tokio::test]
+    async fn a_scrape_has_the_probes() {
         let reporter = reporter("probes");
         reporter
             .probe_figures()
             .answered(false, std::time::Duration::from_millis(250));
-        let (_, _, body) = ask(&reporter, "GET", "/metrics");
+        let (_, _, body) = ask(&reporter, "GET", "/metrics").await;
         for line in [
             "monopod_probe_asked_total 1",
             "monopod_probe_failed_total 1",
@@ -154,17 +144,17 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_reason_is_one_line() {
+    #[tokio::test]
+    async fn the_reason_is_one_line() {
         let reporter = reporter("reason");
         let reason = "one\ntwo \u{1b}[31m".to_owned();
         reporter.tell(Event::Degraded { reason });
-        let (status, _, body) = ask(&reporter, "GET", "/health");
+        let (status, _, body) = ask(&reporter, "GET", "/health").await;
         assert_eq!((status, body.as_str()), (503, "not healthy: one | two ·[31m\n"));
         reporter.tell(Event::Ready {
             text: "up".to_owned(),
         });
-        let (status, _, body) = ask(&reporter, "GET", "/ready");
+        let (status, _, body) = ask(&reporter, "GET", "/ready").await;
         assert_eq!((status, body.as_str()), (200, "ready: the container runs\n"));
     }
 }

@@ -8,7 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use monopod_core::metrics::Usage;
+use monopod_core::metrics::host::pressure;
+use monopod_core::metrics::{Io, Throttling, Usage};
 
 pub(super) const ROOT: &str = "/sys/fs/cgroup";
 
@@ -37,49 +38,136 @@ fn group(root: &Path, id: &str) -> Option<PathBuf> {
 
 fn unified(root: &Path, id: &str) -> Option<Usage> {
     let group = group(root, id)?;
+    let file = |name: &str| text(&group.join(name));
+    let number = |name: &str| number(&file(name)?);
+    let (stat, cpu, io) = (file("memory.stat"), file("cpu.stat"), file("io.stat"));
+    let (stat, cpu) = (keys(stat.as_ref()), keys(cpu.as_ref()));
+    let memory = number("memory.current");
+    let limited = cpu("nr_periods").is_some_and(|periods| periods > 0);
     Some(Usage {
-        memory: number(&group.join("memory.current")),
-        memory_limit: number(&group.join("memory.max")),
-        cpu: keyed(&group.join("cpu.stat"), "usage_usec").map(Duration::from_micros),
-        oom_kills: keyed(&group.join("memory.events"), "oom_kill"),
+        memory,
+        memory_limit: number("memory.max"),
+        cpu: cpu("usage_usec").map(Duration::from_micros),
+        oom_kills: keys(file("memory.events").as_ref())("oom_kill"),
+        working_set: less(memory, stat("inactive_file")),
+        anonymous: stat("anon"),
+        file: stat("file"),
+        throttling: Throttling {
+            periods: cpu("nr_periods").filter(|_| limited),
+            throttled: cpu("nr_throttled").filter(|_| limited),
+            time: cpu("throttled_usec")
+                .filter(|_| limited)
+                .map(Duration::from_micros),
+        },
+        pids: number("pids.current"),
+        pids_limit: number("pids.max"),
+        io: io.as_deref().map(io_of_disks).unwrap_or_default(),
+        pressure: ["cpu.pressure", "memory.pressure", "io.pressure"]
+            .map(|name| file(name).as_deref().map(pressure).unwrap_or_default()),
     })
 }
 
 fn first_form(root: &Path, id: &str) -> Option<Usage> {
-    let memory = group(&root.join("memory"), id);
-    let cpu = group(&root.join("cpuacct"), id);
-    if memory.is_none() && cpu.is_none() {
+    let [memory, cpuacct, cpu, pids, blkio] =
+        ["memory", "cpuacct", "cpu", "pids", "blkio"].map(|one| group(&root.join(one), id));
+    if memory.is_none() && cpuacct.is_none() {
         return None;
     }
-    let memory = |file: &str| memory.as_ref().map(|group| group.join(file));
+    let file = |group: &Option<PathBuf>, name: &str| text(&group.as_ref()?.join(name));
+    let one = |group: &Option<PathBuf>, name: &str| number(&file(group, name)?);
+    let (stat, limit) = (file(&memory, "memory.stat"), file(&cpu, "cpu.stat"));
+    let (stat, limit) = (keys(stat.as_ref()), keys(limit.as_ref()));
+    let used = one(&memory, "memory.usage_in_bytes");
+    let limited = limit("nr_periods").is_some_and(|periods| periods > 0);
+    // The throttling policy counts whatever scheduler a disk has.
+    let of_disks = |what: &str| {
+        let recursive = file(&blkio, &format!("blkio.throttle.{what}_recursive"));
+        recursive.or_else(|| file(&blkio, &format!("blkio.throttle.{what}")))
+    };
+    let (bytes, calls) = (of_disks("io_service_bytes"), of_disks("io_serviced"));
     Some(Usage {
-        memory: memory("memory.usage_in_bytes").and_then(|path| number(&path)),
-        memory_limit: memory("memory.limit_in_bytes")
-            .and_then(|path| number(&path))
-            .filter(|&limit| limit < NO_LIMIT),
-        cpu: cpu
-            .and_then(|group| number(&group.join("cpuacct.usage")))
-            .map(Duration::from_nanos),
-        oom_kills: memory("memory.oom_control").and_then(|path| keyed(&path, "oom_kill")),
+        memory: used,
+        memory_limit: one(&memory, "memory.limit_in_bytes").filter(|&limit| limit < NO_LIMIT),
+        cpu: one(&cpuacct, "cpuacct.usage").map(Duration::from_nanos),
+        oom_kills: keys(file(&memory, "memory.oom_control").as_ref())("oom_kill"),
+        working_set: less(used, stat("total_inactive_file")),
+        anonymous: stat("total_rss"),
+        file: stat("total_cache"),
+        throttling: Throttling {
+            periods: limit("nr_periods").filter(|_| limited),
+            throttled: limit("nr_throttled").filter(|_| limited),
+            time: limit("throttled_time")
+                .filter(|_| limited)
+                .map(Duration::from_nanos),
+        },
+        pids: one(&pids, "pids.current"),
+        pids_limit: one(&pids, "pids.max"),
+        io: Io {
+            read: sum_of(bytes.as_deref(), "Read"),
+            written: sum_of(bytes.as_deref(), "Write"),
+            reads: sum_of(calls.as_deref(), "Read"),
+            writes: sum_of(calls.as_deref(), "Write"),
+        },
+        // The kernel counts these in the second form alone.
+        pressure: Default::default(),
     })
 }
 
-/// A file of one number; the second form's `max` is none.
-fn number(path: &Path) -> Option<u64> {
-    fs::read_to_string(path).ok()?.trim().parse().ok()
+fn text(path: &Path) -> Option<String> {
+    fs::read_to_string(path).ok()
 }
 
-/// A number from a file of names and numbers.
-fn keyed(path: &Path, key: &str) -> Option<u64> {
-    let text = fs::read_to_string(path).ok()?;
-    text.lines().find_map(|line| {
-        let (name, value) = line.split_once(' ')?;
-        (name == key).then(|| value.trim().parse().ok())?
-    })
+/// A text of one number; the second form's `max` is none.
+fn number(text: &str) -> Option<u64> {
+    text.trim().parse().ok()
+}
+
+/// Numbers by their names, of a text of both.
+fn keys(text: Option<&String>) -> impl Fn(&str) -> Option<u64> {
+    move |key| {
+        text?.lines().find_map(|line| {
+            let (name, value) = line.split_once(' ')?;
+            (name == key).then(|| value.trim().parse().ok())?
+        })
+    }
+}
+
+fn less(used: Option<u64>, part: Option<u64>) -> Option<u64> {
+    Some(used?.saturating_sub(part?))
+}
+
+/// `259:0 rbytes=1 wbytes=2 rios=3 wios=4 ...`, a line a disk: added up. A group that did nothing has no line.
+fn io_of_disks(text: &str) -> Io {
+    let sum = |key: &str| {
+        let of_line = |line: &str| -> Option<u64> {
+            let mut words = line.split_ascii_whitespace();
+            let value = words.find_map(|word| word.strip_prefix(key)?.strip_prefix('='))?;
+            value.parse().ok()
+        };
+        Some(text.lines().filter_map(of_line).fold(0, u64::saturating_add))
+    };
+    Io {
+        read: sum("rbytes"),
+        written: sum("wbytes"),
+        reads: sum("rios"),
+        writes: sum("wios"),
+    }
+}
+
+/// `259:0 Read 1`, several lines a disk.
+fn sum_of(text: Option<&str>, what: &str) -> Option<u64> {
+    let of_line = |line: &str| -> Option<u64> {
+        let mut words = line.split_ascii_whitespace();
+        let (_disk, name, value) = (words.next()?, words.next()?, words.next()?);
+        (name == what).then(|| value.parse().ok())?
+    };
+    Some(text?.lines().filter_map(of_line).fold(0, u64::saturating_add))
 }
 
 #[cfg(test)]
 mod tests {
+    use monopod_core::metrics::host::Pressure;
+
     use super::*;
 
     const ID: &str = "0123456789abcdef";
@@ -113,8 +201,29 @@ mod tests {
                 &[
                     (&file("memory.current"), "4096\n"),
                     (&file("memory.max"), "max\n"),
-                    (&file("cpu.stat"), "usage_usec 1500\nuser_usec 1000\n"),
+                    (
+                        &file("cpu.stat"),
+                        "usage_usec 1500\nuser_usec 1000\nnr_periods 9\nnr_throttled 3\nthrottled_usec 70\n",
+                    ),
                     (&file("memory.events"), "low 0\noom 3\noom_kill 2\n"),
+                    (
+                        &file("memory.stat"),
+                        "anon 2048\nfile 1024\nkernel 1\ninactive_anon 9\ninactive_file 96\n",
+                    ),
+                    (&file("pids.current"), "3\n"),
+                    (&file("pids.max"), "4096\n"),
+                    (
+                        &file("io.stat"),
+                        "259:0 rbytes=512 wbytes=1024 rios=1 wios=2 dbytes=0 dios=0\n259:1 rbytes=88 wios=torn\n",
+                    ),
+                    (
+                        &file("cpu.pressure"),
+                        "some avg10=0.00 avg60=0.00 avg300=0.00 total=5\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=4\n",
+                    ),
+                    (
+                        &file("io.pressure"),
+                        "some avg10=0.00 avg60=0.00 avg300=0.00 total=7\nfull avg",
+                    ),
                 ],
             );
             let wanted = Usage {
@@ -122,6 +231,26 @@ mod tests {
                 memory_limit: None,
                 cpu: Some(Duration::from_micros(1500)),
                 oom_kills: Some(2),
+                working_set: Some(4000),
+                anonymous: Some(2048),
+                file: Some(1024),
+                throttling: Throttling {
+                    periods: Some(9),
+                    throttled: Some(3),
+                    time: Some(Duration::from_micros(70)),
+                },
+                pids: Some(3),
+                pids_limit: Some(4096),
+                io: Io {
+                    read: Some(600),
+                    written: Some(1024),
+                    reads: Some(1),
+                    writes: Some(2),
+                },
+                pressure: [(Some(5), Some(4)), (None, None), (Some(7), None)].map(|(some, full)| Pressure {
+                    some: some.map(Duration::from_micros),
+                    full: full.map(Duration::from_micros),
+                }),
             };
             assert_eq!(usage(&tree.0, ID), Some(wanted), "{place}");
         }
@@ -139,6 +268,24 @@ mod tests {
                     "oom_kill_disable 0\noom_kill 1\n",
                 ),
                 ("cpuacct/docker/ID/cpuacct.usage", "1500000\n"),
+                (
+                    "memory/docker/ID/memory.stat",
+                    "cache 1\nrss 2\ntotal_cache 1024\ntotal_rss 2048\ntotal_inactive_file 96\n",
+                ),
+                (
+                    "cpu/docker/ID/cpu.stat",
+                    "nr_periods 9\nnr_throttled 3\nthrottled_time 70000\n",
+                ),
+                ("pids/docker/ID/pids.current", "3\n"),
+                ("pids/docker/ID/pids.max", "max\n"),
+                (
+                    "blkio/docker/ID/blkio.throttle.io_service_bytes",
+                    "8:0 Read 512\n8:0 Write 1024\n8:0 Total 1536\n8:16 Read 88\nTotal 1624\n",
+                ),
+                (
+                    "blkio/docker/ID/blkio.throttle.io_serviced_recursive",
+                    "8:0 Read 1\n8:0 Write 2\n",
+                ),
             ],
         );
         let wanted = Usage {
@@ -146,6 +293,23 @@ mod tests {
             memory_limit: Some(8192),
             cpu: Some(Duration::from_micros(1500)),
             oom_kills: Some(1),
+            working_set: Some(4000),
+            anonymous: Some(2048),
+            file: Some(1024),
+            throttling: Throttling {
+                periods: Some(9),
+                throttled: Some(3),
+                time: Some(Duration::from_micros(70)),
+            },
+            pids: Some(3),
+            pids_limit: None,
+            io: Io {
+                read: Some(600),
+                written: Some(1024),
+                reads: Some(1),
+                writes: Some(2),
+            },
+            pressure: Default::default(),
         };
         assert_eq!(usage(&tree.0, ID), Some(wanted));
     }

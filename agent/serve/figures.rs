@@ -1,31 +1,131 @@
-//! What a scrape tells beside the record: read when it is asked for, from files of the kernel's that answer at once.
+//! What a scrape tells beside the record: read when it is asked for.
+//!
+//! Files of the kernel's answer at once; a file system whose disk is stuck, or a file on it, may not. So all of it is read
+//! on a thread beside the agent's own, with a deadline, and while one reading is stuck no other is begun: the scrape then
+//! says of each collector that it has nothing.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use monopod_core::firewall::Denied;
-use monopod_core::metrics::{Figures, Probes, Process};
+use monopod_core::event::Event;
+use monopod_core::metrics::host::Texts;
+use monopod_core::metrics::textfile::Found;
+use monopod_core::metrics::{self, Figures, Probes, Process, Pushes, Usage};
 use monopod_core::record::BootRecord;
 use nix::sys::resource::{Resource, getrlimit};
-use nix::unistd::{SysconfVar, sysconf};
+use nix::unistd::SysconfVar;
 
-use super::cgroup;
+use super::host::{self, positive};
+use super::{cgroup, textfiles};
+use crate::report::Reporter;
 use crate::report::figures::Probed;
 
-/// The figures of now. What can't be read is left out.
-pub(super) fn gather(record: &BootRecord, probes: Probed, denied: Option<Denied>) -> Figures<'_> {
+/// Whoever scrapes gives up after 10 s, if nobody said otherwise.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Reads for scrapes, one at a time.
+#[derive(Default)]
+pub(super) struct Gatherer {
+    textfiles: Mutex<Option<PathBuf>>,
+    reading: Arc<tokio::sync::Mutex<()>>,
+    /// What is wrong with the files, told once.
+    told: Mutex<BTreeSet<String>>,
+}
+
+/// What was read.
+#[derive(Default)]
+struct Gathered {
+    container: Option<Usage>,
+    process: Option<Process>,
+    host: Texts,
+    textfiles: Option<Found>,
+}
+
+impl Gatherer {
+    /// Where files of teams' own lie, from now on.
+    pub(super) fn read_textfiles_in(&self, directory: Option<PathBuf>) {
+        *self.textfiles.lock().unwrap_or_else(PoisonError::into_inner) = directory;
+    }
+
+    /// The text of a scrape. What can't be read is left out.
+    pub(super) async fn scrape(&self, reporter: &Reporter) -> String {
+        let record = reporter.snapshot();
+        let container = record.container.as_ref().map(|container| container.id.clone());
+        let directory = self
+            .textfiles
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let is_asked = directory.is_some();
+        let gathered = tokio::time::timeout(PATIENCE, self.gather(container, directory)).await;
+        let mut gathered = gathered.ok().flatten().unwrap_or_else(|| Gathered {
+            textfiles: is_asked.then(stuck),
+            ..Gathered::default()
+        });
+        for file in gathered.textfiles.iter_mut().flat_map(|found| &mut found.files) {
+            file.text = reporter.redacted(&file.text);
+        }
+        let scrape = metrics::scrape(&Figures {
+            denied: reporter.denials().asked(),
+            pushes: reporter
+                .push_figures()
+                .now()
+                .map(|(sent, failed)| Pushes { sent, failed }),
+            ..figures(&record, reporter.probe_figures().now(), &gathered)
+        });
+        self.complain(reporter, scrape.complaints);
+        scrape.text
+    }
+
+    /// `None` if the thread could not be had.
+    async fn gather(&self, container: Option<String>, directory: Option<PathBuf>) -> Option<Gathered> {
+        let alone = Arc::clone(&self.reading).lock_owned().await;
+        let reading = tokio::task::spawn_blocking(move || {
+            // It goes on when nobody waits any more, and keeps the next one from beginning.
+            let _alone = alone;
+            Gathered {
+                container: container.and_then(|id| cgroup::usage(Path::new(cgroup::ROOT), &id)),
+                process: fs::read_to_string("/proc/self/stat")
+                    .ok()
+                    .map(|stat| process(&stat)),
+                host: host::gather(),
+                textfiles: directory.map(|directory| textfiles::find(&directory)),
+            }
+        });
+        reading.await.ok()
+    }
+
+    /// Tells what was not wrong with the last scrape.
+    fn complain(&self, reporter: &Reporter, complaints: Vec<String>) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let complaints: BTreeSet<String> = complaints.into_iter().collect();
+        for complaint in complaints.difference(&told) {
+            let text = format!("figures of `metrics.textfile_directory` are left out: {complaint}");
+            reporter.tell(Event::Warning { text });
+        }
+        *told = complaints;
+    }
+}
+
+fn stuck() -> Found {
+    Found {
+        files: Vec::new(),
+        wrong: vec!["it could not be read in time".to_owned()],
+    }
+}
+
+fn figures<'a>(record: &'a BootRecord, probes: Probed, gathered: &'a Gathered) -> Figures<'a> {
     Figures {
         record,
-        container: record
-            .container
-            .as_ref()
-            .and_then(|container| cgroup::usage(Path::new(cgroup::ROOT), &container.id)),
+        container: gathered.container,
         probes: Some(counts(probes)),
-        denied,
-        process: fs::read_to_string("/proc/self/stat")
-            .ok()
-            .map(|stat| process(&stat)),
+        denied: None,
+        process: gathered.process,
+        host: Some(&gathered.host),
+        textfiles: gathered.textfiles.as_ref(),
         pushes: None,
     }
 }
@@ -81,11 +181,6 @@ fn process(stat: &str) -> Process {
 /// Thousandths of a second.
 fn fraction(ticks_used: u64, ticks: u64) -> u32 {
     u32::try_from(ticks_used % ticks * 1000 / ticks).unwrap_or(0)
-}
-
-fn positive(what: SysconfVar) -> Option<u64> {
-    let value = sysconf(what).ok()??;
-    u64::try_from(value).ok().filter(|&value| value > 0)
 }
 
 /// When the machine booted, in seconds since the epoch.

@@ -1,8 +1,9 @@
 //! The local HTTP server: `/health`, `/ready`, `/status`, `/metrics`.
 //!
 //! Design: one task on the agent's own thread accepts; each connection is a task that answers one request from the
-//! record in memory and ends. Nothing is awaited between a request and its answer, and nothing is asked of the engine or
-//! of AWS: an answer takes a fraction of a millisecond of the supervisor's time, and is there when they are not.
+//! record in memory and ends. Nothing is asked of the engine or of AWS, so an answer is there when they are not, and takes
+//! a fraction of a millisecond of the supervisor's time. Only `/metrics` waits for something: the machine's own figures, read
+//! on a thread beside, for a bounded time.
 //!
 //! Invariants
 //! - At most [`CONNECTIONS`] at a time: the newest is let in and the oldest dropped, so that clients which send nothing
@@ -15,14 +16,15 @@
 mod answer;
 mod cgroup;
 mod figures;
-
-pub(crate) use answer::exposition;
+mod host;
+mod textfiles;
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -53,6 +55,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Serves at one address at a time.
 pub struct Server {
     reporter: Reporter,
+    gatherer: Arc<figures::Gatherer>,
     running: Mutex<Option<Running>>,
 }
 
@@ -73,6 +76,7 @@ impl Server {
     pub fn new(reporter: Reporter) -> Self {
         Self {
             reporter,
+            gatherer: Arc::default(),
             running: Mutex::default(),
         }
     }
@@ -85,17 +89,27 @@ impl Server {
         }
         *running = address.0.map(|address| Running {
             address,
-            task: tokio::spawn(serve(address, self.reporter.clone())),
+            task: tokio::spawn(serve(address, self.reporter.clone(), Arc::clone(&self.gatherer))),
         });
+    }
+
+    /// Takes figures of teams' own from that directory, from now on.
+    pub fn read_textfiles_in(&self, directory: Option<PathBuf>) {
+        self.gatherer.read_textfiles_in(directory);
+    }
+
+    /// The text of a scrape, for whoever pushes it.
+    pub async fn exposition(&self) -> String {
+        self.gatherer.scrape(&self.reporter).await
     }
 }
 
-async fn serve(address: SocketAddr, reporter: Reporter) {
+async fn serve(address: SocketAddr, reporter: Reporter, gatherer: Arc<figures::Gatherer>) {
     let listener = listen(address, &reporter).await;
     let mut connections = Connections::default();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => connections.begin(stream, &reporter),
+            Ok((stream, _)) => connections.begin(stream, &reporter, &gatherer),
             Err(error) => {
                 tracing::debug!("a connection to {address} was not accepted, ignoring: {error}");
                 tokio::time::sleep(PAUSE).await;
@@ -144,7 +158,7 @@ struct Connections {
 }
 
 impl Connections {
-    fn begin(&mut self, stream: TcpStream, reporter: &Reporter) {
+    fn begin(&mut self, stream: TcpStream, reporter: &Reporter, gatherer: &Arc<figures::Gatherer>) {
         while self.tasks.try_join_next().is_some() {}
         self.handles.retain(|handle| !handle.is_finished());
         if self.handles.len() >= CONNECTIONS
@@ -152,17 +166,18 @@ impl Connections {
         {
             oldest.abort();
         }
-        self.handles
-            .push_back(self.tasks.spawn(answer_one(stream, reporter.clone())));
+        self.handles.push_back(
+            self.tasks
+                .spawn(answer_one(stream, reporter.clone(), Arc::clone(gatherer))),
+        );
     }
 }
 
 /// One request, one answer, and the connection is over.
-async fn answer_one(stream: TcpStream, reporter: Reporter) {
-    let service = service_fn(|request| {
-        let answer = answer::answer(&request, &reporter);
-        async { Ok::<_, Infallible>(answer) }
-    });
+async fn answer_one(stream: TcpStream, reporter: Reporter, gatherer: Arc<figures::Gatherer>) {
+    let (reporter, gatherer) = (&reporter, &gatherer);
+    let service =
+        service_fn(async |request| Ok::<_, Infallible>(answer::answer(&request, reporter, gatherer).await));
     let connection = http1::Builder::new()
         .keep_alive(false)
         .timer(TokioTimer::new())

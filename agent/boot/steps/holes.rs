@@ -21,7 +21,7 @@ use crate::host::tokeninfo;
 pub(super) async fn fill(
     context: &Context,
     spec: &ContainerSpec,
-    facts: &InstanceFacts,
+    facts: Option<&InstanceFacts>,
     deadline: Instant,
 ) -> Result<Vec<(String, String)>, BootError> {
     if spec.holes.is_empty() {
@@ -36,7 +36,7 @@ pub(super) async fn fill(
     let mut filled = Vec::new();
     for hole in &spec.holes {
         if !hole.is_address() {
-            let value = hole.of_facts(facts);
+            let value = facts.and_then(|facts| hole.of_facts(facts));
             filled.extend(value.map(|value| (hole.variable().to_owned(), value)));
             continue;
         }

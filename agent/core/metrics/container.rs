@@ -118,7 +118,12 @@ fn write_limits(out: &mut Exposition, usage: &Usage) {
     let throttling = usage.throttling;
     let help = "Periods of the container's limit of processor time; left out without a limit.";
     let periods = throttling.periods;
-    out.single("monopod_container_cpu_periods_total", Kind::Counter, help, periods);
+    out.single(
+        "monopod_container_cpu_periods_total",
+        Kind::Counter,
+        help,
+        periods,
+    );
     let help = "Periods in which the container was held back by it.";
     out.single(
         "monopod_container_cpu_throttled_periods_total",
@@ -137,7 +142,12 @@ fn write_limits(out: &mut Exposition, usage: &Usage) {
     let help = "Processes and threads of the container.";
     out.single("monopod_container_pids", Kind::Gauge, help, usage.pids);
     let help = "The most it may have; left out without a limit.";
-    out.single("monopod_container_pids_limit", Kind::Gauge, help, usage.pids_limit);
+    out.single(
+        "monopod_container_pids_limit",
+        Kind::Gauge,
+        help,
+        usage.pids_limit,
+    );
 }
 
 fn write_io(out: &mut Exposition, usage: &Usage) {
@@ -172,12 +182,32 @@ fn write_io(out: &mut Exposition, usage: &Usage) {
 fn write_pressure(out: &mut Exposition, usage: &Usage) {
     let [cpu, memory, io] = usage.pressure;
     let rows = [
-        ("cpu_waiting", cpu.some, "a task of the container waited for a processor"),
-        ("cpu_stalled", cpu.full, "all tasks of the container waited for a processor"),
-        ("memory_waiting", memory.some, "a task of the container waited for memory"),
-        ("memory_stalled", memory.full, "all tasks of the container waited for memory"),
+        (
+            "cpu_waiting",
+            cpu.some,
+            "a task of the container waited for a processor",
+        ),
+        (
+            "cpu_stalled",
+            cpu.full,
+            "all tasks of the container waited for a processor",
+        ),
+        (
+            "memory_waiting",
+            memory.some,
+            "a task of the container waited for memory",
+        ),
+        (
+            "memory_stalled",
+            memory.full,
+            "all tasks of the container waited for memory",
+        ),
         ("io_waiting", io.some, "a task of the container waited for a disk"),
-        ("io_stalled", io.full, "all tasks of the container waited for a disk"),
+        (
+            "io_stalled",
+            io.full,
+            "all tasks of the container waited for a disk",
+        ),
     ];
     for (what, value, when) in rows {
         let name = format!("monopod_container_pressure_{what}_seconds_total");

@@ -76,7 +76,13 @@ impl Relay {
     }
 
     /// What is sent of a reading, where another came before it or not.
-    pub fn data(&self, reading: &Reading, before: &Reading, instance: &str, group: Option<&str>) -> Vec<Datum> {
+    pub fn data(
+        &self,
+        reading: &Reading,
+        before: &Reading,
+        instance: &str,
+        group: Option<&str>,
+    ) -> Vec<Datum> {
         let mut data = Vec::new();
         for (name, total) in &reading.0 {
             let value = match (total.grows, before.0.get(name)) {
@@ -143,9 +149,10 @@ impl Reader<'_> {
             Some(Type::Gauge) => false,
             _ => {
                 let parts = ["_sum", "_count", "_bucket"];
-                let of_another = parts.iter().filter_map(|part| name.strip_suffix(part)).any(|family| {
-                    matches!(self.types.get(family), Some(Type::Histogram | Type::Summary))
-                });
+                let of_another = parts
+                    .iter()
+                    .filter_map(|part| name.strip_suffix(part))
+                    .any(|family| matches!(self.types.get(family), Some(Type::Histogram | Type::Summary)));
                 of_another || name.ends_with("_total")
             }
         }
@@ -180,7 +187,9 @@ mod tests {
     fn sent(relay: &Relay, now: &str, before: &str) -> Vec<(String, f64)> {
         let (now, before) = (read(relay, now), read(relay, before));
         let data = relay.data(&now, &before, "i-1", None);
-        data.into_iter().map(|one| (one.name.into_owned(), one.value)).collect()
+        data.into_iter()
+            .map(|one| (one.name.into_owned(), one.value))
+            .collect()
     }
 
     #[test]
@@ -202,7 +211,10 @@ mod tests {
             )
         };
         let values = |now: &str, before: &str| -> Vec<f64> {
-            sent(&relay, now, before).into_iter().map(|(_, value)| value).collect()
+            sent(&relay, now, before)
+                .into_iter()
+                .map(|(_, value)| value)
+                .collect()
         };
         let [first, second] = [at(10, 5, 7), at(25, 8, 7)];
         assert_eq!(values(&first, ""), [] as [f64; 0], "since when?");
@@ -215,7 +227,10 @@ mod tests {
         let relay = relay(&["rpc", "rpc_sum", "huge", "tiny"]);
         let text = "# TYPE rpc summary\nrpc{quantile=\"0.5\"} 1\nrpc_sum 8\n# TYPE huge gauge\nhuge 1e300\n\
                     # TYPE tiny gauge\ntiny 1e-200\n";
-        assert_eq!(sent(&relay, text, text), [("rpc_sum".to_owned(), 0.0), ("tiny".to_owned(), 0.0)]);
+        assert_eq!(
+            sent(&relay, text, text),
+            [("rpc_sum".to_owned(), 0.0), ("tiny".to_owned(), 0.0)]
+        );
         assert_eq!(relay.missing(&read(&relay, text)), ["rpc"]);
     }
 

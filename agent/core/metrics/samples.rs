@@ -169,7 +169,11 @@ pub fn families(text: &str) -> Result<Families, (usize, &'static str)> {
         };
         reader.line(line).map_err(|why| (number + 1, why))?;
     }
-    Ok(reader.all.into_iter().filter(|(_, family)| !family.series.is_empty()).collect())
+    Ok(reader
+        .all
+        .into_iter()
+        .filter(|(_, family)| !family.series.is_empty())
+        .collect())
 }
 
 #[derive(Default)]
@@ -193,13 +197,20 @@ impl Reader {
         if sample.timed {
             return Err("a sample has a time stamp");
         }
-        let name = self.family_of(sample.name).ok_or("a sample is none of its metric's")?;
+        let name = self
+            .family_of(sample.name)
+            .ok_or("a sample is none of its metric's")?;
         let family = self.all.entry(name).or_default();
         let wanted = match family.kind {
             Type::Histogram if sample.name.ends_with("_bucket") => Some("le"),
             _ => None,
         };
-        if wanted.is_some_and(|label| sample.labels.get(label).is_none_or(|le| le.parse::<f64>().is_err())) {
+        if wanted.is_some_and(|label| {
+            sample
+                .labels
+                .get(label)
+                .is_none_or(|le| le.parse::<f64>().is_err())
+        }) {
             return Err("a bucket has no bound");
         }
         let start = start(&sample);
@@ -254,12 +265,16 @@ impl Reader {
 
 /// What a metric's samples may be called.
 fn names(family: &str, kind: Type) -> impl Iterator<Item = String> {
-    kind.suffixes().iter().map(move |suffix| format!("{family}{suffix}"))
+    kind.suffixes()
+        .iter()
+        .map(move |suffix| format!("{family}{suffix}"))
 }
 
 /// One line, without what only a program would put there.
 fn help(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '·' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { '·' } else { c })
+        .collect()
 }
 
 fn start(sample: &Sample<'_>) -> String {
@@ -325,4 +340,107 @@ pub(super) fn render(families: &Families) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_is_read() {
+        let sample =
+            sample("a_total{b=\"one, \\\"two\\\" \\\\ \\n}\", c = \"\" ,} 1.5e3 1700000000000").unwrap();
+        assert_eq!(
+            (sample.name, sample.value, sample.timed),
+            ("a_total", 1500.0, true)
+        );
+        assert_eq!(sample.labels["b"], "one, \"two\" \\ \n}");
+        assert_eq!(sample.labels["c"], "");
+        for good in ["a 1", "a:b\t-1", " a +Inf ", "a NaN", "a{} 0", "_a 1e-3"] {
+            assert!(super::sample(good).is_some(), "{good}");
+        }
+        for bad in [
+            "a",
+            "a x",
+            "1a 1",
+            "a 1 2 3",
+            "a 1 soon",
+            "a{b=1} 1",
+            "a{b=\"x} 1",
+            "a{b=\"x\" c=\"y\"} 1",
+            "a{b=\"x\",b=\"y\"} 1",
+            "a{1=\"x\"} 1",
+            "a{__name__=\"x\"} 1",
+            "a{b=\"\\x\"} 1",
+            "ä 1",
+            "a{b=\"x\"",
+            "{} 1",
+            "",
+        ] {
+            assert!(super::sample(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_whole_text_is_read_and_written() {
+        let text = "# HELP h Help.\n# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_sum 1.5\nh_count 2\n\
+                    # TYPE s summary\ns{quantile=\"0.5\"} 1\ns_sum 1\ns_count 1\n";
+        let more = "# a comment\n\nplain{b=\"\\n\"} 1\n# TYPE g gauge\ng 2\n# TYPE empty gauge\n";
+        let all = families(&format!("{text}{more}")).unwrap();
+        assert_eq!(
+            render(&all),
+            "# HELP g Of a file of this machine's.\n# TYPE g gauge\ng 2\n\
+             # HELP h Help.\n# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_sum 1.5\nh_count 2\n\
+             # HELP plain Of a file of this machine's.\n# TYPE plain untyped\nplain{b=\"\\n\"} 1\n\
+             # HELP s Of a file of this machine's.\n# TYPE s summary\ns{quantile=\"0.5\"} 1\ns_sum 1\ns_count 1\n"
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_and_where() {
+        for (text, line, why) in [
+            ("a 1", 1, "half written"),
+            ("a 1\nb x\n", 2, "no sample"),
+            ("a 1 1700000000000\n", 1, "time stamp"),
+            ("a 1\na 2\n", 2, "twice"),
+            ("a{b=\"1\",c=\"2\"} 1\na{c=\"2\",b=\"1\"} 1\n", 2, "twice"),
+            ("# TYPE a gauge\n# TYPE a gauge\n", 2, "second TYPE"),
+            ("a 1\n# TYPE a gauge\n", 2, "second TYPE"),
+            ("# HELP a A.\n# HELP a A.\n", 2, "second HELP"),
+            ("# TYPE a thing\n", 1, "no type"),
+            ("# TYPE 1a gauge\n", 1, "no name"),
+            ("# TYPE h histogram\nh 1\n", 2, "none of its metric's"),
+            ("# TYPE h histogram\nh_bucket 1\n", 2, "no bound"),
+            ("hunter2 hunter2\n", 1, "no sample"),
+        ] {
+            let (at, said) = families(text).unwrap_err();
+            assert!(at == line && said.contains(why), "{text:?}: {at} {said}");
+        }
+    }
+
+    #[test]
+    fn files_that_don_t_fit_together_are_refused_whole() {
+        let taken: BTreeSet<String> = [String::from("node_load1"), String::from("jobs_count")].into();
+        let mut all = Families::new();
+        let mut add = |text: &str| merge(&mut all, families(text).unwrap(), &taken);
+        add("# TYPE a gauge\na{b=\"1\"} 1\n# TYPE s summary\ns_sum 1\n").unwrap();
+        add("# TYPE a gauge\na{b=\"2\"} 1\n").unwrap();
+        for (text, why) in [
+            ("fine 1\n# TYPE a gauge\na{b=\"2\"} 1\n", "the same series"),
+            ("a{b=\"3\"} 1\n", "another type"),
+            ("node_load1 1\n", "served already"),
+            ("# TYPE jobs summary\njobs 1\n", "served already"),
+            ("s_sum 1\n", "the same series"),
+        ] {
+            let said = add(text).unwrap_err();
+            assert!(said.contains(why), "{text:?}: {said}");
+        }
+        assert_eq!(
+            render(&all)
+                .lines()
+                .filter(|line| !line.starts_with('#'))
+                .collect::<Vec<_>>(),
+            ["a{b=\"1\"} 1", "a{b=\"2\"} 1", "s_sum 1"]
+        );
+    }
 }

@@ -99,13 +99,7 @@ impl Exposition {
     }
 
     /// A metric of one series, or of none.
-    pub(super) fn single(
-        &mut self,
-        name: &str,
-        kind: Kind,
-        help: &str,
-        value: Option<impl Into<Number>>,
-    ) {
+    pub(super) fn single(&mut self, name: &str, kind: Kind, help: &str, value: Option<impl Into<Number>>) {
         if let Some(value) = value {
             self.metric(name, kind, help).sample(&[], value);
         }
@@ -114,7 +108,9 @@ impl Exposition {
     /// The metrics that are in it.
     pub(super) fn names(&self) -> BTreeSet<String> {
         let names = self.0.lines().filter_map(|line| line.strip_prefix("# TYPE "));
-        names.filter_map(|line| Some(line.split_once(' ')?.0.to_owned())).collect()
+        names
+            .filter_map(|line| Some(line.split_once(' ')?.0.to_owned()))
+            .collect()
     }
 
     /// Text that is in the format already, of metrics that are not in it yet.

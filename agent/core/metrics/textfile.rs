@@ -40,10 +40,7 @@ pub struct File {
 const OURS: [&str; 4] = ["monopod_", "process_", "node_scrape_", "node_textfile_"];
 
 /// The good files' metrics, those files, and what is wrong with the others: the path, and why.
-fn sorted<'f>(
-    found: &'f Found,
-    taken: &BTreeSet<String>,
-) -> (Families, Vec<&'f File>, Vec<String>) {
+fn sorted<'f>(found: &'f Found, taken: &BTreeSet<String>) -> (Families, Vec<&'f File>, Vec<String>) {
     let (mut all, mut good, mut wrong) = (Families::new(), Vec::new(), Vec::new());
     for file in &found.files {
         let read = samples::families(&file.text)
@@ -76,6 +73,11 @@ pub(super) fn write(out: &mut Exposition, found: &Found) -> Vec<String> {
         }
     }
     let help = "1 if there was an error opening or reading a file, 0 otherwise";
-    out.single("node_textfile_scrape_error", Kind::Gauge, help, Some(!wrong.is_empty()));
+    out.single(
+        "node_textfile_scrape_error",
+        Kind::Gauge,
+        help,
+        Some(!wrong.is_empty()),
+    );
     wrong
 }

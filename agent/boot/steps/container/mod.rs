@@ -77,7 +77,8 @@ pub(in crate::boot) async fn run(
                         persistently(context, deadline, async || context.engine.gpus().await).await?;
                     machine.gpu_way = Some(engine.way(surroundings::are_gpus_described));
                 }
-                machine.variables = holes::fill(context, &plan.container, deadline).await?;
+                machine.variables =
+                    holes::fill(context, &plan.container, plan.facts.as_ref(), deadline).await?;
                 ensure_removed(context, remove, deadline).await?;
                 let new = New {
                     fetched,

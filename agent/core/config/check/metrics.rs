@@ -38,13 +38,9 @@ impl<'c> Checker<'c> {
             .and_then(|field| self.read_number(&field))
             .and_then(|port| u16::try_from(port).ok());
         let path = section.get("path").map(|field| self.relayed_path(&field));
-        let namespace = section
-            .get("namespace")
-            .and_then(|field| self.namespace(&field));
+        let namespace = section.get("namespace").and_then(|field| self.namespace(&field));
         let names = self.relayed_names(&section);
-        let interval = section
-            .get("interval")
-            .and_then(|field| self.take(field.time()));
+        let interval = section.get("interval").and_then(|field| self.take(field.time()));
         let networking = self.field("networking").and_then(|field| field.choice().ok());
         if matches!(networking, Some(("none", _))) {
             let message = "a container without a network cannot be asked for its metrics";
@@ -76,7 +72,10 @@ impl<'c> Checker<'c> {
         let text = self.text(field)?;
         let is_part = |b: u8| b.is_ascii_alphanumeric() || b".-_/#:".contains(&b);
         let message = if text.starts_with(OF_AWS) {
-            format!("`{}` is one of AWS's own, which takes no metrics of others", field.path)
+            format!(
+                "`{}` is one of AWS's own, which takes no metrics of others",
+                field.path
+            )
         } else if text.is_empty() || text.len() > 255 || text.starts_with(':') || !text.bytes().all(is_part) {
             format!(
                 "`{}` has to be up to 255 letters, digits and characters of . - _ / # :",

@@ -265,7 +265,9 @@ impl Grammar {
             Self::SocketAddress => "an IP address, a colon and a port, or `none`",
             Self::RoleArn => "the ARN of an IAM role",
             Self::MetricName => "letters, digits, underscores and colons, no digit in front",
-            Self::Namespace => "up to 255 letters, digits and characters of . - _ / # :, not beginning with `AWS/` or a colon",
+            Self::Namespace => {
+                "up to 255 letters, digits and characters of . - _ / # :, not beginning with `AWS/` or a colon"
+            }
             Self::Seccomp => "`default`, `unconfined` or an absolute path",
             Self::Regex => "a regular expression",
             Self::Rules => "a YAML list of such maps",

@@ -77,6 +77,7 @@ const ALLOW: &[Key] = &[
     )
     .default("true")
     .example("instance_credentials: false"),
+    Key::new(
         "admin_access",
         StrictFlag,
         Read,

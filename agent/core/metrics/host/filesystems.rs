@@ -172,7 +172,9 @@ pub(super) fn write(texts: &Texts, out: &mut Exposition) -> Collected {
             "Filesystem space available to non-root users in bytes.",
             |space| space.available,
         ),
-        ("node_filesystem_files", "Filesystem total file nodes.", |space| space.files),
+        ("node_filesystem_files", "Filesystem total file nodes.", |space| {
+            space.files
+        }),
         (
             "node_filesystem_files_free",
             "Filesystem total free file nodes.",

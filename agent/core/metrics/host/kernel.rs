@@ -40,6 +40,7 @@ pub(super) fn uname(texts: &Texts, out: &mut Exposition) -> Collected {
         ("sysname", system?),
         ("version", version?),
     ];
-    out.metric("node_uname_info", Kind::Gauge, help).sample(&labels, true);
+    out.metric("node_uname_info", Kind::Gauge, help)
+        .sample(&labels, true);
     Some(())
 }

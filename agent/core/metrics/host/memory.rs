@@ -21,7 +21,10 @@ pub(super) fn meminfo(texts: &Texts, out: &mut Exposition) -> Collected {
         };
         let key = key.replace('(', "_").replace(')', "");
         let is_name = key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        let Some(value) = value.and_then(|value| value.checked_mul(factor)).filter(|_| is_name) else {
+        let Some(value) = value
+            .and_then(|value| value.checked_mul(factor))
+            .filter(|_| is_name)
+        else {
             continue;
         };
         let name = format!("node_memory_{key}{unit}");
@@ -47,7 +50,9 @@ pub(super) fn vmstat(texts: &Texts, out: &mut Exposition) -> Collected {
         let Some((key, value)) = line.split_once(' ') else {
             continue;
         };
-        let wanted = ["oom_kill", "pgpg", "pswp"].iter().any(|start| key.starts_with(start))
+        let wanted = ["oom_kill", "pgpg", "pswp"]
+            .iter()
+            .any(|start| key.starts_with(start))
             || key.strip_prefix("pg").is_some_and(|rest| rest.contains("fault"));
         let is_name = key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
         let Some(value) = value.parse::<u64>().ok().filter(|_| wanted && is_name) else {

@@ -138,7 +138,10 @@ fn only(text: Option<&String>) -> Option<u64> {
 }
 
 /// Parts of a second, as seconds.
-#[expect(clippy::cast_precision_loss, reason = "as node_exporter has them, which knows no other numbers")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "as node_exporter has them, which knows no other numbers"
+)]
 fn scaled(value: u64, parts: u64) -> f64 {
     value as f64 / parts as f64
 }

@@ -126,7 +126,8 @@ pub(super) fn netstat(texts: &Texts, out: &mut Exposition) -> Collected {
     for text in texts.netstat.iter().flatten() {
         let mut lines = text.lines();
         while let (Some(names), Some(values)) = (lines.next(), lines.next()) {
-            let (Some((protocol, names)), Some((same, values))) = (names.split_once(':'), values.split_once(':'))
+            let (Some((protocol, names)), Some((same, values))) =
+                (names.split_once(':'), values.split_once(':'))
             else {
                 continue;
             };

@@ -48,15 +48,30 @@ pub(super) fn cpu(texts: &Texts, out: &mut Exposition) -> Collected {
 
 pub(super) fn stat(texts: &Texts, out: &mut Exposition) -> Collected {
     const ROWS: [(&str, &str, Kind, &str); 6] = [
-        ("btime", "node_boot_time_seconds", Kind::Gauge, "Node boot time, in unixtime."),
+        (
+            "btime",
+            "node_boot_time_seconds",
+            Kind::Gauge,
+            "Node boot time, in unixtime.",
+        ),
         (
             "ctxt",
             "node_context_switches_total",
             Kind::Counter,
             "Total number of context switches.",
         ),
-        ("intr", "node_intr_total", Kind::Counter, "Total number of interrupts serviced."),
-        ("processes", "node_forks_total", Kind::Counter, "Total number of forks."),
+        (
+            "intr",
+            "node_intr_total",
+            Kind::Counter,
+            "Total number of interrupts serviced.",
+        ),
+        (
+            "processes",
+            "node_forks_total",
+            Kind::Counter,
+            "Total number of forks.",
+        ),
         (
             "procs_running",
             "node_procs_running",

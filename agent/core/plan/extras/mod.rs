@@ -16,8 +16,8 @@ use super::{AwsCall, Plan};
 use crate::config::{Config, Networking, PortMapping, Probe};
 use crate::facts::InstanceFacts;
 use crate::lifecycle::usage;
-use crate::metrics::MetricsPlan;
 use crate::logs::LogKey;
+use crate::metrics::MetricsPlan;
 use crate::otlp::OtlpPlan;
 use crate::text;
 

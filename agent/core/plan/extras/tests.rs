@@ -138,7 +138,12 @@ fn the_hash_covers_what_was_written() {
 fn who_asks_for_nothing_gets_nothing() {
     let plan = plan("local_planb_tokeninfo: false\nenhanced_cloudwatch_metrics: false");
     assert_eq!(plan.extras, Extras::default());
-    assert_eq!(plan.container.holes, []);
+    let holes: Vec<&str> = plan.container.holes.iter().map(Hole::variable).collect();
+    assert_eq!(
+        holes,
+        [OTEL_RESOURCE_ATTRIBUTES],
+        "who the application is, it knows anyway"
+    );
     assert!(plan.aws_calls().is_empty());
     assert!(!plan.to_text().contains("Beside the container"));
 }
@@ -155,6 +160,56 @@ fn metrics_need_one_permission_in_one_namespace() {
             "Condition": { "StringEquals": { "cloudwatch:namespace": "System/Linux" } },
         }])
     );
+}
+
+const METRICS: &str = "metrics: {textfile_directory: /var/lib/figures, cloudwatch: {port: 9102, namespace: shop, names: [queue_depth, jobs_total], interval: 30s}}";
+
+#[test]
+fn figures_and_relayed_metrics_are_rows_and_one_permission() {
+    let one = plan(METRICS);
+    let text = one.to_text();
+    for line in [
+        "  figures            every *.prom of /var/lib/figures at /metrics, with the machine's own\n",
+        "  relayed metrics    queue_depth, jobs_total of the container's port 9102/metrics to CloudWatch as shop, every 30 s\n",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    let condition = |plan: &Plan| plan.iam_policy()["Statement"][0]["Condition"].clone();
+    assert_eq!(
+        condition(&one),
+        json!({ "StringEquals": { "cloudwatch:namespace": "shop" } })
+    );
+    let both = plan(&format!("{METRICS}\nenhanced_cloudwatch_metrics: true"));
+    assert_eq!(both.iam_policy()["Statement"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        condition(&both),
+        json!({ "StringEquals": { "cloudwatch:namespace": ["System/Linux", "shop"] } })
+    );
+    assert_eq!(one.intent, plan("").intent, "no part of the container");
+    let hint = serde_json::to_string(&one.extras).unwrap();
+    assert_eq!(serde_json::from_str::<Extras>(&hint).unwrap(), one.extras);
+}
+
+#[test]
+fn opentelemetry_s_variable_is_filled_unless_it_is_written() {
+    let holes = |lines: &str| -> Vec<Hole> {
+        let holes = plan(lines).container.holes;
+        holes.into_iter().filter(|hole| !hole.is_address()).collect()
+    };
+    let known = vec![
+        ("service.name", "my-app".to_owned()),
+        ("service.version", "1".to_owned()),
+    ];
+    assert_eq!(holes(""), [Hole::Resource { known }]);
+    let written = "environment: {OTEL_RESOURCE_ATTRIBUTES: 'team=mine'}";
+    assert_eq!(holes(written), []);
+    assert_eq!(
+        values(&plan(written), OTEL_RESOURCE_ATTRIBUTES).0,
+        ["team=mine".to_owned()]
+    );
+    let text = plan("").to_text();
+    let line = "  OTEL_RESOURCE_ATTRIBUTES=service.name=my-app,service.version=1,<service.instance.id, cloud.* and host.* of the machine>\n";
+    assert!(text.contains(line), "{text}");
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod credentials;
 mod firewall;
 mod lifecycle;
 mod logs;
+mod metrics;
 mod nested;
 mod options;
 mod registries;
