@@ -41,6 +41,7 @@ mod machine;
 mod metadata;
 mod mint;
 mod options;
+mod otlp;
 mod package;
 mod prepare;
 mod redaction;
