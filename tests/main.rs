@@ -43,6 +43,7 @@ mod machine;
 mod metadata;
 mod mint;
 mod options;
+mod otlp;
 mod package;
 mod prepare;
 mod redaction;

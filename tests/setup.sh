@@ -143,6 +143,7 @@ mkdir -p "$root/target/rig"
 install_packages
 install_python "AWS stand-in" venv tests/support/requirements.txt "140 MB"
 install_python "tools that tests ask" tools tests/support/tools.txt "250 MB"
+install_python "OTLP's schema" otlp tests/support/otlp.txt "25 MB"
 if [ "$bench" = yes ]; then
     install_python "tools to measure against" bench tests/bench/requirements.txt "200 MB"
 fi
