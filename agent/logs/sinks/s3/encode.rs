@@ -47,6 +47,10 @@ impl Format {
             ("aws_account", &attributes.account),
             ("aws_region", &attributes.region),
             ("instance_id", &attributes.instance_id),
+            ("ami", &attributes.ami),
+            ("deployment_id", &attributes.deployment_id),
+            ("commit", &attributes.commit),
+            ("digest", &attributes.digest),
         ];
         for (name, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
             tail.push_str(&format!(",\"{name}\":{}", quoted(value)));
