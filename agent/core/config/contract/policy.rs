@@ -230,7 +230,7 @@ pub const POLICY: &[Key] = &[
     Key::new(
         "max_image_age",
         Time {
-            least: 3600,
+            least: 60,
             most: 315_360_000,
         },
         Read,
@@ -240,7 +240,7 @@ pub const POLICY: &[Key] = &[
     .example("max_image_age: 90d"),
     Key::new(
         "scm_repositories",
-        List(&Text(Grammar::NotEmpty)),
+        List(&Text(Grammar::RepositoryPattern)),
         Read,
         "The repositories that images may be built from, for the verdict ILLEGAL_SCM_REPOSITORY, host and path: `*` is anything within one component, `**` one component or more, `*.example.org` every host below a domain. All addresses of one repository count alike.",
     )
