@@ -217,6 +217,23 @@ mod tests {
     }
 
     #[test]
+    fn where_the_lines_come_from_is_a_field_once_it_is_known() {
+        let known = Attributes {
+            ami: "ami-1".into(),
+            deployment_id: "d-1".into(),
+            commit: "7f8b6ad".into(),
+            digest: "sha256:feed".into(),
+            ..attributes()
+        };
+        let text = text(
+            &Format::json(StreamName::Applog, &known),
+            &[(Stream::Stdout, "x")],
+        );
+        let tail = r#""ami":"ami-1","deployment_id":"d-1","commit":"7f8b6ad","digest":"sha256:feed"}"#;
+        assert!(text.trim_end().ends_with(tail), "{text}");
+    }
+
+    #[test]
     fn what_only_looks_like_json_is_text() {
         for text in [
             "{",

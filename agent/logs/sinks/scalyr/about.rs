@@ -162,6 +162,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_learnt_later_is_said_from_then_on() {
+        let mut attributes = Attributes {
+            application_id: "my-app".into(),
+            ami: "ami-1".into(),
+            ..Attributes::default()
+        };
+        let target = ScalyrTarget {
+            key: LogKey::UserData("scalyr_account_key".into()),
+            region: "eu".into(),
+            parser: "slf4j".into(),
+        };
+        let mut about = About::new(&target, StreamName::Applog, None, &attributes);
+        assert!(!about.learn(&attributes));
+        (attributes.commit, attributes.digest) = ("7f8b6ad".into(), "sha256:feed".into());
+        assert!(about.learn(&attributes));
+        assert_eq!(
+            String::from_utf8(about.info).unwrap(),
+            r#"{"application_id":"my-app","serverHost":"my-app","aws_ec2_ami_id":"ami-1","commit":"7f8b6ad","digest":"sha256:feed"}"#
+        );
+    }
+
+    #[test]
     fn what_is_not_known_is_left_out() {
         let attributes = Attributes {
             image: "app".into(),
