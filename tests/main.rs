@@ -57,6 +57,7 @@ mod signals;
 mod status;
 mod structure;
 mod support_bundle;
+mod trace;
 mod transport;
 mod trust;
 mod units;

@@ -237,6 +237,8 @@ async fn carry_out(
     let made = execute(context, plan, &reconciliation, &images, deadline).await?;
     images.store.settle();
 
+    let mut shipping = shipping;
+    shipping.attributes.come_from(&made.origin.trace);
     let charge = charge_of(context, &orders, &made, shipping, audit);
     hint::save(context, first_start, Some(charge.clone()));
     context
@@ -271,6 +273,8 @@ fn charge_of(
         restart: plan.restart,
         lifecycle: plan.lifecycle.clone(),
         opt_outs: orders.opt_outs.clone(),
+        trace: Some(made.origin.trace.clone()),
+        verdicts: made.origin.verdicts.clone(),
         extras: plan.extras.clone(),
         redact_secrets: plan.redact_secrets,
         shipping,

@@ -18,7 +18,7 @@ pub(crate) mod syslog;
 
 use std::future::Future;
 
-use monopod_core::logs::{Batch, Gap, Span};
+use monopod_core::logs::{Attributes, Batch, Gap, Span};
 use tokio::time::Instant;
 
 use super::error::{Retry, io_retry};
@@ -91,6 +91,9 @@ pub(crate) trait Sink: Send + 'static {
     /// Called before [`take`](Self::take) with the container whose lines come, or `None` for a file's. A parcel never
     /// holds those of two.
     fn reads_from(&mut self, _container: Option<&str>) {}
+
+    /// More is known about who the lines are from: for those that come from now on, where the sink has fields for it.
+    fn learn(&mut self, _attributes: &Attributes) {}
 
     /// Puts the lines into the parcel and leaves the batch empty. Never waits, never fails.
     fn take(&mut self, batch: &mut Batch);

@@ -38,6 +38,7 @@ mod targets;
 #[cfg(test)]
 mod tests;
 pub(super) mod units;
+mod verdicts;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -208,6 +209,7 @@ impl<'c> Checker<'c> {
                 trust,
                 aws_credentials,
                 identity,
+                verdicts: self.verdict_policy(),
                 origins: Vec::new(),
             }),
             _ => None,

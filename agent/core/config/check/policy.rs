@@ -71,6 +71,7 @@ impl<'c> Checker<'c> {
         if let Some(field) = section.get("allow") {
             self.nothing_is_empty(&field);
         }
+        let verdicts = self.verdict_rules(&section);
         let root_images = section.get("images");
         let root_access = section.get("access");
         let mut admin = None;
@@ -94,6 +95,7 @@ impl<'c> Checker<'c> {
             policy.access = self.access_rules(field);
         }
         policy.access.admin = admin.is_some_and(|rule| rule.value);
+        policy.verdicts = verdicts;
         policy.images = root_images.map(|field| self.images(&field, keys));
         Some(policy)
     }
@@ -225,6 +227,7 @@ impl<'c> Checker<'c> {
         self.enforce_credentials(asked.identity, allow.instance_credentials.as_ref());
         self.enforce_socket(asked.docker_daemon_access, allow.docker_daemon_access.as_ref());
         if let Some(image) = asked.source {
+            self.snapshot(image);
             self.enforce_image(image, &allow);
         }
         if let Some(rule) = &allow.capabilities

@@ -42,6 +42,7 @@ pub use storage::{EbsVolume, Filesystem, Mount, Raid, RaidLevel, Storage};
 
 use crate::identity::{Credentials, Identity};
 use crate::secret::SecretRef;
+use crate::trace::VerdictPolicy;
 use crate::trust::Trust;
 
 /// One container, as its user wants it.
@@ -78,6 +79,7 @@ pub struct Config {
     pub(super) trust: Trust,
     pub(super) aws_credentials: Option<Credentials>,
     pub(super) identity: Identity,
+    pub(super) verdicts: VerdictPolicy,
     pub(super) origins: Vec<Origin>,
 }
 
@@ -118,6 +120,11 @@ impl Config {
     /// Whose AWS credentials the container gets, and whether it reaches the metadata service, policy included.
     pub fn identity(&self) -> &Identity {
         &self.identity
+    }
+
+    /// What follows from where it comes from, as the policy of the machine's image says.
+    pub fn verdicts(&self) -> &VerdictPolicy {
+        &self.verdicts
     }
 
     /// Logins from `dockercfg`, one a registry.
