@@ -50,7 +50,8 @@ END
 # Nothing is writable but tmpfs.
 mount -o remount,bind,ro /
 echo ready
-exec sleep infinity
+# A shell takes care of orphans, as the first process has to.
+sleep infinity & wait $!
 "#;
 
 /// The jail, with sshd in it; gone when it is dropped.
@@ -286,7 +287,8 @@ impl Jail {
     /// A service of keys on the jail's own address, with alice's key.
     pub(super) fn key_service(&self) -> Child {
         self.shell(
-            "mkdir -p /run/jail/www/public-keys/alice && cp /run/jail/alice.pub /run/jail/www/public-keys/alice/sshkey.pub",
+            "for name in alice daemon; do mkdir -p /run/jail/www/public-keys/$name; \
+             cp /run/jail/alice.pub /run/jail/www/public-keys/$name/sshkey.pub; done",
         );
         let args = [
             "-m",
