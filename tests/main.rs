@@ -14,6 +14,7 @@
 
 mod common;
 
+mod access;
 mod app_write;
 mod audit;
 mod boot;

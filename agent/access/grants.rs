@@ -132,6 +132,10 @@ impl Grants {
     pub(super) fn load(places: Places, boot_id: String) -> Result<Self, FileError> {
         accounts::ensure_directories(&places)?;
         let state = accounts::state(&places);
+        let numbers = files::read(&state.join("numbers"))?
+            .and_then(|bytes| serde_json::from_slice::<Numbers>(&bytes).ok())
+            .filter(|numbers| numbers.boot_id == boot_id)
+            .unwrap_or_default();
         let mut grants = BTreeMap::new();
         for name in files::names(&state)? {
             let Some(user) = name
@@ -145,18 +149,26 @@ impl Grants {
                 Ok(grant) if grant.user == user => {
                     grants.insert(user, grant);
                 }
-                // Written by rename, so it was nobody of ours: without its key nobody logs in by it.
+                // We write by rename: it was somebody else.
                 Ok(_) | Err(_) => {
-                    tracing::error!("{state:?}/{name} is no grant: its key and its file are removed");
-                    accounts::ensure_no_key(&places, &user)?;
+                    tracing::error!("{} is no grant of ours: it ends", state.join(&name).display());
                     files::ensure_gone(&state.join(&name))?;
                 }
             }
         }
-        let numbers = files::read(&state.join("numbers"))?
-            .and_then(|bytes| serde_json::from_slice::<Numbers>(&bytes).ok())
-            .filter(|numbers| numbers.boot_id == boot_id)
-            .unwrap_or_default();
+        let mut afterwards = BTreeMap::new();
+        for (user, uid) in numbers
+            .given
+            .iter()
+            .filter(|(user, _)| !grants.contains_key(*user))
+        {
+            // Whoever took the state away has not taken the login.
+            accounts::ensure_no_key(&places, user)?;
+            accounts::ensure_no_user(&places, user, *uid)?;
+            if !sweep(*uid, Reach::Logins).is_clean() {
+                afterwards.insert(*uid, clock::since_boot_millis() + AFTERWARDS_MS);
+            }
+        }
         Ok(Self {
             records: Records::open(&places.directory, &boot_id),
             numbers: Numbers {
@@ -167,7 +179,7 @@ impl Grants {
             boot_id,
             grants,
             ends: BTreeMap::new(),
-            afterwards: BTreeMap::new(),
+            afterwards,
             whole: BTreeSet::new(),
         })
     }
@@ -185,8 +197,8 @@ impl Grants {
     /// Lets somebody in, or, who is in by the same role, longer and with these keys.
     pub(super) fn ensure_granted(&mut self, wanted: Wanted) -> Result<Granted, GrantError> {
         let now = clock::since_boot_millis();
-        let before = self.grants.get(&wanted.user);
-        let uid = match before {
+        let before = self.grants.get(&wanted.user).cloned();
+        let uid = match &before {
             Some(grant) if next(grant, &self.boot_id, now) == Next::GoOn => {
                 return Err(GrantError::Ending(wanted.user));
             }
@@ -214,14 +226,16 @@ impl Grants {
             remote_host: wanted.remote_host,
             keys: wanted.keys,
             boot_id: self.boot_id.clone(),
-            from_ms: before.map_or(now, |before| before.from_ms),
-            until_ms: before.map_or(until, |before| before.until_ms.max(until)),
+            from_ms: before.as_ref().map_or(now, |before| before.from_ms),
+            until_ms: before.as_ref().map_or(until, |before| before.until_ms.max(until)),
             recorded: false,
             phase: Phase::Live,
             user: wanted.user.clone(),
         };
         let was_there = before.is_some();
         self.keep(grant)?;
+        // Who is let in again is no straggler of the last time.
+        self.afterwards.remove(&uid);
         let made = self.ensure_whole(&wanted.user);
         if let Err(error) = made {
             // It is told that it failed, so it is taken back; who had one before keeps what is there of it until its end.

@@ -31,11 +31,26 @@ pub(super) enum Reach {
     Logins,
 }
 
-/// Kills what there is of a user. Threads and children that are born meanwhile are found by the next look.
+/// At once, one look after the other: who has children faster is caught by the group.
+const LOOKS: usize = 10;
+
+/// Kills what there is of a user, and looks again for what was born meanwhile. Says what the first look found.
 pub(super) fn sweep(uid: u32, reach: Reach) -> Sweep {
     if reach == Reach::Logins {
         kill_group(uid);
     }
+    let first = look(uid, reach);
+    let mut found = first;
+    for _ in 1..LOOKS {
+        if found.own == 0 {
+            break;
+        }
+        found = look(uid, reach);
+    }
+    first
+}
+
+fn look(uid: u32, reach: Reach) -> Sweep {
     let mut found = Sweep::default();
     let mine = i32::try_from(std::process::id()).unwrap_or(0);
     for pid in all() {

@@ -11,7 +11,7 @@ use monopod_core::access::{
 use monopod_core::config::access_rules;
 use nix::unistd::User;
 use serde_json::{Value, json};
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::grants::{GrantError, Grants, Wanted};
@@ -87,6 +87,7 @@ pub async fn serve(places: Places) -> Result<(), ServeError> {
     let listener = Listener::inherited_or_bind(&places.socket)?;
     let (sender, mut messages) = mpsc::channel::<Message>(ASKING);
     let seats = Arc::new(Semaphore::new(ASKING));
+    let left = Arc::new(Notify::new());
     let mut waiting: Vec<(UserName, oneshot::Sender<bool>)> = Vec::new();
     let mut idle_since = Instant::now();
     loop {
@@ -111,16 +112,19 @@ pub async fn serve(places: Places) -> Result<(), ServeError> {
                 idle_since = Instant::now();
                 match connection {
                     Ok(connection) => {
-                        let (places, sender) = (places.clone(), sender.clone());
+                        let (places, sender, left) = (places.clone(), sender.clone(), Arc::clone(&left));
                         tokio::spawn(async move {
                             converse(connection, &places, &sender).await;
                             drop(seat);
+                            left.notify_one();
                         });
                     }
                     // Who asked is gone already.
                     Err(error) => tracing::warn!("{}, ignoring", chain(&error)),
                 }
             }
+            // Whether there is anybody still is asked again.
+            () = left.notified() => {}
             () = sleep_until(idle_since + IDLE), if is_idle => return Ok(()),
         }
         soonest = grants.step();

@@ -91,6 +91,11 @@ impl WallClock {
     }
 }
 
+#[allow(
+    deprecated,
+    reason = "its successor is an unsafe function: it asks that the descriptor stays the same and open, which \
+              TimerFd sees to, as the one owner of it"
+)]
 fn made(clock: ClockId) -> io::Result<AsyncFd<Kernels>> {
     let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
     AsyncFd::with_interest(Kernels(TimerFd::new(clock, flags)?), Interest::READABLE)

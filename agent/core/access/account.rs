@@ -35,7 +35,8 @@ impl Account {
             (format!("{name}.user"), line(&user)),
         ];
         let groups = grant.role.groups().iter();
-        files.extend(groups.map(|group| (membership(&grant.user, group), String::new())));
+        // The name says it all, but an empty file would count as taken away.
+        files.extend(groups.map(|group| (membership(&grant.user, group), "{}\n".to_owned())));
         Self {
             files,
             links: vec![

@@ -90,7 +90,12 @@ impl AccessRecord {
 
     /// A sentence for the journal.
     pub fn sentence(&self) -> String {
-        let mut text = format!("access {} for {}", self.what.word(), self.user);
+        let user = if self.user.is_empty() {
+            "nobody known"
+        } else {
+            &self.user
+        };
+        let mut text = format!("access {} for {user}", self.what.word());
         let role = self.role.map(|role| role.word().to_owned());
         let until = self.until.map(|until| crate::text::timestamp(until / 1000));
         for (word, value) in [
@@ -142,6 +147,12 @@ mod tests {
         let line = serde_json::to_string(&record).unwrap();
         assert_eq!(line.lines().count(), 1);
         assert_eq!(serde_json::from_str::<AccessRecord>(&line).unwrap(), record);
+    }
+
+    #[test]
+    fn nobody_has_a_word_too() {
+        let record = AccessRecord::new(What::Refused, "");
+        assert_eq!(record.sentence(), "access refused for nobody known");
     }
 
     #[test]
