@@ -29,6 +29,7 @@ mod engine;
 mod extras;
 mod figures;
 mod files;
+mod firewall;
 mod full_disk;
 mod health;
 mod health_watch;

@@ -227,6 +227,8 @@ impl Keeper {
         files::ensure_gone(&self.file)?;
         self.order = None;
         self.listing = None;
+        self.names = Names::default();
+        self.shown = Resolved::new();
         tracing::info!("the rules are taken away, as asked");
         Ok(json!({ "forgotten": true }))
     }

@@ -164,7 +164,7 @@ fn refusal(out: &mut String, kind: &str) {
         &format!("deny_{kind}"),
         &[
             format!("counter name denied_{kind}"),
-            format!("{LOGGED} log prefix \"monopod-denied-{kind} \" level info"),
+            format!("{LOGGED} counter log prefix \"monopod-denied-{kind} \" level info"),
             "meta l4proto tcp reject with tcp reset".to_owned(),
             "reject with icmpx admin-prohibited".to_owned(),
         ],
