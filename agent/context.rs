@@ -20,6 +20,7 @@ use crate::host::docker::Engine;
 use crate::host::ecr::Ecr;
 use crate::host::imds::{ENDPOINT_VARIABLE, Imds, ImdsError};
 use crate::host::{chain, files};
+use crate::identity::Endpoint;
 use crate::logs;
 use crate::report::Reporter;
 use crate::serve::Server;
@@ -73,6 +74,8 @@ pub struct Context {
     life: watch::Sender<Life>,
     audit: Mutex<Option<Audit>>,
     server: Server,
+    /// Serves the container's AWS credentials.
+    pub identity: Endpoint,
 }
 
 /// What is known so far about the machine's life: enough to tell whoever waits how the boot ended, at any moment of it.
@@ -144,6 +147,7 @@ impl Context {
             ecr: Ecr::default(),
             redaction,
             server: Server::new(reporter.clone()),
+            identity: Endpoint::new(reporter.clone(), &directories.runtime),
             reporter,
             directories,
             sources,

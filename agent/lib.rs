@@ -17,6 +17,7 @@ pub mod boot;
 pub mod cli;
 pub mod context;
 pub mod host;
+pub mod identity;
 pub mod lifecycle;
 pub mod logs;
 pub mod prepare;

@@ -8,13 +8,17 @@ use std::process::Command;
 use crate::common::repository;
 
 /// What a module of the agent may use of the others: `cli → boot, supervise → logs, report → host`.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("host", &[]),
     ("logs", &["host"]),
     ("report", &["host"]),
     ("audit", &["host", "report"]),
     ("serve", &["host", "report"]),
-    ("context", &["host", "logs", "report", "audit", "serve", "boot"]),
+    ("identity", &["host", "report"]),
+    (
+        "context",
+        &["host", "logs", "report", "audit", "serve", "identity", "boot"],
+    ),
     (
         "boot",
         &[

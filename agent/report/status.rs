@@ -41,6 +41,7 @@ fn each_text(record: &mut BootRecord, mut change: impl FnMut(&mut String)) {
         container,
         health,
         secrets,
+        identity,
         trust,
         opt_outs,
         config_hash: _,
@@ -65,6 +66,10 @@ fn each_text(record: &mut BootRecord, mut change: impl FnMut(&mut String)) {
     } in steps
     {
         change(detail);
+    }
+    if let Some(identity) = identity {
+        let texts = [&mut identity.role, &mut identity.last_error];
+        texts.into_iter().flatten().for_each(&mut change);
     }
     if let Some(trust) = trust {
         change(trust);

@@ -145,7 +145,11 @@ pub(super) async fn start(context: &Context, charge: &Charge) -> Start {
         return Start::Refused(chain(&gone));
     }
     // Somebody may have tidied up the runtime directory since the last start.
-    if let Err(error) = charge.files.ensure() {
+    if let Err(error) = charge
+        .files
+        .ensure()
+        .and_then(|()| context.identity.renew_token())
+    {
         return Start::Refused(chain(&error));
     }
     let mut outage = Outage::default();

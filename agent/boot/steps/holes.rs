@@ -33,7 +33,8 @@ pub(super) async fn fill(
     for hole in &spec.holes {
         let found = match (hole, machine) {
             (_, None) => Err("the engine names no gateway of its bridge".to_owned()),
-            (Hole::Etcd, Some(_)) => Ok(()),
+            // The plan has the region of every machine it is carried out on.
+            (Hole::Etcd | Hole::Region(_), Some(_)) => Ok(()),
             (Hole::Tokeninfo { .. }, Some(machine)) => {
                 let text = format!("waiting for the machine's tokeninfo service at {machine}");
                 context.reporter.tell(Event::StepProgress {

@@ -9,6 +9,7 @@
 //! - A label's value is one of ours or of the user data (names, never contents): nothing that changes all the time.
 
 mod container;
+mod identity;
 mod machine;
 mod process;
 mod sinks;
@@ -82,6 +83,7 @@ pub fn render(figures: &Figures<'_>) -> String {
     machine::write(&mut out, figures.record, Agent::Running);
     container::write(&mut out, figures.record.container.as_ref(), figures.container);
     container::write_probes(&mut out, figures.record.health.as_ref(), figures.probes);
+    identity::write(&mut out, figures.record.identity.as_ref());
     sinks::write(&mut out, &figures.record.logs);
     if let Some(process) = figures.process {
         process::write(&mut out, &process);

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{ContainerSeen, Event};
 use crate::facts::InstanceFacts;
+use crate::identity::counts::IdentityRecord;
 use crate::lifecycle::DrainPhase;
 use crate::plan::{Application, StepId};
 use crate::supervise::Exit;
@@ -59,6 +60,9 @@ pub struct BootRecord {
     /// The sets of files it has.
     #[serde(default)]
     pub secrets: Vec<SetRecord>,
+    /// The credentials that are served to it; not there where none are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<IdentityRecord>,
     /// What was verified of its image; `None` until then, and after a restart of the agent, which verifies nothing anew.
     #[serde(default)]
     pub trust: Option<String>,
@@ -281,6 +285,7 @@ impl BootRecord {
             container: None,
             health: None,
             secrets: Vec::new(),
+            identity: None,
             trust: None,
             opt_outs: Vec::new(),
             config_hash: None,
