@@ -30,6 +30,7 @@ mod files;
 mod full_disk;
 mod health;
 mod health_watch;
+mod identity;
 mod image;
 mod images;
 mod invariant;

@@ -322,6 +322,3 @@ async fn bind(address: SocketAddr, shared: &Shared) -> TcpListener {
         tokio::time::sleep(retry::LOCAL.delay(failures, clock::chance())).await;
     }
 }
-
-#[cfg(test)]
-mod tests;
