@@ -25,6 +25,7 @@ use crate::host::ecr::Ecr;
 use crate::host::firewall::{Firewall, FirewallError};
 use crate::host::imds::{ENDPOINT_VARIABLE, Imds, ImdsError};
 use crate::host::{chain, files};
+use crate::identity::Endpoint;
 use crate::logs;
 use crate::report::Reporter;
 use crate::serve::Server;
@@ -80,6 +81,8 @@ pub struct Context {
     server: Server,
     firewall: Firewall,
     counting: std::sync::Mutex<Option<JoinHandle<()>>>,
+    /// Serves the container's AWS credentials.
+    pub identity: Endpoint,
 }
 
 /// What is known so far about the machine's life: enough to tell whoever waits how the boot ended, at any moment of it.
@@ -154,6 +157,7 @@ impl Context {
             ecr: Ecr::default(),
             redaction,
             server: Server::new(reporter.clone()),
+            identity: Endpoint::new(reporter.clone(), &directories.runtime),
             reporter,
             directories,
             sources,

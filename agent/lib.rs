@@ -19,6 +19,7 @@ pub mod cli;
 pub mod context;
 pub mod firewall;
 pub mod host;
+pub mod identity;
 pub mod lifecycle;
 pub mod logs;
 pub mod otlp;

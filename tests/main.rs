@@ -33,6 +33,7 @@ mod firewall;
 mod full_disk;
 mod health;
 mod health_watch;
+mod identity;
 mod image;
 mod images;
 mod invariant;

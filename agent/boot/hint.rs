@@ -12,6 +12,7 @@ use monopod_core::config::RestartPolicy;
 use monopod_core::event::Event;
 use monopod_core::facts::InstanceFacts;
 use monopod_core::firewall::Order;
+use monopod_core::identity::Identity;
 use monopod_core::lifecycle::LifecyclePlan;
 use monopod_core::plan::extras::Extras;
 use monopod_core::plan::reconcile::{SCHEMA, SpecHash};
@@ -73,6 +74,9 @@ pub struct Charge {
     /// What else the machine does for it.
     #[serde(default)]
     pub extras: Extras,
+    /// Who it is to AWS.
+    #[serde(default)]
+    pub identity: Identity,
     /// Its lines are shipped without the secrets known here.
     #[serde(default)]
     pub redact_secrets: bool,

@@ -276,6 +276,7 @@ fn charge_of(
         trace: Some(made.origin.trace.clone()),
         verdicts: made.origin.verdicts.clone(),
         extras: plan.extras.clone(),
+        identity: plan.container.identity.clone(),
         redact_secrets: plan.redact_secrets,
         shipping,
         audit,
@@ -355,6 +356,8 @@ pub async fn recall(context: &Context) -> Option<Charge> {
         .reporter
         .identify(Some(&charge.application), Some(&charge.facts));
     learn_of(context, &charge);
+    // The application may need them to end well.
+    take_over_identity(context, &charge);
     context.redact_lines(charge.redact_secrets);
     context.ensure_shipping(Some(&charge.shipping)).await;
     context.ensure_audit(charge.audit.as_ref(), &charge.facts).await;
@@ -364,6 +367,18 @@ pub async fn recall(context: &Context) -> Option<Charge> {
             .await;
     }
     Some(charge)
+}
+
+/// The container that runs has its token, and asks with it.
+fn take_over_identity(context: &Context, charge: &Charge) {
+    context.identity.ensure(&charge.identity, &charge.facts);
+    if let Err(error) = context.identity.ensure_token() {
+        let text = format!(
+            "the container gets no AWS credentials until it is started again: {}",
+            chain(&error)
+        );
+        context.reporter.tell(Event::Warning { text });
+    }
 }
 
 /// An agent that was killed takes over what it knew: from the label and the hint, without network.
@@ -398,6 +413,7 @@ async fn take_over(
         .reporter
         .identify(Some(&charge.application), Some(&charge.facts));
     learn_of(context, &charge);
+    take_over_identity(context, &charge);
     context.ensure_served(charge.lifecycle.status_address);
     context
         .reporter

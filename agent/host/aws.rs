@@ -7,8 +7,10 @@ use std::time::{Duration, SystemTime};
 
 pub(super) use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
+use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, ConfigLoader, Region};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_ssm::config::http::HttpResponse;
 use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_ssm::primitives::{DateTime, DateTimeFormat};
@@ -31,6 +33,18 @@ pub(super) async fn config_of_a_person(region: Option<&str>) -> SdkConfig {
         Some(region) => config(region).await,
         None => common().load().await,
     }
+}
+
+/// Who gives credentials of a role that is assumed with the machine's own. The SDK's provider: it asks for those anew each
+/// time, and keeps none.
+pub(super) async fn role_provider(region: &str, role: &str, session: &str) -> SharedCredentialsProvider {
+    let config = config(region).await;
+    let provider = AssumeRoleProvider::builder(role)
+        .session_name(session)
+        .configure(&config)
+        .build()
+        .await;
+    SharedCredentialsProvider::new(provider)
 }
 
 fn common() -> ConfigLoader {

@@ -3,6 +3,7 @@
 //! What is here acts and reports, it never decides: decisions are pure functions of `monopod-core`.
 //! Every error says whether trying again can help ([`Class`]), in an exhaustive match beside it.
 
+pub mod accept;
 pub mod accounts;
 pub mod autoscaling;
 pub(crate) mod aws;
@@ -21,6 +22,7 @@ pub mod etcd;
 pub mod files;
 pub mod firewall;
 pub mod hostname;
+pub mod identity;
 pub mod image_layer;
 pub mod imds;
 pub mod include;

@@ -122,6 +122,8 @@ pub struct Surroundings {
     pub gpu_way: Option<Way>,
     /// Variables with addresses of this machine; filled by the boot, which waits for services.
     pub variables: Vec<(String, String)>,
+    /// Where its token for AWS credentials lies, if it has one; filled by the boot, which serves them.
+    pub identity_directory: Option<PathBuf>,
 }
 
 /// Looks at the machine for a container that is about to be made.
@@ -150,6 +152,7 @@ pub fn observe(spec: &ContainerSpec, engine_socket: &Path) -> Result<Surrounding
         },
         gpu_way: None,
         variables: Vec::new(),
+        identity_directory: None,
     })
 }
 

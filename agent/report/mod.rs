@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use monopod_core::event::Event;
 use monopod_core::facts::InstanceFacts;
+use monopod_core::identity::counts::IdentityRecord;
 use monopod_core::plan::Application;
 use monopod_core::record::{BootRecord, Outcome};
 use monopod_core::redact::{Redactable, Redactor};
@@ -155,6 +156,19 @@ impl Reporter {
             let mut record = self.record();
             let changed = record.logs != logs;
             record.logs = logs;
+            changed
+        };
+        if changed {
+            self.save();
+        }
+    }
+
+    /// Takes over how the container's credentials stand; `None` where none are served.
+    pub fn set_identity(&self, identity: Option<IdentityRecord>) {
+        let changed = {
+            let mut record = self.record();
+            let changed = record.identity != identity;
+            record.identity = identity;
             changed
         };
         if changed {

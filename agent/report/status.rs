@@ -41,6 +41,7 @@ fn each_text(record: &mut BootRecord, mut change: impl FnMut(&mut String)) {
         container,
         health,
         secrets,
+        identity,
         trust,
         trace,
         verdicts,
@@ -73,6 +74,10 @@ fn each_text(record: &mut BootRecord, mut change: impl FnMut(&mut String)) {
     }
     for verdict in verdicts {
         verdict.each_text(&mut change);
+    }
+    if let Some(identity) = identity {
+        let texts = [&mut identity.role, &mut identity.last_error];
+        texts.into_iter().flatten().for_each(&mut change);
     }
     if let Some(trust) = trust {
         change(trust);

@@ -6,8 +6,7 @@
 //! on a thread beside, for a bounded time.
 //!
 //! Invariants
-//! - At most [`CONNECTIONS`] at a time: the newest is let in and the oldest dropped, so that clients which send nothing
-//!   keep nobody out. Each has [`WHOLE`] from its first byte to its last.
+//! - Connections are bounded in number and in time, as [`Connections`] has it.
 //! - It only reads: GET and HEAD. What it says has passed the redactor.
 //! - It ends nothing: a port that is taken is told once, and tried again.
 //!
@@ -19,38 +18,22 @@ mod figures;
 mod host;
 mod textfiles;
 
-use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use monopod_core::event::Event;
 use monopod_core::lifecycle::StatusAddress;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{AbortHandle, JoinHandle, JoinSet};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
+use crate::host::accept::{Connections, PAUSE};
 use crate::report::Reporter;
 
-/// More at a time are not let in.
-const CONNECTIONS: usize = 32;
-/// A request's head has to be there by then.
-const HEAD: Duration = Duration::from_secs(5);
-/// A connection has to be over by then.
-const WHOLE: Duration = Duration::from_secs(10);
-/// A head may be so long: the least that hyper allows.
-const HEAD_BYTES: usize = 8192;
-/// And have so many lines.
-const HEADERS: usize = 64;
 /// Between two tries to have the port.
 const AGAIN: Duration = Duration::from_secs(10);
-/// After a failure to accept, which is one of too many descriptors.
-const PAUSE: Duration = Duration::from_millis(200);
 
 /// Serves at one address at a time.
 pub struct Server {
@@ -109,7 +92,13 @@ async fn serve(address: SocketAddr, reporter: Reporter, gatherer: Arc<figures::G
     let mut connections = Connections::default();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => connections.begin(stream, &reporter, &gatherer),
+            Ok((stream, _)) => {
+                let (reporter, gatherer) = (reporter.clone(), Arc::clone(&gatherer));
+                connections.begin(stream, move |request| {
+                    let (reporter, gatherer) = (reporter.clone(), Arc::clone(&gatherer));
+                    async move { answer::answer(&request, &reporter, &gatherer).await }
+                });
+            }
             Err(error) => {
                 tracing::debug!("a connection to {address} was not accepted, ignoring: {error}");
                 tokio::time::sleep(PAUSE).await;
@@ -148,45 +137,4 @@ fn refused(address: SocketAddr, error: &io::Error) -> String {
         "status and metrics are not served at {address}: {why}; trying again every {} s, `status_address` can name another port, or `none`",
         AGAIN.as_secs()
     )
-}
-
-/// Those that go on, oldest first.
-#[derive(Default)]
-struct Connections {
-    tasks: JoinSet<()>,
-    handles: VecDeque<AbortHandle>,
-}
-
-impl Connections {
-    fn begin(&mut self, stream: TcpStream, reporter: &Reporter, gatherer: &Arc<figures::Gatherer>) {
-        while self.tasks.try_join_next().is_some() {}
-        self.handles.retain(|handle| !handle.is_finished());
-        if self.handles.len() >= CONNECTIONS
-            && let Some(oldest) = self.handles.pop_front()
-        {
-            oldest.abort();
-        }
-        self.handles.push_back(
-            self.tasks
-                .spawn(answer_one(stream, reporter.clone(), Arc::clone(gatherer))),
-        );
-    }
-}
-
-/// One request, one answer, and the connection is over.
-async fn answer_one(stream: TcpStream, reporter: Reporter, gatherer: Arc<figures::Gatherer>) {
-    let (reporter, gatherer) = (&reporter, &gatherer);
-    let service =
-        service_fn(async |request| Ok::<_, Infallible>(answer::answer(&request, reporter, gatherer).await));
-    let connection = http1::Builder::new()
-        .keep_alive(false)
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
-        .max_buf_size(HEAD_BYTES)
-        .max_headers(HEADERS)
-        .serve_connection(TokioIo::new(stream), service);
-    match tokio::time::timeout(WHOLE, connection).await {
-        Ok(Ok(())) | Err(_) => {}
-        Ok(Err(error)) => tracing::debug!("a client of the status went away, ignoring: {error}"),
-    }
 }

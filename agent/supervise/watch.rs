@@ -150,7 +150,11 @@ pub(super) async fn start(context: &Context, charge: &Charge) -> Start {
         return Start::Refused(chain(&error));
     }
     // Somebody may have tidied up the runtime directory since the last start.
-    if let Err(error) = charge.files.ensure() {
+    if let Err(error) = charge
+        .files
+        .ensure()
+        .and_then(|()| context.identity.renew_token())
+    {
         return Start::Refused(chain(&error));
     }
     let mut outage = Outage::default();

@@ -301,6 +301,15 @@ impl Aws {
         );
     }
 
+    /// How long sessions of the roles last that it assumes.
+    pub fn session_life(&self, life: Duration) {
+        self.standin.call(
+            "POST",
+            "/_test/sts",
+            &json!({"access_key": self.access_key, "life": life.as_secs()}),
+        );
+    }
+
     /// All calls this machine has made, in the order they ended.
     #[must_use]
     pub fn calls(&self) -> Vec<AwsCall> {

@@ -15,6 +15,7 @@ client signs with, so tests that run at once don't see each other.
   POST /_test/log_streams {"region": R, "name": N}                           -> {"streams": [NAME, ...]}, null without a group
   POST /_test/log_events  {"group": G, "stream": S}                          -> {"events": [[MILLISECONDS, MESSAGE], ...]}
   POST /_test/faults   {"access_key": K, "faults": [FAULT, ...]}             replaces the faults of K
+  POST /_test/sts      {"access_key": K, "life": SECONDS}                    how long sessions of roles last that K assumes
   POST /_test/ecr      {"access_key": K, "life": SECONDS}                    how long ECR's logins last for K
   POST /_test/life     {"access_key": K, "do": WHAT, ...}                    stacks, groups, load balancers: see aws_lifecycle.py
   POST /_test/volumes  {"access_key": K, "do": WHAT, ...}                    EBS volumes: see aws_ec2.py
@@ -53,6 +54,7 @@ import aws_logs
 import aws_wire as wire
 import moto.ecr.responses as ecr
 import moto.kms.models as kms
+import moto.sts.responses as sts
 from moto.core.exceptions import JsonRESTError
 from moto.kms.exceptions import InvalidCiphertextException
 from moto.kms.models import kms_backends
@@ -134,6 +136,26 @@ def _login_like_aws(self):
 
 
 ecr.ECRResponse.get_authorization_token = _login_like_aws
+
+# --- STS ----------------------------------------------------------------------------------------------------------
+
+_assume_role = sts.TokenResponse.assume_role
+
+
+def _assume_for_a_while(self):
+    chosen = account(wire.access_key_of(self))
+    with chosen.lock:
+        life = chosen.session_life
+    if life is not None:
+        # AWS's least is 15 minutes, which no test waits for.
+        ask = self._get_int_param
+        self._get_int_param = lambda name, *rest: life if name == "DurationSeconds" else ask(name, *rest)
+    return _assume_role(self)
+
+
+sts.TokenResponse.assume_role = _assume_for_a_while
+
+
 def decrypt(order):
     key_of(order["region"])
     try:
@@ -224,6 +246,7 @@ class Account:
         self.faults = []
         self.logins = 0
         self.login_life = 12 * 3600
+        self.session_life = None
         self.calls = []
         self.batches = []
         self.running = defaultdict(int)
@@ -332,6 +355,11 @@ def control(request):
         chosen = account(order["access_key"])
         with chosen.lock:
             chosen.login_life = order["life"]
+        return {}
+    if request.path == "/_test/sts":
+        chosen = account(order["access_key"])
+        with chosen.lock:
+            chosen.session_life = order["life"]
         return {}
     if request.path == "/_test/journal":
         chosen = account(request.args["access_key"])

@@ -7,8 +7,10 @@ use super::Served;
 /// The endpoint, as the status shows it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdentityRecord {
-    /// Whose credentials are served.
-    pub serves: Served,
+    /// Whose credentials are served: `instance` or `role`.
+    pub serves: String,
+    /// Which role.
+    pub role: Option<String>,
     /// Whether the endpoint listens.
     pub listening: bool,
     /// Requests that were answered with credentials since the agent started.
@@ -29,9 +31,14 @@ pub struct IdentityRecord {
 
 impl IdentityRecord {
     /// Nothing has happened yet.
-    pub const fn new(serves: Served) -> Self {
+    pub fn new(serves: &Served) -> Self {
+        let (serves, role) = match serves {
+            Served::Instance => ("instance", None),
+            Served::Role(arn) => ("role", Some(arn.to_string())),
+        };
         Self {
-            serves,
+            serves: serves.to_owned(),
+            role,
             listening: false,
             served: 0,
             refused: 0,

@@ -10,6 +10,7 @@
 
 mod container;
 pub mod host;
+mod identity;
 mod machine;
 mod process;
 pub mod relay;
@@ -172,6 +173,7 @@ pub fn scrape(figures: &Figures<'_>) -> Scrape {
     machine::write(&mut out, figures.record, Agent::Running);
     container::write(&mut out, figures.record.container.as_ref(), figures.container);
     container::write_probes(&mut out, figures.record.health.as_ref(), figures.probes);
+    identity::write(&mut out, figures.record.identity.as_ref());
     sinks::write(&mut out, &figures.record.logs);
     if let Some(pushes) = figures.pushes {
         process::write_pushes(&mut out, pushes);

@@ -121,6 +121,10 @@ fn what_the_machine_is_and_does() {
         ),
         ("monopod_secrets_stale{set=\"secrets\"}", 1.0),
         ("monopod_secrets_expired{set=\"secrets\"}", 0.0),
+        ("monopod_credentials_served_total", 7.0),
+        ("monopod_credentials_refused_total", 1.0),
+        ("monopod_credentials_failed_total", 2.0),
+        ("monopod_credentials_expire_timestamp_seconds", 4_660.0),
         ("monopod_drain_phase{phase=\"leave\"}", 0.0),
         ("monopod_otlp_pushes_total", 3.0),
         ("monopod_otlp_push_failures_total", 1.0),
@@ -166,7 +170,16 @@ fn what_is_not_known_is_left_out() {
         textfiles: None,
         pushes: None,
     });
-    for absent in ["container", "probe", "sink", "secrets", "process", "boot", "otlp"] {
+    for absent in [
+        "container",
+        "probe",
+        "sink",
+        "secrets",
+        "process",
+        "boot",
+        "credentials",
+        "otlp",
+    ] {
         let there = text.lines().any(|line| {
             line.starts_with(&format!("monopod_{absent}_")) || line.starts_with(&format!("{absent}_"))
         });

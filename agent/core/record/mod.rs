@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::event::{ContainerSeen, Event};
 use crate::facts::InstanceFacts;
+use crate::identity::counts::IdentityRecord;
 use crate::lifecycle::DrainPhase;
 use crate::plan::{Application, StepId};
 use crate::supervise::Exit;
@@ -60,6 +61,9 @@ pub struct BootRecord {
     /// The sets of files it has.
     #[serde(default)]
     pub secrets: Vec<SetRecord>,
+    /// The credentials that are served to it; not there where none are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<IdentityRecord>,
     /// What was verified of its image; `None` until then, and after a restart of the agent, which verifies nothing anew.
     #[serde(default)]
     pub trust: Option<String>,
@@ -288,6 +292,7 @@ impl BootRecord {
             container: None,
             health: None,
             secrets: Vec::new(),
+            identity: None,
             trust: None,
             trace: None,
             verdicts: Vec::new(),

@@ -31,6 +31,18 @@ pub(crate) fn full() -> BootRecord {
         pending_time: Some(1_000),
     });
     record.opt_outs = vec!["root".into()];
+    record.identity = Some(IdentityRecord {
+        listening: true,
+        served: 7,
+        refused: 1,
+        failed: 2,
+        last_served: Some(LATER),
+        fetched_at: Some(BEGUN),
+        expires_at: Some(LATER + 3_600_000),
+        last_error: Some("STS did not answer".into()),
+        role: Some("arn:aws:iam::123456789012:role/shop".into()),
+        serves: "role".into(),
+    });
     record.config_hash = Some("cafe".repeat(16));
     let mut now = BEGUN;
     for (step, took) in [

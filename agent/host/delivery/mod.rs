@@ -17,6 +17,7 @@
 //!   again with its mounts as they are.
 
 pub(super) mod layout;
+mod token;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ use serde::{Deserialize, Serialize};
 
 pub use layout::{DeliveryError, GROUP};
 use layout::{ensure_group, ensure_layout, ensure_others_gone, failed, is_as_wanted, write};
+pub use token::TokenFile;
 
 const FILES: &str = "files";
 

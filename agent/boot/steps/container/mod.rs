@@ -55,6 +55,9 @@ pub(in crate::boot) async fn run(
     let fetched = fetched.unwrap_or_default();
     timed(context, StepId::Container, does, async {
         let remove = &reconciliation.remove;
+        if let Some(facts) = &plan.facts {
+            context.identity.ensure(&plan.container.identity, facts);
+        }
         match &reconciliation.then {
             Then::Adopt { id, digest } => {
                 ensure_removed(context, remove, deadline).await?;
@@ -76,6 +79,8 @@ pub(in crate::boot) async fn run(
                 )
                 .await?;
                 on_the_tmpfs(context, || delivered.ensure_layout(), deadline).await?;
+                on_the_tmpfs(context, || context.identity.ensure_layout(), deadline).await?;
+                machine.identity_directory = context.identity.token_directory();
                 if machine.gpus {
                     let engine =
                         persistently(context, deadline, async || context.engine.gpus().await).await?;
@@ -121,7 +126,10 @@ async fn adopt(
     let spec = SpecHash::new(&plan.intent, digest);
     let delivered = Delivered::new(context, plan, &spec, fetched);
     // It has its own open; the next start needs them.
-    if let Err(error) = delivered.ensure(context, plan) {
+    if let Err(error) = delivered
+        .ensure(context, plan)
+        .and_then(|()| context.identity.ensure_token())
+    {
         let text = format!("the container can't be started again yet: {}", chain(&error));
         context.reporter.tell(Event::Warning { text });
     }
@@ -165,7 +173,7 @@ async fn resume(
     let begin = if in_this_boot {
         Begin::Ended
     } else {
-        start(context, plan, id).await?
+        start(context, plan, id, deadline).await?
     };
     let short = text::short_id(id);
     let detail = match &begin {
@@ -197,7 +205,7 @@ async fn make(
     let id = create(context, plan, &new, deadline).await?;
     let digest = &new.pinned.digest;
     let origin = origin::ensure_allowed(context, plan, &id, digest, Age::New, deadline).await?;
-    let begin = start(context, plan, &id).await?;
+    let begin = start(context, plan, &id, deadline).await?;
     follow(context, &id, &image, &new.pinned.digest, false, deadline).await?;
     let detail = made_text(text::short_id(&id), &begin, new.machine.gpus);
     let made = Made {
@@ -394,8 +402,9 @@ async fn observe<T>(
 }
 
 /// A start that may work later is the supervisor's business; one that never can ends the boot.
-async fn start(context: &Context, plan: &Plan, id: &str) -> Result<Begin, BootError> {
+async fn start(context: &Context, plan: &Plan, id: &str, deadline: Instant) -> Result<Begin, BootError> {
     prepare::ensure_still_mounted(&plan.mounted_places())?;
+    on_the_tmpfs(context, || context.identity.renew_token(), deadline).await?;
     match context.engine.ensure_started(id).await {
         Ok(()) => Ok(Begin::Running),
         Err(error) if error.class() == Class::Permanent => Err(BootError::Engine(error)),

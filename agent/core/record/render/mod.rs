@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::{BootRecord, ContainerRecord, HealthRecord, Outcome, SetRecord};
+use crate::identity::counts::IdentityRecord;
 use crate::text;
 use crate::trace::Trace;
 
@@ -105,6 +106,44 @@ fn application(record: &BootRecord) -> String {
         .map_or_else(|| "no application yet".to_owned(), ToString::to_string)
 }
 
+fn write_identity(
+    out: &mut String,
+    identity: &IdentityRecord,
+    ago: &impl Fn(u64) -> String,
+    now: u64,
+) -> std::fmt::Result {
+    let whose = identity.role.as_deref().unwrap_or("the instance's role");
+    write!(out, "  identity   {whose}, ")?;
+    match identity.expires_at {
+        Some(end) if end > now => {
+            write!(
+                out,
+                "good for {}",
+                text::duration(Duration::from_millis(end - now))
+            )?;
+        }
+        Some(_) => out.push_str("EXPIRED"),
+        None => out.push_str("no credentials yet"),
+    }
+    write!(out, "; served {}", identity.served)?;
+    if let Some(last) = identity.last_served {
+        write!(out, ", last {} ago", ago(last))?;
+    }
+    for (number, what) in [(identity.refused, "refused"), (identity.failed, "failed")] {
+        if number > 0 {
+            write!(out, ", {what} {number}")?;
+        }
+    }
+    if !identity.listening {
+        out.push_str("; NOT LISTENING");
+    }
+    out.push('\n');
+    match &identity.last_error {
+        Some(error) => writeln!(out, "    error    {}", indented(error)),
+        None => Ok(()),
+    }
+}
+
 fn write_text(out: &mut String, record: &BootRecord, agent: Agent, now: u64) -> std::fmt::Result {
     let ago = |then: u64| text::duration(Duration::from_millis(now.saturating_sub(then)));
     let outcome = outcome_text(&record.outcome, &ago);
@@ -149,6 +188,9 @@ fn write_text(out: &mut String, record: &BootRecord, agent: Agent, now: u64) -> 
         };
         let text = indented(&health.text);
         writeln!(out, "  health     {how} for {}: {text}", ago(health.since))?;
+    }
+    if let Some(identity) = &record.identity {
+        write_identity(out, identity, &ago, now)?;
     }
     if let Some(trust) = &record.trust {
         writeln!(out, "  verified   {trust}")?;

@@ -18,6 +18,8 @@ fn everything_that_matters_is_there() {
         "container  0123456789ab running",
         "(sha256:feed)",
         "health     healthy for 1 min: status 200",
+        "identity   arn:aws:iam::123456789012:role/shop, good for 59 min; served 7",
+        ", refused 1, failed 2\n    error    STS did not answer",
         "verified   signature by team.pub",
         "opened     root",
         "config     cafecafecafe\n",

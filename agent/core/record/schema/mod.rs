@@ -81,6 +81,7 @@ pub fn schema() -> Value {
             ),
         ],
     );
+    all = with_optional(all, "identity", identity());
     if let Some(map) = all.as_object_mut() {
         map.insert(
             "$schema".to_owned(),
@@ -89,6 +90,33 @@ pub fn schema() -> Value {
         map.insert("title".to_owned(), "monopod status".into());
     }
     all
+}
+
+fn identity() -> Value {
+    object(
+        "The AWS credentials that the agent serves to the container; not there where it serves none. No value of them.",
+        &[
+            ("serves", words("Whose.", ["instance", "role"].map(str::to_owned))),
+            ("role", or_null(text("The role's ARN."))),
+            ("listening", flag("Whether the container can ask.")),
+            (
+                "served",
+                number("Requests that were answered with credentials since the agent started."),
+            ),
+            ("refused", number("Requests without the right token since then.")),
+            (
+                "failed",
+                number("Requests with the right token for which there were no credentials."),
+            ),
+            ("last_served", or_null(number("When one was answered last."))),
+            ("fetched_at", or_null(number("When AWS gave credentials last."))),
+            ("expires_at", or_null(number("When those end."))),
+            (
+                "last_error",
+                or_null(text("Why they could not be fetched again, while that is so.")),
+            ),
+        ],
+    )
 }
 
 fn application() -> Value {

@@ -9,6 +9,7 @@ use bollard::models::{
     RestartPolicyNameEnum,
 };
 use monopod_core::config::{EnvValue, Protocol, Seccomp, Tmpfs};
+use monopod_core::identity;
 use monopod_core::machine::gpu::{self, Way};
 use monopod_core::plan::container::{ContainerSpec, LOG_MAX_FILES};
 use monopod_core::plan::reconcile::{
@@ -239,7 +240,13 @@ fn mounts(made: Made<'_>) -> Vec<Mount> {
         .sets
         .iter()
         .map(|set| bind(&set.directory(), set.name().target(), true));
+    let token = made
+        .machine
+        .identity_directory
+        .iter()
+        .map(|directory| bind(directory, identity::TOKEN_DIRECTORY, true));
     of_the_machine
+        .chain(token)
         .chain(volumes)
         .chain(files.iter().map(|(source, target)| bind(source, target, true)))
         .chain(sets)
@@ -252,7 +259,8 @@ fn groups(made: Made<'_>) -> Vec<String> {
     if user.split(':').next() == Some("0") {
         return Vec::new();
     }
-    (!made.spec.files.is_empty() || !made.sets.is_empty())
+    let has_token = made.machine.identity_directory.is_some();
+    (!made.spec.files.is_empty() || !made.sets.is_empty() || has_token)
         .then_some(delivery::GROUP)
         .into_iter()
         .chain(made.machine.engine_group)
