@@ -39,8 +39,11 @@ pub struct Connections {
 
 impl Connections {
     /// One request, one answer, and the connection is over.
-    pub fn begin<F>(&mut self, stream: TcpStream, answer: impl Fn(Request<Incoming>) -> F + Send + Sync + 'static)
-    where
+    pub fn begin<F>(
+        &mut self,
+        stream: TcpStream,
+        answer: impl Fn(Request<Incoming>) -> F + Send + Sync + 'static,
+    ) where
         F: Future<Output = Response<Full<Bytes>>> + Send + 'static,
     {
         while self.tasks.try_join_next().is_some() {}

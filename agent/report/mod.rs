@@ -197,6 +197,15 @@ impl Reporter {
         }
     }
 
+    /// The same of values that end by themselves and that others follow.
+    pub fn learn_passing<'s>(&self, secrets: impl IntoIterator<Item = &'s Secret>) {
+        self.0
+            .redactor
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .learn_passing(secrets);
+    }
+
     /// The same secrets, for who writes the application's own words.
     pub fn redactor_of_lines(&self) -> SharedRedactor {
         Arc::clone(&self.0.redactor)

@@ -21,18 +21,11 @@ pub struct SessionCredentials {
 }
 
 impl SessionCredentials {
-    /// Everything of them that nobody may read, with a name for each.
-    pub fn secrets(&self) -> impl Iterator<Item = (&'static str, &Secret)> {
-        [
-            ("aws_credentials.access_key_id", &self.access_key_id),
-            ("aws_credentials.secret_access_key", &self.secret_access_key),
-        ]
-        .into_iter()
-        .chain(
-            self.session_token
-                .iter()
-                .map(|token| ("aws_credentials.session_token", token)),
-        )
+    /// Everything of them that nobody may read.
+    pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
+        [&self.access_key_id, &self.secret_access_key]
+            .into_iter()
+            .chain(&self.session_token)
     }
 
     /// Whether they are still good.

@@ -28,6 +28,7 @@ mod tests;
 mod view;
 
 use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use zeroize::Zeroizing;
@@ -59,7 +60,12 @@ pub struct Redactor {
     needles: Needles,
     /// Any of them has a blank, so `+` may be one.
     blanks: bool,
+    /// Those that are replaced all the time, the newest first: what they replaced has ended before it is forgotten here.
+    passing: VecDeque<Redactor>,
 }
+
+/// Of what is replaced all the time: those in use, and those before them, which may be in use still.
+const GENERATIONS: usize = 2;
 
 impl Redactor {
     /// Adds a value and its spellings.
@@ -90,9 +96,33 @@ impl Redactor {
         Redactable::Yes
     }
 
+    /// Adds values that end by themselves and that others follow, such as credentials of an hour. Those before the last ones
+    /// are forgotten: a machine that runs for a year would know ten thousand of them.
+    pub fn learn_passing<'s>(&mut self, secrets: impl IntoIterator<Item = &'s Secret>) {
+        let secrets: Vec<&Secret> = secrets.into_iter().collect();
+        let is_known = |secret: &&Secret| {
+            self.passing
+                .front()
+                .is_some_and(|newest| newest.needles.has_kept(secret.expose().as_bytes()))
+        };
+        if secrets.iter().all(is_known) {
+            return;
+        }
+        let mut newest = Self::default();
+        for secret in secrets {
+            newest.learn(secret);
+        }
+        self.passing.push_front(newest);
+        self.passing.truncate(GENERATIONS);
+    }
+
     /// Nothing is known, so nothing will be found.
     pub fn is_empty(&self) -> bool {
-        self.needles.is_empty()
+        self.everybody().all(|one| one.needles.is_empty())
+    }
+
+    fn everybody(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.passing)
     }
 
     /// The text without any known secret.
@@ -148,15 +178,17 @@ impl Redactor {
         if self.is_empty() {
             return (found, begun);
         }
-        for view in View::all(text, self.blanks) {
-            self.look(&view, |range, agreement| match agreement {
-                Agreement::Whole(_) => found.push(view.origin(range)),
-                Agreement::Begun => {
-                    let at = view.origin(range).start;
-                    begun = Some(begun.map_or(at, |known| known.min(at)));
-                }
-                Agreement::Not => {}
-            });
+        for view in View::all(text, self.everybody().any(|one| one.blanks)) {
+            for one in self.everybody().filter(|one| !one.needles.is_empty()) {
+                one.look(&view, |range, agreement| match agreement {
+                    Agreement::Whole(_) => found.push(view.origin(range)),
+                    Agreement::Begun => {
+                        let at = view.origin(range).start;
+                        begun = Some(begun.map_or(at, |known| known.min(at)));
+                    }
+                    Agreement::Not => {}
+                });
+            }
         }
         (merged(found, text), begun)
     }

@@ -223,3 +223,30 @@ fn what_is_known_is_not_kept_again() {
         "a part is a value of its own"
     );
 }
+
+#[test]
+fn what_passes_is_found_with_what_follows_it_and_forgotten_then() {
+    let secrets = |number: u32| {
+        ["key", "token of the session"].map(|name| Secret::new(format!("{name}-canary-{number}")))
+    };
+    let mut redactor = knowing("stays-for-ever");
+    for number in 0..4 {
+        redactor.learn_passing(&secrets(number));
+        // The same again is no news, and forgets nothing.
+        redactor.learn_passing(&secrets(number));
+        let is_found = |number: u32| {
+            secrets(number)
+                .iter()
+                .all(|secret| redactor.redact(secret.expose()) == MARK)
+        };
+        assert!(is_found(number) && (number == 0 || is_found(number - 1)));
+        assert!(number < 2 || !is_found(number - 2));
+        let encoded = STANDARD.encode(format!("a{}", secrets(number)[1].expose()));
+        assert!(redactor.redact(&encoded).contains(MARK));
+        assert_eq!(redactor.redact("stays-for-ever"), MARK);
+    }
+    let mut passing = Redactor::default();
+    passing.learn_passing(&secrets(7));
+    assert!(!passing.is_empty());
+    assert_eq!(passing.redact("key-canary-7"), MARK);
+}
