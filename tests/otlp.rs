@@ -8,7 +8,9 @@ use crate::common::*;
 
 /// What asks for all of it; the key lies in Parameter Store.
 fn asking(machine: &Machine, server: &OtlpServer) -> String {
-    let token = machine.aws().put_parameter("otlp", &format!("Bearer {OTLP_TOKEN}"));
+    let token = machine
+        .aws()
+        .put_parameter("otlp", &format!("Bearer {OTLP_TOKEN}"));
     format!(
         "otlp: {{endpoint: '{}', interval: 10s, headers: {{Authorization: '{token}'}}}}",
         server.url()
@@ -22,7 +24,10 @@ fn attribute<'v>(of: &'v Value, key: &str) -> &'v Value {
 }
 
 fn spans(body: &Value) -> Vec<Value> {
-    body["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap().clone()
+    body["resourceSpans"][0]["scopeSpans"][0]["spans"]
+        .as_array()
+        .unwrap()
+        .clone()
 }
 
 fn nanos(span: &Value, key: &str) -> u64 {
@@ -35,7 +40,9 @@ fn nothing_was_wrong(server: &OtlpServer) {
 
 fn traces(server: &OtlpServer) -> usize {
     let all = server.requests();
-    all.iter().filter(|one| one.signal == "traces" && one.taken).count()
+    all.iter()
+        .filter(|one| one.signal == "traces" && one.taken)
+        .count()
 }
 
 #[test]
@@ -43,7 +50,10 @@ fn a_machine_tells_lines_metrics_and_its_boot() {
     let machine = Machine::acquire();
     let server = OtlpServer::start(Where::Machine(&machine));
     server.asks_for_token();
-    UserData::new(&machine, "web").web().line(&asking(&machine, &server)).serve(&machine);
+    UserData::new(&machine, "web")
+        .web()
+        .line(&asking(&machine, &server))
+        .serve(&machine);
     let agent = run_until_ready(&machine);
     let facts = status(&machine)["facts"].clone();
 
@@ -70,19 +80,31 @@ fn a_machine_tells_lines_metrics_and_its_boot() {
         assert_eq!(span["parentSpanId"], root["spanId"], "{name}");
         assert_eq!(span["traceId"], root["traceId"], "{name}");
         let (begin, end) = (nanos(span, "startTimeUnixNano"), nanos(span, "endTimeUnixNano"));
-        assert_eq!(end - begin, step["took_ms"].as_u64().unwrap() * 1_000_000, "{name}");
+        assert_eq!(
+            end - begin,
+            step["took_ms"].as_u64().unwrap() * 1_000_000,
+            "{name}"
+        );
         assert!(begin >= nanos(root, "startTimeUnixNano"), "{name}");
     }
 
-    let metrics = server.wait_for_request("metrics", "monopod_sink_lines_total", BOOT).body;
+    let metrics = server
+        .wait_for_request("metrics", "monopod_sink_lines_total", BOOT)
+        .body;
     let metrics = &metrics["resourceMetrics"][0];
-    assert_eq!(attribute(&metrics["resource"], "service.instance.id")["stringValue"], facts["instance_id"]);
+    assert_eq!(
+        attribute(&metrics["resource"], "service.instance.id")["stringValue"],
+        facts["instance_id"]
+    );
     let metrics = metrics["scopeMetrics"][0]["metrics"].as_array().unwrap().clone();
     let of_name = |name: &str| metrics.iter().find(|metric| metric["name"] == name).unwrap();
     let up = &of_name("monopod_up")["gauge"]["dataPoints"][0];
     assert!((up["asDouble"].as_f64().unwrap() - 1.0).abs() < f64::EPSILON);
     let cpu = &of_name("process_cpu_seconds_total")["sum"];
-    assert_eq!((&cpu["isMonotonic"], &cpu["aggregationTemporality"]), (&true.into(), &2.into()));
+    assert_eq!(
+        (&cpu["isMonotonic"], &cpu["aggregationTemporality"]),
+        (&true.into(), &2.into())
+    );
     let point = &cpu["dataPoints"][0];
     assert!(nanos(point, "startTimeUnixNano") < nanos(point, "timeUnixNano"));
 
@@ -146,10 +168,16 @@ fn user_data_that_is_wrong_is_a_trace_of_a_failure() {
     let of_name = |name: &str| spans.iter().find(|span| span["name"] == name).unwrap();
     let root = of_name("monopod.boot");
     assert_eq!(root["status"]["code"], 2);
-    assert!(root["status"]["message"].as_str().unwrap().contains("memory"), "{root:#}");
+    assert!(
+        root["status"]["message"].as_str().unwrap().contains("memory"),
+        "{root:#}"
+    );
     assert_eq!(attribute(root, "process.exit.code")["intValue"], "78");
     let config = of_name("monopod.boot.config");
-    assert_eq!((&config["status"]["code"], &config["parentSpanId"]), (&2.into(), &root["spanId"]));
+    assert_eq!(
+        (&config["status"]["code"], &config["parentSpanId"]),
+        (&2.into(), &root["spanId"])
+    );
     nothing_was_wrong(&server);
 }
 
@@ -159,9 +187,17 @@ fn no_boot_waits_for_a_receiver() {
     let machine = Machine::acquire();
     let server = OtlpServer::start(Where::Machine(&machine));
     server.down();
-    UserData::new(&machine, "web").web().line(&asking(&machine, &server)).serve(&machine);
+    UserData::new(&machine, "web")
+        .web()
+        .line(&asking(&machine, &server))
+        .serve(&machine);
     let agent = run_until_ready(&machine);
-    let told = || agent.output().contains("metrics were not sent by OTLP").then_some(());
+    let told = || {
+        agent
+            .output()
+            .contains("metrics were not sent by OTLP")
+            .then_some(())
+    };
     wait_until(BOOT, told).unwrap_or_else(|| panic!("{}", agent.output()));
     assert!(is_ready(&machine));
     agent.kill9();
@@ -169,7 +205,10 @@ fn no_boot_waits_for_a_receiver() {
     server.up();
     let _agent = run_until_ready(&machine);
     let trace = server.wait_for_request("traces", "monopod.boot", BOOT).body;
-    let image = spans(&trace).into_iter().find(|span| span["name"] == "monopod.boot.image").unwrap();
+    let image = spans(&trace)
+        .into_iter()
+        .find(|span| span["name"] == "monopod.boot.image")
+        .unwrap();
     // The first agent's, which pulled it.
     assert_eq!(attribute(&image, "monopod.step.state")["stringValue"], "done");
     drop(server.wait_for("web line 1", BOOT));

@@ -144,7 +144,11 @@ struct Judge {
 impl Judge {
     fn start() -> Self {
         let python = layout::home().join("otlp/bin/python");
-        assert!(python.exists(), "rig: {} is missing: run tests/setup.sh first", python.display());
+        assert!(
+            python.exists(),
+            "rig: {} is missing: run tests/setup.sh first",
+            python.display()
+        );
         let mut command = tied(python);
         command
             .env("PYTHONDONTWRITEBYTECODE", "1")
@@ -159,13 +163,19 @@ impl Judge {
             ask,
             answers,
         };
-        assert_eq!(judge.line().trim(), "judging", "rig: otlp_check.py does not start");
+        assert_eq!(
+            judge.line().trim(),
+            "judging",
+            "rig: otlp_check.py does not start"
+        );
         judge
     }
 
     fn line(&mut self) -> String {
         let mut line = String::new();
-        self.answers.read_line(&mut line).expect("rig: otlp_check.py ended");
+        self.answers
+            .read_line(&mut line)
+            .expect("rig: otlp_check.py ended");
         line
     }
 
@@ -265,10 +275,15 @@ impl OtlpServer {
     /// Waits for a request of this kind that was taken and has this in it.
     #[must_use = "it holds what was received; `drop` it where only the wait counts"]
     pub fn wait_for_request(&self, signal: &str, part: &str, within: Duration) -> OtlpRequest {
-        let is_it = |one: &&OtlpRequest| one.taken && one.signal == signal && one.body.to_string().contains(part);
+        let is_it =
+            |one: &&OtlpRequest| one.taken && one.signal == signal && one.body.to_string().contains(part);
         let find = |requests: &[OtlpRequest]| requests.iter().find(is_it).cloned();
         self.state.requests.wait_for(within, find).unwrap_or_else(|| {
-            let known: Vec<(String, u16)> = self.requests().into_iter().map(|one| (one.signal, one.http)).collect();
+            let known: Vec<(String, u16)> = self
+                .requests()
+                .into_iter()
+                .map(|one| (one.signal, one.http))
+                .collect();
             let problems = self.problems();
             panic!("rig: no {signal} with {part:?} within {within:?}: {known:?} {problems:?}")
         })
@@ -295,7 +310,10 @@ impl OtlpServer {
 }
 
 fn text(record: &Value) -> String {
-    record["body"]["stringValue"].as_str().unwrap_or_default().to_owned()
+    record["body"]["stringValue"]
+        .as_str()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 fn serve(stream: TcpStream, state: &State) -> io::Result<()> {
@@ -324,13 +342,21 @@ fn handle(request: &Request, state: &State) -> Option<(u16, String, String)> {
     let signal = request.path.strip_prefix("/v1/").unwrap_or_default().to_owned();
     if let Some((http, why)) = refusal(request, &signal, state) {
         note(state, &signal, Value::Null, http, false);
-        return Some((http, String::new(), json!({ "code": 3, "message": why }).to_string()));
+        return Some((
+            http,
+            String::new(),
+            json!({ "code": 3, "message": why }).to_string(),
+        ));
     }
     let (body, problem) = lock(&state.judge).ask(&signal, &request.body);
     if let Some(problem) = problem {
         state.problems.push(problem.clone());
         note(state, &signal, body, 400, false);
-        return Some((400, String::new(), json!({ "code": 3, "message": problem }).to_string()));
+        return Some((
+            400,
+            String::new(),
+            json!({ "code": 3, "message": problem }).to_string(),
+        ));
     }
     let fault = next_fault(state, &body.to_string());
     match fault {
@@ -356,7 +382,9 @@ fn handle(request: &Request, state: &State) -> Option<(u16, String, String)> {
     note(state, &signal, body, if lost { 0 } else { 200 }, true);
     let answer = match rejected {
         0 => json!({}),
-        rejected => json!({ "partialSuccess": { "rejectedLogRecords": rejected.to_string(), "errorMessage": "too old" } }),
+        rejected => {
+            json!({ "partialSuccess": { "rejectedLogRecords": rejected.to_string(), "errorMessage": "too old" } })
+        }
     };
     (!lost).then(|| (200, String::new(), answer.to_string()))
 }
@@ -365,7 +393,9 @@ fn refusal(request: &Request, signal: &str, state: &State) -> Option<(u16, Strin
     if request.method != "POST" || !["logs", "metrics", "traces"].contains(&signal) {
         return Some((404, format!("no {} {} here", request.method, request.path)));
     }
-    if request.header("content-type") != Some("application/json") || request.header("content-encoding") != Some("gzip") {
+    if request.header("content-type") != Some("application/json")
+        || request.header("content-encoding") != Some("gzip")
+    {
         return Some((415, "JSON in gzip is taken here".to_owned()));
     }
     let token = format!("Bearer {OTLP_TOKEN}");

@@ -32,7 +32,10 @@ fn keys(wrong: usize) -> (Keys, Arc<AtomicUsize>) {
 fn otlp(server: &OtlpServer, keys: Keys) -> Otlp {
     let target = OtlpTarget {
         endpoint: server.url(),
-        headers: vec![("Authorization".into(), LogKey::UserData("otlp.headers.Authorization".into()))],
+        headers: vec![(
+            "Authorization".into(),
+            LogKey::UserData("otlp.headers.Authorization".into()),
+        )],
     };
     let attributes = Attributes {
         application_id: "my-app".into(),
@@ -99,7 +102,12 @@ async fn every_line_once_over_a_restart_and_by_the_schema() {
     for part in ["my-app", "service.instance.id", "container.id", "c1"] {
         assert!(resource.contains(part), "{part} in {resource}");
     }
-    assert!(server.requests().iter().all(|one| one.body.to_string().len() < 2_000_000));
+    assert!(
+        server
+            .requests()
+            .iter()
+            .all(|one| one.body.to_string().len() < 2_000_000)
+    );
 }
 
 #[tokio::test]
@@ -111,7 +119,10 @@ async fn away_at_start_and_back() {
     let shipper = started(&rig, &server).await;
     until("an outage", || retrying(&shipper, "otlp")).await;
     let error = sink(&shipper, "otlp").last_error.unwrap();
-    assert!(error.starts_with(&format!("cannot send to {}/v1/logs: ", server.url())), "{error}");
+    assert!(
+        error.starts_with(&format!("cannot send to {}/v1/logs: ", server.url())),
+        "{error}"
+    );
     server.up();
     drained(&shipper).await;
     assert_eq!(server.texts(), expected(300));
@@ -127,17 +138,13 @@ async fn what_passes_is_waited_for_and_nothing_is_lost() {
         OtlpFault::slow(Duration::from_millis(1_500)).times(1),
     ] {
         let server = OtlpServer::start(Where::Host);
-        let slow = format!("{fault:?}").contains("Slow");
         server.faults(&[fault]);
         let mut rig = Rig::new();
         write(&mut rig, 1, 100);
         let shipper = started(&rig, &server).await;
         drained(&shipper).await;
-        let mut texts = server.texts();
-        if slow {
-            // It was taken, only too late: the far end has it twice.
-            texts.drain(..100);
-        }
+        // A slow one is taken, too, only too late: then the far end has it twice.
+        let texts: Vec<String> = server.texts().into_iter().take(100).collect();
         assert_eq!(texts, expected(100));
         assert!(sink(&shipper, "otlp").failures >= 1);
         assert_eq!(sink(&shipper, "otlp").lost, 0);
@@ -181,8 +188,14 @@ async fn a_partial_success_is_a_gap_with_its_number() {
     write(&mut rig, 1, 10);
     let shipper = started(&rig, &server).await;
     drained(&shipper).await;
-    let marker = server.wait_for("monopod: 3 lines lost", LONG);
-    assert!(marker["body"]["stringValue"].as_str().unwrap().contains("too old"), "{marker}");
+    let marker = server.wait_for("monopod: 3 log lines lost", LONG);
+    assert!(
+        marker["body"]["stringValue"]
+            .as_str()
+            .unwrap()
+            .contains("too old"),
+        "{marker}"
+    );
     assert_eq!(marker["attributes"][0]["key"], "monopod.gap");
     assert_eq!(marker["severityText"], "WARN");
     assert_eq!(sink(&shipper, "otlp").lost, 3);
@@ -201,7 +214,7 @@ async fn a_line_that_is_never_taken_is_a_gap_and_the_others_go_on() {
         write(&mut rig, 51, 100);
         let shipper = started(&rig, &server).await;
         drained(&shipper).await;
-        server.wait_for("monopod: 1 line lost", LONG);
+        drop(server.wait_for("monopod: 1 log line lost", LONG));
         let mut texts = server.texts();
         texts.retain(|text| text.starts_with("line "));
         assert_eq!(texts, expected(100), "{status}");
@@ -239,7 +252,10 @@ async fn a_header_that_is_refused_is_fetched_again_and_never_shown() {
     let shipper = start(&rig, otlp(&server, keys)).await;
     until("a refusal", || sink(&shipper, "otlp").last_error.is_some()).await;
     let error = sink(&shipper, "otlp").last_error.unwrap();
-    assert!(error.contains("HTTP 401") && error.contains("`otlp.headers`"), "{error}");
+    assert!(
+        error.contains("HTTP 401") && error.contains("`otlp.headers`"),
+        "{error}"
+    );
     assert!(!error.contains("canary"), "{error}");
     drained(&shipper).await;
     assert_eq!(server.texts(), expected(20));
