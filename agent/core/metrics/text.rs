@@ -84,13 +84,20 @@ pub(super) fn seconds(millis: u64) -> Number {
 
 /// A scrape on its way.
 #[derive(Debug, Default)]
-pub(super) struct Exposition(String);
+pub(super) struct Exposition {
+    text: String,
+    /// The metrics that are in it.
+    names: BTreeSet<String>,
+}
 
 impl Exposition {
-    /// A metric; it appears with its first sample.
+    /// A metric; it appears with its first sample. A second one of the same name would make the whole scrape invalid, and is
+    /// left out: names of the kernel's making are among them.
     pub(super) fn metric<'a>(&'a mut self, name: &'a str, kind: Kind, help: &'a str) -> Metric<'a> {
         Metric {
-            out: &mut self.0,
+            is_new: !self.names.contains(name),
+            names: &mut self.names,
+            out: &mut self.text,
             name,
             kind,
             help,
@@ -106,25 +113,24 @@ impl Exposition {
     }
 
     /// The metrics that are in it.
-    pub(super) fn names(&self) -> BTreeSet<String> {
-        let names = self.0.lines().filter_map(|line| line.strip_prefix("# TYPE "));
-        names
-            .filter_map(|line| Some(line.split_once(' ')?.0.to_owned()))
-            .collect()
+    pub(super) fn names(&self) -> &BTreeSet<String> {
+        &self.names
     }
 
     /// Text that is in the format already, of metrics that are not in it yet.
     pub(super) fn append(&mut self, text: &str) {
-        self.0.push_str(text);
+        self.text.push_str(text);
     }
 
     pub(super) fn finish(self) -> String {
-        self.0
+        self.text
     }
 }
 
 /// A metric whose samples are being written.
 pub(super) struct Metric<'a> {
+    is_new: bool,
+    names: &'a mut BTreeSet<String>,
     out: &'a mut String,
     name: &'a str,
     kind: Kind,
@@ -137,7 +143,7 @@ impl Metric<'_> {
     /// One series. A second one with the same labels would make the whole scrape invalid, and is left out.
     pub(super) fn sample(&mut self, labels: &[(&str, &str)], value: impl Into<Number>) {
         let value = value.into();
-        if matches!(value, Number::Real(real) if !real.is_finite()) {
+        if !self.is_new || matches!(value, Number::Real(real) if !real.is_finite()) {
             return;
         }
         let labels = braced(labels);
@@ -146,6 +152,9 @@ impl Metric<'_> {
         }
         // Writing to a String cannot fail.
         let _ok = self.write(&labels, value).is_ok();
+        if self.labels.is_empty() {
+            self.names.insert(self.name.to_owned());
+        }
         self.labels.insert(labels);
     }
 
@@ -213,6 +222,11 @@ mod tests {
             out.finish(),
             "# HELP b_total B.\n# TYPE b_total counter\nb_total{x=\"1\"} 1\nb_total{x=\"2\"} 0.25\n"
         );
+        let mut out = Exposition::default();
+        for value in [1u64, 2] {
+            out.single("once", Kind::Gauge, "Once.", Some(value));
+        }
+        assert_eq!(out.finish(), "# HELP once Once.\n# TYPE once gauge\nonce 1\n");
     }
 
     #[test]

@@ -62,7 +62,7 @@ fn sorted<'f>(found: &'f Found, taken: &BTreeSet<String>) -> (Families, Vec<&'f 
 
 /// What is wrong, for people: nothing of a file's text is in it.
 pub(super) fn write(out: &mut Exposition, found: &Found) -> Vec<String> {
-    let (all, good, wrong) = sorted(found, &out.names());
+    let (all, good, wrong) = sorted(found, out.names());
     let wrong: Vec<String> = found.wrong.iter().cloned().chain(wrong).collect();
     out.append(&samples::render(&all));
     let help = "Unixtime mtime of textfiles successfully read.";

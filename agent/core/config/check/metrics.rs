@@ -25,7 +25,7 @@ impl<'c> Checker<'c> {
     }
 
     fn directory(&mut self, field: &Field<'_>) -> Option<String> {
-        let path = self.word(field)?;
+        let path = self.text(field)?;
         let problem = |message| field.error(Code::BadValue, message);
         self.absolute(&path, problem, &field.path).then_some(path)
     }
@@ -57,7 +57,10 @@ impl<'c> Checker<'c> {
     }
 
     fn relayed_path(&mut self, field: &Field<'_>) -> Option<String> {
-        let path = self.word(field)?;
+        let path = self.text(field)?;
+        if path.is_empty() {
+            return Some(relay::PATH.to_owned());
+        }
         let blank = |c: char| c.is_whitespace() || c.is_control() || c == '#';
         if path.starts_with('/') && !path.contains(blank) {
             return Some(path);
@@ -108,7 +111,7 @@ impl<'c> Checker<'c> {
             let Some(name) = self.text(&item) else {
                 continue;
             };
-            if !relay::is_name(&name) {
+            if name.len() > 255 || !relay::is_name(&name) {
                 let message = format!("`{}` holds what is no name of a metric", item.path);
                 let problem = item.error(Code::BadValue, message);
                 self.report(problem.help("write it as the application does, without labels: `queue_depth`"));

@@ -189,7 +189,10 @@ pub(super) fn sockstat(texts: &Texts, out: &mut Exposition) -> Collected {
                 let [name, value] = pair else {
                     continue;
                 };
-                let is_name = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric());
+                let is_name = |text: &str| {
+                    text.starts_with(|c: char| c.is_ascii_alphabetic())
+                        && text.bytes().all(|b| b.is_ascii_alphanumeric())
+                };
                 let Ok(value) = value.parse::<u64>() else {
                     continue;
                 };

@@ -107,6 +107,9 @@ pub(super) fn loadavg(texts: &Texts, out: &mut Exposition) -> Collected {
     Some(())
 }
 
+/// Those that every kernel has.
+const COLUMNS: usize = 9;
+
 /// One line a processor, in hexadecimal.
 pub(super) fn softnet(texts: &Texts, out: &mut Exposition) -> Collected {
     const ROWS: [(&str, &str); 3] = [
@@ -123,6 +126,9 @@ pub(super) fn softnet(texts: &Texts, out: &mut Exposition) -> Collected {
         let mut metric = out.metric(name, Kind::Counter, help);
         for (line_number, line) in text.lines().enumerate() {
             let all = words(line);
+            if all.len() < COLUMNS {
+                continue;
+            }
             let column = |at: usize| u64::from_str_radix(all.get(at)?, 16).ok();
             // Since Linux 5.10 a line says whose it is: one of a processor that is off is not there.
             let cpu = match column(12) {

@@ -138,8 +138,9 @@ fn text(grammar: Grammar) -> Value {
         | Grammar::HeaderValue
         | Grammar::Bucket
         | Grammar::Server
+        | Grammar::Namespace
         | Grammar::LogGroup => (&["string", "number", "boolean"], None, None),
-        Grammar::ApplicationId => (&["string", "boolean"], None, None),
+        Grammar::ApplicationId | Grammar::MetricName => (&["string", "boolean"], None, None),
         Grammar::ApplicationVersion | Grammar::Hostname => (&["string", "number", "boolean"], Some(0), None),
         Grammar::HookName => (&["string", "integer", "boolean"], None, None),
         Grammar::User => (&["string", "integer"], Some(0), Some(2_147_483_647)),
@@ -166,6 +167,7 @@ fn text(grammar: Grammar) -> Value {
         | Grammar::Regex
         | Grammar::MountOptions
         | Grammar::DiskOptions
+        | Grammar::Namespace
         | Grammar::HeaderValue => Some(reference()),
         // Their images change under a running fleet.
         Grammar::Image => Some(json!({

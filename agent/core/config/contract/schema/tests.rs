@@ -69,6 +69,8 @@ const LOOSER: &[(&str, &str)] = &[
         "ssh_ports",
         "an empty list, and a port that the container publishes",
     ),
+    ("namespace", "those of AWS's own"),
+    ("names", "an empty list"),
     ("loadbalancer_name", "depends on the type"),
     ("healthcheck", "what the type needs"),
     ("lifecycle_hooks", "one of two keys is needed"),
