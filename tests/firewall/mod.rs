@@ -9,8 +9,8 @@ use monopod_testrig::{Machine, Signal, wait_until};
 use crate::common::*;
 use vpc::{PROMPTLY, Vpc};
 
-const METADATA: &str = "http://169.254.169.254/latest/meta-data/";
-const METADATA_6: &str = "http://[fd00:ec2::254]/latest/meta-data/";
+const METADATA: (&str, u16) = ("169.254.169.254", 80);
+const METADATA_6: (&str, u16) = ("fd00:ec2::254", 80);
 
 #[test]
 fn metadata_gives_no_byte_with_the_block_and_answers_without() {
@@ -27,7 +27,7 @@ fn metadata_gives_no_byte_with_the_block_and_answers_without() {
     assert_eq!((vpc.get(METADATA), vpc.get(METADATA_6)), (None, None));
     assert_eq!((vpc.heard("169.254.169.254"), vpc.heard("fd00:ec2::254")), (0, 0));
     // Everything else is open.
-    assert!(vpc.get("http://192.0.2.10/").is_some());
+    assert!(vpc.get(("192.0.2.10", 80)).is_some());
     let denied = vpc.shown()["denied"]["metadata"].as_u64().unwrap();
     assert!(denied >= 2, "{denied}");
     assert!(
@@ -131,9 +131,9 @@ fn egress_lets_out_what_it_names_and_nothing_else() {
         .line("egress:\n  - 192.0.2.20\n  - {to: 192.0.2.10/32, ports: [443]}\n  - {to: db.example.org, ports: [5432]}")
         .serve(&machine);
     let _agent = run_until_ready(&machine);
-    assert!(vpc.get("http://192.0.2.20/").is_some(), "by its address");
-    assert!(vpc.get("http://192.0.2.10:443/").is_some(), "by its port");
-    assert_eq!(vpc.get("http://192.0.2.10/"), None, "another port");
+    assert!(vpc.get(("192.0.2.20", 80)).is_some(), "by its address");
+    assert!(vpc.get(("192.0.2.10", 443)).is_some(), "by its port");
+    assert_eq!(vpc.get(("192.0.2.10", 80)), None, "another port");
     let answer = machine.docker_ok(&[
         "exec",
         CONTAINER,
@@ -143,8 +143,8 @@ fn egress_lets_out_what_it_names_and_nothing_else() {
         "10.9.0.2",
     ]);
     assert!(answer.contains("192.0.2.30"), "{answer}");
-    assert!(vpc.get("http://192.0.2.30:5432/").is_some(), "by its name");
-    assert_eq!(vpc.get("http://192.0.2.31:5432/"), None, "another machine");
+    assert!(vpc.get(("192.0.2.30", 5432)).is_some(), "by its name");
+    assert_eq!(vpc.get(("192.0.2.31", 5432)), None, "another machine");
     assert_eq!((vpc.heard("192.0.2.31"), vpc.heard("192.0.2.30")), (0, 1));
     assert!(vpc.get(METADATA).is_some(), "that is another key's matter");
     assert!(vpc.shown()["denied"]["egress"].as_u64().unwrap() >= 2);
@@ -157,8 +157,8 @@ fn egress_lets_out_what_it_names_and_nothing_else() {
         (shown["resolved"]["db.example.org"] == serde_json::json!(["192.0.2.30", "192.0.2.31"])).then_some(())
     });
     assert!(followed.is_some(), "{}", vpc.shown());
-    assert!(vpc.get("http://192.0.2.31:5432/").is_some());
-    assert!(vpc.get("http://192.0.2.30:5432/").is_some());
+    assert!(vpc.get(("192.0.2.31", 5432)).is_some());
+    assert!(vpc.get(("192.0.2.30", 5432)).is_some());
     assert!(!unit.output().contains("somebody changed"), "{}", unit.output());
 }
 
@@ -170,7 +170,7 @@ fn rules_are_there_before_the_first_packet_and_come_back_whatever_happens_to_the
     // It asks from its first moment on.
     let eager = monopod_testrig::Image::new(
         "eager",
-        "while :; do /bin/busybox wget -q -T 1 -O - http://169.254.169.254/ && echo reached; /bin/busybox usleep 20000; done\n",
+        "while :; do /bin/busybox nc -w 1 169.254.169.254 80 </dev/null && echo reached; /bin/busybox usleep 20000; done\n",
     );
     let eager = machine.registry().push(&eager);
     UserData::of(&machine, &eager)

@@ -137,24 +137,14 @@ impl<'m> Vpc<'m> {
     }
 
     /// What the container gets from there, within 3 s.
-    pub(super) fn get(&self, url: &str) -> Option<String> {
-        let args = [
-            "exec",
-            CONTAINER,
-            "/bin/busybox",
-            "wget",
-            "-q",
-            "-T",
-            "3",
-            "-O",
-            "-",
-            url,
-        ];
-        let output = self.machine.docker(&args);
-        output
-            .status
-            .success()
-            .then(|| String::from_utf8(output.stdout).unwrap())
+    pub(super) fn get(&self, (address, port): (&str, u16)) -> Option<String> {
+        // Not wget: a static busybox has no resolver, and its wget dies of that.
+        let script = format!("/bin/busybox nc -w 3 {address} {port} </dev/null");
+        let output = self
+            .machine
+            .docker(&["exec", CONTAINER, "/bin/sh", "-c", &script]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        (!text.is_empty()).then_some(text)
     }
 
     /// Gives the container an address of version 6 and a way out, which the engine's bridge has not.
