@@ -1,23 +1,27 @@
 //! What every part of a run shares: the engine, the reporter, the shipper, the directories.
 
 use std::path::{Path, PathBuf};
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use monopod_core::audit::AuditOrders;
 use monopod_core::event::Event;
 use monopod_core::facts::InstanceFacts;
+use monopod_core::firewall::Order;
 use monopod_core::lifecycle::{LifecyclePlan, StatusAddress};
 use monopod_core::logs::{Attributes, LogPlan};
 use monopod_core::plan::extras::Extras;
 use monopod_core::text;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, watch};
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::audit::{self, Audit, Live};
 use crate::boot::{BootError, audit_asks, log_keys};
 use crate::host::docker::Engine;
 use crate::host::ecr::Ecr;
+use crate::host::firewall::{Firewall, FirewallError};
 use crate::host::imds::{ENDPOINT_VARIABLE, Imds, ImdsError};
 use crate::host::{chain, files};
 use crate::logs;
@@ -73,6 +77,8 @@ pub struct Context {
     life: watch::Sender<Life>,
     audit: Mutex<Option<Audit>>,
     server: Server,
+    firewall: Firewall,
+    counting: std::sync::Mutex<Option<JoinHandle<()>>>,
 }
 
 /// What is known so far about the machine's life: enough to tell whoever waits how the boot ended, at any moment of it.
@@ -126,6 +132,8 @@ struct Shipping {
 
 /// A gap's marker is one line: it is written or the sink is away.
 const GAP_PATIENCE: Duration = Duration::from_secs(2);
+/// Without an answer by then there are no figures of the firewall's.
+const COUNTERS: Duration = Duration::from_secs(5);
 /// Whoever waits for the lines for long lets others in so often.
 const GLANCE: Duration = Duration::from_secs(2);
 
@@ -139,6 +147,7 @@ impl Context {
         log_targets: LogTargets,
     ) -> Self {
         let redaction = logs::Redaction::new(reporter.redactor_of_lines());
+        let firewall = Firewall::new(&directories.runtime);
         Self {
             engine,
             ecr: Ecr::default(),
@@ -151,6 +160,8 @@ impl Context {
             shipping: Mutex::default(),
             life: watch::Sender::default(),
             audit: Mutex::default(),
+            firewall,
+            counting: std::sync::Mutex::default(),
         }
     }
 
@@ -176,6 +187,41 @@ impl Context {
         }
         let endpoint = std::env::var(ENDPOINT_VARIABLE).ok();
         Imds::new(endpoint.as_deref()).map(Some)
+    }
+
+    /// The rules for the container's traffic.
+    pub fn firewall(&self) -> Option<Order> {
+        self.firewall.order()
+    }
+
+    /// The unit that loads them.
+    pub(crate) fn firewall_unit(&self) -> &Firewall {
+        &self.firewall
+    }
+
+    /// Sees to it that the rules are loaded that this machine was told of, if any. Where they are, nothing changes. A machine
+    /// without the unit, of which nothing was asked that only the unit can do, goes without.
+    pub async fn ensure_firewall(&self, deadline: Instant) -> Result<(), FirewallError> {
+        if self.firewall.ensure(deadline).await?.is_some() {
+            self.count_denials();
+        }
+        Ok(())
+    }
+
+    /// Has the unit asked for its counters whenever somebody wants them, from the first rules on.
+    pub(crate) fn count_denials(&self) {
+        let mut counting = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
+        if counting.is_some() {
+            return;
+        }
+        let (firewall, reporter) = (self.firewall.clone(), self.reporter.clone());
+        *counting = Some(tokio::spawn(async move {
+            loop {
+                let denied = firewall.counters(Instant::now() + COUNTERS).await;
+                reporter.denials().learn(denied.ok());
+                reporter.denials().wanted().await;
+            }
+        }));
     }
 
     /// The id of this boot of the machine.

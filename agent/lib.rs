@@ -17,6 +17,7 @@ pub mod audit;
 pub mod boot;
 pub mod cli;
 pub mod context;
+pub mod firewall;
 pub mod host;
 pub mod lifecycle;
 pub mod logs;

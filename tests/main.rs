@@ -28,6 +28,7 @@ mod encrypt;
 mod engine;
 mod extras;
 mod files;
+mod firewall;
 mod full_disk;
 mod health;
 mod health_watch;

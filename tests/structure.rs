@@ -15,6 +15,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
     ("report", &["host"]),
     ("audit", &["host", "report"]),
     ("serve", &["host", "report"]),
+    ("firewall", &["host"]),
     ("context", &["host", "logs", "report", "audit", "serve", "boot"]),
     (
         "boot",
@@ -41,6 +42,7 @@ const MAY_USE: [(&str, &[&str]); 12] = [
         "cli",
         &[
             "access",
+            "firewall",
             "prepare",
             "host",
             "logs",

@@ -12,6 +12,7 @@ use crate::host::delivery::DeliveryError;
 use crate::host::docker::EngineError;
 use crate::host::ecr::EcrError;
 use crate::host::files::{FileError, LockError};
+use crate::host::firewall::FirewallError;
 use crate::host::imds::ImdsError;
 use crate::host::include::FetchError;
 use crate::host::mint::MintError;
@@ -74,6 +75,9 @@ pub enum BootError {
     /// Files of the user data.
     #[error(transparent)]
     Delivery(#[from] DeliveryError),
+    /// Rules for the container's traffic.
+    #[error(transparent)]
+    Firewall(#[from] FirewallError),
     /// Disks or settings of the machine.
     #[error(transparent)]
     Unprepared(#[from] Unprepared),
@@ -175,6 +179,7 @@ impl Classified for BootError {
             Self::Image(error) => error.class(),
             Self::Delivery(error) => error.class(),
             Self::Surroundings(error) => error.class(),
+            Self::Firewall(error) => error.class(),
             Self::Unprepared(error) => error.class(),
             Self::Secret { source, .. } => source.class(),
             Self::Ecr { source, .. } => source.class(),
@@ -242,6 +247,7 @@ impl BootError {
             | Self::Delivery(_)
             | Self::Unprepared(_)
             | Self::Surroundings(_)
+            | Self::Firewall(_)
             | Self::Ecr { .. }
             | Self::Credentials { .. }
             | Self::Refused(_)

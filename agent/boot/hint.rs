@@ -11,6 +11,7 @@ use monopod_core::audit::AuditOrders;
 use monopod_core::config::RestartPolicy;
 use monopod_core::event::Event;
 use monopod_core::facts::InstanceFacts;
+use monopod_core::firewall::Order;
 use monopod_core::lifecycle::LifecyclePlan;
 use monopod_core::plan::extras::Extras;
 use monopod_core::plan::reconcile::{SCHEMA, SpecHash};
@@ -80,6 +81,9 @@ pub struct Charge {
     /// Its sets of secret files.
     #[serde(default)]
     pub sets: Vec<SetCharge>,
+    /// What may come to it and leave it.
+    #[serde(default)]
+    pub firewall: Option<Order>,
     /// Where something has to be mounted whenever it is started.
     #[serde(default)]
     pub mounts: Vec<String>,

@@ -277,6 +277,7 @@ fn charge_of(
         audit,
         files: made.files.clone(),
         sets: made.sets.clone(),
+        firewall: context.firewall(),
         mounts: plan.mounted_places(),
     }
 }
@@ -418,6 +419,7 @@ async fn take_over(
             why: why.to_owned(),
         });
     }
+    steps::firewall::take_over(context, charge.firewall.as_ref()).await;
     let deadline = Instant::now() + budget::LEAST;
     steps::container::take_over(context, &charge, &reconciliation, deadline).await?;
     Ok(Some((charge, begin)))
@@ -488,6 +490,7 @@ struct Filled {
 
 enum Outcome {
     Prepared,
+    Firewall,
     Secrets(Fetched),
     Image(Pinned),
     Container(Box<Made>),
@@ -520,6 +523,15 @@ async fn execute(
                         .await
                         .map(|()| Outcome::Prepared)
                 }),
+                Step::Firewall(firewall) => {
+                    let adopted = matches!(reconciliation.then, Then::Adopt { .. });
+                    let dns = plan.container.dns.as_slice();
+                    Box::pin(async move {
+                        steps::firewall::run(context, firewall, dns, adopted, deadline)
+                            .await
+                            .map(|()| Outcome::Firewall)
+                    })
+                }
                 step @ Step::FetchSecrets { .. } => {
                     let (secrets, then) = (&secrets, &reconciliation.then);
                     Box::pin(async move {
@@ -559,6 +571,9 @@ async fn execute(
             Some(Ok(Outcome::Prepared)) => {
                 done.insert(StepId::Prepare);
             }
+            Some(Ok(Outcome::Firewall)) => {
+                done.insert(StepId::Firewall);
+            }
             Some(Ok(Outcome::Secrets(fetched))) => {
                 filled.fetched = Some(fetched);
                 done.insert(StepId::Secrets);
@@ -579,6 +594,9 @@ async fn execute(
 /// What is done before the first step: what came before the plan, and what is not in it.
 fn skipped(context: &Context, plan: &Plan, waiting: &[Step]) -> BTreeSet<StepId> {
     let mut done = BTreeSet::from([StepId::Engine, StepId::Facts, StepId::Config]);
+    if !waiting.iter().any(|one| one.id() == StepId::Firewall) {
+        done.insert(StepId::Firewall);
+    }
     for step in [StepId::Prepare, StepId::Secrets, StepId::Image] {
         if waiting.iter().any(|one| one.id() == step) {
             continue;

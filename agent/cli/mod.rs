@@ -10,6 +10,7 @@ mod access;
 mod drain;
 mod encrypt;
 mod explain;
+mod firewall;
 mod logs;
 mod plan;
 mod prepare;
@@ -89,6 +90,8 @@ enum Command {
     /// Let somebody log in to this machine for a time
     #[command(subcommand)]
     Access(access::AccessCommand),
+    /// Hold the rules for the container's traffic, or show them
+    Firewall(firewall::FirewallArgs),
     /// Gather what a maintainer needs to see of this machine into one file, without its secrets
     SupportBundle(support_bundle::SupportBundleArgs),
     /// Print the JSON Schema of user data, for editors and CI
@@ -238,6 +241,7 @@ pub fn main() -> ExitCode {
         Command::Logs(args) => logs::logs(&args),
         Command::Access(command) => access::access(command),
         Command::SupportBundle(args) => support_bundle::support_bundle(&args, &redactor),
+        Command::Firewall(args) => firewall::firewall(args),
         Command::Schema { status: true, .. } => explain::status_schema(),
         Command::Schema { policy, .. } => explain::schema(policy),
         Command::Explain { word } => explain::explain(word.as_deref()),

@@ -17,6 +17,7 @@ pub mod budget;
 pub mod config;
 pub mod event;
 pub mod facts;
+pub mod firewall;
 pub mod image;
 pub mod lifecycle;
 pub mod logs;

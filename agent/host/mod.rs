@@ -19,6 +19,7 @@ pub mod ec2;
 pub mod ecr;
 pub mod etcd;
 pub mod files;
+pub mod firewall;
 pub mod hostname;
 pub mod image_layer;
 pub mod imds;

@@ -1,7 +1,11 @@
 //! Figures of the probes, for whoever shows metrics: counted where they are asked, read at any time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+use monopod_core::firewall::Denied;
+use tokio::sync::Notify;
 
 /// Counters of one run of the agent; the gate's questions are not among them.
 #[derive(Debug, Default)]
@@ -51,9 +55,48 @@ impl ProbeFigures {
     }
 }
 
+/// Packets that the firewall refused. A scrape does not wait for the unit that counts them: it gets what was known, and has
+/// whoever listens ask anew, so that a machine nobody scrapes asks nothing.
+#[derive(Debug, Default)]
+pub struct Denials {
+    known: Mutex<Option<Denied>>,
+    wanted: Notify,
+}
+
+impl Denials {
+    /// What is known, for somebody who asked for it.
+    pub fn asked(&self) -> Option<Denied> {
+        self.wanted.notify_one();
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns once somebody has asked.
+    pub async fn wanted(&self) {
+        self.wanted.notified().await;
+    }
+
+    /// The figures of now; `None` where there are none.
+    pub fn learn(&self, denied: Option<Denied>) {
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = denied;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn whoever_asks_gets_what_is_known_and_has_it_asked_anew() {
+        let denials = Denials::default();
+        assert_eq!(denials.asked(), None);
+        denials.wanted().await;
+        let three = Denied {
+            egress: 3,
+            ..Denied::default()
+        };
+        denials.learn(Some(three));
+        assert_eq!(denials.asked(), Some(three));
+    }
 
     #[test]
     fn the_last_answer_and_all_of_them() {

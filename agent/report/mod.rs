@@ -50,6 +50,7 @@ struct Inner {
     /// Whose values are too short to be redacted: told once.
     short: Mutex<BTreeSet<String>>,
     probes: figures::ProbeFigures,
+    denials: figures::Denials,
 }
 
 impl Reporter {
@@ -75,6 +76,7 @@ impl Reporter {
             serving: watch::Sender::default(),
             short: Mutex::default(),
             probes: figures::ProbeFigures::default(),
+            denials: figures::Denials::default(),
         }))
     }
 
@@ -197,6 +199,11 @@ impl Reporter {
     /// What came of the probes so far.
     pub fn probe_figures(&self) -> &figures::ProbeFigures {
         &self.0.probes
+    }
+
+    /// What the firewall refused so far.
+    pub fn denials(&self) -> &figures::Denials {
+        &self.0.denials
     }
 
     fn record(&self) -> MutexGuard<'_, BootRecord> {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use monopod_core::firewall::Denied;
 use monopod_core::metrics::{Figures, Probes, Process};
 use monopod_core::record::BootRecord;
 use nix::sys::resource::{Resource, getrlimit};
@@ -13,7 +14,7 @@ use super::cgroup;
 use crate::report::figures::Probed;
 
 /// The figures of now. What can't be read is left out.
-pub(super) fn gather(record: &BootRecord, probes: Probed) -> Figures<'_> {
+pub(super) fn gather(record: &BootRecord, probes: Probed, denied: Option<Denied>) -> Figures<'_> {
     Figures {
         record,
         container: record
@@ -21,6 +22,7 @@ pub(super) fn gather(record: &BootRecord, probes: Probed) -> Figures<'_> {
             .as_ref()
             .and_then(|container| cgroup::usage(Path::new(cgroup::ROOT), &container.id)),
         probes: Some(counts(probes)),
+        denied,
         process: fs::read_to_string("/proc/self/stat")
             .ok()
             .map(|stat| process(&stat)),

@@ -16,6 +16,8 @@ use crate::host::docker::{Engine, EngineError, Stopped};
 use crate::host::{chain, clock};
 
 /// A frozen engine does not end a wait: it is asked for the container this often beside it.
+/// The firewall's unit answers at once, or starts first.
+const FIREWALL: Duration = Duration::from_secs(15);
 const LOOK: Duration = Duration::from_secs(30);
 
 /// What watching ended with.
@@ -144,6 +146,9 @@ pub(super) async fn start(context: &Context, charge: &Charge) -> Start {
     if let Err(gone) = prepare::ensure_still_mounted(&charge.mounts) {
         return Start::Refused(chain(&gone));
     }
+    if let Err(error) = context.ensure_firewall(Instant::now() + FIREWALL).await {
+        return Start::Refused(chain(&error));
+    }
     // Somebody may have tidied up the runtime directory since the last start.
     if let Err(error) = charge.files.ensure() {
         return Start::Refused(chain(&error));
@@ -217,6 +222,14 @@ impl Outage {
         };
         let away = since.elapsed();
         context.reporter.tell(Event::EngineBack { away });
+        // A restarted engine leaves our table alone. Whoever restarted it may not have.
+        if let Err(error) = context.ensure_firewall(Instant::now() + FIREWALL).await {
+            let text = format!(
+                "the firewall's rules were not looked at after the engine's return: {}",
+                chain(&error)
+            );
+            context.reporter.tell(Event::Warning { text });
+        }
         if std::mem::take(&mut self.died) {
             let reason = format!(
                 "the engine was away for {} s; lines it had accepted from the application may be lost, how many is unknown",

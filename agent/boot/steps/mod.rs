@@ -6,6 +6,7 @@ pub(super) mod container;
 pub(super) mod delivered;
 pub(super) mod engine;
 pub(crate) mod facts;
+pub(crate) mod firewall;
 mod holes;
 pub(super) mod image;
 mod include;

@@ -40,6 +40,15 @@ impl Config {
             "networking",
             self.networking.map(|networking| json!(networking.to_string())),
         );
+        // The container of whoever leaves it open is the one there was before there was this key. What `egress` says is the
+        // machine's to carry out.
+        put(
+            "instance_metadata",
+            self.firewall
+                .instance_metadata
+                .filter(|open| !open)
+                .map(Value::from),
+        );
         put("shm_size", self.shm_size.map(Value::from));
         put("deployment_id", self.deployment_id.as_deref().map(Value::from));
         put(

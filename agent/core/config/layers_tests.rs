@@ -120,6 +120,11 @@ fn a_policy_refuses_and_names_its_rule() {
             Code::Forbidden,
         ),
         (
+            "instance_metadata: true",
+            "allow: {instance_metadata: false}",
+            Code::Forbidden,
+        ),
+        (
             "seccomp: unconfined",
             "allow: {seccomp_unconfined: false}",
             Code::Forbidden,

@@ -59,6 +59,7 @@ pub(super) struct Allow {
     pub(super) docker_daemon_access: Option<Rule<bool>>,
     pub(super) host_networking: Option<Rule<bool>>,
     pub(super) seccomp_unconfined: Option<Rule<bool>>,
+    pub(super) instance_metadata: Option<Rule<bool>>,
     pub(super) undigested_tags: Option<Rule<bool>>,
     pub(super) secrets_in_environment: Option<Rule<bool>>,
     pub(super) capabilities: Option<Rule<Vec<String>>>,

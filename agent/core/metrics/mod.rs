@@ -18,8 +18,9 @@ mod text;
 
 use std::time::Duration;
 
+use crate::firewall::Denied;
 use crate::record::{Agent, BootRecord};
-use text::Exposition;
+use text::{Exposition, Kind};
 
 /// What `Content-Type` says of the text.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -33,6 +34,8 @@ pub struct Figures<'a> {
     pub container: Option<Usage>,
     /// What the probes did since the agent started.
     pub probes: Option<Probes>,
+    /// Packets that the firewall refused.
+    pub denied: Option<Denied>,
     /// The agent itself.
     pub process: Option<Process>,
 }
@@ -83,6 +86,13 @@ pub fn render(figures: &Figures<'_>) -> String {
     container::write(&mut out, figures.record.container.as_ref(), figures.container);
     container::write_probes(&mut out, figures.record.health.as_ref(), figures.probes);
     sinks::write(&mut out, &figures.record.logs);
+    if let Some(denied) = figures.denied {
+        let help = "Packets of the container that the firewall refused, by what refused them.";
+        let mut metric = out.metric("monopod_firewall_denied_total", Kind::Counter, help);
+        for (kind, packets) in denied.each() {
+            metric.sample(&[("kind", kind)], packets);
+        }
+    }
     if let Some(process) = figures.process {
         process::write(&mut out, &process);
     }

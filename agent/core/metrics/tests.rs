@@ -19,6 +19,7 @@ fn all(record: &BootRecord) -> String {
             failed: 2,
             last_seconds: Some(0.003),
         }),
+        denied: None,
         process: Some(Process {
             cpu: Some(Duration::from_millis(250)),
             resident: Some(8 << 20),
@@ -108,6 +109,7 @@ fn what_is_not_known_is_left_out() {
         record: &record,
         container: None,
         probes: None,
+        denied: None,
         process: None,
     });
     for absent in ["container", "probe", "sink", "secrets", "process", "boot"] {

@@ -107,6 +107,8 @@ pub struct ContainerSpec {
     pub log_budget: u64,
     /// Kernel settings of its own namespaces.
     pub sysctls: Vec<(String, String)>,
+    /// Where its control group has to be: firewall rules go by it.
+    pub cgroup_parent: Option<&'static str>,
     /// `deployment_id`, as a label.
     pub deployment_id: Option<String>,
 }
@@ -277,6 +279,7 @@ impl ContainerSpec {
             )
             .engine,
             sysctls: machine::container_sysctls(config),
+            cgroup_parent: None,
             deployment_id: config.deployment_id().map(str::to_owned),
         }
     }
@@ -357,12 +360,6 @@ impl ContainerSpec {
                 !self.read_only,
                 "read_only",
                 "the container may write to its root file system",
-            ),
-            // Rules that keep a container from the metadata service are not installed by this version.
-            (
-                self.networking != Networking::None,
-                "networking",
-                "the instance metadata service, and so the instance's own credentials, can be reached",
             ),
         ];
         all.into_iter()

@@ -2,6 +2,7 @@
 
 use super::container::OptOut;
 use super::{AwsCall, Plan};
+use crate::config::Networking;
 use crate::lifecycle::{Balancer, OnBootFailure, OnUnhealthy, SignWith};
 
 /// Before a replacement.
@@ -11,6 +12,12 @@ impl Plan {
     /// What the user opened, of the container and of the machine.
     pub fn opt_outs(&self) -> Vec<OptOut> {
         let mut all = self.container.opt_outs();
+        if self.firewall.networking != Networking::None && !self.firewall.metadata_blocked {
+            all.push(OptOut {
+                key: "instance_metadata",
+                opens: "the instance metadata service, and so the instance's own credentials, can be reached",
+            });
+        }
         let reachable = |address: std::net::SocketAddr| !address.ip().to_canonical().is_loopback();
         if self.lifecycle.status_address.0.is_some_and(reachable) {
             all.push(OptOut {

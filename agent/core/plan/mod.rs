@@ -35,6 +35,7 @@ use crate::config::{
     Severity, Storage,
 };
 use crate::facts::InstanceFacts;
+use crate::firewall::{FirewallPlan, Surroundings};
 use crate::lifecycle::{Balancers, LifecyclePlan, SignalTarget};
 use crate::logs::{Attributes, LogPlan};
 use crate::machine::MachinePlan;
@@ -182,6 +183,8 @@ pub enum StepId {
     Config,
     /// Wait for disks and the machine's settings.
     Prepare,
+    /// Have the firewall's rules loaded.
+    Firewall,
     /// Decrypt and fetch.
     Secrets,
     /// Resolve and pull.
@@ -202,11 +205,12 @@ pub enum StepId {
 
 impl StepId {
     /// In the order of the timeline.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Engine,
         Self::Facts,
         Self::Config,
         Self::Prepare,
+        Self::Firewall,
         Self::Secrets,
         Self::Image,
         Self::Container,
@@ -224,10 +228,12 @@ impl StepId {
             Self::Config => &[Self::Facts],
             // Disks are there while the image comes: only the container needs them.
             Self::Prepare => &[Self::Config],
+            // The rules know no container: they are there before its first packet.
+            Self::Firewall => &[Self::Config],
             Self::Secrets => &[Self::Engine, Self::Config],
             // A registry password may be a KMS value, but the pull waits for that value alone, not for the step.
             Self::Image => &[Self::Engine, Self::Config],
-            Self::Container => &[Self::Prepare, Self::Secrets, Self::Image],
+            Self::Container => &[Self::Prepare, Self::Firewall, Self::Secrets, Self::Image],
             Self::Health => &[Self::Container],
             // A target is unused until the hook completes, and a stack that is told goes on with the next machine.
             Self::Hook => &[Self::Health],
@@ -244,6 +250,7 @@ impl StepId {
             Self::Facts => "facts",
             Self::Config => "config",
             Self::Prepare => "prepare",
+            Self::Firewall => "firewall",
             Self::Secrets => "secrets",
             Self::Image => "image",
             Self::Container => "container",
@@ -274,6 +281,8 @@ pub enum Step {
     },
     /// Wait until disks are mounted and the machine's settings made.
     Prepare(Preparation),
+    /// Load these rules.
+    Firewall(FirewallPlan),
     /// Resolve the reference to a digest, pull it unless it is there.
     ObtainImage(ImageRef),
     /// End with this container running, alone.
@@ -295,6 +304,7 @@ impl Step {
     pub const fn id(&self) -> StepId {
         match self {
             Self::Prepare(_) => StepId::Prepare,
+            Self::Firewall(_) => StepId::Firewall,
             Self::FetchSecrets { .. } => StepId::Secrets,
             Self::ObtainImage(_) => StepId::Image,
             Self::EnsureContainer(_) => StepId::Container,
@@ -338,6 +348,8 @@ pub struct Plan {
     pub restart: RestartPolicy,
     /// Whom the machine tells how it is, and how it leaves.
     pub lifecycle: LifecyclePlan,
+    /// What may come to it and what may leave it.
+    pub firewall: FirewallPlan,
     /// What is set on the machine around it.
     pub machine: MachinePlan,
     /// What else the machine does for it.
@@ -370,7 +382,11 @@ impl Plan {
         let (refused, warnings) = problems
             .into_iter()
             .partition(|problem| problem.severity == Severity::Error);
-        let container = ContainerSpec::new(config);
+        let firewall = firewall(config);
+        let container = ContainerSpec {
+            cgroup_parent: firewall.needs_control_group().then_some(Surroundings::SLICE),
+            ..ContainerSpec::new(config)
+        };
         let registry_auth = config.registry_auth();
         let mirrors = mirrors(config);
         let mirror_auths = mirror_auths(config, &mirrors);
@@ -391,6 +407,7 @@ impl Plan {
             gate: gate(config.health_check()),
             restart: config.restart(),
             lifecycle: config.lifecycle().clone(),
+            firewall,
             machine: MachinePlan::new(config),
             extras: Extras::new(config),
             redact_secrets: config.logging().redact_secrets.unwrap_or_default(),
@@ -435,6 +452,9 @@ impl Plan {
         if !matches!(then, Then::Adopt { .. }) {
             steps.extend(self.preparation().map(Step::Prepare));
         }
+        if self.firewall.has_rules() {
+            steps.push(Step::Firewall(self.firewall.clone()));
+        }
         let uses = match then {
             Then::Create => self.secrets.clone(),
             Then::Adopt { .. } | Then::Resume { .. } => self.file_uses(),
@@ -454,6 +474,12 @@ impl Plan {
         steps.push(Step::NotifyReady);
         steps
     }
+}
+
+/// The block of the metadata service is what the user data says, or what the policy does.
+fn firewall(config: &Config) -> FirewallPlan {
+    let blocked = config.forbids_metadata() || config.instance_metadata() == Some(false);
+    FirewallPlan::new(config, blocked, false)
 }
 
 fn gate(check: Option<HealthCheck>) -> Gate {

@@ -7,6 +7,8 @@ use bollard::models::IpamConfig;
 use super::{ASK, Engine, EngineError, What};
 
 const BRIDGE: &str = "bridge";
+/// The option that names the bridge.
+const NAME: &str = "com.docker.network.bridge.name";
 
 impl Engine {
     /// The bridge's address on the machine; `None` where the engine has no bridge, or does not say.
@@ -20,6 +22,25 @@ impl Engine {
             .await
         {
             Ok(network) => Ok(network.ipam.and_then(|ipam| gateway(&ipam.config?))),
+            Err(EngineError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The bridge's name on the machine; `None` where the engine has no bridge, or does not say.
+    pub async fn bridge(&self) -> Result<Option<String>, EngineError> {
+        let what = What::Inspect {
+            subject: format!("the network {BRIDGE}"),
+        };
+        let options = None::<bollard::query_parameters::InspectNetworkOptions>;
+        match self
+            .within(ASK, what, |docker| docker.inspect_network(BRIDGE, options))
+            .await
+        {
+            Ok(network) => Ok(network
+                .options
+                .and_then(|mut all| all.remove(NAME))
+                .filter(|name| !name.is_empty())),
             Err(EngineError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }

@@ -17,6 +17,7 @@ mod container;
 mod environment;
 mod fates;
 mod field;
+mod firewall;
 mod health;
 mod host;
 mod identity;
@@ -134,6 +135,7 @@ impl<'c> Checker<'c> {
         let hostname = self.hostname();
         let networking = self.networking();
         let shm_size = self.size("shm_size");
+        let firewall = self.firewall();
         let restart = self.restart();
         let options = self.options();
         let storage = self.storage();
@@ -177,6 +179,7 @@ impl<'c> Checker<'c> {
                 hostname,
                 networking,
                 shm_size,
+                firewall,
                 restart,
                 health_check,
                 options,

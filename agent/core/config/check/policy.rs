@@ -81,6 +81,7 @@ impl<'c> Checker<'c> {
                 docker_daemon_access: self.rule(&section, "docker_daemon_access"),
                 host_networking: self.rule(&section, "host_networking"),
                 seccomp_unconfined: self.rule(&section, "seccomp_unconfined"),
+                instance_metadata: self.rule(&section, "instance_metadata"),
                 undigested_tags: self.rule(&section, "undigested_tags"),
                 secrets_in_environment: self.rule(&section, "secrets_in_environment"),
                 capabilities: self.capability_names(&section),
@@ -367,7 +368,7 @@ impl<'c> Checker<'c> {
         }
     }
 
-    fn forbid(&mut self, key: &str, rule: &str, place: Place) {
+    pub(super) fn forbid(&mut self, key: &str, rule: &str, place: Place) {
         let message = format!("the policy of the machine's image does not allow what `{key}` asks for");
         self.refuse(
             key,

@@ -66,6 +66,14 @@ pub(super) const KEYS: &[Key] = &[
         .taupage("The same, and `container:X`.")
         .ours("`container:X` is refused: there is only one container.")
         .example("networking: host"),
+    Key::new("instance_metadata", StrictFlag, Read, "Whether the container may reach the instance metadata service, and with it whatever the instance's role may do.")
+        .default("true, unless the policy of the machine's image says otherwise")
+        .taupage("Always.")
+        .ours("`false` refuses its packets to 169.254.169.254 and fd00:ec2::254. With `networking: host` that needs control groups of version 2.")
+        .example("instance_metadata: false"),
+    Key::new("egress", List(&Either(&[Text(Grammar::Network), Object(EGRESS)])), Read, "Where the container may open connections to; `[]` is nowhere. Its name servers are always among them, answers to those who came in always pass, and the metadata service is the matter of `instance_metadata`. With `networking: host` it needs control groups of version 2.")
+        .default("everywhere")
+        .example("egress:\n  - 10.0.0.0/8\n  - {to: db.example.org, ports: [5432]}"),
     Key::new("dns", Either(&[List(&Text(Grammar::Address)), Text(Grammar::Address)]), Read, "Name servers of the container, asked in this order.")
         .default("the machine's")
         .example("dns: [10.0.0.2]"),
@@ -94,6 +102,27 @@ pub(super) const KEYS: &[Key] = &[
         .default("all, if the machine has any")
         .taupage("Any /dev/nvidia* gave the container all of them.")
         .example("gpus: all"),
+];
+
+const PORT_RANGE: Shape = Either(&[
+    Number {
+        least: 1,
+        most: 65_535,
+        unit: "",
+    },
+    Text(Grammar::PortRange),
+]);
+
+const EGRESS: &[Key] = &[
+    Key::new("to", Text(Grammar::Destination), Read, "A network, an address, or a DNS name. A name is resolved on the machine every 30 s, and each address it had stays open for 10 minutes; where every answer is another one, write the network.")
+        .required()
+        .example("to: db.example.org"),
+    Key::new("ports", Either(&[List(&PORT_RANGE), PORT_RANGE]), Read, "Ports and ranges of ports. A name needs them.")
+        .default("all")
+        .example("ports: [5432, 8000-8010]"),
+    Key::new("protocol", Choice(&["tcp", "udp", "any"]), Read, "The protocol. `any` is TCP and UDP where there are ports, and everything where there are none.")
+        .default("tcp with ports, any without")
+        .example("protocol: udp"),
 ];
 
 const LIMIT: Shape = Text(Grammar::Limit);

@@ -111,6 +111,12 @@ pub enum Grammar {
     HookName,
     /// An IP address with a port, or `none`.
     SocketAddress,
+    /// `10.0.0.0/8`, `fd00::/8`, or one address.
+    Network,
+    /// The same, or a DNS name.
+    Destination,
+    /// `443`, `8000-8010`.
+    PortRange,
 }
 
 const V4: &str =
@@ -186,6 +192,15 @@ impl Grammar {
                     .to_owned()
             }
             Self::Server => format!("(?:{SERVER_LABEL}\\.)*{SERVER_LABEL}\\.?|{}|\\s*", v6()),
+            Self::Network => network(),
+            Self::Destination => format!(
+                "{}|(?:{SERVER_LABEL}\\.)*[A-Za-z0-9_-]*[A-Za-z][A-Za-z0-9_-]*\\.?",
+                network()
+            ),
+            Self::PortRange => {
+                let port = format!("0*(?:{})", between(1, 65_535));
+                format!("{port}(?:-{port})?")
+            }
             Self::LogPath => format!("(?:{PART})+"),
             Self::LogGroup => "[A-Za-z0-9._/#-]{1,512}|\\s*".to_owned(),
         };
@@ -264,9 +279,21 @@ impl Grammar {
             Self::LogPath => {
                 "an absolute path without `..`; stars only as `*.log` at its end, and not `/var/log/*.log`"
             }
+            Self::Network => "an IPv4 or IPv6 address, or a network such as 10.0.0.0/8",
+            Self::Destination => "an address, a network such as 10.0.0.0/8, or a DNS name",
+            Self::PortRange => "a port, or a range such as 8000-8010",
             Self::LogGroup => "up to 512 letters, digits and characters of . _ - / #",
         }
     }
+}
+
+fn network() -> String {
+    format!(
+        "{V4}(?:/(?:{}))?|{}(?:/(?:{}))?",
+        between(0, 32),
+        v6(),
+        between(0, 128)
+    )
 }
 
 fn device() -> String {

@@ -46,6 +46,14 @@ const ALLOW: &[Key] = &[
     .default("true")
     .example("seccomp_unconfined: false"),
     Key::new(
+        "instance_metadata",
+        StrictFlag,
+        Read,
+        "Whether containers may reach the instance metadata service. Where they may not, user data that says `instance_metadata: true` is refused, and all others are as if they said `false`.",
+    )
+    .default("true")
+    .example("instance_metadata: false"),
+    Key::new(
         "undigested_tags",
         StrictFlag,
         Read,

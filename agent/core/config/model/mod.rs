@@ -5,6 +5,7 @@
 //! intent only.
 
 mod container;
+mod firewall;
 mod health;
 mod host;
 mod logging;
@@ -25,6 +26,7 @@ use crate::lifecycle::{LifecyclePlan, SignalTarget};
 
 pub use crate::lifecycle::Shutdown;
 pub use container::{FileMount, Gpus, HostEntry, Options, Seccomp, Tmpfs, Ulimit};
+pub(super) use firewall::Firewall;
 pub use health::{HealthCheck, Probe};
 pub use host::{Audit, Host};
 pub use logging::{
@@ -57,6 +59,7 @@ pub struct Config {
     pub(super) hostname: Option<String>,
     pub(super) networking: Option<Networking>,
     pub(super) shm_size: Option<u64>,
+    pub(super) firewall: Firewall,
     pub(super) restart: Option<RestartPolicy>,
     pub(super) health_check: Option<HealthCheck>,
     pub(super) options: Options,
@@ -299,7 +302,8 @@ pub struct PortMapping {
 }
 
 /// A transport protocol.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Protocol {
     /// The default.
     #[default]
@@ -318,7 +322,8 @@ impl fmt::Display for Protocol {
 }
 
 /// The network the container is put in.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Networking {
     /// A network namespace of its own behind the engine's bridge.
     #[default]

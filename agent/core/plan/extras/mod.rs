@@ -220,6 +220,18 @@ pub(super) fn variables(config: &Config) -> (Vec<(&'static str, String)>, Vec<Ho
     (known, holes)
 }
 
+/// TCP ports of the machine's that a container behind the bridge was told of.
+pub(crate) fn machine_ports(config: &Config) -> Vec<u16> {
+    let (_, holes) = variables(config);
+    let ports = holes.iter().map(|hole| match hole {
+        Hole::Tokeninfo { .. } => TOKENINFO_PORT,
+        Hole::Etcd => ETCD_PORT,
+    });
+    ports
+        .filter(|_| config.networking() == Networking::Bridge)
+        .collect()
+}
+
 /// The name that stups-etcd-cluster keeps in the domain; `None` means the machine itself.
 fn etcd_url(domain: &str) -> Option<String> {
     let domain = domain.trim_end_matches('.');

@@ -24,6 +24,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Prepare(preparation) => preparation.fmt(f),
+            Self::Firewall(firewall) => firewall.fmt(f),
             Self::FetchSecrets { uses, mint_bucket } => write_fetched(f, uses, mint_bucket.as_deref()),
             Self::ObtainImage(image) if image.digest().is_some() => {
                 write!(f, "pull {image} unless it is there")
@@ -142,6 +143,10 @@ impl Plan {
         for (key, value) in self.lifecycle_rows() {
             writeln!(out, "  {key:<18} {}", text::printable(&value))?;
         }
+        writeln!(out, "\nFirewall")?;
+        for (key, value) in self.firewall.rows() {
+            writeln!(out, "  {key:<18} {}", text::printable(&value))?;
+        }
         self.write_machine(out)?;
         self.write_extras(out)?;
         writeln!(out, "\nOpened by this configuration or not shut in this version")?;
@@ -255,6 +260,7 @@ impl Plan {
             "restart": self.restart.to_string(),
             "lifecycle": self.lifecycle_json(),
             "redact_secrets": self.redact_secrets,
+            "firewall": self.firewall.to_json(),
             "machine": self.machine,
             "extras": self.extras,
             "logs": self.logs.to_json(),
@@ -277,6 +283,7 @@ impl Plan {
             Step::AwaitHealth(gate) => gate.timeout().min(self.budget),
             Step::AwaitBalancers(balancers) => balancers.timeout().min(self.budget),
             Step::Prepare(_)
+            | Step::Firewall(_)
             | Step::FetchSecrets { .. }
             | Step::ObtainImage(_)
             | Step::EnsureContainer(_)

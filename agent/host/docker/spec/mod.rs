@@ -147,6 +147,7 @@ fn host_config(made: Made<'_>) -> HostConfig {
         ),
         device_requests: machine.gpus.then(|| vec![all_gpus(machine.gpu_way)]),
         network_mode: Some(spec.networking.to_string()),
+        cgroup_parent: spec.cgroup_parent.map(str::to_owned),
         port_bindings: Some(port_bindings(spec)),
         shm_size: spec.shm_size.map(clamped),
         sysctls: (!spec.sysctls.is_empty()).then(|| spec.sysctls.iter().cloned().collect()),

@@ -1,5 +1,6 @@
 //! Every key with what it takes and what it refuses, through the public entry.
 
+mod firewall;
 mod lifecycle;
 mod logs;
 mod nested;
