@@ -68,7 +68,7 @@ lint: ## Formatting, clippy, shell scripts
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path tests/fuzz/Cargo.toml --check
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
-	@if command -v shellcheck >/dev/null; then shellcheck tests/setup.sh .ci/run systemd/motd-monopod.sh tests/machine/*.sh tests/support/real/*.sh \
+	@if command -v shellcheck >/dev/null; then shellcheck tests/setup.sh .ci/run systemd/motd-monopod.sh systemd/profile-monopod-access.sh tests/machine/*.sh tests/support/real/*.sh \
 		systemd/host-keys systemd/audit-log systemd/free-999 packer/build-deb.sh packer/debian/{postinst,prerm,postrm} packer/provision/*.sh; fi
 
 deny: setup ## Licences, sources, and one TLS and HTTP stack
@@ -94,9 +94,10 @@ boot-test: build ## Boot the machine image, with its disks, its faults, and its 
 	@$(MAKE) --no-print-directory image MONOPOD_BINARY=$(or $(MONOPOD_BINARY),target/debug/monopod)
 	$(CARGO) $(AS_ROOT) test --locked -p monopod --test it machine:: -- --include-ignored --test-threads=1 --skip machine::power
 
-# What every change has to pass: a first boot with its reboots, a volume, and the way down.
-BOOT_CHECKS := machine::boots::user_data_in machine::disks::a_blank_volume machine::boots::a_machine_that_is_powered_off
-boot-check: build ## The three shortest ways through a machine's life, of the boot tests (root)
+# What every change has to pass: a first boot with its reboots, a volume, a login that ends, the firewall, and the way down.
+BOOT_CHECKS := machine::boots::user_data_in machine::disks::a_blank_volume machine::boots::a_machine_that_is_powered_off \
+	machine::logins::a_guest machine::firewall::rules
+boot-check: build ## The shortest ways through a machine's life, of the boot tests (root)
 	@$(MAKE) --no-print-directory image MONOPOD_BINARY=$(or $(MONOPOD_BINARY),target/debug/monopod)
 	$(CARGO) $(AS_ROOT) test --locked -p monopod --test it -- $(BOOT_CHECKS) --include-ignored --test-threads=1
 

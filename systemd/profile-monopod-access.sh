@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # How long this login lasts, where it is one for a time. Installed as /etc/profile.d/monopod-access.sh
 #
 # By the date in the key's file, which sshd looks at, too; root's own profile and accounts of the machine have none there.

@@ -8,6 +8,7 @@
 mod boots;
 mod disks;
 mod faults;
+mod firewall;
 mod logins;
 mod power;
 

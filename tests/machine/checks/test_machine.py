@@ -59,6 +59,29 @@ def test_sshd_takes_keys_alone(host):
     assert int(said["maxauthtries"]) <= 4
 
 
+def test_the_granting_service_has_one_command(host):
+    lines = host.check_output("sshd -T -C user=granting-service,host=example.org,addr=192.0.2.1").lower().splitlines()
+    for line in [
+        "forcecommand /usr/bin/monopod access forced-command",
+        "authorizedkeysfile /etc/monopod/granting-service.pub",
+        "permittty no",
+        "disableforwarding yes",
+    ]:
+        assert line in lines
+
+
+def test_who_may_ask_for_rules_and_logins(host):
+    for path, group, mode in [
+        ("/run/monopod-firewall.sock", "root", 0o600),
+        ("/run/monopod-access.sock", "monopod-access-service", 0o660),
+    ]:
+        socket = host.file(path)
+        assert (socket.user, socket.group, socket.mode) == ("root", group, mode), path
+    # No process waits for them.
+    assert not host.service("monopod-access").is_running
+    assert host.run("visudo -c").rc == 0
+
+
 def test_only_sshd_listens_to_others(host):
     sockets = host.check_output("ss --listening --numeric --tcp --udp --no-header").splitlines()
     places = {(line.split()[0], line.split()[4]) for line in sockets}
@@ -96,8 +119,11 @@ def test_the_directories_of_the_application(host):
     for path, owner, mode in [
         ("/run/monopod/files", "root", 0o2750),
         ("/run/monopod/secrets", "root", 0o2750),
+        ("/run/monopod/identity", "root", 0o2750),
+        ("/run/monopod-access/state", "root", 0o700),
         ("/run/monopod-access", "root", 0o755),
         ("/var/log-custom", "application", 0o755),
     ]:
         directory = host.file(path)
         assert (directory.user, directory.mode) == (owner, mode), path
+    assert host.file("/run/monopod").group == "monopod-guest"

@@ -158,6 +158,7 @@ def test_files_have_the_modes_they_need():
             "etc/docker/daemon.json",
             "etc/shadow",
             "etc/sudoers",
+            "etc/sudoers.d/monopod",
             "root",
             "usr/bin/monopod",
             "mounts",
@@ -170,6 +171,7 @@ def test_files_have_the_modes_they_need():
         "etc/docker/daemon.json": "644 0",
         "etc/shadow": "640 0",
         "etc/sudoers": "440 0",
+        "etc/sudoers.d/monopod": "440 0",
         "root": "700 0",
         "usr/bin/monopod": "755 0",
         "mounts": "755 0",
@@ -185,14 +187,39 @@ def test_units_are_enabled_or_masked():
         "monopod.service",
         "monopod-drain.service",
         "monopod-poweroff.path",
+        "monopod-access.path",
+        "monopod-access.socket",
+        "monopod-firewall.socket",
         "rsyslog.service",
         "serial-getty@ttyS0.service",
         "ssh.service",
     } <= wanted
-    for timer in ["apt-daily.timer", "apt-daily-upgrade.timer"]:
-        assert os.readlink(units / timer) == "/dev/null"
+    # The last one begins with `flush ruleset`: the engine's rules and ours would go.
+    for unit in ["apt-daily.timer", "apt-daily-upgrade.timer", "nftables.service"]:
+        assert os.readlink(units / unit) == "/dev/null"
     # Wanted by the agent's unit; enabled by itself it would run where there is no agent.
     assert "monopod-prepare.service" not in wanted
+    # Sockets start these.
+    assert not {"monopod-access.service", "monopod-firewall.service"} & wanted
+
+
+def test_logins_for_a_time_have_what_they_need():
+    names = (ROOTFS / "etc/nsswitch.conf").read_text()
+    for table_of in ["passwd", "group", "shadow"]:
+        assert re.search(rf"^{table_of}:.*\bsystemd\b", names, re.M), table_of
+    session = (ROOTFS / "etc/pam.d/common-session").read_text()
+    told = [line for line in session.splitlines() if "monopod" in line and not line.startswith("#")]
+    assert [line.split()[:3] for line in told] == [["session", "optional", "pam_exec.so"]]
+    assert "/usr/bin/timeout" in told[0]
+    # Neither cron nor sudo.
+    assert "monopod" not in (ROOTFS / "etc/pam.d/common-session-noninteractive").read_text()
+    for program in ["usr/sbin/nft", "usr/bin/sudo", "usr/bin/timeout"]:
+        assert (ROOTFS / program).is_file(), program
+    members = {name: users for name, _, _, users in table("group")}
+    assert members["monopod-access-service"] == "granting-service"
+    assert members["monopod-guest"] == members["monopod-admin"] == ""
+    # Who builds the image gives a service its keys; this one has none.
+    assert not (ROOTFS / "etc/monopod/granting-service.pub").exists()
 
 
 def test_image_json_says_what_is_in_it():
