@@ -21,6 +21,7 @@ pub mod lifecycle;
 pub mod logs;
 pub mod machine;
 pub mod metrics;
+pub mod notice;
 pub mod plan;
 pub mod preparation;
 pub mod record;

@@ -44,8 +44,8 @@ pub use image::{ImageRef, ImageRefError};
 pub use intake::{Include, Location, NotTheText, included};
 pub use mirror::{Mirror, RegistryMirrors};
 pub use model::{
-    AccountKey, Audit, Config, Destination, EbsVolume, EcrHost, EnvValue, FileMount, Filesystem, Gpus,
-    HealthCheck, Host, HostEntry, LineFormat, Logging, Logrotate, Mount, Networking, OnChange, Options,
+    AccountKey, Audit, Config, Destination, EbsVolume, EcrHost, EnvValue, Events, FileMount, Filesystem,
+    Gpus, HealthCheck, Host, HostEntry, LineFormat, Logging, Logrotate, Mount, Networking, OnChange, Options,
     Origin, PortMapping, Probe, Protocol, Raid, RaidLevel, Redact, Refresh, RegistryAuth, RegistryLogin,
     RestartPolicy, Rsyslog, S3, Sampling, Scalyr, Seccomp, Shutdown, Storage, Stream, Tmpfs, Ulimit,
 };
@@ -299,6 +299,7 @@ impl Reading {
         report.notify_cfn = outcome.notify_cfn;
         report.boot_timeout = outcome.boot_timeout;
         report.audit = outcome.audit;
+        report.events = outcome.events;
         report.lifecycle = outcome.lifecycle;
         report.masked = masked::of(entries);
         report

@@ -67,7 +67,7 @@ fn wrong_address(field: &Field<'_>, url: &str, has_password: bool) -> Option<Pro
 }
 
 /// A loopback address, with or without a port.
-fn is_this_machine(authority: &str) -> bool {
+pub(super) fn is_this_machine(authority: &str) -> bool {
     let host = match authority.strip_prefix('[') {
         Some(bracketed) => bracketed.split(']').next().unwrap_or_default(),
         None => authority.split(':').next().unwrap_or_default(),

@@ -29,7 +29,7 @@ const TUNING: &[&str] = &[
 ];
 
 /// Headers that say where a request ends, and what becomes of its connection.
-const FRAMING: &[&str] = &[
+pub(super) const FRAMING: &[&str] = &[
     "connection",
     "content-length",
     "expect",
@@ -338,7 +338,7 @@ fn container_port(port: u16, mappings: &[PortMapping]) -> u16 {
 }
 
 /// RFC 9110: a header's name.
-fn is_token(text: &str) -> bool {
+pub(super) fn is_token(text: &str) -> bool {
     const MARKS: &[u8] = b"!#$%&'*+-.^_`|~";
     !text.is_empty()
         && text

@@ -14,6 +14,7 @@ mod balancers;
 mod capabilities;
 mod container;
 mod environment;
+mod events;
 mod fates;
 mod field;
 mod health;
@@ -37,7 +38,7 @@ mod units;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::model::{Audit, Config};
+use super::model::{Audit, Config, Events};
 use super::policy::Policy;
 use super::problem::{Code, Place, Problem};
 use super::yaml::{Entry, Kind, Node};
@@ -55,6 +56,8 @@ pub(super) struct Outcome {
     pub(super) boot_timeout: Option<Duration>,
     /// Read even where the rest is wrong: how that boot ended is told, too.
     pub(super) audit: Audit,
+    /// Read even where the rest is wrong, as audit is.
+    pub(super) events: Events,
     /// Read even where the rest is wrong: what becomes of a machine whose boot failed is said there.
     pub(super) lifecycle: LifecyclePlan,
 }
@@ -139,6 +142,7 @@ impl<'c> Checker<'c> {
         self.targets(&options, &storage.mounts);
         let logging = self.logging(&options);
         let (host, audit) = (self.host(&ports.mappings), self.audit());
+        let events = self.events();
         let delivered = self.delivered(&options);
         let boot_timeout = self.boot_timeout();
         let lifecycle = self.lifecycle(&lifecycle::Beside {
@@ -183,6 +187,7 @@ impl<'c> Checker<'c> {
                 logging,
                 host,
                 audit: audit.clone(),
+                events: events.clone(),
                 lifecycle: lifecycle.clone(),
                 delivered,
                 boot_timeout,
@@ -197,6 +202,7 @@ impl<'c> Checker<'c> {
             notify_cfn,
             boot_timeout,
             audit,
+            events,
             lifecycle,
         }
     }

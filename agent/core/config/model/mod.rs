@@ -26,7 +26,7 @@ use crate::lifecycle::{LifecyclePlan, SignalTarget};
 pub use crate::lifecycle::Shutdown;
 pub use container::{FileMount, Gpus, HostEntry, Options, Seccomp, Tmpfs, Ulimit};
 pub use health::{HealthCheck, Probe};
-pub use host::{Audit, Host};
+pub use host::{Audit, Events, Host};
 pub use logging::{
     AccountKey, Destination, LineFormat, Logging, Logrotate, Redact, Rsyslog, S3, Sampling, Scalyr, Stream,
 };
@@ -64,6 +64,7 @@ pub struct Config {
     pub(super) logging: Logging,
     pub(super) host: Host,
     pub(super) audit: Audit,
+    pub(super) events: Events,
     pub(super) lifecycle: LifecyclePlan,
     pub(super) delivered: Delivered,
     pub(super) boot_timeout: Option<Duration>,
@@ -218,6 +219,11 @@ impl Config {
     /// Who is told what happened here.
     pub fn audit(&self) -> &Audit {
         &self.audit
+    }
+
+    /// Whom notices are pushed to.
+    pub fn events(&self) -> &Events {
+        &self.events
     }
 
     /// The stack that waits for a signal.

@@ -150,6 +150,7 @@ impl Plan {
         }
         self.logs.write_text(out)?;
         self.write_audit(out)?;
+        self.write_events(out)?;
         self.write_aws(out)?;
         self.write_storage(out)?;
         self.write_from_image(out)?;
@@ -259,6 +260,7 @@ impl Plan {
             "extras": self.extras,
             "logs": self.logs.to_json(),
             "audit": self.audit_json(),
+            "events": self.events_json(),
             "opt_outs": self.opt_outs(),
             "aws_calls": self.aws_calls(),
             "iam_policy": self.iam_policy(),
