@@ -19,6 +19,7 @@ pub mod context;
 pub mod host;
 pub mod lifecycle;
 pub mod logs;
+pub mod notices;
 pub mod prepare;
 pub mod report;
 pub mod serve;

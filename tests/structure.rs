@@ -8,13 +8,17 @@ use std::process::Command;
 use crate::common::repository;
 
 /// What a module of the agent may use of the others: `cli → boot, supervise → logs, report → host`.
-const MAY_USE: [(&str, &[&str]); 11] = [
+const MAY_USE: [(&str, &[&str]); 12] = [
     ("host", &[]),
     ("logs", &["host"]),
     ("report", &["host"]),
     ("audit", &["host", "report"]),
     ("serve", &["host", "report"]),
-    ("context", &["host", "logs", "report", "audit", "serve", "boot"]),
+    ("notices", &["host", "report", "context"]),
+    (
+        "context",
+        &["host", "logs", "report", "audit", "serve", "boot", "notices"],
+    ),
     (
         "boot",
         &[
@@ -22,6 +26,7 @@ const MAY_USE: [(&str, &[&str]); 11] = [
             "logs",
             "report",
             "audit",
+            "notices",
             "context",
             "supervise",
             "lifecycle",
@@ -44,6 +49,7 @@ const MAY_USE: [(&str, &[&str]); 11] = [
             "logs",
             "report",
             "audit",
+            "notices",
             "context",
             "boot",
             "supervise",

@@ -18,6 +18,7 @@ pub mod docker;
 pub mod ec2;
 pub mod ecr;
 pub mod etcd;
+pub mod event_bus;
 pub mod files;
 pub mod hostname;
 pub mod image_layer;
@@ -47,6 +48,7 @@ mod testing;
 pub mod tokeninfo;
 pub mod usage;
 pub(crate) mod web;
+pub mod webhook;
 
 /// Whether trying again can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -45,7 +45,11 @@ pub(super) fn answer<B>(request: &Request<B>, reporter: &Reporter) -> Response<F
         "/status" => response(StatusCode::OK, JSON, record::to_json(&reporter.snapshot(), AGENT)),
         "/metrics" => {
             let record = reporter.snapshot();
-            let text = metrics::render(&figures::gather(&record, reporter.probe_figures().now()));
+            let text = metrics::render(&figures::gather(
+                &record,
+                reporter.probe_figures().now(),
+                reporter.notice_figures().now(),
+            ));
             response(StatusCode::OK, metrics::CONTENT_TYPE, text)
         }
         _ => response(StatusCode::NOT_FOUND, TEXT, PLACES.to_owned()),

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use monopod_core::metrics::{Figures, Probes, Process};
+use monopod_core::metrics::{Figures, Notices, Probes, Process};
 use monopod_core::record::BootRecord;
 use nix::sys::resource::{Resource, getrlimit};
 use nix::unistd::{SysconfVar, sysconf};
@@ -13,7 +13,7 @@ use super::cgroup;
 use crate::report::figures::Probed;
 
 /// The figures of now. What can't be read is left out.
-pub(super) fn gather(record: &BootRecord, probes: Probed) -> Figures<'_> {
+pub(super) fn gather(record: &BootRecord, probes: Probed, notices: Notices) -> Figures<'_> {
     Figures {
         record,
         container: record
@@ -24,6 +24,7 @@ pub(super) fn gather(record: &BootRecord, probes: Probed) -> Figures<'_> {
         process: fs::read_to_string("/proc/self/stat")
             .ok()
             .map(|stat| process(&stat)),
+        notices: Some(notices),
     }
 }
 

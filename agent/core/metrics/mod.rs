@@ -10,6 +10,7 @@
 
 mod container;
 mod machine;
+mod notices;
 mod process;
 mod sinks;
 #[cfg(test)]
@@ -35,6 +36,30 @@ pub struct Figures<'a> {
     pub probes: Option<Probes>,
     /// The agent itself.
     pub process: Option<Process>,
+    /// What was told as it happened.
+    pub notices: Option<Notices>,
+}
+
+/// What was told as it happened, since the agent started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Notices {
+    /// How many of each of [`What::KINDS`](crate::notice::What::KINDS).
+    pub told: [u64; 9],
+    /// For the webhook, if there is one.
+    pub webhook: Option<Pushed>,
+    /// For the event bus, if there is one.
+    pub event_bus: Option<Pushed>,
+}
+
+/// What became of notices for one receiver.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pushed {
+    /// Taken.
+    pub delivered: u64,
+    /// Not kept for want of room, or refused for good.
+    pub dropped: u64,
+    /// Waiting on the disk.
+    pub waiting: u64,
 }
 
 /// What a container uses, as its control group says.
@@ -83,6 +108,7 @@ pub fn render(figures: &Figures<'_>) -> String {
     container::write(&mut out, figures.record.container.as_ref(), figures.container);
     container::write_probes(&mut out, figures.record.health.as_ref(), figures.probes);
     sinks::write(&mut out, &figures.record.logs);
+    notices::write(&mut out, figures.notices.as_ref());
     if let Some(process) = figures.process {
         process::write(&mut out, &process);
     }

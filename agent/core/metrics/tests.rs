@@ -14,6 +14,7 @@ fn all(record: &BootRecord) -> String {
             cpu: Some(Duration::from_millis(1_500)),
             oom_kills: Some(1),
         }),
+        notices: None,
         probes: Some(Probes {
             asked: 10,
             failed: 2,
@@ -108,6 +109,7 @@ fn what_is_not_known_is_left_out() {
         record: &record,
         container: None,
         probes: None,
+        notices: None,
         process: None,
     });
     for absent in ["container", "probe", "sink", "secrets", "process", "boot"] {

@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use sha2::{Digest as _, Sha256};
+
 use crate::plan::container::NAME;
 use crate::plan::reconcile::LABEL_SPEC;
 use crate::text;
@@ -96,11 +98,12 @@ impl Own {
             done.deed == deed
                 && (done.id.is_empty() || done.id == id)
                 && done.from <= at.saturating_add(SLACK)
-                && done.until.is_none_or(|until| at <= until)
+                && at <= done.until.unwrap_or_else(|| done.from.saturating_add(LATE))
         })
     }
 
-    fn has_run(&self, command: &str) -> bool {
+    /// Whether this is a command of ours.
+    pub fn has_run(&self, command: &str) -> bool {
         self.commands.iter().any(|one| one == command)
     }
 }
@@ -162,7 +165,7 @@ pub enum Meaning {
 pub struct Memory {
     /// Our containers whose stop was told, and when.
     stopped: VecDeque<(String, u64)>,
-    /// Commands known to be the image's own health check.
+    /// Fingerprints of the commands of health checks, the agent's and the image's own.
     pub checks: BTreeSet<String>,
 }
 
@@ -213,7 +216,7 @@ impl Memory {
     }
 
     fn ran(&self, seen: &Seen, own: &Own, at: u64, container: String, command: &str) -> Meaning {
-        if own.has_run(command) || self.checks.contains(command) {
+        if own.has_run(command) || self.checks.contains(&fingerprint(command)) {
             return Meaning::Nothing;
         }
         let program = program(command).to_owned();
@@ -251,6 +254,12 @@ impl Memory {
             Meaning::UnlessEngineLeaves(key, notice)
         }
     }
+}
+
+/// What a command is known by when it is written down: it may hold a secret.
+pub fn fingerprint(command: &str) -> String {
+    let hash = Sha256::digest(command.trim().as_bytes());
+    hash.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The name of the program in a command as the engine writes it. The engine joins a command's words with blanks, so a

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::access::{Position, news};
 use super::boot::{Beside, opened, result};
 use super::bursts::{Bursts, Key, WINDOW};
-use super::engine::{Deed, Meaning, Memory, Own, Seen};
+use super::engine::{Deed, Meaning, Memory, Own, Seen, fingerprint};
 use super::files::{Hashes, MOST, changes, notices};
 use super::*;
 use crate::event::{ContainerSeen, Event};
@@ -231,7 +231,7 @@ fn a_command_is_told_by_its_program_alone() {
     let (mut own, memory) = (Own::default(), &mut Memory::default());
     own.runs(&["/check".into(), "-v".into(), "a b".into()]);
     own.runs(&["true".into()]);
-    memory.checks.insert("/bin/sh -c curl localhost".into());
+    memory.checks.insert(fingerprint("/bin/sh -c curl localhost "));
     for no_news in [
         "exec_create: /check -v a b",
         "exec_create: true ",

@@ -10,7 +10,7 @@ use super::read::Section;
 use crate::secret::SecretSource;
 
 /// What every POST says by itself.
-const OURS: &[&str] = &["content-type", "host", "user-agent"];
+const OURS: &[&str] = &["content-type", "user-agent"];
 
 impl Checker<'_> {
     pub(super) fn events(&mut self) -> Events {
@@ -189,7 +189,7 @@ mod tests {
     fn headers_that_cannot_be_sent_are_refused_and_not_quoted() {
         for headers in [
             "{Content-Length: hunter2}",
-            "{host: hunter2}",
+            "{content-type: hunter2}",
             "{'a b': hunter2}",
             "{A: \"hunter2\\nB: c\"}",
             "{A: hunter2, a: hunter2}",

@@ -133,7 +133,7 @@ const EVENTS: &[Key] = &[
         Read,
         "Gets a POST with each. Any status of 2xx is a yes; nothing is followed. The address may be a key in itself, so its path is never shown.",
     )
-    .example("events: {webhook: https://hooks.example.org/monopod}"),
+    .example("webhook: https://hooks.example.org/monopod"),
     Key::new(
         "headers",
         Map {
@@ -144,12 +144,12 @@ const EVENTS: &[Key] = &[
         Read,
         "Sent with each POST to `webhook`. References are fetched when the first one is sent, so no boot waits for them, and again when the receiver says that it does not know us.",
     )
-    .example("events: {webhook: https://hooks.example.org/monopod, headers: {Authorization: aws:ssm:/monopod/webhook}}"),
+    .example("headers: {Authorization: aws:ssm:/monopod/webhook}"),
     Key::new(
         "event_bus",
         Text(Grammar::EventBus),
         Read,
         "The name or ARN of a bus in EventBridge that gets each, with the source `monopod` and the detail type `monopod KIND`. The role needs events:PutEvents on it.",
     )
-    .example("events: {event_bus: operations}"),
+    .example("event_bus: operations"),
 ];
