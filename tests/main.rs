@@ -40,6 +40,7 @@ mod logs;
 mod machine;
 mod metadata;
 mod mint;
+mod notices;
 mod options;
 mod package;
 mod prepare;
