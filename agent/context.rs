@@ -10,6 +10,8 @@ use monopod_core::facts::InstanceFacts;
 use monopod_core::firewall::Order;
 use monopod_core::lifecycle::{LifecyclePlan, StatusAddress};
 use monopod_core::logs::{Attributes, LogPlan};
+use monopod_core::notice::EventsPlan;
+use monopod_core::plan::Application;
 use monopod_core::plan::extras::Extras;
 use monopod_core::text;
 use monopod_core::trace::Trace;
@@ -19,7 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::audit::{self, Audit, Live};
-use crate::boot::{BootError, audit_asks, log_keys};
+use crate::boot::{BootError, audit_asks, event_asks, log_keys};
 use crate::host::docker::Engine;
 use crate::host::ecr::Ecr;
 use crate::host::firewall::{Firewall, FirewallError};
@@ -27,6 +29,7 @@ use crate::host::imds::{ENDPOINT_VARIABLE, Imds, ImdsError};
 use crate::host::{chain, files};
 use crate::identity::Endpoint;
 use crate::logs;
+use crate::notices::{self, Known, Push};
 use crate::report::Reporter;
 use crate::serve::Server;
 
@@ -39,6 +42,10 @@ pub struct Directories {
     pub state: PathBuf,
     /// The image's own files: defaults and policy.
     pub configuration: PathBuf,
+    /// Where the access unit writes who came in.
+    pub access: PathBuf,
+    /// Where the machine's own units and drop-ins lie.
+    pub units: PathBuf,
 }
 
 /// Where facts and user data come from; `None` is the metadata service.
@@ -78,6 +85,9 @@ pub struct Context {
     shipping: Mutex<Shipping>,
     life: watch::Sender<Life>,
     audit: Mutex<Option<Audit>>,
+    events: Mutex<Option<Push>>,
+    /// What was told of this boot.
+    pub known: Known,
     server: Server,
     firewall: Firewall,
     counting: std::sync::Mutex<Option<JoinHandle<()>>>,
@@ -98,6 +108,8 @@ pub struct Life {
     pub budget_end: u64,
     /// When whoever waits gives up: before [`Self::budget_end`] where the agent started late.
     pub awaited_until: u64,
+    /// `deployment_id`.
+    pub deployment_id: Option<String>,
     /// Where the boot stands.
     pub stage: Stage,
     /// The launch hook was let go.
@@ -159,6 +171,7 @@ impl Context {
             server: Server::new(reporter.clone()),
             identity: Endpoint::new(reporter.clone(), &directories.runtime),
             reporter,
+            known: Known::load(&directories.runtime),
             directories,
             sources,
             log_targets,
@@ -167,6 +180,7 @@ impl Context {
             audit: Mutex::default(),
             firewall,
             counting: std::sync::Mutex::default(),
+            events: Mutex::default(),
         }
     }
 
@@ -357,6 +371,7 @@ impl Context {
         if audit.as_ref().map(Audit::orders) == orders {
             return;
         }
+        self.reporter.keep_notices("audit");
         *audit = None;
         let Some(orders) = orders else { return };
         let start = || -> Result<Audit, BootError> {
@@ -390,6 +405,52 @@ impl Context {
     pub async fn flush_audit(&self, deadline: Instant, live: Live) {
         if let Some(audit) = &*self.audit.lock().await {
             audit.flush(deadline, live).await;
+        }
+    }
+
+    /// Sees to it that notices are pushed, where that is wanted. A failure is told; it never ends a boot.
+    pub async fn ensure_events(
+        &self,
+        plan: Option<&EventsPlan>,
+        facts: &InstanceFacts,
+        application: Option<&Application>,
+    ) {
+        let mut events = self.events.lock().await;
+        if events.as_ref().map(Push::plan) == plan {
+            return;
+        }
+        self.reporter.keep_notices("push");
+        *events = None;
+        let Some(plan) = plan else { return };
+        let started = Push::start(notices::Options {
+            plan: plan.clone(),
+            facts: facts.clone(),
+            application: application.cloned(),
+            directory: self.directories.state.join("notices"),
+            headers: event_asks::of(
+                plan,
+                &facts.region,
+                &self.sources,
+                &self.directories,
+                &self.reporter,
+            ),
+            reporter: self.reporter.clone(),
+        });
+        match started {
+            Ok(started) => *events = Some(started),
+            Err(error) => {
+                let text = format!("what happens here is told to nobody else: {}", chain(&error));
+                self.reporter.tell(Event::Warning { text });
+            }
+        }
+    }
+
+    /// Tells how the boot ended, if nobody has, and sends what waits, as far as it is taken before the deadline; the rest
+    /// waits on the disk.
+    pub async fn flush_events(&self, deadline: Instant) {
+        notices::note_boot(self);
+        if let Some(events) = &*self.events.lock().await {
+            events.flush(deadline).await;
         }
     }
 

@@ -22,6 +22,7 @@ pub mod host;
 pub mod identity;
 pub mod lifecycle;
 pub mod logs;
+pub mod notices;
 pub mod otlp;
 pub mod prepare;
 pub mod report;

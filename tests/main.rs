@@ -44,6 +44,7 @@ mod logs;
 mod machine;
 mod metadata;
 mod mint;
+mod notices;
 mod options;
 mod otlp;
 mod package;

@@ -15,11 +15,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("report", &["host"]),
     ("audit", &["host", "report"]),
     ("serve", &["host", "report"]),
+    ("notices", &["host", "report", "context"]),
     ("firewall", &["host"]),
     ("identity", &["host", "report"]),
     (
         "context",
-        &["host", "logs", "report", "audit", "serve", "identity", "boot"],
+        &[
+            "host", "logs", "report", "audit", "serve", "identity", "boot", "notices",
+        ],
     ),
     (
         "boot",
@@ -28,6 +31,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "logs",
             "report",
             "audit",
+            "notices",
             "context",
             "supervise",
             "lifecycle",
@@ -54,6 +58,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "logs",
             "report",
             "audit",
+            "notices",
             "context",
             "boot",
             "supervise",

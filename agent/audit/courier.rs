@@ -33,6 +33,7 @@ const GROWING: Duration = Duration::from_secs(20);
 enum Payload {
     UserData,
     Record(PathBuf),
+    Notice(PathBuf),
     Log(LogFile),
 }
 
@@ -48,7 +49,8 @@ impl Payload {
     fn key(&self) -> Key {
         match self {
             Self::UserData => Key::UserData,
-            Self::Record(path) => Key::Record(path.clone()),
+            // A path of either is one of a kind.
+            Self::Record(path) | Self::Notice(path) => Key::Record(path.clone()),
             Self::Log(file) => Key::Log(file.id),
         }
     }
@@ -57,6 +59,7 @@ impl Payload {
         match self {
             Self::UserData => "masked user data".to_owned(),
             Self::Record(_) => "boot record".to_owned(),
+            Self::Notice(_) => "notice of what happens here".to_owned(),
             Self::Log(file) => format!("audit log {}", file.path.display()),
         }
     }
@@ -169,6 +172,8 @@ impl Courier {
                     Ok(()) => {}
                     Err(_gone) => return,
                 },
+                // What failed waits for its turn: only a round that is due later than now is brought forward.
+                () = keeper.news.notified(), if self.failures == 0 => due = Some(Instant::now()),
                 () = watch.changed() => {
                     let at = Instant::now() + SPREAD.mul_f64(clock::chance());
                     due = Some(due.map_or(at, |due| due.min(at)));
@@ -286,6 +291,10 @@ impl Courier {
             Ok(records) => all.extend(records.into_iter().map(Payload::Record)),
             Err(error) => self.tell(format!("no boot record is sent: {}", chain(&error))),
         }
+        match self.keeper.notices() {
+            Ok(notices) => all.extend(notices.into_iter().map(Payload::Notice)),
+            Err(error) => self.tell(format!("no notice is sent to the audit: {}", chain(&error))),
+        }
         let (directory, boot_id) = (self.logs.clone(), self.keeper.boot_id());
         let wanted = live == Live::Sent;
         let found = tokio::task::spawn_blocking(move || logs::pending(&directory, &boot_id, wanted)).await;
@@ -312,13 +321,17 @@ impl Courier {
                 self.post(body, payload).await?;
                 self.keeper.user_data_told().map_err(Failure::disk)
             }
-            Payload::Record(path) => {
+            Payload::Record(path) | Payload::Notice(path) => {
                 let Some(mut waiting) = self.keeper.record(path).map_err(Failure::disk)? else {
                     return Ok(());
                 };
                 self.keeper.reporter.redact_json(&mut waiting.record);
                 let json = waiting.record.to_string();
-                let body = body(&waiting.sender, LogType::BootRecord, json.as_bytes());
+                let log_type = match payload {
+                    Payload::Notice(_) => LogType::RuntimeEvent,
+                    _ => LogType::BootRecord,
+                };
+                let body = body(&waiting.sender, log_type, json.as_bytes());
                 self.post(body, payload).await?;
                 remove(path);
                 Ok(())

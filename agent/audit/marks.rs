@@ -11,11 +11,15 @@ use std::path::{Path, PathBuf};
 use monopod_core::audit::Sender;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use crate::host::files::{self, FileError};
 
 const MARKS: &str = "marks.json";
 const RECORD: &str = "record-";
+const NOTICE: &str = "notice-";
+/// More notices than these do not wait: what comes after them is told to the journal alone.
+const MOST_NOTICES: usize = 500;
 /// A receiver that is away for many boots is told of the newest.
 pub(super) const MOST_RECORDS: usize = 16;
 
@@ -104,10 +108,42 @@ impl Marks {
         Ok(gone)
     }
 
+    /// Keeps a notice until it is sent; false where too many wait already. The oldest stay: they say how it began.
+    pub(super) fn keep_notice(&self, id: &str, waiting: &Waiting) -> Result<bool, FileError> {
+        let hash = Sha256::digest(id.as_bytes());
+        let mark: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let all = self.notices()?;
+        let names = all.iter().filter_map(|path| path.file_name()?.to_str());
+        let is_mark = |name: &str| name.ends_with(&format!("-{mark}.json"));
+        if names.clone().any(is_mark) {
+            return Ok(true);
+        }
+        if all.len() >= MOST_NOTICES {
+            return Ok(false);
+        }
+        let last = names
+            .last()
+            .and_then(|name| name.split('-').nth(1)?.parse::<u64>().ok());
+        let number = last.unwrap_or_default() + 1;
+        let json = serde_json::to_vec(waiting).unwrap_or_default();
+        let path = self.directory.join(format!("{NOTICE}{number:012}-{mark}.json"));
+        files::ensure_durable_content(&path, &json)?;
+        Ok(true)
+    }
+
+    /// The notices that wait, the oldest first.
+    pub(super) fn notices(&self) -> Result<Vec<PathBuf>, FileError> {
+        self.waiting(NOTICE)
+    }
+
     /// The records that wait, the oldest first.
     pub(super) fn records(&self) -> Result<Vec<PathBuf>, FileError> {
+        self.waiting(RECORD)
+    }
+
+    fn waiting(&self, prefix: &str) -> Result<Vec<PathBuf>, FileError> {
         let mut all = files::names(&self.directory)?;
-        all.retain(|name| name.starts_with(RECORD) && name.ends_with(".json"));
+        all.retain(|name| name.starts_with(prefix) && name.ends_with(".json"));
         all.sort();
         Ok(all.iter().map(|name| self.directory.join(name)).collect())
     }

@@ -1,7 +1,7 @@
 //! Audit records on their way to `instance_logs_url`: the masked user data, how the boot went, the machine's audit log.
 //!
 //! ```text
-//! events ─► record (a file each) ─┐
+//! events ─► record, notice (files)─┐
 //! marks of this boot: USER_DATA ──┼─► courier: one task, one POST at a time ─► receiver
 //! /var/log/audit.log.*.gz ────────┘
 //! ```
@@ -33,6 +33,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use monopod_core::audit::{AuditOrders, Sender};
 use monopod_core::facts::InstanceFacts;
+use monopod_core::notice::Origin;
 use monopod_core::retry::Backoff;
 use monopod_core::secret::Secret;
 use tokio::sync::{mpsc, oneshot};
@@ -129,8 +130,15 @@ impl Audit {
         let (flushes, received) = mpsc::channel(1);
         let orders = options.orders.clone();
         let sender = Sender::new(&options.facts, marks.booted_at());
-        let keeper = Keeper::new(sender, orders.clone(), options.reporter, marks);
-        let courier = Courier::new(Arc::new(keeper), options.logs, options.asks);
+        let reporter = options.reporter.clone();
+        let keeper = Arc::new(Keeper::new(sender, orders.clone(), options.reporter, marks));
+        let origin = Origin {
+            application: reporter.snapshot().application,
+            facts: Some(options.facts),
+        };
+        let hears = Arc::clone(&keeper);
+        reporter.hand_notices("audit", Box::new(move |notice| hears.hear(notice, &origin)));
+        let courier = Courier::new(keeper, options.logs, options.asks);
         let task = tokio::spawn(courier.run(received));
         Ok(Self {
             orders,

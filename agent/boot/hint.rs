@@ -14,6 +14,7 @@ use monopod_core::facts::InstanceFacts;
 use monopod_core::firewall::Order;
 use monopod_core::identity::Identity;
 use monopod_core::lifecycle::LifecyclePlan;
+use monopod_core::notice::EventsPlan;
 use monopod_core::plan::extras::Extras;
 use monopod_core::plan::reconcile::{SCHEMA, SpecHash};
 use monopod_core::plan::{Application, Gate};
@@ -86,6 +87,12 @@ pub struct Charge {
     /// Where audit records go.
     #[serde(default)]
     pub audit: Option<AuditOrders>,
+    /// Where notices are pushed.
+    #[serde(default)]
+    pub events: Option<EventsPlan>,
+    /// `deployment_id`, for notices.
+    #[serde(default)]
+    pub deployment_id: Option<String>,
     /// Its files, which have to be there whenever it is started.
     #[serde(default)]
     pub files: Delivery,

@@ -18,6 +18,7 @@
 pub mod audit_asks;
 pub mod copies;
 pub mod error;
+pub mod event_asks;
 pub mod hint;
 pub mod log_keys;
 pub mod sets;
@@ -147,6 +148,7 @@ fn learn_of(context: &Context, charge: &Charge) {
         life.plan = charge.lifecycle.clone();
         life.extras = charge.extras.clone();
         life.facts = Some(charge.facts.clone());
+        life.deployment_id = charge.deployment_id.clone();
         life.budget_end = charge.budget_end;
         life.awaited_until = charge.budget_end;
         if charge.launched {
@@ -185,6 +187,7 @@ async fn read_orders(context: &Context, occasion: Occasion, first_start: u64) ->
     context.learn_life(|life| {
         life.plan = plan.lifecycle.clone();
         life.extras = plan.extras.clone();
+        life.deployment_id = plan.container.deployment_id.clone();
         life.budget_end = budget_end;
         life.awaited_until = budget::end(plan.budget, moments(first_start, launched));
     });
@@ -225,6 +228,10 @@ async fn carry_out(
     context.ensure_shipping(Some(&shipping)).await;
     let audit = plan.audit_orders();
     context.ensure_audit(audit.as_ref(), &orders.facts).await;
+    let application = Some(&plan.application);
+    context
+        .ensure_events(plan.events.as_ref(), &orders.facts, application)
+        .await;
     let images = Images::new(plan, known.as_ref(), observed, &reconciliation, store);
     images.note(plan, &reconciliation.then);
     let deadline = Instant::now() + orders.left;
@@ -280,6 +287,8 @@ fn charge_of(
         redact_secrets: plan.redact_secrets,
         shipping,
         audit,
+        events: plan.events.clone(),
+        deployment_id: plan.container.deployment_id.clone(),
         files: made.files.clone(),
         sets: made.sets.clone(),
         firewall: context.firewall(),
@@ -361,6 +370,10 @@ pub async fn recall(context: &Context) -> Option<Charge> {
     context.redact_lines(charge.redact_secrets);
     context.ensure_shipping(Some(&charge.shipping)).await;
     context.ensure_audit(charge.audit.as_ref(), &charge.facts).await;
+    let application = Some(&charge.application);
+    context
+        .ensure_events(charge.events.as_ref(), &charge.facts, application)
+        .await;
     if let Ok(Some(status)) = context.engine.status(&charge.container_id).await {
         context
             .ensure_followed(&charge.container_id, status.log_path.as_deref())
@@ -428,6 +441,10 @@ async fn take_over(
     context.redact_lines(charge.redact_secrets);
     context.ensure_shipping(Some(&charge.shipping)).await;
     context.ensure_audit(charge.audit.as_ref(), &charge.facts).await;
+    let application = Some(&charge.application);
+    context
+        .ensure_events(charge.events.as_ref(), &charge.facts, application)
+        .await;
     for (step, why) in [
         (StepId::Facts, "known since an earlier start in this boot"),
         (StepId::Config, "known since an earlier start in this boot"),

@@ -139,6 +139,12 @@ struct RunArgs {
     /// Directory of application.log, which the agent writes and rotates
     #[arg(long, value_name = "DIR", default_value = "/var/log", env = "LOGS_DIRECTORY")]
     logs_directory: PathBuf,
+    /// Where the record of who came in lies
+    #[arg(long, value_name = "DIR", default_value = "/run/monopod-access", hide = true)]
+    access_directory: PathBuf,
+    /// Where the machine's own units lie
+    #[arg(long, value_name = "DIR", default_value = "/etc/systemd/system", hide = true)]
+    unit_directory: PathBuf,
     /// The local syslog socket; `none` sends nothing to syslog
     #[arg(long, value_name = "SOCKET", default_value = "/dev/log")]
     syslog_socket: PathBuf,
@@ -265,6 +271,8 @@ fn options(args: RunArgs, redactor: SharedRedactor, output: Output) -> run::Opti
             runtime: args.runtime_directory,
             state: args.state_directory,
             configuration: args.image.configuration_directory,
+            access: args.access_directory,
+            units: args.unit_directory,
         },
         sources: Sources {
             facts: args.facts,

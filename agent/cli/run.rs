@@ -148,9 +148,11 @@ async fn daemon(options: Options) -> u8 {
         }
     };
     if code != 0 {
-        context
-            .flush_audit(Instant::now() + TELL_AUDIT, Live::Stays)
-            .await;
+        let deadline = Instant::now() + TELL_AUDIT;
+        tokio::join!(
+            context.flush_audit(deadline, Live::Stays),
+            context.flush_events(deadline)
+        );
     }
     context.stop_shipping(Instant::now() + FLUSH).await;
     code
@@ -167,6 +169,7 @@ async fn everything(context: &Context, stop: &CancellationToken, causes: &Causes
         never = lifecycle::relay(context) => match never {},
         never = notices::watch(context, causes) => match never {},
         never = control::serve(context, causes) => match never {},
+        never = crate::notices::watch(context) => match never {},
     }
 }
 

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::lifecycle::DrainPhase;
+use crate::notice::Notice;
 use crate::plan::StepId;
 use crate::record::SetRecord;
 use crate::supervise::Exit;
@@ -172,6 +173,8 @@ pub enum Event {
     },
     /// The agent was asked to stop; the container stays.
     Stopping,
+    /// Somebody should hear of this as it happens, here and elsewhere.
+    Notice(Box<Notice>),
 }
 
 impl Event {
@@ -233,6 +236,7 @@ impl Event {
                 set.each_text(&mut change);
                 change(news);
             }
+            Self::Notice(notice) => notice.each_text(change),
             Self::ContainerEnded { exit } | Self::Completed { exit } => {
                 let Exit {
                     code: _,
@@ -366,7 +370,16 @@ mod tests {
                 exit_code: 1,
             },
             Event::Stopping,
-        ];
+        ]
+        .into_iter()
+        .chain(crate::notice::every_kind(CANARY).map(|what| {
+            let notice = Notice {
+                id: canary(),
+                at: 1,
+                what,
+            };
+            Event::Notice(Box::new(notice))
+        }));
         for mut event in events {
             event.each_text(|text| text.clear());
             assert!(!format!("{event:?}").contains(CANARY), "{event:?}");

@@ -24,6 +24,7 @@ pub mod lifecycle;
 pub mod logs;
 pub mod machine;
 pub mod metrics;
+pub mod notice;
 pub mod otlp;
 pub mod plan;
 pub mod preparation;

@@ -19,6 +19,7 @@ pub mod docker;
 pub mod ec2;
 pub mod ecr;
 pub mod etcd;
+pub mod event_bus;
 pub mod files;
 pub mod firewall;
 pub mod hostname;
@@ -52,6 +53,7 @@ mod testing;
 pub mod tokeninfo;
 pub mod usage;
 pub(crate) mod web;
+pub mod webhook;
 
 /// Whether trying again can help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,11 +1,12 @@
-//! Figures of the probes, for whoever shows metrics: counted where they are asked, read at any time.
+//! Figures of the probes and of notices, for whoever shows metrics: counted where they are asked, read at any time.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use monopod_core::firewall::Denied;
+use monopod_core::metrics::{Notices, Pushed};
+use monopod_core::notice::What;
 use tokio::sync::Notify;
 
 /// Counters of one run of the agent; the gate's questions are not among them.
@@ -111,6 +112,104 @@ impl Denials {
     /// The figures of now; `None` where there are none.
     pub fn learn(&self, denied: Option<Denied>) {
         *self.known.lock().unwrap_or_else(PoisonError::into_inner) = denied;
+    }
+}
+
+/// Who notices are pushed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Receiver {
+    /// `events.webhook`.
+    Webhook,
+    /// `events.event_bus`.
+    EventBus,
+}
+
+impl Receiver {
+    /// As a directory is called.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook",
+            Self::EventBus => "event-bus",
+        }
+    }
+
+    /// In a sentence.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Webhook => "webhook",
+            Self::EventBus => "event bus",
+        }
+    }
+}
+
+/// Counters of what was told as it happened.
+#[derive(Debug, Default)]
+pub struct NoticeFigures {
+    told: [AtomicU64; What::KINDS.len()],
+    webhook: ReceiverFigures,
+    event_bus: ReceiverFigures,
+}
+
+#[derive(Debug, Default)]
+struct ReceiverFigures {
+    is_used: AtomicBool,
+    delivered: AtomicU64,
+    dropped: AtomicU64,
+    waiting: AtomicU64,
+}
+
+impl ReceiverFigures {
+    fn now(&self) -> Option<Pushed> {
+        self.is_used.load(Ordering::Relaxed).then(|| Pushed {
+            delivered: self.delivered.load(Ordering::Relaxed),
+            dropped: self.dropped.load(Ordering::Relaxed),
+            waiting: self.waiting.load(Ordering::Relaxed),
+        })
+    }
+}
+
+impl NoticeFigures {
+    /// One more of this kind.
+    pub(super) fn told(&self, what: &What) {
+        let at = What::KINDS.iter().position(|kind| *kind == what.kind());
+        if let Some(count) = at.and_then(|at| self.told.get(at)) {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    const fn of(&self, receiver: Receiver) -> &ReceiverFigures {
+        match receiver {
+            Receiver::Webhook => &self.webhook,
+            Receiver::EventBus => &self.event_bus,
+        }
+    }
+
+    /// One more was taken.
+    pub fn delivered(&self, receiver: Receiver) {
+        self.of(receiver).delivered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One more will not get there.
+    pub fn dropped(&self, receiver: Receiver) {
+        self.of(receiver).dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many wait.
+    pub fn waits(&self, receiver: Receiver, waiting: u64) {
+        let figures = self.of(receiver);
+        figures.is_used.store(true, Ordering::Relaxed);
+        figures.waiting.store(waiting, Ordering::Relaxed);
+    }
+
+    /// What they say now.
+    pub fn now(&self) -> Notices {
+        Notices {
+            told: std::array::from_fn(|at| {
+                self.told.get(at).map_or(0, |count| count.load(Ordering::Relaxed))
+            }),
+            webhook: self.webhook.now(),
+            event_bus: self.event_bus.now(),
+        }
     }
 }
 

@@ -73,6 +73,11 @@ pub(super) fn write(event: &Event) {
         Event::Ready { text } => info!("ready: {text}"),
         Event::Degraded { reason } => error!("{reason}"),
         Event::BootFailed { reason, exit_code } => error!(exit_code, "{reason}"),
+        // The boot's end and what it opens stand in the journal already.
+        Event::Notice(notice) if !notice.what.is_warning() => {
+            debug!(kind = notice.what.kind(), "{}", notice.text());
+        }
+        Event::Notice(notice) => warn!(kind = notice.what.kind(), "{}", notice.text()),
         Event::Stopping => info!("stopping; the container keeps running"),
     }
 }

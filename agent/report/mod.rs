@@ -6,6 +6,7 @@
 //!
 //! Deliberately absent: decisions. What an event means for the machine is decided before it is told.
 
+mod desk;
 pub mod figures;
 mod journal;
 pub mod notify;
@@ -28,6 +29,7 @@ use monopod_core::secret::Secret;
 use tokio::sync::watch;
 
 use crate::host::{chain, clock, files};
+pub use desk::Taker;
 use output::Output;
 
 /// The secrets known so far, shared by everything that writes.
@@ -53,6 +55,8 @@ struct Inner {
     probes: figures::ProbeFigures,
     pushes: figures::PushFigures,
     denials: figures::Denials,
+    notices: figures::NoticeFigures,
+    desk: Mutex<desk::Desk>,
 }
 
 impl Reporter {
@@ -80,6 +84,8 @@ impl Reporter {
             probes: figures::ProbeFigures::default(),
             pushes: figures::PushFigures::default(),
             denials: figures::Denials::default(),
+            notices: figures::NoticeFigures::default(),
+            desk: Mutex::default(),
         }))
     }
 
@@ -111,6 +117,29 @@ impl Reporter {
             journal::write(&event);
         }
         notify::send(&event);
+        if let Event::Notice(notice) = &event {
+            self.0.notices.told(&notice.what);
+            self.desk().hand(notice);
+        }
+    }
+
+    /// Notices go to this one, too, those of before included. It must not tell a notice itself.
+    pub fn hand_notices(&self, name: &'static str, taker: Taker) {
+        self.desk().attach(name, taker);
+    }
+
+    /// Nobody takes them under this name any more.
+    pub fn keep_notices(&self, name: &'static str) {
+        self.desk().detach(name);
+    }
+
+    /// What was told as it happened, and what became of it.
+    pub fn notice_figures(&self) -> &figures::NoticeFigures {
+        &self.0.notices
+    }
+
+    fn desk(&self) -> MutexGuard<'_, desk::Desk> {
+        self.0.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says who runs here and on what.

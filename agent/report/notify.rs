@@ -49,6 +49,7 @@ pub(super) fn send(event: &Event) {
         | Event::Container(_)
         | Event::ImageTrusted { .. }
         | Event::Traced { .. }
+        | Event::Notice(_)
         | Event::FileSet { .. } => {
             return;
         }

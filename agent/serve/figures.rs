@@ -70,6 +70,7 @@ impl Gatherer {
         }
         let scrape = metrics::scrape(&Figures {
             denied: reporter.denials().asked(),
+            notices: Some(reporter.notice_figures().now()),
             pushes: reporter
                 .push_figures()
                 .now()
@@ -127,6 +128,7 @@ fn figures<'a>(record: &'a BootRecord, probes: Probed, gathered: &'a Gathered) -
         host: Some(&gathered.host),
         textfiles: gathered.textfiles.as_ref(),
         pushes: None,
+        notices: None,
     }
 }
 

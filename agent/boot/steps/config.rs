@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use monopod_core::audit::AuditOrders;
 use monopod_core::config::{self, Severity, Text};
 use monopod_core::event::Event;
+use monopod_core::notice::EventsPlan;
 use monopod_core::otlp::OtlpPlan;
 use monopod_core::plan::{Plan, StepId};
 use monopod_core::text;
@@ -34,6 +35,8 @@ pub(in crate::boot) async fn run(
                 // How this boot ends is told, too.
                 if let Some(audit) = &unreadable.audit {
                     context.ensure_audit(audit.as_ref(), &identity.facts).await;
+                    let events = unreadable.events.as_ref();
+                    context.ensure_events(events, &identity.facts, None).await;
                 }
                 Err(unreadable.error)
             }
@@ -55,11 +58,16 @@ pub(crate) struct Unusable {
     pub(crate) error: BootError,
     /// `None` where nothing of the text was read.
     audit: Option<Option<AuditOrders>>,
+    events: Option<EventsPlan>,
 }
 
 impl From<BootError> for Box<Unusable> {
     fn from(error: BootError) -> Self {
-        Self::new(Unusable { error, audit: None })
+        Self::new(Unusable {
+            error,
+            audit: None,
+            events: None,
+        })
     }
 }
 
@@ -125,7 +133,8 @@ fn plan(
             origin: user_data.origin.clone(),
         };
         let audit = Some(AuditOrders::of_unreadable(report.audit()));
-        return Err(Box::new(Unusable { error, audit }));
+        let events = EventsPlan::new(report.events());
+        return Err(Box::new(Unusable { error, audit, events }));
     };
     // Room is what an included text has.
     let matters =

@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | `USER_DATA` | the merged configuration, masked, as a YAML map | once a boot of the machine |
 //! | `BOOT_RECORD` | the boot record as JSON | once a boot and outcome |
+//! | `RUNTIME_EVENT` | a notice about security as JSON, see [`crate::notice`] | as they happen |
 //! | `AUDIT_LOG` | a rotated `audit.log`, gzip; the live one at shutdown | as they come |
 //!
 //! The receiver reads USER_DATA as a YAML map, so the boot record, which Taupage did not have, is a type of its own.
@@ -57,6 +58,8 @@ pub enum LogType {
     BootRecord,
     /// The kernel's audit log.
     AuditLog,
+    /// Something that happened on the machine.
+    RuntimeEvent,
 }
 
 impl LogType {
@@ -66,6 +69,7 @@ impl LogType {
             Self::UserData => "USER_DATA",
             Self::BootRecord => "BOOT_RECORD",
             Self::AuditLog => "AUDIT_LOG",
+            Self::RuntimeEvent => "RUNTIME_EVENT",
         }
     }
 }

@@ -45,8 +45,8 @@ pub use image::{ImageRef, ImageRefError};
 pub use intake::{Include, Location, NotTheText, included};
 pub use mirror::{Mirror, RegistryMirrors};
 pub use model::{
-    AccountKey, Audit, Config, Destination, EbsVolume, EcrHost, EnvValue, FileMount, Filesystem, Gpus,
-    HealthCheck, Host, HostEntry, LineFormat, Logging, Logrotate, Mount, Networking, OnChange, Options,
+    AccountKey, Audit, Config, Destination, EbsVolume, EcrHost, EnvValue, Events, FileMount, Filesystem,
+    Gpus, HealthCheck, Host, HostEntry, LineFormat, Logging, Logrotate, Mount, Networking, OnChange, Options,
     Origin, Otlp, OtlpHeader, PortMapping, Probe, Protocol, Raid, RaidLevel, Redact, Refresh, RegistryAuth,
     RegistryLogin, RestartPolicy, Rsyslog, S3, Sampling, Scalyr, Seccomp, Shutdown, Storage, Stream, Tmpfs,
     Ulimit,
@@ -325,6 +325,7 @@ impl Reading {
         report.boot_timeout = outcome.boot_timeout;
         report.audit = outcome.audit;
         report.otlp = outcome.otlp;
+        report.events = outcome.events;
         report.lifecycle = outcome.lifecycle;
         report.masked = masked::of(entries);
         report

@@ -12,6 +12,7 @@ mod container;
 pub mod host;
 mod identity;
 mod machine;
+mod notices;
 mod process;
 pub mod relay;
 pub mod samples;
@@ -63,6 +64,30 @@ pub struct Figures<'a> {
     pub textfiles: Option<&'a textfile::Found>,
     /// What became of metrics that are pushed; `None` where nobody asks.
     pub pushes: Option<Pushes>,
+    /// What was told as it happened.
+    pub notices: Option<Notices>,
+}
+
+/// What was told as it happened, since the agent started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Notices {
+    /// How many of each of [`What::KINDS`](crate::notice::What::KINDS).
+    pub told: [u64; 9],
+    /// For the webhook, if there is one.
+    pub webhook: Option<Pushed>,
+    /// For the event bus, if there is one.
+    pub event_bus: Option<Pushed>,
+}
+
+/// What became of notices for one receiver.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pushed {
+    /// Taken.
+    pub delivered: u64,
+    /// Not kept for want of room, or refused for good.
+    pub dropped: u64,
+    /// Waiting on the disk.
+    pub waiting: u64,
 }
 
 /// What a container uses, as its control group says.
@@ -185,6 +210,7 @@ pub fn scrape(figures: &Figures<'_>) -> Scrape {
             metric.sample(&[("kind", kind)], packets);
         }
     }
+    notices::write(&mut out, figures.notices.as_ref());
     if let Some(process) = figures.process {
         process::write(&mut out, &process);
     }

@@ -34,6 +34,7 @@ fn all(record: &BootRecord) -> String {
                 full: Some(Duration::from_millis(seconds)),
             }),
         }),
+        notices: None,
         probes: Some(Probes {
             asked: 10,
             failed: 2,
@@ -165,6 +166,7 @@ fn what_is_not_known_is_left_out() {
         container: None,
         probes: None,
         denied: None,
+        notices: None,
         process: None,
         host: None,
         textfiles: None,

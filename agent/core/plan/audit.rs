@@ -9,7 +9,7 @@ use super::{AwsCall, Plan};
 use crate::audit::{AuditOrders, AuditPlan};
 use crate::config::Audit;
 use crate::logs::LogKey;
-use crate::secret::SecretSource;
+use crate::secret::{SecretSource, Source};
 use crate::text;
 
 const PASSWORD: &str = "logsink_password";
@@ -71,8 +71,13 @@ impl Plan {
         else {
             return;
         };
-        let (action, resource, verb) = self.access(&reference.source);
-        let why = format!("{verb} {PASSWORD}");
+        self.late_call(calls, &reference.source, PASSWORD);
+    }
+
+    /// A secret that is fetched when it is first needed.
+    pub(super) fn late_call(&self, calls: &mut Vec<AwsCall>, source: &Source, name: &str) {
+        let (action, resource, verb) = self.access(source);
+        let why = format!("{verb} {name}");
         match calls
             .iter_mut()
             .find(|call| (call.action, &call.resource) == (action, &resource))
@@ -109,6 +114,10 @@ impl Plan {
             (
                 "BOOT_RECORD",
                 "how the boot went, when it is over, and when that changes".to_owned(),
+            ),
+            (
+                "RUNTIME_EVENT",
+                "what happens on the machine and is about its security, as it happens".to_owned(),
             ),
             (
                 "AUDIT_LOG",

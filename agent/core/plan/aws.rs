@@ -67,6 +67,7 @@ impl Plan {
         self.log_calls(&mut calls);
         self.lifecycle_calls(&mut calls);
         self.audit_calls(&mut calls);
+        self.events_calls(&mut calls);
         self.extra_calls(&mut calls);
         if let Some(Served::Role(role)) = self.container.identity.served() {
             calls.push(AwsCall {

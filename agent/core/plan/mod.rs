@@ -13,6 +13,7 @@ mod audit;
 mod aws;
 pub mod container;
 mod diff;
+mod events;
 pub mod extras;
 mod lifecycle;
 pub mod logs;
@@ -39,6 +40,7 @@ use crate::firewall::{FirewallPlan, Surroundings};
 use crate::lifecycle::{Balancers, LifecyclePlan, SignalTarget};
 use crate::logs::{Attributes, LogPlan};
 use crate::machine::MachinePlan;
+use crate::notice::EventsPlan;
 use crate::text;
 use crate::trace::VerdictPolicy;
 use crate::trust::Trust;
@@ -366,6 +368,8 @@ pub struct Plan {
     pub log_attributes: Attributes,
     /// Where audit records go, if anywhere.
     pub audit: Option<AuditPlan>,
+    /// Where notices are pushed, if anywhere.
+    pub events: Option<EventsPlan>,
     /// How long all of it may take.
     pub budget: Duration,
     /// What the container's identity is computed from, together with the digest.
@@ -422,6 +426,7 @@ impl Plan {
             logs: LogPlan::new(config),
             log_attributes: Attributes::new(config, facts),
             audit: AuditPlan::new(config.audit()),
+            events: EventsPlan::new(config.events()),
             budget: config.boot_timeout(),
             intent: config.canonical(),
             container,

@@ -375,6 +375,8 @@ impl BootRecord {
                 self.warn(&format!("the engine stopped answering: {error}"));
                 self.container_turns(ContainerState::Running, ContainerState::Unknown);
             }
+            // Told elsewhere; what the machine is like does not change with it.
+            Event::Notice(_) => {}
             // An end meanwhile is told next; one that was told before still stands.
             Event::EngineBack { .. } => {
                 self.container_turns(ContainerState::Unknown, ContainerState::Running);

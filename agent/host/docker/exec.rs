@@ -50,6 +50,7 @@ impl Engine {
         if self.runs_already(id, status, command).await? {
             return Ok(Ran::StillRuns);
         }
+        self.runs(command);
         let what = || What::Run { id: id.to_owned() };
         let options = CreateExecOptions {
             attach_stdout: Some(true),

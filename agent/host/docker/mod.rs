@@ -7,6 +7,7 @@
 mod archive;
 mod describe;
 mod error;
+mod events;
 mod exec;
 mod image;
 mod network;
@@ -26,6 +27,7 @@ use bollard::query_parameters::{
 use bollard::{BollardRequest, Docker};
 use futures_util::StreamExt as _;
 use monopod_core::config::EnvValue;
+use monopod_core::notice::engine::{Deed, Own};
 use monopod_core::plan::container::NAME;
 use tokio::sync::Mutex;
 
@@ -53,6 +55,7 @@ pub struct Engine {
     docker: Arc<OnceLock<Docker>>,
     host: String,
     starts: Arc<Mutex<Starts>>,
+    own: Arc<std::sync::Mutex<Own>>,
 }
 
 /// Whether anything may be started. Held over a start, so that who forbids the next one knows how the last one went.
@@ -72,6 +75,7 @@ impl Engine {
                 docker: Arc::default(),
                 host,
                 starts: Arc::default(),
+                own: Arc::default(),
             })
         } else {
             Err(EngineError::Host { host })
@@ -134,11 +138,10 @@ impl Engine {
     ) -> Result<String, EngineError> {
         let body = spec::body(made, value)?;
         let options = CreateContainerOptionsBuilder::default().name(NAME).build();
-        let created = self
-            .within(ACT, What::Create, |docker| {
-                docker.create_container(Some(options), body)
-            })
-            .await?;
+        let call = self.within(ACT, What::Create, |docker| {
+            docker.create_container(Some(options), body)
+        });
+        let created = self.ours(Deed::Create, "", call).await?;
         Ok(created.id)
     }
 
@@ -179,12 +182,10 @@ impl Engine {
     /// has to be looked at again.
     pub async fn ensure_removed(&self, id: &str) -> Result<(), EngineError> {
         let options = RemoveContainerOptionsBuilder::default().v(true).build();
-        match self
-            .within(ACT, What::Remove { id: id.to_owned() }, |docker| {
-                docker.remove_container(id, Some(options))
-            })
-            .await
-        {
+        let call = self.within(ACT, What::Remove { id: id.to_owned() }, |docker| {
+            docker.remove_container(id, Some(options))
+        });
+        match self.ours(Deed::Remove, id, call).await {
             Err(EngineError::NotFound { .. }) => Ok(()),
             other => other,
         }

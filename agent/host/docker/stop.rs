@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use bollard::query_parameters::KillContainerOptionsBuilder;
+use monopod_core::notice::engine::Deed;
 use monopod_core::plan::reconcile::Phase;
 
 use super::{ACT, Engine, EngineError, What};
@@ -73,10 +74,8 @@ impl Engine {
     /// Whether it was told: a container that has ended meanwhile has nothing left to be told.
     async fn kill(&self, id: &str, signal: &str, what: What) -> Result<bool, EngineError> {
         let options = KillContainerOptionsBuilder::default().signal(signal).build();
-        match self
-            .within(ACT, what, |docker| docker.kill_container(id, Some(options)))
-            .await
-        {
+        let call = self.within(ACT, what, |docker| docker.kill_container(id, Some(options)));
+        match self.ours(Deed::Kill, id, call).await {
             Err(EngineError::NotFound { .. } | EngineError::Refused { status: 409, .. }) => Ok(false),
             other => other.map(|()| true),
         }

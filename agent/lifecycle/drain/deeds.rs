@@ -186,9 +186,10 @@ pub(super) fn live_audit(causes: impl IntoIterator<Item = Cause>) -> Live {
 pub(super) fn flush(context: &Context, left: Duration, live: Live) -> Deed<'_> {
     let deadline = Instant::now() + left;
     Box::pin(async move {
-        let (complete, ()) = tokio::join!(
+        let (complete, (), ()) = tokio::join!(
             context.flush_shipping(deadline),
-            context.flush_audit(deadline, live)
+            context.flush_audit(deadline, live),
+            context.flush_events(deadline)
         );
         if !complete {
             let text = "not every line was delivered; the rest lies in the engine's files for the next start";

@@ -22,6 +22,8 @@ async fn an_engine_that_makes_its_socket_anew_is_waited_for() {
             runtime: place.clone(),
             state: place.clone(),
             configuration: place.clone(),
+            access: place.clone(),
+            units: place.clone(),
         },
         Sources::default(),
         LogTargets {

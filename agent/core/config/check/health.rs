@@ -29,7 +29,7 @@ const TUNING: &[&str] = &[
 ];
 
 /// Headers that say where a request ends, and what becomes of its connection.
-const FRAMING: &[&str] = &[
+pub(super) const FRAMING: &[&str] = &[
     "connection",
     "content-length",
     "expect",

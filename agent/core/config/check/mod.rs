@@ -16,6 +16,7 @@ mod capabilities;
 mod container;
 mod credentials;
 mod environment;
+mod events;
 mod fates;
 mod field;
 mod firewall;
@@ -43,7 +44,7 @@ mod verdicts;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::model::{Audit, Config, Otlp};
+use super::model::{Audit, Config, Events, Otlp};
 use super::policy::Policy;
 use super::problem::{Code, Place, Problem};
 use super::yaml::{Entry, Kind, Node};
@@ -63,6 +64,8 @@ pub(super) struct Outcome {
     pub(super) audit: Audit,
     /// Read even where the rest is wrong: how that boot ended is told there, too.
     pub(super) otlp: Option<Otlp>,
+    /// Read even where the rest is wrong, as audit is.
+    pub(super) events: Events,
     /// Read even where the rest is wrong: what becomes of a machine whose boot failed is said there.
     pub(super) lifecycle: LifecyclePlan,
 }
@@ -148,6 +151,7 @@ impl<'c> Checker<'c> {
         let logging = self.logging(&options);
         let otlp = self.otlp();
         let (host, audit) = (self.host(&ports.mappings), self.audit());
+        let events = self.events();
         let delivered = self.delivered(&options);
         let boot_timeout = self.boot_timeout();
         let lifecycle = self.lifecycle(&lifecycle::Beside {
@@ -202,6 +206,7 @@ impl<'c> Checker<'c> {
                 otlp: otlp.clone(),
                 host,
                 audit: audit.clone(),
+                events: events.clone(),
                 lifecycle: lifecycle.clone(),
                 delivered,
                 boot_timeout,
@@ -220,6 +225,7 @@ impl<'c> Checker<'c> {
             boot_timeout,
             audit,
             otlp,
+            events,
             lifecycle,
         }
     }

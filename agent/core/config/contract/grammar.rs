@@ -126,6 +126,8 @@ pub enum Grammar {
     MetricName,
     /// A namespace of CloudWatch's that is not AWS's own.
     Namespace,
+    /// The name or ARN of a bus in EventBridge.
+    EventBus,
 }
 
 const V4: &str =
@@ -136,6 +138,8 @@ const HEADER_NAME: &str = "[!#$%&'*+.^_`|~0-9A-Za-z-]+";
 /// `arn:PARTITION:elasticloadbalancing:REGION:ACCOUNT:targetgroup/NAME/ID`.
 const TARGET_GROUP: &str = "arn:aws(?:-[a-z]+)*:elasticloadbalancing:[a-z]+(?:-[a-z]+)+-[0-9]+:[0-9]{12}:targetgroup/[A-Za-z0-9-]{1,32}/[0-9a-f]+|\\s*";
 const NAMESPACE: &str = "[A-Za-z0-9._/#-][A-Za-z0-9._/#:-]{0,254}";
+/// A name, or `arn:PARTITION:events:REGION:ACCOUNT:event-bus/NAME`.
+const EVENT_BUS: &str = "(?:arn:aws(?:-[a-z]+)*:events:[a-z]+(?:-[a-z]+)+-[0-9]+:[0-9]{12}:event-bus/)?[A-Za-z0-9._/-]{1,256}|\\s*";
 const SERVER_LABEL: &str = "[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?";
 const LABEL: &str = "[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?";
 
@@ -175,6 +179,7 @@ impl Grammar {
             Self::HeaderName => HEADER_NAME.to_owned(),
             Self::HeaderValue => "[ -~]*".to_owned(),
             Self::TargetGroup => TARGET_GROUP.to_owned(),
+            Self::EventBus => EVENT_BUS.to_owned(),
             Self::HookName => "[A-Za-z0-9/_-]{1,255}|\\s*".to_owned(),
             Self::RoleArn => RoleArn::PATTERN.to_owned(),
             Self::SocketAddress => format!("none|\\s*|(?:{V4}|\\[{}\\]):0*(?:{})", v6(), between(1, 65_535)),
@@ -264,6 +269,9 @@ impl Grammar {
             Self::HeaderName => "letters, digits, dashes and a few other marks",
             Self::HeaderValue => "printable ASCII characters",
             Self::TargetGroup => "an ARN with `:targetgroup/`",
+            Self::EventBus => {
+                "up to 256 letters, digits and characters of . _ - /, or an ARN with `:event-bus/`"
+            }
             Self::HookName => "up to 255 letters, digits, dashes, underscores and slashes",
             Self::SocketAddress => "an IP address, a colon and a port, or `none`",
             Self::RoleArn => "the ARN of an IAM role",

@@ -1,7 +1,7 @@
 //! The machine around the container, and who is told about it.
 
 use super::Fate::{Later, Read};
-use super::Shape::{Choice, Either, Flag, List, Map, Number, Secret, StrictFlag, Text};
+use super::Shape::{Choice, Either, Flag, List, Map, Number, Object, Secret, StrictFlag, Text};
 use super::{Grammar, Key};
 
 const PORT: super::Shape = Number {
@@ -116,4 +116,40 @@ pub(super) const AUDIT: &[Key] = &[
     .taupage("In clear, or encrypted: then the text was sent as it stood.")
     .ours("A reference is fetched. It is sent over https, or to this machine itself.")
     .example("logsink_password: aws:kms:AQICAHhFeGFtcGxl"),
+    Key::new(
+        "events",
+        Object(EVENTS),
+        Read,
+        "Whom the machine tells what happens on it, as it happens: a container that is not ours on the engine, a command in ours, ours stopped by somebody else, logins, a changed file under /etc/monopod or of the agent's units, opt-outs in force, and how each boot ended. One JSON object each, at least once, in order; what cannot be sent waits on the disk, 1000 of them at most.",
+    )
+    .default("none: they stand in the journal, and those about security in the audit")
+    .example("events:\n  webhook: https://hooks.example.org/monopod\n  headers:\n    Authorization: aws:ssm:/monopod/webhook\n  event_bus: operations"),
+];
+
+const EVENTS: &[Key] = &[
+    Key::new(
+        "webhook",
+        Text(Grammar::HiddenUrl),
+        Read,
+        "Gets a POST with each. Any status of 2xx is a yes; nothing is followed. The address may be a key in itself, so its path is never shown.",
+    )
+    .example("webhook: https://hooks.example.org/monopod"),
+    Key::new(
+        "headers",
+        Map {
+            key: "the header's name",
+            names: Grammar::HeaderName,
+            value: &Secret,
+        },
+        Read,
+        "Sent with each POST to `webhook`. References are fetched when the first one is sent, so no boot waits for them, and again when the receiver says that it does not know us.",
+    )
+    .example("headers: {Authorization: aws:ssm:/monopod/webhook}"),
+    Key::new(
+        "event_bus",
+        Text(Grammar::EventBus),
+        Read,
+        "The name or ARN of a bus in EventBridge that gets each, with the source `monopod` and the detail type `monopod KIND`. The role needs events:PutEvents on it.",
+    )
+    .example("event_bus: operations"),
 ];

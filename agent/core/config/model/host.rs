@@ -43,6 +43,29 @@ pub struct Audit {
     pub logsink_password: Option<SecretSource>,
 }
 
+/// Whom notices are pushed to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Events {
+    /// Gets a POST for each.
+    pub webhook: Option<String>,
+    /// Sent with it.
+    pub headers: Vec<(String, SecretSource)>,
+    /// The name or ARN of a bus in EventBridge.
+    pub event_bus: Option<String>,
+}
+
+impl Events {
+    /// A header's value, where it stands in the user data as it is.
+    pub fn literal_header(&self, name: &str) -> Option<Secret> {
+        let (_, source) = self.headers.iter().find(|(one, _)| one == name)?;
+        match source {
+            SecretSource::Literal(secret) => Some(secret.clone()),
+            SecretSource::Stored(_) => None,
+        }
+    }
+}
+
 impl Audit {
     /// The password, where it stands in the user data as it is.
     pub fn literal_password(&self) -> Option<Secret> {

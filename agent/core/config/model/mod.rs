@@ -29,7 +29,7 @@ pub use crate::lifecycle::Shutdown;
 pub use container::{FileMount, Gpus, HostEntry, Options, Seccomp, Tmpfs, Ulimit};
 pub(super) use firewall::Firewall;
 pub use health::{HealthCheck, Probe};
-pub use host::{Audit, Host};
+pub use host::{Audit, Events, Host};
 pub use logging::{
     AccountKey, Destination, LineFormat, Logging, Logrotate, Redact, Rsyslog, S3, Sampling, Scalyr, Stream,
 };
@@ -72,6 +72,7 @@ pub struct Config {
     pub(super) otlp: Option<Otlp>,
     pub(super) host: Host,
     pub(super) audit: Audit,
+    pub(super) events: Events,
     pub(super) lifecycle: LifecyclePlan,
     pub(super) delivered: Delivered,
     pub(super) boot_timeout: Option<Duration>,
@@ -244,6 +245,11 @@ impl Config {
     /// Who is told what happened here.
     pub fn audit(&self) -> &Audit {
         &self.audit
+    }
+
+    /// Whom notices are pushed to.
+    pub fn events(&self) -> &Events {
+        &self.events
     }
 
     /// The stack that waits for a signal.

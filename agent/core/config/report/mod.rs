@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::model::{Audit, Config, Origin, Otlp};
+use super::model::{Audit, Config, Events, Origin, Otlp};
 use super::problem::{Code, Place, Problem, Severity};
 use super::yaml::{Entry, Kind, Node};
 use crate::lifecycle::{LifecyclePlan, SignalTarget};
@@ -48,6 +48,7 @@ pub struct Report {
     pub(super) boot_timeout: Option<Duration>,
     pub(super) audit: Audit,
     pub(super) otlp: Option<Otlp>,
+    pub(super) events: Events,
     pub(super) lifecycle: LifecyclePlan,
     pub(super) masked: serde_json::Value,
     pub(super) problems: Vec<Problem>,
@@ -124,6 +125,7 @@ impl Report {
             boot_timeout: None,
             audit: Audit::default(),
             otlp: None,
+            events: Events::default(),
             lifecycle: LifecyclePlan::default(),
             masked: serde_json::Value::Null,
             problems,
@@ -204,6 +206,11 @@ impl Report {
     /// Whom audit records are for, as far as that could be read.
     pub fn audit(&self) -> &Audit {
         &self.audit
+    }
+
+    /// Whom notices are pushed to, as far as that could be read.
+    pub fn events(&self) -> &Events {
+        &self.events
     }
 
     /// Every key over all layers, and those of their values that are no secret for certain; null without a text.

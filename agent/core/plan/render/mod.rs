@@ -161,6 +161,7 @@ impl Plan {
         }
         self.logs.write_text(out)?;
         self.write_audit(out)?;
+        self.write_events(out)?;
         self.write_aws(out)?;
         self.write_storage(out)?;
         self.write_from_image(out)?;
@@ -278,6 +279,7 @@ impl Plan {
             "extras": self.extras.to_json(),
             "logs": self.logs.to_json(),
             "audit": self.audit_json(),
+            "events": self.events_json(),
             "opt_outs": self.opt_outs(),
             "aws_calls": self.aws_calls(),
             "iam_policy": self.iam_policy(),

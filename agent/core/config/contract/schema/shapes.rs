@@ -136,6 +136,7 @@ fn text(grammar: Grammar) -> Value {
         | Grammar::MountOptions
         | Grammar::DiskOptions
         | Grammar::HeaderValue
+        | Grammar::EventBus
         | Grammar::Bucket
         | Grammar::Server
         | Grammar::Namespace

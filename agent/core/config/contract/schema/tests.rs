@@ -66,6 +66,11 @@ const LOOSER: &[(&str, &str)] = &[
         "headers that every request writes for itself",
     ),
     (
+        "headers",
+        "headers that every request writes for itself, and bytes",
+    ),
+    ("events", "what is inside"),
+    (
         "ssh_ports",
         "an empty list, and a port that the container publishes",
     ),
