@@ -11,11 +11,12 @@ use monopod_core::text;
 use monopod_testrig::{Agent, Machine};
 
 use crate::Figures;
+use crate::footprint::megabytes;
 use crate::stats::{described, median, quantile};
 
 const NAME: &str = "taupageapp";
 const BOOT: Duration = Duration::from_secs(60);
-const SCRAPES: usize = 200;
+const SCRAPES: usize = 1000;
 const BOOTS: usize = 10;
 /// Fewer than the restarts that a container has in ten minutes, as the pauses between them double.
 const ENDS: usize = 6;
@@ -55,13 +56,18 @@ pub(crate) fn metrics(machine: &Machine, binary: &Path, figures: &mut Figures) {
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer)?;
         assert!(answer.starts_with(b"HTTP/1.1 200"), "bench: /metrics");
-        Ok(begun.elapsed().as_secs_f64() * 1e3)
+        Ok((begun.elapsed().as_secs_f64() * 1e3, answer.len()))
     };
-    let took: Vec<f64> = machine
+    let scrapes: Vec<(f64, usize)> = machine
         .inside(|| (0..SCRAPES).map(|_| scrape()).collect())
         .expect("bench: /metrics");
+    let took: Vec<f64> = scrapes.iter().map(|(took, _)| *took).collect();
     figures.tell("metrics_ms", median(&took), "ms");
     figures.tell("metrics_p99_ms", quantile(&took, 0.99), "ms");
+    #[expect(clippy::cast_precision_loss, reason = "a few dozen KiB")]
+    let size = scrapes.last().map_or(0.0, |(_, bytes)| *bytes as f64 / 1024.0);
+    figures.tell("metrics_kb", size, "KiB");
+    figures.tell("metrics_anon_mb", megabytes(agent.pid(), "Pss_Anon:"), "MiB");
     Figures::note(&described(&took));
     clean(machine, &agent);
 }
