@@ -126,8 +126,8 @@ fn every_line_over_rotations_a_kill_and_a_restart() {
     let machine = Machine::acquire();
     let server = OtlpServer::start(Where::Machine(&machine));
     UserData::new(&machine, "chatty")
-        .env(&[("LINES", "50000")])
-        .line("log_budget: 64M")
+        .env(&[("LINES", "20000")])
+        .line("log_budget: 8M")
         .line(&asking(&machine, &server))
         .serve(&machine);
     let agent = run_until_ready(&machine);
@@ -145,7 +145,7 @@ fn every_line_over_rotations_a_kill_and_a_restart() {
     let arrived = numbers.len();
     numbers.sort_unstable();
     numbers.dedup();
-    assert_eq!(numbers, (1..=50_000).collect::<Vec<u32>>());
+    assert_eq!(numbers, (1..=20_000).collect::<Vec<u32>>());
     // A request has 2,000 lines at most, a parcel a batch more than half a megabyte of them.
     assert!(arrived - numbers.len() <= 20_000, "{arrived}");
     nothing_was_wrong(&server);
