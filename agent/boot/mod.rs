@@ -357,6 +357,7 @@ pub async fn recall(context: &Context) -> Option<Charge> {
     context.redact_lines(charge.redact_secrets);
     context.ensure_shipping(Some(&charge.shipping)).await;
     context.ensure_audit(charge.audit.as_ref(), &charge.facts).await;
+    steps::container::tell_origin(context, &charge).await;
     if let Ok(Some(status)) = context.engine.status(&charge.container_id).await {
         context
             .ensure_followed(&charge.container_id, status.log_path.as_deref())
