@@ -78,10 +78,8 @@ fn a_traced_image_is_shown_wherever_somebody_looks() {
         }),
     );
     user_data(&machine, &image)
-        .line(&format!(
-            "deployment_id: d-1\ninstance_logs_url: {}",
-            server.url()
-        ))
+        .line("deployment_id: d-1")
+        .line(&audit(&machine, &server))
         .serve(&machine);
     let agent = run_until_ready(&machine);
     let shown = status(&machine);
