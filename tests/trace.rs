@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use monopod_testrig::{Agent, AuditServer, Image, Machine, Where};
+use monopod_testrig::{AUDIT_PASSWORD, AUDIT_USER, Agent, AuditServer, Image, Machine, Where};
 use serde_json::{Value, json};
 
 use crate::common::*;
@@ -30,6 +30,15 @@ fn text(text: &str) -> Option<Value> {
 
 fn user_data(machine: &Machine, image: &Image) -> UserData {
     UserData::of(machine, &machine.registry().push(image))
+}
+
+/// Where the boot record goes.
+fn audit(machine: &Machine, server: &AuditServer) -> String {
+    let password = machine.aws().put_parameter("audit", AUDIT_PASSWORD);
+    format!(
+        "instance_logs_url: {}\nlogsink_username: {AUDIT_USER}\nlogsink_password: '{password}'",
+        server.url()
+    )
 }
 
 fn etc(machine: &Machine, name: &str, content: &str) {
@@ -69,10 +78,8 @@ fn a_traced_image_is_shown_wherever_somebody_looks() {
         }),
     );
     user_data(&machine, &image)
-        .line(&format!(
-            "deployment_id: d-1\ninstance_logs_url: {}",
-            server.url()
-        ))
+        .line("deployment_id: d-1")
+        .line(&audit(&machine, &server))
         .serve(&machine);
     let agent = run_until_ready(&machine);
     let shown = status(&machine);
@@ -143,7 +150,7 @@ fn whatever_lies_there_the_machine_boots() {
             "trace-loop",
             Some(json!({"link": "scm-source.json"})),
             "invalid",
-            "it is a symbolic link",
+            "the engine could not read it: ",
         ),
         (
             "trace-directory",
@@ -199,7 +206,7 @@ fn whatever_lies_there_the_machine_boots() {
         );
         assert!(!agent.output().contains("canary-4711"), "{}", agent.output());
         agent.kill9();
-        machine.docker(&["rm", "-f", CONTAINER]);
+        drop(machine.docker(&["rm", "-f", CONTAINER]));
     }
 }
 
@@ -213,10 +220,8 @@ fn what_is_denied_never_starts() {
     );
     let server = AuditServer::start(Where::Machine(&machine));
     user_data(&machine, &image("trace-dirty", text(&scm("M README.md"))))
-        .line(&format!(
-            "notify_cfn: {{stack: my-stack, resource: Group}}\ninstance_logs_url: {}",
-            server.url()
-        ))
+        .line("notify_cfn: {stack: my-stack, resource: Group}")
+        .line(&audit(&machine, &server))
         .serve(&machine);
     let (exit, agent) = run_to_end(&machine);
     assert_eq!(exit, 78, "{}", agent.output());

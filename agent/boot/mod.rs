@@ -374,6 +374,7 @@ pub async fn recall(context: &Context) -> Option<Charge> {
     context
         .ensure_events(charge.events.as_ref(), &charge.facts, application)
         .await;
+    steps::container::tell_origin(context, &charge).await;
     if let Ok(Some(status)) = context.engine.status(&charge.container_id).await {
         context
             .ensure_followed(&charge.container_id, status.log_path.as_deref())

@@ -243,7 +243,7 @@ pub(in crate::boot) async fn take_over(
     let does = Step::EnsureContainer(reconciliation.then.clone()).to_string();
     timed(context, StepId::Container, does, async {
         ensure_removed(context, &reconciliation.remove, deadline).await?;
-        tell_again(context, charge).await;
+        tell_origin(context, charge).await;
         follow(
             context,
             &charge.container_id,
@@ -265,7 +265,7 @@ pub(in crate::boot) async fn take_over(
 }
 
 /// What an earlier agent found out; one that did not look has left nothing to tell.
-async fn tell_again(context: &Context, charge: &Charge) {
+pub(in crate::boot) async fn tell_origin(context: &Context, charge: &Charge) {
     let Some(trace) = &charge.trace else { return };
     context.reporter.tell(Event::Traced {
         trace: Box::new(trace.clone()),
