@@ -37,10 +37,24 @@ fn rules_are_loaded_in_the_sandbox_and_come_back() {
         "--fail",
         metadata
     ])));
+    // From the container's network: its image has no client.
+    let pid = the_container(&machine)["State"]["Pid"].to_string();
     let inside = machine.run(&[
-        "docker", "exec", CONTAINER, "wget", "-q", "-O-", "-T", "5", metadata,
+        "nsenter",
+        "--target",
+        &pid,
+        "--net",
+        "curl",
+        "--silent",
+        "--show-error",
+        "--fail",
+        "--max-time",
+        "5",
+        metadata,
     ]);
     assert!(!answered(&inside), "{inside:?}");
+    let refused = machine.run_ok(&["nft", "list", "counter", "inet", "monopod", "denied_metadata"]);
+    assert!(!refused.contains("packets 0 "), "{inside:?}: {refused}");
 
     // Somebody loads rules of another kind.
     machine.run_ok(&["nft", "delete", "table", "inet", "monopod"]);
