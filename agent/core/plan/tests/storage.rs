@@ -119,13 +119,10 @@ fn a_container_that_is_started_waits_for_its_disks_and_one_that_runs_does_not() 
         ),
         "{text}"
     );
-    assert!(text.contains("after prepare, secrets, image"), "{text}");
+    assert!(text.contains("after prepare, firewall, secrets, image"), "{text}");
     let text = plan("memory: 64m").to_text();
     assert!(!text.contains("prepare"), "{text}");
-    assert!(
-        text.contains("after secrets, image") || text.contains("after secrets, image"),
-        "{text}"
-    );
+    assert!(text.contains("after firewall, secrets, image"), "{text}");
 }
 
 #[test]
