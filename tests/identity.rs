@@ -96,7 +96,7 @@ fn bring_python(machine: &Machine) {
     let script = r#"
 set -eu
 mkdir -p "$1/sdk"
-libraries=$(ldd /usr/bin/python3.11 /usr/lib/python3.11/lib-dynload/*.so | sed -n 's,^.* \(/[^ ]*\) (0x.*,\1,p; s,^[[:space:]]*\(/[^ ]*\) (0x.*,\1,p' | sort -u)
+libraries=$(ldd "$3" /usr/bin/python3.11 /usr/lib/python3.11/lib-dynload/*.so | sed -n 's,^.* \(/[^ ]*\) (0x.*,\1,p; s,^[[:space:]]*\(/[^ ]*\) (0x.*,\1,p' | sort -u)
 tar -ch -C / --exclude=__pycache__ --exclude=usr/lib/python3.11/test --exclude='usr/lib/python3.11/config-*' \
     usr/bin/python3.11 usr/lib/python3.11 $(echo "$libraries" | sed 's,^/,,') 2>"$1.err" | tar -x -C "$1"
 cd "$2"
@@ -107,6 +107,8 @@ tar -c botocore/data/sts botocore/data/s3 | tar -x -C "$1/sdk"
     let done = Command::new("sh")
         .args(["-c", script, "sh"])
         .args([&root, &packages])
+        // Its libraries come along: it runs there, too.
+        .arg(std::env::current_exe().unwrap())
         .output()
         .unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
