@@ -240,7 +240,8 @@ fn unmodified_sdks_sign_with_them() {
     let _address = OnLo::new(&machine);
     let aws = machine.aws().endpoint();
     role(&machine)
-        .line("networking: host")
+        // A debug build of the SDK does not begin without any.
+        .line("networking: host\nmount_certs: true")
         .env(&[("AWS_ENDPOINT_URL", &aws)])
         .serve(&machine);
     let _agent = run_until_ready(&machine);
