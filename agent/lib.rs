@@ -10,7 +10,7 @@
 //! ```
 //!
 //! The pure part is the crate `monopod-core` under `agent/core`. Dependencies point one way:
-//! `main → cli → {boot, supervise, lifecycle} → {logs, report, audit, serve} → host → core`; a test holds it so.
+//! `main → cli → {boot, supervise, lifecycle} → {logs, report, audit, serve, identity} → host → core`; a test holds it so.
 
 pub mod access;
 pub mod audit;

@@ -96,7 +96,7 @@ fn bring_python(machine: &Machine) {
     let script = r#"
 set -eu
 mkdir -p "$1/sdk"
-libraries=$(ldd /usr/bin/python3.11 /usr/lib/python3.11/lib-dynload/*.so | sed -n 's,^.* \(/[^ ]*\) (0x.*,\1,p; s,^[[:space:]]*\(/[^ ]*\) (0x.*,\1,p' | sort -u)
+libraries=$(ldd "$3" /usr/bin/python3.11 /usr/lib/python3.11/lib-dynload/*.so | sed -n 's,^.* \(/[^ ]*\) (0x.*,\1,p; s,^[[:space:]]*\(/[^ ]*\) (0x.*,\1,p' | sort -u)
 tar -ch -C / --exclude=__pycache__ --exclude=usr/lib/python3.11/test --exclude='usr/lib/python3.11/config-*' \
     usr/bin/python3.11 usr/lib/python3.11 $(echo "$libraries" | sed 's,^/,,') 2>"$1.err" | tar -x -C "$1"
 cd "$2"
@@ -107,6 +107,8 @@ tar -c botocore/data/sts botocore/data/s3 | tar -x -C "$1/sdk"
     let done = Command::new("sh")
         .args(["-c", script, "sh"])
         .args([&root, &packages])
+        // Its libraries come along: it runs there, too.
+        .arg(std::env::current_exe().unwrap())
         .output()
         .unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
@@ -238,7 +240,8 @@ fn unmodified_sdks_sign_with_them() {
     let _address = OnLo::new(&machine);
     let aws = machine.aws().endpoint();
     role(&machine)
-        .line("networking: host")
+        // A debug build of the SDK does not begin without any.
+        .line("networking: host\nmount_certs: true")
         .env(&[("AWS_ENDPOINT_URL", &aws)])
         .serve(&machine);
     let _agent = run_until_ready(&machine);
