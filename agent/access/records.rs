@@ -108,7 +108,12 @@ mod tests {
     use monopod_core::access::What;
 
     use super::*;
-    use crate::host::testing::temporary_directory;
+
+    fn temporary_directory(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("monopod-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        path
+    }
 
     fn lines(path: &Path) -> Vec<AccessRecord> {
         let text = fs::read_to_string(path).unwrap();
