@@ -52,7 +52,9 @@ fn added_capabilities_turn_no_new_privileges_off_and_say_so() {
     assert_eq!(host["CapDrop"], json!(["ALL"]));
     assert_eq!(host["SecurityOpt"], json!(null));
     assert!(
-        agent.output().contains("opened: capabilities_add, instance_metadata"),
+        agent
+            .output()
+            .contains("opened: capabilities_add, instance_metadata"),
         "{}",
         agent.output()
     );

@@ -69,10 +69,9 @@ impl FirewallPlan {
         }
     }
 
-    /// For programs.
+    /// For programs. The ports are the container's, which has them already.
     pub(crate) fn to_json(&self) -> Value {
         json!({
-            "ports": self.ports.iter().map(|(protocol, port)| format!("{port}/{protocol}")).collect::<Vec<_>>(),
             "egress": self.egress.as_ref().map(|rules| rules.iter().map(ToString::to_string).collect::<Vec<_>>()),
             "metadata_blocked": self.metadata_blocked,
             "credentials_endpoint": self.credentials_endpoint,

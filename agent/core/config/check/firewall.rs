@@ -37,22 +37,23 @@ impl<'c> Checker<'c> {
 
     /// `egress`, in file order.
     fn egress(&mut self) -> Option<Vec<EgressRule>> {
-        // Elsewhere a null is as if nothing were said. Here that would open everything to someone who began to write a list.
-        if let Some(entry) = self.entries.iter().find(|entry| entry.name == "egress") {
-            let field = Field::top(entry);
-            if field.is_null() {
-                let problem = field
-                    .error(Code::Missing, "`egress` is empty")
-                    .at(field.key_place);
-                self.report(problem.help(
-                    "write `egress: []` to let nothing out, or leave the key out to let everything out",
-                ));
-            }
+        // Empty, like every null: what opens everything is to leave the key out.
+        if let Some(entry) = self.entries.iter().find(|entry| entry.name == "egress")
+            && Field::top(entry).is_null()
+        {
+            let message = "`egress` is empty: nothing leaves the container but questions to its name servers";
+            let problem = Field::top(entry).warning(Code::NothingSaid, message);
+            self.report(
+                problem
+                    .at(entry.place)
+                    .help("write `egress: []` if that is meant, or leave the key out to let everything out"),
+            );
+            return Some(Vec::new());
         }
         let field = self.field("egress")?;
-        let items = self.take(field.items())?;
+        self.take(field.items())?;
         let mut rules = Vec::new();
-        for item in items.iter().filter(|item| !item.is_broken()) {
+        for item in &self.list(&field) {
             rules.extend(self.egress_rule(item));
         }
         let names = rules.iter().filter(|rule| rule.to.name().is_some()).count();
@@ -108,6 +109,10 @@ impl<'c> Checker<'c> {
     }
 
     fn egress_destination(&mut self, field: &Field<'_>) -> Option<To> {
+        if !field.scalar().is_some_and(|scalar| scalar.value == Resolved::Str) {
+            self.report(field.wrong_type("an address, a network or a name").help(FORMS));
+            return None;
+        }
         let text = self.text(field)?;
         let wrong = match To::parse(&text) {
             Ok(to) => return Some(to),

@@ -213,7 +213,7 @@ impl Grammar {
             Self::Server => format!("(?:{SERVER_LABEL}\\.)*{SERVER_LABEL}\\.?|{}|\\s*", v6()),
             Self::Network => network(),
             Self::Destination => format!(
-                "{}|(?:{SERVER_LABEL}\\.)*[A-Za-z0-9_-]*[A-Za-z][A-Za-z0-9_-]*\\.?",
+                "{}|(?:{SERVER_LABEL}\\.)*(?:[A-Za-z]|[0-9_][A-Za-z0-9_-]*[A-Za-z])(?:[A-Za-z0-9_-]*[A-Za-z0-9_])?\\.?",
                 network()
             ),
             Self::PortRange => {

@@ -1,6 +1,6 @@
 //! `egress`, `instance_metadata`, and what the policy makes of them.
 
-use super::{clean, code, error};
+use super::{clean, code, error, warned};
 use crate::config::Code;
 
 #[test]
@@ -21,9 +21,15 @@ fn egress() {
     );
     assert!(clean("egress: []").egress().unwrap().is_empty());
     assert!(clean("memory: 64m").egress().is_none());
+    // Whoever began to write a list has not opened everything.
+    let (config, problems) = warned("egress:");
+    assert!(config.egress().unwrap().is_empty());
+    assert_eq!(problems.len(), 1);
+    assert_eq!(problems[0].code, Code::NothingSaid);
     for (bad, wanted) in [
-        ("egress:", Code::Missing),
         ("egress: 10.0.0.0/8", Code::WrongType),
+        ("egress: [{to: true}]", Code::WrongType),
+        ("egress: [10.5]", Code::WrongType),
         ("egress: {to: 10.0.0.0/8}", Code::WrongType),
         ("egress: [[10.0.0.0/8]]", Code::WrongType),
         ("egress: [10.0.0.1/8]", Code::BadValue),
