@@ -406,9 +406,9 @@ impl ContainerSpec {
 /// Who is kept from the metadata service can't ask it for the region. A region that the user wrote, under either name, is
 /// left alone: SDKs differ in which of the two they look at first.
 fn regions(config: &Config) -> impl Iterator<Item = Hole> {
-    let is_written = |name: &&str| config.environment().iter().any(|(one, _)| one == name);
+    let is_written = |name: &str| config.environment().iter().any(|(one, _)| one == name);
     let wanted =
-        config.identity().blocks_metadata() && !identity::REGIONS.iter().any(|name| is_written(&name));
+        config.identity().blocks_metadata() && !identity::REGIONS.iter().any(|name| is_written(name));
     identity::REGIONS
         .into_iter()
         .filter(move |_| wanted)
