@@ -83,6 +83,17 @@ impl Plan {
         out
     }
 
+    /// What follows from where the image comes from, where the policy says anything of that.
+    fn write_verdicts(&self, out: &mut String) -> fmt::Result {
+        if !self.verdicts.is_empty() {
+            writeln!(out, "\nWhere the image comes from, before it starts")?;
+        }
+        for (key, value) in self.verdicts.rows() {
+            writeln!(out, "  {key:<18} {}", text::printable(&value))?;
+        }
+        Ok(())
+    }
+
     fn write_text(&self, out: &mut String) -> fmt::Result {
         match &self.facts {
             None => writeln!(
@@ -113,12 +124,7 @@ impl Plan {
         for (key, value) in trust_rows(&self.trust) {
             writeln!(out, "  {key:<18} {}", text::printable(&value))?;
         }
-        if !self.verdicts.is_empty() {
-            writeln!(out, "\nWhere the image comes from, before it starts")?;
-            for (key, value) in self.verdicts.rows() {
-                writeln!(out, "  {key:<18} {}", text::printable(&value))?;
-            }
-        }
+        self.write_verdicts(out)?;
         writeln!(out, "\nContainer {NAME}")?;
         for (key, value) in self.container.rows() {
             writeln!(out, "  {key:<18} {}", text::printable(&value))?;

@@ -32,8 +32,7 @@ fn agree(schema: &Value, value: &Value, path: &str) {
         Value::Object(fields) => {
             // A map whose names are others'.
             if let Some(each) = schema.get("additionalProperties") {
-                let mut values = fields.values();
-                return values.for_each(|value| agree(each, value, path));
+                return fields.values().for_each(|value| agree(each, value, path));
             }
             let known = schema["properties"].as_object().unwrap();
             for (name, value) in fields {
