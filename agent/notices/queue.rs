@@ -4,7 +4,7 @@
 //! result has some room of its own.
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -55,10 +55,13 @@ impl Queue {
     /// What earlier agents have left. What another machine's disk brought with it is not ours to tell.
     pub(super) fn open(directory: PathBuf, instance_id: &str) -> Result<Self, FileError> {
         files::ensure_directory(&directory)?;
-        let mut names = files::names(&directory)?;
-        names.retain(|name| {
-            Path::new(name).extension().is_some_and(|end| end == "json") && number(name).is_some()
-        });
+        let (mut names, left): (Vec<String>, Vec<String>) = files::names(&directory)?
+            .into_iter()
+            .partition(|name| name.ends_with(".json") && number(name).is_some());
+        // An agent that was killed while it wrote.
+        for name in left {
+            files::ensure_gone(&directory.join(name))?;
+        }
         names.sort();
         let mut queue = Self {
             directory,
@@ -223,7 +226,13 @@ mod tests {
         assert_eq!(kept, 10);
         assert!(matches!(queue.keep("b", &one(1), true).unwrap(), Kept::Yes));
         std::fs::write(path.join("000000000001-torn.json"), "{").unwrap();
+        std::fs::write(path.join(".half"), "{").unwrap();
         assert_eq!(Queue::open(path.clone(), "i-1").unwrap().len(), 11);
+        assert_eq!(
+            std::fs::read_dir(&path).unwrap().count(),
+            11,
+            "nothing is left lying"
+        );
         std::fs::remove_dir_all(path).unwrap();
     }
 }

@@ -392,7 +392,7 @@ impl Access {
         };
         match what.as_str() {
             "granted" => format!("{user} may log in{role}{}{because}{detail}", says("by", by)),
-            "refused" => format!("{user} was refused{}{because}{detail}", says("to", by)),
+            "refused" => format!("a login of {user} was refused{}{because}{detail}", says("to", by)),
             "login" => format!("{user} logged in{role}{}{because}{detail}", says("from", from)),
             "logout" => format!("{user} logged out{}{detail}", says("from", from)),
             "ended" => format!("the login of {user} ended{because}{detail}"),
