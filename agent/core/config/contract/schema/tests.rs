@@ -69,6 +69,11 @@ const LOOSER: &[(&str, &str)] = &[
         "ssh_ports",
         "an empty list, and a port that the container publishes",
     ),
+    (
+        "headers",
+        "headers that every request writes for itself, and what no header may have",
+    ),
+    ("signals", "an empty list"),
     ("loadbalancer_name", "depends on the type"),
     ("healthcheck", "what the type needs"),
     ("lifecycle_hooks", "one of two keys is needed"),
