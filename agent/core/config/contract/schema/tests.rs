@@ -76,6 +76,11 @@ const LOOSER: &[(&str, &str)] = &[
     ),
     ("namespace", "those of AWS's own"),
     ("names", "an empty list"),
+    (
+        "headers",
+        "headers that every request writes for itself, and what no header may have",
+    ),
+    ("signals", "an empty list"),
     ("loadbalancer_name", "depends on the type"),
     ("healthcheck", "what the type needs"),
     ("lifecycle_hooks", "one of two keys is needed"),
