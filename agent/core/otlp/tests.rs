@@ -287,7 +287,11 @@ fn everything_that_is_served_is_sent() {
         record: &record,
         container: None,
         probes: None,
+        denied: None,
+        notices: None,
         process: None,
+        host: None,
+        textfiles: None,
         pushes: None,
     });
     let served = text.lines().filter(|line| !line.starts_with('#')).count();

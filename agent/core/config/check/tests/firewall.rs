@@ -56,8 +56,9 @@ fn egress() {
 
 #[test]
 fn instance_metadata() {
-    assert_eq!(clean("instance_metadata: false").instance_metadata(), Some(false));
-    assert_eq!(clean("memory: 64m").instance_metadata(), None);
+    let blocks = |text: &str| clean(text).identity().blocks_metadata();
+    assert!(blocks("instance_metadata: false"));
+    assert!(!blocks("memory: 64m"));
     assert_eq!(code("instance_metadata: 'false'"), Code::WrongType);
     // Closed, it is another container; open, it is the one there was.
     let canonical = |text: &str| clean(text).canonical();
