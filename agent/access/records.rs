@@ -99,8 +99,8 @@ fn last(path: &Path) -> Option<AccessRecord> {
         .ok()?;
     let mut bytes = Vec::new();
     file.take(2 * LONGEST_LINE).read_to_end(&mut bytes).ok()?;
-    let lines = bytes.split(|byte| *byte == b'\n').rev();
-    lines.filter_map(|line| serde_json::from_slice(line).ok()).next()
+    let mut lines = bytes.split(|byte| *byte == b'\n').rev();
+    lines.find_map(|line| serde_json::from_slice(line).ok())
 }
 
 #[cfg(test)]

@@ -45,7 +45,7 @@ enum Message {
 #[derive(Debug, thiserror::Error)]
 enum No {
     #[error("that is no question of ours: {0}")]
-    NoQuestion(String),
+    Unclear(String),
     #[error(transparent)]
     Refused(#[from] Refusal),
     #[error("the policy of the machine's image cannot be read, so nobody is let in: {0}")]
@@ -67,7 +67,7 @@ enum No {
 impl Classified for No {
     fn class(&self) -> Class {
         match self {
-            Self::NoQuestion(_) | Self::Refused(_) | Self::Policy(_) | Self::Key(_) => Class::Permanent,
+            Self::Unclear(_) | Self::Refused(_) | Self::Policy(_) | Self::Key(_) => Class::Permanent,
             Self::Service(error) => error.class(),
             Self::Grant(error) => error.class(),
             Self::File(_) | Self::StillThere(_) | Self::Gone => Class::Transient,
@@ -203,7 +203,7 @@ async fn handle(
     owner: &mpsc::Sender<Message>,
 ) -> Result<Value, No> {
     let request: Request = serde_json::from_value(question.clone())
-        .map_err(|error| No::NoQuestion(chosen_text(&error.to_string(), 200)))?;
+        .map_err(|error| No::Unclear(chosen_text(&error.to_string(), 200)))?;
     let asker = asker(peer);
     let rules = match &request {
         Request::Grant { .. } => rules(&places.configuration)?,

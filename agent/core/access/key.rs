@@ -292,7 +292,7 @@ mod tests {
             ("<html>".to_owned(), KeyError::Type),
             ("ssh-ed25519".to_owned(), KeyError::Base64),
             (
-                format!("ssh-ed25519 {}", &base64[..base64.len() - 3]),
+                format!("ssh-ed25519 {}", base64.get(..base64.len() - 3).unwrap()),
                 KeyError::Base64,
             ),
             (format!("ssh-ed25519 {base64}\u{e9}"), KeyError::NotAscii),

@@ -7,16 +7,20 @@
 //!
 //! Killed between any two of these, the next daemon finds the state file and goes on.
 
+mod end;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
 use monopod_core::access::{
     ADMIN_GROUP, AccessRecord, Grant, Granted, Host, Next, Phase, PublicKey, Role, UIDS, UserName, What, Why,
-    chosen_text, next,
+    next,
 };
 use nix::unistd::Group;
 use serde::{Deserialize, Serialize};
+
+use end::End;
 
 use super::processes::{Reach, sweep};
 use super::records::Records;
@@ -24,10 +28,6 @@ use super::{Places, accounts};
 use crate::host::files::{self, FileError};
 use crate::host::{Class, Classified, chain, clock};
 
-/// What sshd holds of a session tells PAM and ends by itself when the user's processes are gone; it gets as long.
-const GRACE_MS: u64 = 1000;
-/// Nobody was found for as long: nobody is left.
-const QUIET_MS: u64 = 300;
 /// Somebody who proved a key just before it was removed shows up within this.
 const AFTERWARDS_MS: u64 = 10_000;
 /// Names of our own below the directory where keys lie.
@@ -101,15 +101,6 @@ impl Classified for GrantError {
 struct Numbers {
     boot_id: String,
     given: BTreeMap<UserName, u32>,
-}
-
-/// How far the end of a grant is; not kept.
-#[derive(Clone, Copy, Debug)]
-struct End {
-    since_ms: u64,
-    last_seen_ms: u64,
-    killed: usize,
-    complained: bool,
 }
 
 /// The grants.
@@ -326,29 +317,6 @@ impl Grants {
         there
     }
 
-    /// No key from here on. What cannot be written now is tried again with every look; an end that began goes on.
-    fn begin_end(&mut self, user: &UserName, why: Why, by: Option<String>) {
-        let Some(grant) = self.grants.get(user) else {
-            return;
-        };
-        if grant.phase == Phase::Live {
-            let ending = Grant {
-                phase: Phase::Ending { why, by },
-                ..grant.clone()
-            };
-            if let Err(error) = self.keep(ending.clone()) {
-                tracing::error!(
-                    "the end of {user}'s login goes on without a note of it: {}",
-                    chain(&error)
-                );
-                self.grants.insert(user.clone(), ending);
-            }
-        }
-        if let Err(error) = accounts::ensure_no_key(&self.places, user) {
-            tracing::error!("{user} may still log in: {}", chain(&error));
-        }
-    }
-
     /// Does what the moment asks for; when to come again, in milliseconds since the boot.
     pub(super) fn step(&mut self) -> Option<u64> {
         let now = clock::since_boot_millis();
@@ -388,81 +356,6 @@ impl Grants {
             again(now + 500);
         }
         soonest
-    }
-
-    /// One look at a grant that ends; whether it is over.
-    fn go_on(&mut self, user: &UserName, now: u64) -> bool {
-        let Some(grant) = self.grants.get(user).cloned() else {
-            return true;
-        };
-        let mut end = self.ends.get(user).copied().unwrap_or(End {
-            since_ms: now,
-            last_seen_ms: now,
-            killed: 0,
-            complained: false,
-        });
-        let gone = accounts::ensure_no_key(&self.places, user);
-        let reach = if now.saturating_sub(end.since_ms) < GRACE_MS {
-            Reach::Own
-        } else {
-            Reach::Logins
-        };
-        let found = sweep(grant.uid, reach);
-        if !found.is_clean() {
-            end.last_seen_ms = now;
-            end.killed = end.killed.saturating_add(found.own);
-        }
-        let is_quiet = found.is_clean() && now.saturating_sub(end.last_seen_ms) >= QUIET_MS;
-        let over = is_quiet
-            && gone
-                .and_then(|()| accounts::ensure_no_user(&self.places, user, grant.uid))
-                .and_then(|()| accounts::ensure_no_home(&self.places, user))
-                .map_err(|error| self.complain(user, &mut end, &chain(&error)))
-                .is_ok();
-        if over {
-            self.finish(user, &grant, end.killed, now);
-        } else {
-            if now.saturating_sub(end.since_ms) > AFTERWARDS_MS {
-                let text = format!("processes of {user} do not end: {found:?}");
-                self.complain(user, &mut end, &text);
-            }
-            self.ends.insert(user.clone(), end);
-        }
-        over
-    }
-
-    /// Once for each end.
-    fn complain(&mut self, user: &UserName, end: &mut End, text: &str) {
-        if std::mem::replace(&mut end.complained, true) {
-            return;
-        }
-        tracing::error!("the login of {user} has ended, but not all of it is gone, trying on: {text}");
-        self.note(AccessRecord {
-            detail: Some(chosen_text(text, 500)),
-            ..AccessRecord::new(What::Failed, user.as_str())
-        });
-    }
-
-    fn finish(&mut self, user: &UserName, grant: &Grant, killed: usize, now: u64) {
-        let (why, by) = match &grant.phase {
-            Phase::Live => (Why::Expired, None),
-            Phase::Ending { why, by } => (*why, by.clone()),
-        };
-        let detail = match killed {
-            0 => why.words().to_owned(),
-            _ => format!("{}; who was there was sent away", why.words()),
-        };
-        self.note(AccessRecord {
-            detail: Some(detail),
-            ..about(grant, What::Ended, by)
-        });
-        if let Err(error) = files::ensure_gone(&self.state_file(user)) {
-            tracing::error!("{}", chain(&error));
-        }
-        self.grants.remove(user);
-        self.ends.remove(user);
-        self.whole.remove(user);
-        self.afterwards.insert(grant.uid, now + AFTERWARDS_MS);
     }
 
     /// Records what happened. It has happened, whether or not that can be written.
