@@ -526,6 +526,28 @@ struct Filled {
     made: Option<Made>,
 }
 
+impl Filled {
+    /// Keeps it for the steps that wait for it; which step is done.
+    fn take(&mut self, outcome: Outcome) -> StepId {
+        match outcome {
+            Outcome::Prepared => StepId::Prepare,
+            Outcome::Firewall => StepId::Firewall,
+            Outcome::Secrets(fetched) => {
+                self.fetched = Some(fetched);
+                StepId::Secrets
+            }
+            Outcome::Image(pinned) => {
+                self.pinned = Some(pinned);
+                StepId::Image
+            }
+            Outcome::Container(made) => {
+                self.made = Some(*made);
+                StepId::Container
+            }
+        }
+    }
+}
+
 enum Outcome {
     Prepared,
     Firewall,
@@ -606,23 +628,8 @@ async fn execute(
         match running.next().await {
             None => break,
             Some(Err(error)) => return Err(error),
-            Some(Ok(Outcome::Prepared)) => {
-                done.insert(StepId::Prepare);
-            }
-            Some(Ok(Outcome::Firewall)) => {
-                done.insert(StepId::Firewall);
-            }
-            Some(Ok(Outcome::Secrets(fetched))) => {
-                filled.fetched = Some(fetched);
-                done.insert(StepId::Secrets);
-            }
-            Some(Ok(Outcome::Image(pinned))) => {
-                filled.pinned = Some(pinned);
-                done.insert(StepId::Image);
-            }
-            Some(Ok(Outcome::Container(made))) => {
-                filled.made = Some(*made);
-                done.insert(StepId::Container);
+            Some(Ok(outcome)) => {
+                done.insert(filled.take(outcome));
             }
         }
     }

@@ -98,7 +98,7 @@ impl Keeper {
         if !same || !self.is_intact().await? {
             self.apply(order).await?;
         }
-        Ok(self.applied()?)
+        self.applied()
     }
 
     fn applied(&self) -> Result<Value, ServeError> {

@@ -155,10 +155,7 @@ impl Plan {
         for (key, value) in self.lifecycle_rows() {
             writeln!(out, "  {key:<18} {}", text::printable(&value))?;
         }
-        writeln!(out, "\nFirewall")?;
-        for (key, value) in self.firewall.rows() {
-            writeln!(out, "  {key:<18} {}", text::printable(&value))?;
-        }
+        self.write_firewall(out)?;
         self.write_machine(out)?;
         self.write_extras(out)?;
         writeln!(out, "\nOpened by this configuration or not shut in this version")?;
@@ -177,6 +174,14 @@ impl Plan {
             &self.refused,
             "reason why this version boots no machine with it",
         )
+    }
+
+    fn write_firewall(&self, out: &mut String) -> fmt::Result {
+        writeln!(out, "\nFirewall")?;
+        for (key, value) in self.firewall.rows() {
+            writeln!(out, "  {key:<18} {}", text::printable(&value))?;
+        }
+        Ok(())
     }
 
     fn write_machine(&self, out: &mut String) -> fmt::Result {
