@@ -125,7 +125,6 @@ fn a_traced_image_is_shown_wherever_somebody_looks() {
     }
 
     let told: Value = serde_json::from_str(&server.wait_for("BOOT_RECORD", BOOT).text()).unwrap();
-    println!("{told:#}");
     assert_eq!((&told["trace"], &told["verdicts"]), (trace, &shown["verdicts"]));
 
     // The next agent knows it from this one, and asks neither the network nor the engine for it.

@@ -290,6 +290,21 @@ mod tests {
         }
     }
 
+    fn traced(text: impl Fn() -> String) -> Event {
+        Event::Traced {
+            trace: Box::new(Trace {
+                commit: Some(text()),
+                ..Trace::default()
+            }),
+            verdicts: vec![Verdict {
+                name: VerdictName::ImageTooOld,
+                level: Level::Warn,
+                found: text(),
+                rule: None,
+            }],
+        }
+    }
+
     #[test]
     fn every_text_is_reached() {
         const CANARY: &str = "canary";
@@ -329,18 +344,7 @@ mod tests {
             },
             Event::Warning { text: canary() },
             Event::ImageTrusted { what: canary() },
-            Event::Traced {
-                trace: Box::new(Trace {
-                    commit: Some(canary()),
-                    ..Trace::default()
-                }),
-                verdicts: vec![Verdict {
-                    name: VerdictName::ImageTooOld,
-                    level: Level::Warn,
-                    found: canary(),
-                    rule: None,
-                }],
-            },
+            traced(canary),
             Event::Container(seen),
             Event::ContainerEnded { exit: exit.clone() },
             Event::RestartPlanned { wait, restart: 1 },
