@@ -71,6 +71,7 @@ build {
       "IMAGE_NAME=${local.name}",
       "IMAGE_BUILT=${local.built}",
       "IMAGE_COMMIT=${var.commit}",
+      "IMAGE_VALID_DAYS=${var.valid_days}",
       "IMAGE_BASE=${try(build.SourceAMI, "")}",
       "IMAGE_BASE_NAME=${try(build.SourceAMIName, "monopod-base")}",
     ]

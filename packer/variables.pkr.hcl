@@ -11,6 +11,12 @@ variable "commit" {
   default     = ""
 }
 
+variable "valid_days" {
+  description = "For how many days machines should be launched from it: image.json says when that ends. 0 is for ever."
+  type        = number
+  default     = 0
+}
+
 variable "upgrade" {
   description = "Bring the base's own packages up to date. Without it apt is asked only for what is missing."
   type        = bool

@@ -10,6 +10,12 @@ field() { if [ -n "$2" ]; then printf '%s: ' "$(text "$1")"; text "$2"; else pri
 kernel=$(find /boot -maxdepth 1 -name 'vmlinuz-*' -printf '%f\n' | sed 's/^vmlinuz-//' | sort -V | tail -n 1)
 system=$(sed -n 's/^PRETTY_NAME="\(.*\)"$/\1/p' /etc/os-release)
 
+# The last day on which machines should be launched from it; whoever builds each week wants no month-old image in use.
+expires=
+if [ "${IMAGE_VALID_DAYS:-0}" -gt 0 ]; then
+    expires=$(date --utc --date "$IMAGE_BUILT + $IMAGE_VALID_DAYS days" +%F)
+fi
+
 packages() {
     dpkg-query --show --showformat='${db:Status-Status} ${Package} ${Version}\n' |
         sed -n 's/^installed //p' | LC_ALL=C sort |
@@ -20,7 +26,8 @@ umask 022
 install -d -m 0755 /etc/monopod
 {
     printf '{\n  "schema": 1,\n'
-    printf '  %s,\n' "$(field name "$IMAGE_NAME")" "$(field built "$IMAGE_BUILT")" "$(field commit "$IMAGE_COMMIT")"
+    printf '  %s,\n' "$(field name "$IMAGE_NAME")" "$(field built "$IMAGE_BUILT")" "$(field commit "$IMAGE_COMMIT")" \
+        "$(field expires "$expires")"
     printf '  "base": {%s, %s},\n' "$(field id "$IMAGE_BASE")" "$(field name "$IMAGE_BASE_NAME")"
     printf '  %s,\n' "$(field system "$system")" "$(field architecture "$(dpkg --print-architecture)")" "$(field kernel "$kernel")"
     printf '  "packages": {\n'
