@@ -106,6 +106,8 @@ pub struct Shipper {
 #[derive(Debug)]
 struct Shared {
     options: Options,
+    /// Who lines are from, as far as is known by now.
+    attributes: watch::Sender<Attributes>,
     feeds: Mutex<Vec<Feed>>,
     tasks: Mutex<JoinSet<()>>,
     /// Those that look for new files. They end with the shipper and have nothing to save.
@@ -144,6 +146,7 @@ impl Shipper {
         let lock = Arc::new(Lock::take(directory).await?);
         let (changed, changes) = watch::channel(Changes::default());
         let shared = Arc::new(Shared {
+            attributes: watch::Sender::new(options.attributes.clone()),
             options,
             feeds: Mutex::default(),
             tasks: Mutex::default(),
@@ -193,6 +196,15 @@ impl Shipper {
         }
         *locked(&self.shared.container) = Some(source);
         Ok(())
+    }
+
+    /// More is known about who lines are from: for those that are read from now on, in sinks that have fields for it.
+    pub fn learn(&self, attributes: &Attributes) {
+        self.shared.attributes.send_if_modified(|known| {
+            let is_news = known != attributes;
+            known.clone_from(attributes);
+            is_news
+        });
     }
 
     /// Waits until every acknowledged sink has, durably, every whole line that is in the files now, and a

@@ -18,7 +18,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use monopod_core::logs::{Batch, Patience, Pending, Redacted, Stream, Treater};
+use monopod_core::logs::{Attributes, Batch, Patience, Pending, Redacted, Stream, Treater};
 use monopod_core::retry::Backoff;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
@@ -74,12 +74,15 @@ pub(crate) struct Parts {
     pub(crate) changes: watch::Receiver<Changes>,
     pub(crate) lock: Arc<Lock>,
     pub(crate) trust: Trust,
+    /// Who lines are from, when more of that is known.
+    pub(crate) attributes: watch::Receiver<Attributes>,
 }
 
 /// A sink with all that feeds it.
 #[derive(Debug)]
 pub(crate) struct Pump<S> {
     sink: S,
+    attributes: watch::Receiver<Attributes>,
     desk: Desk,
     batch: Batch,
     filter: Filter,
@@ -122,6 +125,7 @@ impl<S: Sink> Pump<S> {
             changes,
             lock,
             trust,
+            attributes,
         } = parts;
         let mut desk = Desk::new(S::NAME, cursor_file, figures, commands, changes, lock)?;
         desk.trust = trust;
@@ -130,6 +134,7 @@ impl<S: Sink> Pump<S> {
         let event_over = (!treater.pending().is_empty()).then(|| Instant::now() + EVENT_OVER);
         Ok(Self {
             sink,
+            attributes,
             desk,
             batch: Batch::default(),
             filter,
@@ -278,6 +283,9 @@ impl<S: Sink> Pump<S> {
             self.parcel.last_time = Some(last.time.to_owned());
         }
         if !self.batch.is_empty() {
+            if self.attributes.has_changed().unwrap_or_default() {
+                self.sink.learn(&self.attributes.borrow_and_update());
+            }
             self.sink.take(&mut self.batch);
             self.batch.clear();
         }

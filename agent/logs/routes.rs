@@ -174,6 +174,12 @@ fn add<S: Sink>(shared: &Arc<Shared>, place: Place, sink: S) -> Result<(), LogsE
         commands,
         changes: shared.changes.clone(),
         lock: Arc::clone(&shared.lock),
+        attributes: {
+            let mut attributes = shared.attributes.subscribe();
+            // The sink was made of what was known at the start.
+            attributes.mark_changed();
+            attributes
+        },
     };
     let pump = Pump::new(sink, parts).map_err(|source| state_dir(&shared.options.state_dir, source))?;
     if let Some(path) = origin {

@@ -8,6 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::secret::SecretRef;
+use crate::trace::Trace;
 
 /// Everything log shipping is told.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -348,6 +349,27 @@ pub struct Attributes {
     pub instance_id: String,
     /// Its host name.
     pub hostname: String,
+    /// The image that the machine was launched from.
+    #[serde(default)]
+    pub ami: String,
+    /// Names the deployment.
+    #[serde(default)]
+    pub deployment_id: String,
+    /// The commit that the container's image was built from; empty until that is known.
+    #[serde(default)]
+    pub commit: String,
+    /// The digest that runs; empty until that is known.
+    #[serde(default)]
+    pub digest: String,
+}
+
+impl Attributes {
+    /// Adds what is known once the container is made.
+    pub fn come_from(&mut self, trace: &Trace) {
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        self.commit = text(&trace.commit);
+        self.digest = text(&trace.digest);
+    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ pub(crate) mod syslog;
 
 use std::future::Future;
 
-use monopod_core::logs::{Batch, Gap, Span};
+use monopod_core::logs::{Attributes, Batch, Gap, Span};
 use tokio::time::Instant;
 
 use super::error::{Retry, io_retry};
@@ -86,6 +86,9 @@ pub(crate) trait Sink: Send + 'static {
     /// Called instead if those lines can't be read again: what may have been delivered under that plan is all there is
     /// of some of them.
     fn give_up_plan(&mut self, _plan: serde_json::Value) {}
+
+    /// More is known about who the lines are from: for those that come from now on, where the sink has fields for it.
+    fn learn(&mut self, _attributes: &Attributes) {}
 
     /// Puts the lines into the parcel and leaves the batch empty. Never waits, never fails.
     fn take(&mut self, batch: &mut Batch);

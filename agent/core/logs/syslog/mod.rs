@@ -186,6 +186,10 @@ fn data(attributes: &Attributes) -> String {
         ("account", attributes.account.as_str()),
         ("region", attributes.region.as_str()),
         ("instance_id", attributes.instance_id.as_str()),
+        ("ami", attributes.ami.as_str()),
+        ("deployment_id", attributes.deployment_id.as_str()),
+        ("commit", attributes.commit.as_str()),
+        ("digest", attributes.digest.as_str()),
     ] {
         if value.is_empty() {
             continue;

@@ -41,6 +41,30 @@ fn one(formatter: &SyslogFormatter, time: &str, text: &str) -> String {
 }
 
 #[test]
+fn where_the_lines_come_from_is_said_by_rfc_5424_alone() {
+    let known = Attributes {
+        ami: "ami-1".into(),
+        deployment_id: "d-1".into(),
+        commit: "7f8b6ad".into(),
+        digest: "sha256:feed".into(),
+        ..attributes()
+    };
+    let of = |format, attributes: &Attributes| {
+        let formatter = SyslogFormatter::remote(format, "h", "p", StreamName::Applog, attributes);
+        one(&formatter, TIME, "hello")
+    };
+    let told = of(SyslogFormat::Rfc5424, &known);
+    assert!(
+        told.contains(
+            r#" ami="ami-1" deployment_id="d-1" commit="7f8b6ad" digest="sha256:feed" stream="stderr"]"#
+        ),
+        "{told}"
+    );
+    let plain = |attributes| of(SyslogFormat::Rfc3164, attributes);
+    assert_eq!(plain(&known), plain(&attributes()));
+}
+
+#[test]
 fn the_traditional_form() {
     let stream = StreamName::Applog;
     let formatter =

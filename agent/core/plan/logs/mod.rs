@@ -300,6 +300,10 @@ impl Attributes {
             region: of_facts(|facts| facts.region.clone()),
             instance_id: of_facts(|facts| facts.instance_id.clone()),
             hostname: of_facts(hostname),
+            ami: of_facts(|facts| facts.image_id.clone().unwrap_or_default()),
+            deployment_id: config.deployment_id().unwrap_or_default().to_owned(),
+            commit: String::new(),
+            digest: String::new(),
         }
     }
 }

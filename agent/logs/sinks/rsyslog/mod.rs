@@ -40,6 +40,8 @@ const LINGER: Duration = Duration::from_millis(20);
 /// The sink.
 #[derive(Debug)]
 pub(crate) struct Rsyslog {
+    target: RsyslogTarget,
+    stream: StreamName,
     encoder: Encoder,
     way: Way,
     parcel: Batch,
@@ -58,6 +60,8 @@ impl Rsyslog {
     pub(crate) fn new(target: &RsyslogTarget, stream: StreamName, attributes: &Attributes) -> Self {
         let endpoint = Endpoint::new(target);
         Self {
+            target: target.clone(),
+            stream,
             encoder: Encoder::new(target, stream, attributes),
             way: match target.protocol {
                 Protocol::Udp => Way::Packets(Box::new(Packets::new(endpoint))),
@@ -87,6 +91,10 @@ impl Sink for Rsyslog {
     const SAVES_EACH: bool = false;
 
     fn restore(&mut self, _mark: Option<serde_json::Value>, _replay: Replay) {}
+
+    fn learn(&mut self, attributes: &Attributes) {
+        self.encoder = Encoder::new(&self.target, self.stream, attributes);
+    }
 
     fn take(&mut self, batch: &mut Batch) {
         self.since.get_or_insert_with(Instant::now);

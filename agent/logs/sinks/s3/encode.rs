@@ -47,6 +47,10 @@ impl Format {
             ("aws_account", &attributes.account),
             ("aws_region", &attributes.region),
             ("instance_id", &attributes.instance_id),
+            ("ami", &attributes.ami),
+            ("deployment_id", &attributes.deployment_id),
+            ("commit", &attributes.commit),
+            ("digest", &attributes.digest),
         ];
         for (name, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
             tail.push_str(&format!(",\"{name}\":{}", quoted(value)));
@@ -210,6 +214,23 @@ mod tests {
         for line in text.lines() {
             serde_json::from_str::<serde_json::Value>(line).unwrap();
         }
+    }
+
+    #[test]
+    fn where_the_lines_come_from_is_a_field_once_it_is_known() {
+        let known = Attributes {
+            ami: "ami-1".into(),
+            deployment_id: "d-1".into(),
+            commit: "7f8b6ad".into(),
+            digest: "sha256:feed".into(),
+            ..attributes()
+        };
+        let text = text(
+            &Format::json(StreamName::Applog, &known),
+            &[(Stream::Stdout, "x")],
+        );
+        let tail = r#""ami":"ami-1","deployment_id":"d-1","commit":"7f8b6ad","digest":"sha256:feed"}"#;
+        assert!(text.trim_end().ends_with(tail), "{text}");
     }
 
     #[test]

@@ -79,6 +79,7 @@ impl Limits {
 /// The sink.
 #[derive(Debug)]
 pub(crate) struct S3 {
+    stream: StreamName,
     names: Names,
     format: Format,
     transport: Transport,
@@ -132,6 +133,7 @@ impl S3 {
         limits: Limits,
     ) -> Self {
         Self {
+            stream,
             names: Names::new(stream, file, attributes),
             format: if target.raw {
                 Format::Raw
@@ -208,6 +210,13 @@ impl Sink for S3 {
     fn give_up_plan(&mut self, plan: serde_json::Value) {
         let plan = serde_json::from_value::<Plan>(plan).ok();
         self.take = plan.map_or(0, |plan| plan.take) + 1;
+    }
+
+    fn learn(&mut self, attributes: &Attributes) {
+        // An object's name stays what it is: a kill between two of them must find it again.
+        if let Format::Json { .. } = self.format {
+            self.format = Format::json(self.stream, attributes);
+        }
     }
 
     fn take(&mut self, batch: &mut Batch) {

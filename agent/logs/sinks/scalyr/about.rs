@@ -36,6 +36,14 @@ struct Info<'a> {
     aws_ec2_hostname: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     aws_ec2_instance_id: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    aws_ec2_ami_id: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    deployment_id: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    commit: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    digest: &'a str,
 }
 
 #[derive(Serialize)]
@@ -57,29 +65,47 @@ impl About {
         file: Option<&str>,
         attributes: &Attributes,
     ) -> Self {
-        let info = Info {
-            application_id: &attributes.application_id,
-            server_host: &attributes.application_id,
-            application_version: &attributes.application_version,
-            stack: attributes.stack.as_deref().unwrap_or_default(),
-            source: &attributes.image,
-            // Whatever stands before the first colon, be it one before a registry's port: so did the original.
-            image: attributes.image.split(':').next().unwrap_or_default(),
-            aws_region: &attributes.region,
-            aws_account: &attributes.account,
-            aws_ec2_hostname: &attributes.hostname,
-            aws_ec2_instance_id: &attributes.instance_id,
-        };
         let attrs = LogAttributes {
             logfile: file.unwrap_or(path_of(stream)),
             parser: &target.parser,
         };
         // Writing strings to a vector can't fail.
         Self {
-            info: serde_json::to_vec(&info).unwrap_or_default(),
+            info: info_of(attributes),
             logs: serde_json::to_vec(&[Log { id: "1", attrs }]).unwrap_or_default(),
         }
     }
+
+    /// True where that is news.
+    pub(super) fn learn(&mut self, attributes: &Attributes) -> bool {
+        let info = info_of(attributes);
+        let is_news = info != self.info;
+        self.info = info;
+        is_news
+    }
+}
+
+/// As JSON.
+fn info_of(attributes: &Attributes) -> Vec<u8> {
+    let info = Info {
+        application_id: &attributes.application_id,
+        server_host: &attributes.application_id,
+        application_version: &attributes.application_version,
+        stack: attributes.stack.as_deref().unwrap_or_default(),
+        source: &attributes.image,
+        // Whatever stands before the first colon, be it one before a registry's port: so did the original.
+        image: attributes.image.split(':').next().unwrap_or_default(),
+        aws_region: &attributes.region,
+        aws_account: &attributes.account,
+        aws_ec2_hostname: &attributes.hostname,
+        aws_ec2_instance_id: &attributes.instance_id,
+        aws_ec2_ami_id: &attributes.ami,
+        deployment_id: &attributes.deployment_id,
+        commit: &attributes.commit,
+        digest: &attributes.digest,
+    };
+    // Writing strings to a vector can't fail.
+    serde_json::to_vec(&info).unwrap_or_default()
 }
 
 /// Where the original had the stream. The last two always come with a file of their own.
@@ -119,6 +145,7 @@ mod tests {
             region: "eu-central-1".into(),
             instance_id: "i-1".into(),
             hostname: "ip-10-0-0-1".into(),
+            ..Attributes::default()
         };
         let expected = concat!(
             r#"{"application_id":"my-app","serverHost":"my-app","application_version":"1.0","stack":"my-app-1","#,
@@ -131,6 +158,28 @@ mod tests {
         assert_eq!(
             logs,
             r#"[{"id":"1","attrs":{"logfile":"/var/log/application.log","parser":"slf4j"}}]"#
+        );
+    }
+
+    #[test]
+    fn what_is_learnt_later_is_said_from_then_on() {
+        let mut attributes = Attributes {
+            application_id: "my-app".into(),
+            ami: "ami-1".into(),
+            ..Attributes::default()
+        };
+        let target = ScalyrTarget {
+            key: LogKey::UserData("scalyr_account_key".into()),
+            region: "eu".into(),
+            parser: "slf4j".into(),
+        };
+        let mut about = About::new(&target, StreamName::Applog, None, &attributes);
+        assert!(!about.learn(&attributes));
+        (attributes.commit, attributes.digest) = ("7f8b6ad".into(), "sha256:feed".into());
+        assert!(about.learn(&attributes));
+        assert_eq!(
+            String::from_utf8(about.info).unwrap(),
+            r#"{"application_id":"my-app","serverHost":"my-app","aws_ec2_ami_id":"ami-1","commit":"7f8b6ad","digest":"sha256:feed"}"#
         );
     }
 

@@ -239,6 +239,13 @@ impl Sink for Scalyr {
 
     fn restore(&mut self, _mark: Option<serde_json::Value>, _replay: Replay) {}
 
+    fn learn(&mut self, attributes: &Attributes) {
+        if self.about.learn(attributes) {
+            // What is said of a session is the same for all of it.
+            self.session = Session::new(new_id());
+        }
+    }
+
     fn take(&mut self, batch: &mut Batch) {
         for line in batch.lines() {
             let time = nanoseconds(line.time).unwrap_or_else(|| now_millis().saturating_mul(1_000_000));
