@@ -107,7 +107,20 @@ fn assert_absent(members: &[(String, String)], secret: &str) {
 fn it_has_what_a_maintainer_needs_and_no_secret() {
     let machine = Machine::acquire();
     let _agent = boot(&machine);
+    let about = machine.dirs().configuration.join("image.json");
+    fs::create_dir_all(&machine.dirs().configuration).unwrap();
+    fs::write(&about, format!("{{\"name\": \"n\", \"note\": \"{FILE}\"}}")).unwrap();
+    fs::write(
+        machine.dirs().runtime.join("prepare.json"),
+        format!("{{\"a\": \"{ENVIRONMENT}\"}}"),
+    )
+    .unwrap();
     let (path, members) = bundle(&machine, &["--with-application-log"]);
+    assert_eq!(
+        member(&members, "image.json"),
+        r#"{"name": "n", "note": "[redacted]"}"#
+    );
+    assert_eq!(member(&members, "prepare.json"), r#"{"a": "[redacted]"}"#);
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     for secret in [ENVIRONMENT, PLAIN, FILE, REGISTRY_PASSWORD] {
         assert_absent(&members, secret);

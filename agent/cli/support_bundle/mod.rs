@@ -13,7 +13,8 @@
 //!   learnt, because the engine is away, they are left out even then.
 //!
 //! Deliberately absent: the user data, the hint (either may hold an address with a signature in it), and the contents of
-//! any file of the runtime and state directories but the status and the cursors.
+//! any file of the runtime and state directories but the status, what was prepared, and the cursors; of the machine's image
+//! only what it says about itself.
 
 mod command;
 mod pack;

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::Path;
 
+use monopod_core::preparation::FILE as PREPARED;
 use monopod_core::record::{self, Agent};
 use monopod_core::text;
 
@@ -53,6 +54,14 @@ pub(super) const ALL: &[Part] = &[
         take: |scene| one(status_text(scene)),
     },
     Part {
+        name: "image.json",
+        take: |scene| if_there(&scene.args.configuration_directory.join("image.json")),
+    },
+    Part {
+        name: "prepare.json",
+        take: |scene| if_there(&scene.args.runtime_directory.join(PREPARED)),
+    },
+    Part {
         name: "versions.txt",
         take: |_| one(versions()),
     },
@@ -92,6 +101,14 @@ pub(super) const ALL: &[Part] = &[
 
 fn one(text: Result<String, String>) -> Taken {
     Ok(vec![(String::new(), text?)])
+}
+
+/// A file that not every machine has.
+fn if_there(path: &Path) -> Taken {
+    match fs::exists(path) {
+        Ok(false) => Ok(Vec::new()),
+        Ok(true) | Err(_) => one(read(path)),
+    }
 }
 
 fn status(scene: &Scene<'_>) -> Result<String, String> {
