@@ -10,6 +10,7 @@ use monopod_core::lifecycle::{LifecyclePlan, StatusAddress};
 use monopod_core::logs::{Attributes, LogPlan};
 use monopod_core::plan::extras::Extras;
 use monopod_core::text;
+use monopod_core::trace::Trace;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
@@ -209,6 +210,19 @@ impl Context {
                 shipping.told = Some(text.clone());
                 self.reporter.tell(Event::Warning { text });
             }
+        }
+    }
+
+    /// Where the lines come from is known now; what was told of that before holds no more.
+    pub async fn know_origin(&self, trace: &Trace) {
+        let mut shipping = self.shipping.lock().await;
+        let Some(orders) = &mut shipping.orders else {
+            return;
+        };
+        orders.attributes.come_from(trace);
+        let attributes = orders.attributes.clone();
+        if let Some(shipper) = &shipping.shipper {
+            shipper.learn(&attributes);
         }
     }
 

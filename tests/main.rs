@@ -54,6 +54,7 @@ mod signals;
 mod status;
 mod structure;
 mod support_bundle;
+mod trace;
 mod transport;
 mod trust;
 mod units;

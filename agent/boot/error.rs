@@ -4,6 +4,7 @@ use monopod_core::plan::StepId;
 use monopod_core::plan::container::NAME;
 use monopod_core::plan::reconcile::NameTaken;
 use monopod_core::secret::NotInThere;
+use monopod_core::trace::Denied;
 use monopod_core::trust::{Refused, Unverified};
 
 use super::steps::image::ImageError;
@@ -121,6 +122,9 @@ pub enum BootError {
     /// The image is not what the policy wants.
     #[error(transparent)]
     Refused(Box<Refused>),
+    /// Where the image comes from is not what the policy wants.
+    #[error(transparent)]
+    Denied(Box<Denied>),
     /// The registry refused to say whether it is.
     #[error(transparent)]
     Unverified(Box<Unverified>),
@@ -196,6 +200,7 @@ impl Classified for BootError {
             | Self::Credentials { .. }
             | Self::NotInSecret { .. }
             | Self::Refused(_)
+            | Self::Denied(_)
             | Self::Unverified(_)
             | Self::NameTaken(_)
             | Self::NothingToRun => Class::Permanent,
@@ -245,6 +250,7 @@ impl BootError {
             | Self::Ecr { .. }
             | Self::Credentials { .. }
             | Self::Refused(_)
+            | Self::Denied(_)
             | Self::Unverified(_)
             | Self::NameTaken(_)
             | Self::StartOver(_)

@@ -15,6 +15,7 @@ use monopod_core::lifecycle::LifecyclePlan;
 use monopod_core::plan::extras::Extras;
 use monopod_core::plan::reconcile::{SCHEMA, SpecHash};
 use monopod_core::plan::{Application, Gate};
+use monopod_core::trace::{Trace, Verdict};
 
 use super::BootError;
 use super::sets::SetCharge;
@@ -62,6 +63,12 @@ pub struct Charge {
     /// The keys that open what is closed by default, for the status.
     #[serde(default)]
     pub opt_outs: Vec<String>,
+    /// Where what runs comes from.
+    #[serde(default)]
+    pub trace: Option<Trace>,
+    /// What follows from that.
+    #[serde(default)]
+    pub verdicts: Vec<Verdict>,
     /// What else the machine does for it.
     #[serde(default)]
     pub extras: Extras,

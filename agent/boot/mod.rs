@@ -237,6 +237,8 @@ async fn carry_out(
     let made = execute(context, plan, &reconciliation, &images, deadline).await?;
     images.store.settle();
 
+    let mut shipping = shipping;
+    shipping.attributes.come_from(&made.origin.trace);
     let charge = charge_of(context, &orders, &made, shipping, audit);
     hint::save(context, first_start, Some(charge.clone()));
     context
@@ -271,6 +273,8 @@ fn charge_of(
         restart: plan.restart,
         lifecycle: plan.lifecycle.clone(),
         opt_outs: orders.opt_outs.clone(),
+        trace: Some(made.origin.trace.clone()),
+        verdicts: made.origin.verdicts.clone(),
         extras: plan.extras.clone(),
         redact_secrets: plan.redact_secrets,
         shipping,
@@ -353,6 +357,7 @@ pub async fn recall(context: &Context) -> Option<Charge> {
     context.redact_lines(charge.redact_secrets);
     context.ensure_shipping(Some(&charge.shipping)).await;
     context.ensure_audit(charge.audit.as_ref(), &charge.facts).await;
+    steps::container::tell_origin(context, &charge).await;
     if let Ok(Some(status)) = context.engine.status(&charge.container_id).await {
         context
             .ensure_followed(&charge.container_id, status.log_path.as_deref())

@@ -9,6 +9,7 @@ use crate::lifecycle::DrainPhase;
 use crate::plan::StepId;
 use crate::record::SetRecord;
 use crate::supervise::Exit;
+use crate::trace::{Trace, Verdict};
 
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,6 +73,13 @@ pub enum Event {
     ImageTrusted {
         /// `signature by team.pub`.
         what: String,
+    },
+    /// Where what runs comes from, and what follows from that.
+    Traced {
+        /// Where from.
+        trace: Box<Trace>,
+        /// What follows, but for what is ignored.
+        verdicts: Vec<Verdict>,
     },
     /// Which container it is now.
     Container(ContainerSeen),
@@ -215,6 +223,12 @@ impl Event {
                 change(image);
                 change(digest);
             }
+            Self::Traced { trace, verdicts } => {
+                trace.each_text(&mut change);
+                for verdict in verdicts {
+                    verdict.each_text(&mut change);
+                }
+            }
             Self::FileSet { set, news } => {
                 set.each_text(&mut change);
                 change(news);
@@ -255,6 +269,7 @@ mod tests {
     use super::*;
     use crate::plan::sets::SetName;
     use crate::record::FileRecord;
+    use crate::trace::{Level, VerdictName};
 
     fn set(text: impl Fn() -> String) -> SetRecord {
         SetRecord {
@@ -268,6 +283,21 @@ mod tests {
             last_error: Some(text()),
             stale_since: None,
             unhealthy: false,
+        }
+    }
+
+    fn traced(text: impl Fn() -> String) -> Event {
+        Event::Traced {
+            trace: Box::new(Trace {
+                commit: Some(text()),
+                ..Trace::default()
+            }),
+            verdicts: vec![Verdict {
+                name: VerdictName::ImageTooOld,
+                level: Level::Warn,
+                found: text(),
+                rule: None,
+            }],
         }
     }
 
@@ -310,6 +340,7 @@ mod tests {
             },
             Event::Warning { text: canary() },
             Event::ImageTrusted { what: canary() },
+            traced(canary),
             Event::Container(seen),
             Event::ContainerEnded { exit: exit.clone() },
             Event::RestartPlanned { wait, restart: 1 },

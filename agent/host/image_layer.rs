@@ -5,6 +5,7 @@
 //! defaults.d/*.yaml    more of them, in the order of their names
 //! policy.yaml          what user data may ask for
 //! keys/team.pub        and wherever else the policy says that public keys lie
+//! image.json           what the image is
 //! ```
 //!
 //! Each may be missing. One that is there and cannot be read is an error: a policy that is passed over is worse than
@@ -13,6 +14,8 @@
 use std::path::{Path, PathBuf};
 
 use monopod_core::config::{ImageLayer, KeyFile, Text, policy_key_files};
+use monopod_core::text;
+use monopod_core::trace::AmiFile;
 use monopod_core::trust::key::PublicKey;
 
 use super::files::{self, FileError};
@@ -103,6 +106,25 @@ fn key(directory: &Path, path: &str) -> Result<Vec<u8>, String> {
         }
         // What is no key at all is said by whoever reads it.
         Ok(_) | Err(_) => Ok(bytes),
+    }
+}
+
+/// What the machine's image says about itself; whatever is wrong with that file is a value.
+pub fn machine_image(directory: &Path) -> AmiFile {
+    const MOST: u64 = 64 << 10;
+    let path = directory.join("image.json");
+    match std::fs::metadata(&path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return AmiFile::Missing,
+        Ok(found) if !found.is_file() => return AmiFile::Unreadable("it is no file".to_owned()),
+        Ok(found) if found.len() > MOST => {
+            return AmiFile::Unreadable(format!("it has more than {}", text::bytes(MOST)));
+        }
+        Ok(_) | Err(_) => {}
+    }
+    match files::read(&path) {
+        Ok(Some(bytes)) => AmiFile::Content(bytes),
+        Ok(None) => AmiFile::Missing,
+        Err(error) => AmiFile::Unreadable(chain(&error)),
     }
 }
 

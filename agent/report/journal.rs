@@ -33,6 +33,17 @@ pub(super) fn write(event: &Event) {
         }
         Event::Warning { text } => warn!("{text}"),
         Event::ImageTrusted { what } => info!("verified: {what}"),
+        Event::Traced { trace, verdicts } => info!(
+            digest = trace.digest,
+            ami = trace.ami_id,
+            verdicts = verdicts.len(),
+            "built from {}{}",
+            trace.commit.as_deref().unwrap_or("no commit that is known"),
+            trace
+                .source_url
+                .as_ref()
+                .map_or_else(String::new, |url| format!(" of {url}"))
+        ),
         Event::Container(seen) => {
             let how = if seen.adopted { "adopted" } else { "made" };
             info!(

@@ -48,6 +48,7 @@ pub(super) fn send(event: &Event) {
         | Event::Warning { .. }
         | Event::Container(_)
         | Event::ImageTrusted { .. }
+        | Event::Traced { .. }
         | Event::FileSet { .. } => {
             return;
         }

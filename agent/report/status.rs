@@ -42,6 +42,8 @@ fn each_text(record: &mut BootRecord, mut change: impl FnMut(&mut String)) {
         health,
         secrets,
         trust,
+        trace,
+        verdicts,
         opt_outs,
         config_hash: _,
         logs: _,
@@ -65,6 +67,12 @@ fn each_text(record: &mut BootRecord, mut change: impl FnMut(&mut String)) {
     } in steps
     {
         change(detail);
+    }
+    if let Some(trace) = trace {
+        trace.each_text(&mut change);
+    }
+    for verdict in verdicts {
+        verdict.each_text(&mut change);
     }
     if let Some(trust) = trust {
         change(trust);

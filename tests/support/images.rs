@@ -73,6 +73,14 @@ impl Image {
         self
     }
 
+    /// With anything that a layer can hold: `{"link": "/etc/passwd"}`, `{"directory": true}`, `{"zeros": 4096}`.
+    #[must_use]
+    pub fn entry(mut self, path: &str, what: Value) -> Self {
+        let layers = self.spec["layers"].as_array_mut().expect("it was made as a list");
+        layers.push(json!({path: what}));
+        self
+    }
+
     /// With one more executable file, a copy of one of this machine.
     #[must_use]
     pub fn program(mut self, path: &str, of: &std::path::Path) -> Self {

@@ -1,6 +1,7 @@
 //! The image's files and the user data, together.
 
 use super::*;
+use crate::trace::{Level, VerdictName};
 
 const USER: &str = "#taupage-ami-config\napplication_id: my-app\napplication_version: \"1\"\nsource: registry.example.org/a:1\n";
 
@@ -562,5 +563,93 @@ fn the_policy_s_key_files_are_known_before_it_is_read() {
         "{",
     ] {
         assert_eq!(policy_key_files(none.as_bytes()), Vec::<String>::new(), "{none}");
+    }
+}
+
+#[test]
+fn what_follows_from_an_image_is_the_policy_s_to_say() {
+    let rules = "# The rules.\nverdicts:\n  SCM_SOURCE_JSON_MISSING: deny\n  OUTDATED_TAUPAGE: ignore\nmax_image_age: 90d\nscm_repositories: [github.com/my-org/*]\n";
+    let report = with("", &[], rules);
+    let verdicts = report.config().unwrap().verdicts().clone();
+    assert_eq!(
+        verdicts.rows(),
+        [
+            ("SCM_SOURCE_JSON_MISSING", "deny (policy.yaml:3)".to_owned()),
+            ("OUTDATED_TAUPAGE", "ignore (policy.yaml:4)".to_owned()),
+            ("max_image_age", "90 d (policy.yaml:5)".to_owned()),
+            (
+                "scm_repositories",
+                "[github.com/my-org/*] (policy.yaml:6)".to_owned()
+            ),
+        ]
+    );
+    assert_eq!(verdicts.level(VerdictName::ScmSourceJsonInvalid), Level::Warn);
+    assert!(config("", &[]).verdicts().is_empty());
+}
+
+#[test]
+fn a_rule_about_images_that_cannot_be_meant_is_an_error() {
+    for (policy, code) in [
+        ("verdicts: {SCM_SOURCE_JSON_MISING: deny}", Code::UnknownKey),
+        ("verdicts: {SCM_SOURCE_JSON_MISSING: denied}", Code::BadValue),
+        ("verdicts: {SCM_SOURCE_JSON_MISSING: }", Code::Missing),
+        ("verdicts: deny", Code::WrongType),
+        ("max_image_age: 90 days", Code::BadValue),
+        ("max_image_age: 1s", Code::BadValue),
+        ("scm_repositories: [github.com]", Code::RuleNeverMatches),
+        (
+            "scm_repositories: ['https://github.com/my-org/*']",
+            Code::RuleNeverMatches,
+        ),
+    ] {
+        let report = with("", &[], policy);
+        assert!(report.config().is_none(), "{policy}");
+        let codes: Vec<Code> = report.problems().iter().map(|problem| problem.code).collect();
+        assert_eq!(codes, [code], "{policy}: {}", report.render(Style::Plain));
+    }
+}
+
+#[test]
+fn a_snapshot_is_known_before_it_runs() {
+    let user = format!(
+        "source: registry.example.org/a:1-SNAPSHOT@sha256:{}",
+        "0".repeat(64)
+    );
+    for (policy, severity, rule) in [
+        ("{}", Some(Severity::Warning), None),
+        ("verdicts: {EC2_WITH_A_SNAPSHOT_IMAGE: ignore}", None, None),
+        (
+            "verdicts:\n  EC2_WITH_A_SNAPSHOT_IMAGE: warn",
+            Some(Severity::Warning),
+            Some(2),
+        ),
+        (
+            "verdicts:\n  EC2_WITH_A_SNAPSHOT_IMAGE: deny",
+            Some(Severity::Error),
+            Some(2),
+        ),
+    ] {
+        let report = with(&user, &[], policy);
+        let found = report
+            .problems()
+            .iter()
+            .find(|problem| problem.code == Code::Snapshot);
+        assert_eq!(found.map(|problem| problem.severity), severity, "{policy}");
+        assert_eq!(
+            report.config().is_none(),
+            severity == Some(Severity::Error),
+            "{policy}"
+        );
+        let Some(problem) = found else { continue };
+        assert!(
+            problem.message.starts_with("EC2_WITH_A_SNAPSHOT_IMAGE: "),
+            "{problem:?}"
+        );
+        assert_eq!(
+            problem.related.as_ref().map(|related| related.place.line),
+            rule,
+            "{policy}"
+        );
+        assert!(problem.place.is_some() && problem.key.as_deref() == Some("source"));
     }
 }

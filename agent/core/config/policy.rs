@@ -2,7 +2,11 @@
 //!
 //! A mistake in this file is an error, whatever it is: a rule that nobody enforces is worse than none.
 
+use std::collections::BTreeMap;
+
 use super::problem::Place;
+use crate::trace::repository::RepositoryPattern;
+use crate::trace::{Level, VerdictName};
 use crate::trust;
 
 /// The rules, each with its place, so that a refusal can name it.
@@ -16,8 +20,19 @@ pub(super) struct Policy {
     pub(super) allow: Allow,
     /// What images have to prove; `None` is nothing.
     pub(super) images: Option<Images>,
+    /// What follows from where an image comes from.
+    pub(super) verdicts: Verdicts,
     /// What the file is called.
     pub(super) file: String,
+}
+
+/// `verdicts`, and what they measure by.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Verdicts {
+    pub(super) levels: BTreeMap<VerdictName, Rule<Level>>,
+    /// In seconds.
+    pub(super) max_image_age: Option<Rule<u32>>,
+    pub(super) scm_repositories: Option<Rule<Vec<RepositoryPattern>>>,
 }
 
 /// The list `images`.

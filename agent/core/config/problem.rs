@@ -113,6 +113,7 @@ codes! {
     DigestNeeded = "MP0405", "The image's policy wants a digest in `source`.";
     RuleNeverMatches = "MP0406", "A rule of the image's policy can never match.";
     TrustKey = "MP0407", "A public key that the image's policy names cannot be used.";
+    Snapshot = "MP0420", "The image's tag says that it is a snapshot.";
     NoUserData = "MP0501", "The template carries no user data for monopod.";
     TemplateShape = "MP0502", "A part of the template around the user data has a shape nobody can read.";
     NotBase64 = "MP0503", "The template's user data is not Base64.";

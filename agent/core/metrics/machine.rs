@@ -3,6 +3,7 @@
 use super::text::{Exposition, Kind, seconds};
 use crate::lifecycle::DrainPhase;
 use crate::record::{Agent, BootRecord, Outcome, SetRecord, StepRecord, StepState};
+use crate::trace::Trace;
 
 /// Each of them is a series, so that a query can name a state that no machine is in.
 const STATES: [&str; 9] = [
@@ -26,8 +27,7 @@ const PHASES: [DrainPhase; 5] = [
 ];
 
 pub(super) fn write(out: &mut Exposition, record: &BootRecord, agent: Agent) {
-    out.metric("monopod_build_info", Kind::Gauge, "The agent.")
-        .sample(&[("version", &record.agent_version)], true);
+    write_build(out, record);
     if let Some(application) = &record.application {
         out.metric("monopod_application_info", Kind::Gauge, "Who runs here.")
             .sample(
@@ -61,6 +61,41 @@ pub(super) fn write(out: &mut Exposition, record: &BootRecord, agent: Agent) {
     write_drain(out, &record.outcome);
     write_steps(out, &record.steps);
     write_sets(out, &record.secrets);
+}
+
+/// One series a machine: what changes in it changes with the container. What is not known is empty, so that a query can
+/// join by every label at any time.
+fn write_build(out: &mut Exposition, record: &BootRecord) {
+    let help = "What runs here: the agent, the application and where both come from.";
+    let trace = record.trace.as_ref();
+    let of = |pick: fn(&Trace) -> Option<&str>| trace.and_then(pick).unwrap_or_default();
+    let application = record.application.as_ref();
+    out.metric("monopod_build_info", Kind::Gauge, help).sample(
+        &[
+            ("version", &record.agent_version),
+            ("application_id", application.map_or("", |one| &one.id)),
+            ("application_version", application.map_or("", |one| &one.version)),
+            ("deployment_id", of(|trace| trace.deployment_id.as_deref())),
+            ("commit", of(|trace| trace.commit.as_deref())),
+            ("digest", of(|trace| trace.digest.as_deref())),
+            ("ami", of(|trace| trace.ami_id.as_deref())),
+            ("ami_version", of(Trace::ami_version)),
+        ],
+        true,
+    );
+    let help = "A key that opens what is closed by default.";
+    let mut metric = out.metric("monopod_opt_out", Kind::Gauge, help);
+    for key in &record.opt_outs {
+        metric.sample(&[("key", key)], true);
+    }
+    let help = "What follows from where the image comes from, but for what the policy ignores.";
+    let mut metric = out.metric("monopod_verdict", Kind::Gauge, help);
+    for verdict in &record.verdicts {
+        metric.sample(
+            &[("name", verdict.name.word()), ("level", verdict.level.word())],
+            true,
+        );
+    }
 }
 
 fn state(outcome: &Outcome) -> (&'static str, Option<u64>) {

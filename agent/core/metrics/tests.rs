@@ -44,7 +44,18 @@ fn series(text: &str) -> BTreeMap<String, f64> {
 fn what_the_machine_is_and_does() {
     let series = series(&all(&full()));
     for (name, value) in [
-        ("monopod_build_info{version=\"0.1.0\"}", 1.0),
+        (
+            concat!(
+                "monopod_build_info{version=\"0.1.0\",application_id=\"shop\",application_version=\"1.2\",deployment_id=\"d-1\",",
+                "commit=\"7f8b6ad\",digest=\"sha256:feed\",ami=\"ami-1\",ami_version=\"7\"}"
+            ),
+            1.0,
+        ),
+        ("monopod_opt_out{key=\"root\"}", 1.0),
+        (
+            "monopod_verdict{name=\"ARTIFACT_BUILT_FROM_DIRTY_REPOSITORY\",level=\"warn\"}",
+            1.0,
+        ),
         ("monopod_application_info{id=\"shop\",version=\"1.2\"}", 1.0),
         ("monopod_up", 1.0),
         ("monopod_ready", 1.0),

@@ -39,6 +39,7 @@ use crate::lifecycle::{Balancers, LifecyclePlan, SignalTarget};
 use crate::logs::{Attributes, LogPlan};
 use crate::machine::MachinePlan;
 use crate::text;
+use crate::trace::VerdictPolicy;
 use crate::trust::Trust;
 pub use aws::{AwsCall, partition};
 use container::ContainerSpec;
@@ -328,6 +329,8 @@ pub struct Plan {
     pub registry_auth: Option<RegistryAuth>,
     /// What the image has to prove before it is pulled.
     pub trust: Trust,
+    /// What follows from where it comes from.
+    pub verdicts: VerdictPolicy,
     /// Where else its images are, in the order they are asked.
     pub mirrors: Vec<Mirror>,
     /// Credentials for those of them that have their own.
@@ -386,6 +389,7 @@ impl Plan {
             keep_secrets: config.keep_secrets(),
             registry_auth,
             trust: config.trust().clone(),
+            verdicts: config.verdicts().clone(),
             mirrors,
             mirror_auths,
             gate: gate(config.health_check()),

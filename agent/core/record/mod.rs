@@ -21,6 +21,7 @@ use crate::facts::InstanceFacts;
 use crate::lifecycle::DrainPhase;
 use crate::plan::{Application, StepId};
 use crate::supervise::Exit;
+use crate::trace::{Trace, Verdict};
 
 pub use render::{Agent, headline, to_json, to_line, to_text, unknown_line};
 pub use schema::schema;
@@ -62,6 +63,12 @@ pub struct BootRecord {
     /// What was verified of its image; `None` until then, and after a restart of the agent, which verifies nothing anew.
     #[serde(default)]
     pub trust: Option<String>,
+    /// Where what runs comes from; `None` until its container is there.
+    #[serde(default)]
+    pub trace: Option<Trace>,
+    /// What follows from that by the policy of the machine's image, but for what it ignores.
+    #[serde(default)]
+    pub verdicts: Vec<Verdict>,
     /// The keys that open what is closed by default, as the user data or the image's defaults have them.
     #[serde(default)]
     pub opt_outs: Vec<String>,
@@ -282,6 +289,8 @@ impl BootRecord {
             health: None,
             secrets: Vec::new(),
             trust: None,
+            trace: None,
+            verdicts: Vec::new(),
             opt_outs: Vec::new(),
             config_hash: None,
             logs: serde_json::Value::Null,
@@ -308,6 +317,10 @@ impl BootRecord {
             Event::StepFailed { step, error, took } => self.end(*step, StepState::Failed, error, *took, now),
             Event::Warning { text } => self.warn(text),
             Event::ImageTrusted { what } => self.trust = Some(what.clone()),
+            Event::Traced { trace, verdicts } => {
+                self.trace = Some(trace.as_ref().clone());
+                self.verdicts.clone_from(verdicts);
+            }
             Event::Container(seen) => self.container_seen(seen),
             Event::ContainerEnded { exit } => {
                 if let Some(container) = &mut self.container {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::*;
 use crate::plan::sets::SetName;
+use crate::trace::verdict::VerdictRule;
+use crate::trace::{Ami, Level, ScmOutcome, VerdictName};
 
 /// When the sample's agent started.
 pub(crate) const BEGUN: u64 = 1_000_000;
@@ -79,6 +81,34 @@ pub(crate) fn full() -> BootRecord {
     record
 }
 
+fn trace() -> Trace {
+    Trace {
+        commit: Some("7f8b6ad".into()),
+        source_url: Some("git@github.com:org/shop.git".into()),
+        author: Some("jane".into()),
+        scm_status: Some("M README.md".into()),
+        scm_source: ScmOutcome::Read,
+        digest: Some("sha256:feed".into()),
+        image_created: Some(900),
+        labels: [("title".to_owned(), "Shop".to_owned())].into(),
+        ami_id: Some("ami-1".into()),
+        ami: Some(Ami {
+            name: Some("monopod-debian-12".into()),
+            version: Some("7".into()),
+            built: Some("2026-11-21T20:58:24Z".into()),
+            commit: Some("089b394".into()),
+            expires: Some("2027-02-21".into()),
+            problem: None,
+        }),
+        application: Some(Application {
+            id: "shop".into(),
+            version: "1.2".into(),
+        }),
+        deployment_id: Some("d-1".into()),
+        opt_outs: vec!["root".into()],
+    }
+}
+
 fn after_the_boot() -> Vec<Event> {
     let exit = Exit {
         code: 137,
@@ -88,6 +118,18 @@ fn after_the_boot() -> Vec<Event> {
     vec![
         Event::ImageTrusted {
             what: "signature by team.pub".into(),
+        },
+        Event::Traced {
+            trace: Box::new(trace()),
+            verdicts: vec![Verdict {
+                name: VerdictName::ArtifactBuiltFromDirtyRepository,
+                level: Level::Warn,
+                found: "the image was built with changes that no commit has: M README.md".into(),
+                rule: Some(VerdictRule {
+                    file: "/etc/monopod/policy.yaml".into(),
+                    line: 4,
+                }),
+            }],
         },
         Event::Container(ContainerSeen {
             id: "0123456789abcdef".into(),

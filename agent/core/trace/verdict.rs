@@ -179,6 +179,27 @@ impl VerdictPolicy {
         self.levels.is_empty() && self.max_image_age.is_none() && self.scm_repositories.is_none()
     }
 
+    /// What it says, for people: each rule and where it stands.
+    pub fn rows(&self) -> Vec<(&'static str, String)> {
+        let at = |line: usize| format!(" ({}:{line})", self.file);
+        let levels = self
+            .levels
+            .iter()
+            .map(|(name, said)| (name.word(), format!("{}{}", said.value.word(), at(said.line))));
+        let age = self.max_image_age.iter().map(|said| {
+            let most = text::duration(Duration::from_secs(said.value));
+            ("max_image_age", format!("{most}{}", at(said.line)))
+        });
+        let from = self.scm_repositories.iter().map(|said| {
+            let list: Vec<String> = said.value.iter().map(ToString::to_string).collect();
+            (
+                "scm_repositories",
+                format!("[{}]{}", list.join(", "), at(said.line)),
+            )
+        });
+        levels.chain(age).chain(from).collect()
+    }
+
     /// Who says so: the line of `verdicts`, or else of what the verdict measures by.
     fn rule(&self, name: VerdictName) -> Option<VerdictRule> {
         let measure = match name {
@@ -223,6 +244,18 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// Changes every text in it that others wrote.
+    pub fn each_text(&mut self, mut change: impl FnMut(&mut String)) {
+        let Self {
+            name: _,
+            level: _,
+            found,
+            // A file of the machine's image.
+            rule: _,
+        } = self;
+        change(found);
+    }
+
     /// What to do.
     pub const fn help(&self) -> &'static str {
         self.name.help()
@@ -273,10 +306,21 @@ impl std::error::Error for Denied {}
 /// One line for those that are only told; `None` where there are none. What [`snapshot`] finds was told when the user
 /// data was read.
 pub fn warning(verdicts: &[Verdict]) -> Option<String> {
+    line_of(verdicts.iter().filter(|one| one.level == Level::Warn))
+}
+
+/// The same for a container that exists: what is denied by now is only told.
+pub fn warning_of_old(verdicts: &[Verdict]) -> Option<String> {
+    line_of(verdicts.iter())
+}
+
+fn line_of<'v>(verdicts: impl Iterator<Item = &'v Verdict>) -> Option<String> {
     let told: Vec<String> = verdicts
-        .iter()
-        .filter(|one| one.level == Level::Warn && one.name != VerdictName::Ec2WithASnapshotImage)
-        .map(|one| format!("{one}; {}", one.help()))
+        .filter(|one| one.name != VerdictName::Ec2WithASnapshotImage)
+        .map(|one| match one.level {
+            Level::Deny => format!("{one} (denied for new containers); {}", one.help()),
+            Level::Ignore | Level::Warn => format!("{one}; {}", one.help()),
+        })
         .collect();
     (!told.is_empty()).then(|| told.join(". "))
 }

@@ -23,6 +23,7 @@ pub enum What {
     Run { id: String },
     Describe,
     RemoveImage { image: String },
+    Read { id: String, file: &'static str },
 }
 
 impl fmt::Display for What {
@@ -41,6 +42,7 @@ impl fmt::Display for What {
             Self::Remove { id } => write!(f, "remove the container {}", short(id)),
             Self::Wait { id } => write!(f, "wait for the container {}", short(id)),
             Self::Describe => f.write_str("say where its data lies and what it runs"),
+            Self::Read { id, file } => write!(f, "read {file} in the container {}", short(id)),
             Self::RemoveImage { image } => write!(f, "remove the image {image}"),
             Self::Run { id } => write!(f, "run the health check's command in the container {}", short(id)),
         }

@@ -4,6 +4,7 @@
 //! silent. Errors are told apart by what the engine means, not by its status code alone: Docker
 //! 20.10 answers missing registry credentials with 500.
 
+mod archive;
 mod describe;
 mod error;
 mod exec;

@@ -1,5 +1,7 @@
 //! Exactly one container: what must go goes, what may stay stays, what is missing is made.
 
+mod origin;
+
 use std::time::Duration;
 
 use monopod_core::config::EnvValue;
@@ -9,6 +11,7 @@ use monopod_core::plan::{Plan, Step, StepId};
 use monopod_core::{retry, text};
 use tokio::time::Instant;
 
+use self::origin::{Age, Origin};
 use super::delivered::Delivered;
 use super::holes;
 use super::image::Pinned;
@@ -37,6 +40,7 @@ pub(in crate::boot) struct Made {
     pub(in crate::boot) begin: Begin,
     pub(in crate::boot) files: Delivery,
     pub(in crate::boot) sets: Vec<SetCharge>,
+    pub(in crate::boot) origin: Origin,
 }
 
 pub(in crate::boot) async fn run(
@@ -111,6 +115,7 @@ async fn adopt(
     deadline: Instant,
 ) -> Result<(Made, String), BootError> {
     let image = plan.container.image.to_string();
+    let origin = origin::ensure_allowed(context, plan, id, digest, Age::Old, deadline).await?;
     follow(context, id, &image, digest, true, deadline).await?;
     let spec = SpecHash::new(&plan.intent, digest);
     let delivered = Delivered::new(context, plan, &spec, fetched);
@@ -126,6 +131,7 @@ async fn adopt(
         begin: Begin::Running,
         files: delivered.files,
         sets: delivered.sets,
+        origin,
     };
     Ok((made, format!("{} runs already", text::short_id(id))))
 }
@@ -139,6 +145,7 @@ async fn resume(
     deadline: Instant,
 ) -> Result<(Made, String), BootError> {
     let image = plan.container.image.to_string();
+    let origin = origin::ensure_allowed(context, plan, id, digest, Age::Old, deadline).await?;
     // One that ran and ended in this boot is the restart policy's; one from before is simply started.
     let ended = follow(context, id, &image, digest, true, deadline).await?;
     let in_this_boot = ended
@@ -172,6 +179,7 @@ async fn resume(
         begin,
         files: delivered.files,
         sets: delivered.sets,
+        origin,
     };
     Ok((made, detail))
 }
@@ -186,6 +194,8 @@ async fn make(
     on_the_tmpfs(context, || new.delivered.ensure(context, plan), deadline).await?;
     new.delivered.ensure_copies(context, plan);
     let id = create(context, plan, &new, deadline).await?;
+    let digest = &new.pinned.digest;
+    let origin = origin::ensure_allowed(context, plan, &id, digest, Age::New, deadline).await?;
     let begin = start(context, plan, &id).await?;
     follow(context, &id, &image, &new.pinned.digest, false, deadline).await?;
     let detail = made_text(text::short_id(&id), &begin, new.machine.gpus);
@@ -196,6 +206,7 @@ async fn make(
         begin,
         files: new.delivered.files,
         sets: new.delivered.sets,
+        origin,
     };
     Ok((made, detail))
 }
@@ -223,6 +234,7 @@ pub(in crate::boot) async fn take_over(
     let does = Step::EnsureContainer(reconciliation.then.clone()).to_string();
     timed(context, StepId::Container, does, async {
         ensure_removed(context, &reconciliation.remove, deadline).await?;
+        tell_origin(context, charge).await;
         follow(
             context,
             &charge.container_id,
@@ -241,6 +253,16 @@ pub(in crate::boot) async fn take_over(
         ))
     })
     .await
+}
+
+/// What an earlier agent found out; one that did not look has left nothing to tell.
+pub(in crate::boot) async fn tell_origin(context: &Context, charge: &Charge) {
+    let Some(trace) = &charge.trace else { return };
+    context.reporter.tell(Event::Traced {
+        trace: Box::new(trace.clone()),
+        verdicts: charge.verdicts.clone(),
+    });
+    context.know_origin(trace).await;
 }
 
 /// Lines first: removing a container deletes its log files.

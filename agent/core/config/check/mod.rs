@@ -33,6 +33,7 @@ mod targets;
 #[cfg(test)]
 mod tests;
 mod units;
+mod verdicts;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -188,6 +189,7 @@ impl<'c> Checker<'c> {
                 boot_timeout,
                 deployment_id,
                 trust,
+                verdicts: self.verdict_policy(),
                 origins: Vec::new(),
             }),
             _ => None,

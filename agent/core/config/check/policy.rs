@@ -70,6 +70,7 @@ impl<'c> Checker<'c> {
         if let Some(field) = section.get("allow") {
             self.nothing_is_empty(&field);
         }
+        let verdicts = self.verdict_rules(&section);
         let root_images = section.get("images");
         if let Some(section) = section.get("allow").and_then(|field| self.section(field)) {
             policy.allow = Allow {
@@ -84,6 +85,7 @@ impl<'c> Checker<'c> {
                 registries: self.names(&section, "registries"),
             };
         }
+        policy.verdicts = verdicts;
         policy.images = root_images.map(|field| self.images(&field, keys));
         Some(policy)
     }
@@ -214,6 +216,7 @@ impl<'c> Checker<'c> {
         self.enforce_environment(allow.secrets_in_environment.as_ref());
         self.enforce_socket(asked.docker_daemon_access, allow.docker_daemon_access.as_ref());
         if let Some(image) = asked.source {
+            self.snapshot(image);
             self.enforce_image(image, &allow);
         }
         if let Some(rule) = &allow.capabilities

@@ -87,6 +87,8 @@ pub enum Grammar {
     SysfsPath,
     /// Registry and repository of images, with stars.
     ImagePattern,
+    /// A pattern over repositories that images are built from.
+    RepositoryPattern,
     /// A file below `/etc/monopod`.
     KeyFile,
     /// `2027-06-30`.
@@ -179,6 +181,7 @@ impl Grammar {
             Self::Setting => "[A-Za-z0-9_-]+(?:[./][A-Za-z0-9_-]+)+".to_owned(),
             Self::SysfsPath => SYSFS.to_owned(),
             Self::ImagePattern => image_pattern(),
+            Self::RepositoryPattern => repository_pattern(),
             Self::KeyFile => format!("/etc/monopod(?:{PART})+"),
             Self::Day => "[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])".to_owned(),
             Self::Certificates => {
@@ -257,6 +260,7 @@ impl Grammar {
             Self::Setting => "a name with dots or slashes, such as fs.file-max",
             Self::SysfsPath => "only /sys/kernel/mm/transparent_hugepage/enabled",
             Self::ImagePattern => "a registry, a slash and a repository, with `*` and `**`, without a tag",
+            Self::RepositoryPattern => "a host, a slash and a path, with `*` and `**`, without a scheme",
             Self::KeyFile => "a file below /etc/monopod",
             Self::Day => "a day, as 2027-06-30",
             Self::Certificates => "certificates as PEM",
@@ -311,6 +315,14 @@ fn image() -> String {
     format!(
         "(?:(?:{registry}|{DOTLESS})/{COMPONENT}(?:/{COMPONENT})*|{COMPONENT})(?:{TAG}(?:{DIGEST})?|{DIGEST})"
     )
+}
+
+/// Host and port, and components in which no two stars stand together.
+fn repository_pattern() -> String {
+    let host = "(?:\\*\\.)?[A-Za-z0-9_-]+(?:\\.[A-Za-z0-9_-]+)*(?::[0-9]{1,5})?";
+    let letters = "[A-Za-z0-9._~+-]+";
+    let part = format!("(?:\\*\\*|\\*(?:{letters}\\*)*(?:{letters})?|{letters}(?:\\*{letters})*\\*?)");
+    format!("(?:\\*\\*|{host}(?:/{part})+)")
 }
 
 fn image_pattern() -> String {

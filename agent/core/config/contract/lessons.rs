@@ -435,6 +435,13 @@ pub(super) const LESSONS: &[Lesson] = &[
         "Without its key a rule can verify nothing. The file has to be in the machine's image, below /etc/monopod, and hold one P-256 public key as PEM (`cosign public-key --key ...` writes it).",
         "the mistake is in the policy, and examples are user data",
     ),
+    policy(
+        Code::Snapshot,
+        "A snapshot is what somebody built last, not a release that can be named, found and built again. A digest pins its bytes and makes it no release. The policy of the machine's image says what follows: `monopod explain policy.verdicts.EC2_WITH_A_SNAPSHOT_IMAGE`.",
+        "verdicts:\n  EC2_WITH_A_SNAPSHOT_IMAGE: deny",
+        "source: registry.example.org/team/app:1-SNAPSHOT@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+        "source: registry.example.org/team/app:1@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+    ),
     text(
         Code::NoUserData,
         "The file is a template, but no machine in it has user data that begins with `#taupage-ami-config`.",

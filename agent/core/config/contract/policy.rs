@@ -1,8 +1,8 @@
 //! The image's own file: what user data may ask for on machines made from it.
 
 use super::Fate::Read;
-use super::Shape::{Choice, Either, List, Object, StrictFlag, Text};
-use super::{Grammar, Key};
+use super::Shape::{Choice, Either, List, Object, StrictFlag, Text, Time};
+use super::{Grammar, Key, Shape};
 
 const ALLOW: &[Key] = &[
     Key::new(
@@ -125,6 +125,69 @@ const IMAGE_RULE: &[Key] = &[
     .example("keys: [/etc/monopod/keys/team.pub]"),
 ];
 
+/// What a verdict may be.
+const LEVEL: Shape = Choice(&["ignore", "warn", "deny"]);
+
+const VERDICTS: &[Key] = &[
+    Key::new(
+        "SCM_SOURCE_JSON_MISSING",
+        LEVEL,
+        Read,
+        "The image has no /scm-source.json, and not both labels org.opencontainers.image.source and org.opencontainers.image.revision, which say the same.",
+    )
+    .default("ignore")
+    .example("SCM_SOURCE_JSON_MISSING: deny"),
+    Key::new(
+        "SCM_SOURCE_JSON_INVALID",
+        LEVEL,
+        Read,
+        "/scm-source.json is there and cannot be used: no file, larger than 64 KiB, no JSON, or without one of the texts url, revision, author and status.",
+    )
+    .default("warn")
+    .example("SCM_SOURCE_JSON_INVALID: deny"),
+    Key::new(
+        "ARTIFACT_BUILT_FROM_DIRTY_REPOSITORY",
+        LEVEL,
+        Read,
+        "The image was built with changes that no commit has: `status` is not empty, or the revision says `(locally modified)` or `-dirty`.",
+    )
+    .default("warn")
+    .example("ARTIFACT_BUILT_FROM_DIRTY_REPOSITORY: deny"),
+    Key::new(
+        "ILLEGAL_SCM_REPOSITORY",
+        LEVEL,
+        Read,
+        "The image was built from none of `scm_repositories`, or does not say from which. Without that list nothing follows.",
+    )
+    .default("warn")
+    .example("ILLEGAL_SCM_REPOSITORY: deny"),
+    Key::new(
+        "EC2_WITH_A_SNAPSHOT_IMAGE",
+        LEVEL,
+        Read,
+        "The tag of `source` says SNAPSHOT. The only one that `validate` and `plan` can tell; without a digest such a tag is refused in any case.",
+    )
+    .default("warn")
+    .example("EC2_WITH_A_SNAPSHOT_IMAGE: deny"),
+    Key::new(
+        "IMAGE_TOO_OLD",
+        LEVEL,
+        Read,
+        "The image was built longer ago than `max_image_age`, or does not say when. Without that key nothing follows.",
+    )
+    .default("warn")
+    .example("IMAGE_TOO_OLD: deny"),
+    Key::new(
+        "OUTDATED_TAUPAGE",
+        LEVEL,
+        Read,
+        "The machine's own image is past the `expires` of its image.json, or that cannot be read. Without `expires` nothing follows.",
+    )
+    .default("warn")
+    .taupage("The same, for images of Taupage.")
+    .example("OUTDATED_TAUPAGE: deny"),
+];
+
 /// Keys of `/etc/monopod/policy.yaml`.
 pub const POLICY: &[Key] = &[
     Key::new(
@@ -156,4 +219,31 @@ pub const POLICY: &[Key] = &[
     .example(
         "images:\n  - match: registry.example.org/team/*\n    require: signature\n    keys:\n      - /etc/monopod/keys/team.pub\n      - {file: /etc/monopod/keys/old.pub, not_after: 2027-06-30}\n  - match: \"**\"\n    require: digest",
     ),
+    Key::new(
+        "verdicts",
+        Object(VERDICTS),
+        Read,
+        "What follows from where an image comes from, under the names that Fullstop used: `ignore`; `warn`, told once a boot and kept in the record; `deny`, after which the container is removed again before it starts and the boot fails. A container that exists is judged as at its creation: what is denied later is a warning.",
+    )
+    .taupage("Fullstop found the same out from outside, after the fact.")
+    .example("verdicts:\n  SCM_SOURCE_JSON_MISSING: deny\n  OUTDATED_TAUPAGE: warn"),
+    Key::new(
+        "max_image_age",
+        Time {
+            least: 60,
+            most: 315_360_000,
+        },
+        Read,
+        "How old a container's image may be, for the verdict IMAGE_TOO_OLD: by the engine's date of the image, or its label org.opencontainers.image.created.",
+    )
+    .default("any age")
+    .example("max_image_age: 90d"),
+    Key::new(
+        "scm_repositories",
+        List(&Text(Grammar::RepositoryPattern)),
+        Read,
+        "The repositories that images may be built from, for the verdict ILLEGAL_SCM_REPOSITORY, host and path: `*` is anything within one component, `**` one component or more, `*.example.org` every host below a domain. All addresses of one repository count alike.",
+    )
+    .default("all")
+    .example("scm_repositories: [github.com/my-org/*]"),
 ];

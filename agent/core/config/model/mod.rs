@@ -37,6 +37,7 @@ pub use secrets::{OnChange, Refresh};
 pub use storage::{EbsVolume, Filesystem, Mount, Raid, RaidLevel, Storage};
 
 use crate::secret::SecretRef;
+use crate::trace::VerdictPolicy;
 use crate::trust::Trust;
 
 /// One container, as its user wants it.
@@ -69,6 +70,7 @@ pub struct Config {
     pub(super) boot_timeout: Option<Duration>,
     pub(super) deployment_id: Option<String>,
     pub(super) trust: Trust,
+    pub(super) verdicts: VerdictPolicy,
     pub(super) origins: Vec<Origin>,
 }
 
@@ -104,6 +106,11 @@ impl Config {
     /// What the image has to prove before it runs, as the policy of the machine's image wants it.
     pub fn trust(&self) -> &Trust {
         &self.trust
+    }
+
+    /// What follows from where it comes from, as the policy of the machine's image says.
+    pub fn verdicts(&self) -> &VerdictPolicy {
+        &self.verdicts
     }
 
     /// Logins from `dockercfg`, one a registry.

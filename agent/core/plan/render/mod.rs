@@ -82,6 +82,17 @@ impl Plan {
         out
     }
 
+    /// What follows from where the image comes from, where the policy says anything of that.
+    fn write_verdicts(&self, out: &mut String) -> fmt::Result {
+        if !self.verdicts.is_empty() {
+            writeln!(out, "\nWhere the image comes from, before it starts")?;
+        }
+        for (key, value) in self.verdicts.rows() {
+            writeln!(out, "  {key:<18} {}", text::printable(&value))?;
+        }
+        Ok(())
+    }
+
     fn write_text(&self, out: &mut String) -> fmt::Result {
         match &self.facts {
             None => writeln!(
@@ -112,6 +123,7 @@ impl Plan {
         for (key, value) in trust_rows(&self.trust) {
             writeln!(out, "  {key:<18} {}", text::printable(&value))?;
         }
+        self.write_verdicts(out)?;
         writeln!(out, "\nContainer {NAME}")?;
         for (key, value) in self.container.rows() {
             writeln!(out, "  {key:<18} {}", text::printable(&value))?;
@@ -239,6 +251,12 @@ impl Plan {
                 json!({ "source": source_text(&one.source), "used_by": names })
             })
             .collect();
+        let verdicts: serde_json::Map<String, Value> = self
+            .verdicts
+            .rows()
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value.into()))
+            .collect();
         json!({
             "application": self.application,
             "facts": self.facts,
@@ -251,6 +269,7 @@ impl Plan {
             "registry_mirrors": self.mirrors.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "registry_login": self.registry_auth.as_ref().map(|auth| auth.login.kind()),
             "trust": trust_json(&self.trust),
+            "verdicts": verdicts,
             "gate": self.gate,
             "restart": self.restart.to_string(),
             "lifecycle": self.lifecycle_json(),

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::{BootRecord, ContainerRecord, HealthRecord, Outcome, SetRecord};
 use crate::text;
+use crate::trace::Trace;
 
 /// Whether the agent that wrote the record still runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,11 +153,20 @@ fn write_text(out: &mut String, record: &BootRecord, agent: Agent, now: u64) -> 
     if let Some(trust) = &record.trust {
         writeln!(out, "  verified   {trust}")?;
     }
+    if let Some(trace) = &record.trace {
+        write_trace(out, trace)?;
+    }
     if !record.opt_outs.is_empty() {
         writeln!(out, "  opened     {}", record.opt_outs.join(", "))?;
     }
     if let Some(hash) = &record.config_hash {
         writeln!(out, "  config     {}", text::short_id(hash))?;
+    }
+    if !record.verdicts.is_empty() {
+        writeln!(out, "\nVerdicts")?;
+        for verdict in &record.verdicts {
+            writeln!(out, "  {:<5} {verdict}", verdict.level.word())?;
+        }
     }
     timeline::write(out, record, agent, now)?;
     write_history(out, record, &ago)?;
@@ -167,6 +177,29 @@ fn write_text(out: &mut String, record: &BootRecord, agent: Agent, now: u64) -> 
         for warning in &record.warnings {
             writeln!(out, "  {}", indented(warning))?;
         }
+    }
+    Ok(())
+}
+
+/// Where it comes from, as far as that is known.
+fn write_trace(out: &mut String, trace: &Trace) -> std::fmt::Result {
+    let commit = trace.commit.as_deref().unwrap_or("no commit known");
+    let from = trace
+        .source_url
+        .as_ref()
+        .map_or_else(String::new, |url| format!(" of {url}"));
+    let built = trace
+        .image_created
+        .map_or_else(String::new, |at| format!(", built {}", text::timestamp(at)));
+    writeln!(out, "  from       {commit}{from}{built}")?;
+    if let Some(id) = &trace.ami_id {
+        let version = trace
+            .ami_version()
+            .map_or_else(String::new, |version| format!(" ({version})"));
+        writeln!(out, "  machine    {id}{version}")?;
+    }
+    if let Some(id) = &trace.deployment_id {
+        writeln!(out, "  deployment {id}")?;
     }
     Ok(())
 }

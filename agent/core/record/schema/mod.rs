@@ -9,6 +9,7 @@ use super::SCHEMA;
 use crate::lifecycle::DrainPhase;
 use crate::plan::StepId;
 use crate::plan::sets::SetName;
+use crate::trace::VerdictName;
 
 /// The schema of the status.
 pub fn schema() -> Value {
@@ -51,6 +52,14 @@ pub fn schema() -> Value {
             (
                 "trust",
                 or_null(text("What was verified of its image, by this agent.")),
+            ),
+            ("trace", or_null(trace())),
+            (
+                "verdicts",
+                list(
+                    "What follows from `trace` by the policy of the machine's image, but for what it ignores.",
+                    verdict(),
+                ),
             ),
             (
                 "opt_outs",
@@ -112,6 +121,97 @@ fn facts() -> Value {
     ]
     .into_iter()
     .fold(facts, |facts, (name, shape)| with_optional(facts, name, shape))
+}
+
+fn trace() -> Value {
+    let file = json!({
+        "description": "What came of reading /scm-source.json in the image.",
+        "oneOf": [
+            object("There is none.", &[("state", constant("There is none.", &"missing".into()))]),
+            object("It cannot be used, or not all of it.", &[
+                ("state", constant("It cannot be used.", &"invalid".into())),
+                ("reason", text("Why.")),
+            ]),
+            object("It was read.", &[("state", constant("It was read.", &"read".into()))]),
+        ],
+    });
+    let ami = object(
+        "What /etc/monopod/image.json says of the machine's image.",
+        &[
+            ("name", or_null(text("Its name."))),
+            ("version", or_null(text("Its version, where it has one."))),
+            ("built", or_null(text("When it was built."))),
+            ("commit", or_null(text("From which commit."))),
+            ("expires", or_null(text("Until when it may be used."))),
+            ("problem", or_null(text("Why it could not be read."))),
+        ],
+    );
+    let labels = json!({
+        "type": "object",
+        "description": "The image's labels org.opencontainers.image.*, without that prefix; each cut to 256 characters.",
+        "additionalProperties": {"type": "string"},
+    });
+    object(
+        "Where what runs comes from.",
+        &[
+            (
+                "commit",
+                or_null(text("The commit that the image was built from, as it says.")),
+            ),
+            (
+                "source_url",
+                or_null(text("Where that commit lies, without a login.")),
+            ),
+            ("author", or_null(text("Who built it."))),
+            (
+                "scm_status",
+                or_null(text("What was not committed then; empty is nothing.")),
+            ),
+            ("scm_source", file),
+            ("digest", or_null(text("The digest that runs."))),
+            (
+                "image_created",
+                or_null(number("When the image was built, in seconds since the epoch.")),
+            ),
+            ("labels", labels),
+            (
+                "ami_id",
+                or_null(text("The image that the machine was launched from.")),
+            ),
+            ("ami", or_null(ami)),
+            ("application", or_null(application())),
+            ("deployment_id", or_null(text("Names the deployment."))),
+            (
+                "opt_outs",
+                list("The keys that open what is closed by default.", text("A key.")),
+            ),
+        ],
+    )
+}
+
+fn verdict() -> Value {
+    let rule = object(
+        "Where the rule stands.",
+        &[("file", text("The policy's file.")), ("line", number("From 1."))],
+    );
+    object(
+        "One verdict.",
+        &[
+            (
+                "name",
+                words("Which.", VerdictName::ALL.iter().map(ToString::to_string)),
+            ),
+            (
+                "level",
+                words(
+                    "What follows: it is told, or the container was not started.",
+                    ["warn", "deny"].map(str::to_owned),
+                ),
+            ),
+            ("found", text("What was found.")),
+            ("rule", or_null(rule)),
+        ],
+    )
 }
 
 fn outcome() -> Value {

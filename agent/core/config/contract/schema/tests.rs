@@ -449,7 +449,12 @@ fn policy_takes(text: &str) -> bool {
         problem.severity == Severity::Warning
             || matches!(
                 problem.code,
-                Code::Forbidden | Code::Locked | Code::NoRule | Code::DigestNeeded | Code::TrustKey
+                Code::Forbidden
+                    | Code::Locked
+                    | Code::NoRule
+                    | Code::DigestNeeded
+                    | Code::TrustKey
+                    | Code::Snapshot
             )
     })
 }
