@@ -26,7 +26,7 @@ const RELAY: &[Key] = &[
 ];
 
 const METRICS: &[Key] = &[
-    Key::new("textfile_directory", Text(Grammar::Path), Read, "A directory of the machine with figures of your own: every `*.prom` file in it, in Prometheus' text format, is read at each scrape and added to /metrics. At most 64 files and 1 MiB together; a file that is not in that format, is no plain file, has time stamps, or names a metric that is there already is left out, and `node_textfile_scrape_error` is 1. Write a file beside it and rename it, as for node_exporter. /home and /root cannot be read.")
+    Key::new("textfile_directory", Text(Grammar::Path), Read, "A directory of the machine's with figures of your own: every `*.prom` file in it, in Prometheus' text format, is read at each scrape and added to /metrics. At most 64 files and 1 MiB together; a file that is not in that format, is no plain file, has time stamps, or names a metric that is there already is left out, and `node_textfile_scrape_error` is 1. Write a file beside it and rename it, as for node_exporter. The agent is root without any capability: it reads what is root's or open to all, and sees nothing of /home, /root and /tmp.")
         .default("none")
         .example("textfile_directory: /var/lib/prometheus/node-exporter"),
     Key::new("cloudwatch", Object(RELAY), Read, "Metrics of the application that are read from it and sent to CloudWatch, by InstanceId, and by AutoScalingGroupName where `lifecycle_hooks.group` or the instance's tags in its metadata say it: an Auto Scaling group can follow them. The role needs cloudwatch:PutMetricData for that namespace.")
