@@ -211,7 +211,7 @@ mod tests {
         ] {
             assert!(overview.contains(name), "{name}");
         }
-        assert_eq!(POLICY.len() + 24, every_policy().len());
+        assert_eq!(POLICY.len() + 27, every_policy().len());
     }
 
     #[test]
