@@ -14,7 +14,9 @@ packages+=(mmdebstrap packer shellcheck)
 # Which boots it.
 packages+=(systemd-container)
 # Rules that keep the container in, and logins that end.
-packages+=(nftables openssh-client openssh-server sudo)
+packages+=(libnss-systemd nftables openssh-client openssh-server procps python3 sudo)
+# A program of the tests, made small enough for a container.
+packages+=(binutils)
 # Services that come with those packages and have no business on a newcomer's machine.
 services=(ssh.service nftables.service docker.service docker.socket containerd.service docker-registry.service etcd.service etcd2.service rsyslog.service
     mdadm-shutdown.service mdcheck_continue.timer mdcheck_start.timer mdmonitor-oneshot.timer mdmonitor.service)

@@ -292,12 +292,23 @@ fn session(socket: &Path) -> u8 {
         user: variable("PAM_USER").unwrap_or_default(),
         from: variable("PAM_RHOST"),
         service: variable("PAM_SERVICE"),
-        pid: Some(std::os::unix::process::parent_id()),
+        pid: Some(who_let_in(std::os::unix::process::parent_id())),
     };
     if let Answer::No { why, .. } = ask(socket, &request, LOGIN_PATIENCE) {
         tracing::warn!("this login is not in the record, ignoring: {why}");
     }
     0
+}
+
+/// PAM starts us below `timeout`, so that we can delay no login: the process that lets somebody in is the one above it.
+fn who_let_in(parent: u32) -> u32 {
+    let read = |file: &str| std::fs::read_to_string(format!("/proc/{parent}/{file}")).ok();
+    if read("comm").is_none_or(|name| name.trim_end() != "timeout") {
+        return parent;
+    }
+    let status = read("status").unwrap_or_default();
+    let above = status.lines().find_map(|line| line.strip_prefix("PPid:"));
+    above.and_then(|pid| pid.trim().parse().ok()).unwrap_or(parent)
 }
 
 fn forced_command(socket: &Path) -> u8 {

@@ -1,6 +1,6 @@
-//! How the boot ended, and what it opens, once each.
+//! How the boot ended, what it opens, and what was judged of its image, once each.
 
-use monopod_core::notice::boot::{Beside, opened, result, told_as};
+use monopod_core::notice::boot::{Beside, judged, opened, result, told_as};
 
 use super::tell;
 use crate::context::Context;
@@ -21,10 +21,24 @@ pub(super) async fn follow(context: &Context) {
 pub fn note_boot(context: &Context) {
     let record = context.reporter.snapshot();
     let Some(word) = told_as(&record) else { return };
-    let (boot_id, is_told, opt_outs_told) = {
+    let (boot_id, is_told, opt_outs_told, verdicts_told) = {
         let told = context.known.get();
-        (told.boot_id.clone(), told.outcomes.contains(word), told.opt_outs)
+        (
+            told.boot_id.clone(),
+            told.outcomes.contains(word),
+            told.opt_outs,
+            told.verdicts.clone(),
+        )
     };
+    for notice in judged(&record, &boot_id, clock::now_millis()) {
+        let id = notice.id.clone();
+        if !verdicts_told.contains(&id) {
+            tell(context, notice);
+            context.known.note(|told| {
+                told.verdicts.insert(id);
+            });
+        }
+    }
     if !opt_outs_told && let Some(notice) = opened(&record, &boot_id, clock::now_millis()) {
         tell(context, notice);
         context.known.note(|told| told.opt_outs = true);
@@ -35,7 +49,6 @@ pub fn note_boot(context: &Context) {
     let beside = Beside {
         boot_id,
         deployment_id: context.life().deployment_id,
-        commit: None,
     };
     if let Some(notice) = result(&record, &beside) {
         tell(context, notice);

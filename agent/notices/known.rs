@@ -26,6 +26,8 @@ pub(super) struct Told {
     pub(super) outcomes: BTreeSet<String>,
     /// What it opens.
     pub(super) opt_outs: bool,
+    /// What was judged of its image, by the notices' names.
+    pub(super) verdicts: BTreeSet<String>,
     /// Containers that are not ours.
     pub(super) containers: BTreeSet<String>,
     /// Up to when the engine's events are told, in nanoseconds.

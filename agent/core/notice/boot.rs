@@ -3,6 +3,7 @@
 use super::{Boot, Notice, What};
 use crate::audit::{is_told, outcome_word};
 use crate::record::{BootRecord, Outcome};
+use crate::trace::Level;
 
 /// What only the plan says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,8 +12,6 @@ pub struct Beside {
     pub boot_id: String,
     /// `deployment_id`.
     pub deployment_id: Option<String>,
-    /// The commit that the image was built from, where it says so.
-    pub commit: Option<String>,
 }
 
 /// The word by which an outcome is told once a boot; `None` while it is still to come.
@@ -39,7 +38,7 @@ pub fn result(record: &BootRecord, beside: &Beside) -> Option<Notice> {
         image: container.map(|container| container.image.clone()),
         digest: container.map(|container| container.digest.clone()),
         deployment_id: beside.deployment_id.clone(),
-        commit: beside.commit.clone(),
+        commit: record.trace.as_ref().and_then(|trace| trace.commit.clone()),
         agent_version: record.agent_version.clone(),
     };
     let id = format!("b-{}-{outcome}", beside.boot_id);
@@ -51,4 +50,22 @@ pub fn opened(record: &BootRecord, boot_id: &str, now: u64) -> Option<Notice> {
     let keys = record.opt_outs.clone();
     let id = format!("o-{boot_id}");
     (!keys.is_empty()).then(|| Notice::new(id, now, What::OptOut { keys }))
+}
+
+/// A notice for each verdict that has a consequence.
+pub fn judged(record: &BootRecord, boot_id: &str, now: u64) -> Vec<Notice> {
+    record
+        .verdicts
+        .iter()
+        .filter(|verdict| verdict.level != Level::Ignore)
+        .map(|verdict| {
+            let name = verdict.name.word();
+            let what = What::Verdict {
+                name: name.to_owned(),
+                severity: verdict.level.word().to_owned(),
+                text: verdict.found.clone(),
+            };
+            Notice::new(format!("v-{boot_id}-{name}"), now, what)
+        })
+        .collect()
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::access::{Position, news};
-use super::boot::{Beside, opened, result};
+use super::boot::{Beside, judged, opened, result};
 use super::bursts::{Bursts, Key, WINDOW};
 use super::engine::{Deed, Meaning, Memory, Own, Seen, fingerprint};
 use super::files::{Hashes, MOST, changes, notices};
@@ -13,6 +13,7 @@ use crate::event::{ContainerSeen, Event};
 use crate::plan::container::NAME;
 use crate::plan::reconcile::LABEL_SPEC;
 use crate::record::BootRecord;
+use crate::trace::{Level, Trace, Verdict, VerdictName};
 
 fn origin() -> Origin {
     Origin {
@@ -368,8 +369,11 @@ fn a_boot_is_told_when_it_is_over() {
     let beside = Beside {
         boot_id: "b1".into(),
         deployment_id: Some("d-1".into()),
-        commit: Some("c0ffee".into()),
     };
+    record.trace = Some(Trace {
+        commit: Some("c0ffee".into()),
+        ..Trace::default()
+    });
     assert_eq!(result(&record, &beside), None);
     record.apply(
         &Event::Container(ContainerSeen {
@@ -430,4 +434,21 @@ fn attributes_decide_whose_a_container_is() {
         ..ours("start", 1)
     };
     assert!(ours("start", 1).is_ours() && !copy.is_ours() && !others("start", 1).is_ours());
+}
+
+#[test]
+fn a_verdict_without_a_consequence_is_told_to_nobody() {
+    let mut record = BootRecord::new("0.1.0", 1, 1_000);
+    let verdict = |level| Verdict {
+        name: VerdictName::ScmSourceJsonMissing,
+        level,
+        found: "nothing".into(),
+        rule: None,
+    };
+    record.verdicts = vec![verdict(Level::Ignore)];
+    assert_eq!(judged(&record, "b1", 7), []);
+    record.verdicts = vec![verdict(Level::Warn)];
+    let told = judged(&record, "b1", 7);
+    assert_eq!(told[0].id, "v-b1-SCM_SOURCE_JSON_MISSING");
+    assert_eq!(told[0].text(), "SCM_SOURCE_JSON_MISSING (warn): nothing");
 }

@@ -35,6 +35,10 @@ pub struct Who<'a> {
     pub image: &'a str,
     /// The digest that runs.
     pub digest: &'a str,
+    /// The commit that the image was built from.
+    pub commit: &'a str,
+    /// `deployment_id`.
+    pub deployment: &'a str,
 }
 
 impl<'a> Who<'a> {
@@ -49,6 +53,10 @@ impl<'a> Who<'a> {
             region: &attributes.region,
             stack: attributes.stack.as_deref().unwrap_or_default(),
             image: &attributes.image,
+            machine_image: &attributes.ami,
+            digest: &attributes.digest,
+            commit: &attributes.commit,
+            deployment: &attributes.deployment_id,
             ..Self::default()
         }
     }
@@ -58,6 +66,7 @@ impl<'a> Who<'a> {
         let application = record.application.as_ref();
         let facts = record.facts.as_ref();
         let container = record.container.as_ref();
+        let trace = record.trace.as_ref();
         let optional = |text: Option<&'a String>| text.map_or("", String::as_str);
         Self {
             application: optional(application.map(|one| &one.id)),
@@ -71,6 +80,8 @@ impl<'a> Who<'a> {
             container: optional(container.map(|one| &one.id)),
             image: optional(container.map(|one| &one.image)),
             digest: optional(container.map(|one| &one.digest)),
+            commit: optional(trace.and_then(|trace| trace.commit.as_ref())),
+            deployment: optional(trace.and_then(|trace| trace.deployment_id.as_ref())),
             ..Self::default()
         }
     }
@@ -97,6 +108,8 @@ impl<'a> Who<'a> {
             ("aws.cloudformation.stack.name", self.stack),
             ("container.id", self.container),
             ("container.image.name", name),
+            ("vcs.ref.head.revision", self.commit),
+            ("deployment.id", self.deployment),
         ]
         .into_iter()
         .filter(|(_, value)| !value.is_empty())

@@ -189,6 +189,12 @@ impl Sink for Otlp {
         }
     }
 
+    fn learn(&mut self, attributes: &Attributes) {
+        self.attributes = attributes.clone();
+        let container = self.container.as_deref();
+        self.frame = frame(&self.attributes, container, self.file.as_deref());
+    }
+
     fn take(&mut self, batch: &mut Batch) {
         if self.parcel.is_empty() {
             std::mem::swap(&mut self.parcel, batch);
