@@ -121,8 +121,9 @@ impl Marks {
         if all.len() >= MOST_NOTICES {
             return Ok(false);
         }
+        let mut names = names;
         let last = names
-            .last()
+            .next_back()
             .and_then(|name| name.split('-').nth(1)?.parse::<u64>().ok());
         let number = last.unwrap_or_default() + 1;
         let json = serde_json::to_vec(waiting).unwrap_or_default();

@@ -36,7 +36,8 @@ const HURRY: Duration = Duration::from_secs(1);
 /// How a receiver is reached.
 pub(super) enum Way {
     Webhook(Hook),
-    Bus(EventBus, String),
+    /// With the bus's name.
+    Bus(Box<EventBus>, String),
 }
 
 /// A webhook with its headers.

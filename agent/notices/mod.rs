@@ -111,7 +111,7 @@ impl Push {
                 let lane = Arc::clone(&lane);
                 async move {
                     let way = EventBus::new(&region, &bus).await;
-                    lane.run(Way::Bus(way, bus)).await;
+                    lane.run(Way::Bus(Box::new(way), bus)).await;
                 }
             };
             tasks.push(tokio::spawn(task));

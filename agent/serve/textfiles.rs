@@ -126,8 +126,8 @@ mod tests {
     }
 
     fn names(found: &Found) -> Vec<&str> {
-        let name = |file: &'_ textfile::File| file.path.rfind('/').unwrap() + 1;
-        found.files.iter().map(|file| &file.path[name(file)..]).collect()
+        let files = found.files.iter();
+        files.map(|file| file.path.rsplit('/').next().unwrap()).collect()
     }
 
     #[test]

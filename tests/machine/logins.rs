@@ -123,6 +123,7 @@ impl Scene {
 /// The middle of a session is where this one ends.
 #[test]
 #[ignore = "needs `make image`: run `make boot-test`"]
+#[expect(clippy::too_many_lines, reason = "one story, from its beginning to its end")]
 fn a_guest_looks_around_and_is_sent_away_in_the_middle() {
     let scene = Scene::new(|_, _| {});
     let machine = &scene.machine;
@@ -331,6 +332,7 @@ fn a_login_does_not_wait_for_its_record() {
 /// The original's way in: a service logs in, and says who may.
 #[test]
 #[ignore = "needs `make image`: run `make boot-test`"]
+#[expect(clippy::too_many_lines, reason = "one story, from its beginning to its end")]
 fn a_service_elsewhere_lets_people_in_and_nothing_else() {
     let scene = Scene::new(|machine, public| {
         // The same key for both: what a service may is said by the user it comes as.

@@ -66,6 +66,7 @@ fn series(text: &str) -> BTreeMap<String, f64> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a line a figure")]
 fn what_the_machine_is_and_does() {
     let series = series(&all(&full()));
     for (name, value) in [

@@ -147,7 +147,6 @@ fn wrong_address(field: &Field<'_>, url: &str) -> Option<Problem> {
 #[cfg(test)]
 mod tests {
     use super::super::super::{Code, Severity, parse};
-    use super::*;
 
     const BASE: &str = "#taupage-ami-config\napplication_id: app\napplication_version: '1'\nruntime: Docker\nsource: registry.example.org/team/app:1\n";
 

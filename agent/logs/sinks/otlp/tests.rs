@@ -37,18 +37,22 @@ fn otlp(server: &OtlpServer, keys: Keys) -> Otlp {
             LogKey::UserData("otlp.headers.Authorization".into()),
         )],
     };
-    let attributes = Attributes {
+    let transport = Transport::new(&target, Signal::Logs, keys).patience(Duration::from_secs(1));
+    Otlp::to(transport, None, &attributes())
+}
+
+fn attributes() -> Attributes {
+    Attributes {
         application_id: "my-app".into(),
         instance_id: "i-1".into(),
         ..Attributes::default()
-    };
-    let transport = Transport::new(&target, Signal::Logs, keys).patience(Duration::from_secs(1));
-    Otlp::to(transport, None, &attributes)
+    }
 }
 
 async fn start(rig: &Rig, sink: Otlp) -> Shipper {
     let options = Options {
         application_log: None,
+        attributes: attributes(),
         ..rig.options()
     };
     let shipper = Shipper::start(options).await.unwrap();
