@@ -447,8 +447,11 @@ impl Context {
 
     /// Tells how the boot ended, if nobody has, and sends what waits, as far as it is taken before the deadline; the rest
     /// waits on the disk.
-    pub async fn flush_events(&self, deadline: Instant) {
-        notices::note_boot(self);
+    pub async fn flush_events(&self, deadline: Instant, boot_is_over: bool) {
+        // One that is tried again has no result yet.
+        if boot_is_over {
+            notices::note_boot(self);
+        }
         if let Some(events) = &*self.events.lock().await {
             events.flush(deadline).await;
         }

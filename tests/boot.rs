@@ -135,6 +135,7 @@ fn the_status_tells_what_runs_and_how_the_boot_went() {
             "engine",
             "facts",
             "config",
+            "firewall",
             "secrets",
             "image",
             "container",

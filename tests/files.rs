@@ -220,9 +220,13 @@ fn an_agent_without_capabilities_gets_the_group_from_the_directory() {
 #[test]
 fn tmpfiles_lays_out_what_the_agent_may_not() {
     let root = std::env::temp_dir().join(format!("monopod-tmpfiles-{}", std::process::id()));
-    for directory in ["run", "var"] {
+    for directory in ["run", "var", "etc"] {
         fs::create_dir_all(root.join(directory)).unwrap();
     }
+    // As sysusers has made them by then; names are looked up below the root.
+    let groups = "root:x:0:\nmonopod-guest:x:961:\nmonopod-access-service:x:962:\n";
+    fs::write(root.join("etc/group"), groups).unwrap();
+    fs::write(root.join("etc/passwd"), "root:x:0:0::/root:/bin/sh\n").unwrap();
     let output = std::process::Command::new("systemd-tmpfiles")
         .arg(format!("--root={}", root.display()))
         .arg("--create")
@@ -235,7 +239,7 @@ fn tmpfiles_lays_out_what_the_agent_may_not() {
             fs::metadata(root.join(path)).unwrap_or_else(|error| panic!("{path}: {error}; {said}"));
         (metadata.uid(), metadata.gid(), metadata.mode() & 0o7777)
     };
-    assert_eq!(look("run/monopod"), (0, 0, 0o750));
+    assert_eq!(look("run/monopod"), (0, 961, 0o750));
     for directory in ["files", "secrets", "credentials"] {
         assert_eq!(look(&format!("run/monopod/{directory}")), (0, 999, 0o2750));
     }

@@ -121,6 +121,7 @@ async fn daemon(options: Options) -> u8 {
     let outcome = AssertUnwindSafe(everything(&context, &stop, &causes))
         .catch_unwind()
         .await;
+    let mut is_over = false;
     let code = match outcome.unwrap_or_else(|panic| Err(BootError::panicked(&*panic))) {
         Ok(()) => {
             launch::last_words(&context, STOPPED).await;
@@ -135,6 +136,7 @@ async fn daemon(options: Options) -> u8 {
         Err(error) => {
             let (reason, ends) = (chain(&error), ends_boot(&context, &error));
             let code = fail(error);
+            is_over = ends;
             if ends {
                 // Before whatever becomes of a machine whose boot failed.
                 otlp::last_words(&context, Instant::now() + TELL_OTLP).await;
@@ -151,7 +153,7 @@ async fn daemon(options: Options) -> u8 {
         let deadline = Instant::now() + TELL_AUDIT;
         tokio::join!(
             context.flush_audit(deadline, Live::Stays),
-            context.flush_events(deadline)
+            context.flush_events(deadline, is_over)
         );
     }
     context.stop_shipping(Instant::now() + FLUSH).await;

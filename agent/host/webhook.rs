@@ -19,6 +19,10 @@ use super::{Class, Classified};
 const CALL: Duration = Duration::from_secs(10);
 /// What an answer says is quoted up to here.
 const SAID: usize = 200;
+/// Shorter parts of an address are words: `v1`.
+const SHORT: usize = 4;
+/// So much of a part is enough to know it by.
+const KNOWN_BY: usize = 6;
 
 /// Why the receiver does not have it.
 #[derive(Debug, thiserror::Error)]
@@ -82,6 +86,17 @@ impl HookError {
     }
 }
 
+/// An answer's words, unless they repeat the address, which may be a key. It is known by the beginnings of its parts: an
+/// answer may be cut within one.
+fn quoted(said: &[u8], url: &Url) -> String {
+    let said = text::printable(&String::from_utf8_lossy(said)).to_string();
+    let parts = url.path_segments().into_iter().flatten().chain(url.query());
+    let repeats = parts
+        .filter(|part| part.len() >= SHORT)
+        .any(|part| said.contains(part.get(..KNOWN_BY).unwrap_or(part)));
+    if repeats { String::new() } else { said }
+}
+
 /// The way there.
 #[derive(Debug)]
 pub struct Webhook {
@@ -103,7 +118,7 @@ impl Webhook {
         let (client, url) = self.client()?;
         let host = url.host_str().unwrap_or_default().to_owned();
         let mut request = client
-            .post(url)
+            .post(url.clone())
             .header(CONTENT_TYPE, "application/json")
             .body(body);
         for (name, value) in headers {
@@ -129,7 +144,7 @@ impl Webhook {
         {
             said.extend_from_slice(&chunk);
         }
-        let said = text::shortened(text::printable(&String::from_utf8_lossy(&said)).trim(), SAID);
+        let said = text::shortened(quoted(&said, &url).trim(), SAID);
         Err(HookError::Answered {
             host,
             said: format!("{status} {said}").trim_end().to_owned(),

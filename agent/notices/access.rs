@@ -38,7 +38,7 @@ pub(super) async fn follow(context: &Context) {
             tracing::debug!(%error, "nobody can log in here by a grant: no {}", directory.display());
             return std::future::pending().await;
         }
-        let broken = look(context, directory);
+        let broken = look(context, directory).await;
         if broken > 0 && !std::mem::replace(&mut broken_told, true) {
             let path = directory.join(RECORD);
             let text = format!(
@@ -56,7 +56,7 @@ pub(super) async fn follow(context: &Context) {
 }
 
 /// Tells what is new; how many lines are no record.
-fn look(context: &Context, directory: &Path) -> usize {
+async fn look(context: &Context, directory: &Path) -> usize {
     // The newer first: what is moved to the older in between is read twice, and told once.
     let newer = read(&directory.join(RECORD));
     let older = read(&directory.join(BEFORE));
@@ -67,6 +67,8 @@ fn look(context: &Context, directory: &Path) -> usize {
     }
     for notice in notices {
         tell(context, notice);
+        // Each is on the disk by then, and somebody who is refused can make many.
+        tokio::task::yield_now().await;
     }
     context.known.note(|told| told.access = position);
     broken

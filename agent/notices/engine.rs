@@ -3,6 +3,7 @@
 //! The engine remembers its last 256 events for whoever asks for what was since: what happened between two connections is
 //! told as well, as far as it does. Containers are looked for besides.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use monopod_core::retry;
 use monopod_core::text;
 use tokio::time::{Instant, sleep_until};
 
+use super::known::Told;
 use super::tell;
 use crate::context::Context;
 use crate::host::clock::{self, Monotonic};
@@ -21,6 +23,8 @@ use crate::host::docker::Engine;
 
 /// An engine that is away longer has said so to the supervisor; a shorter break is told by what it brought.
 const BRIEF: Duration = Duration::from_secs(1);
+/// A stream that was there for so long has worked.
+const LASTED: Duration = Duration::from_secs(10);
 
 /// As long as the agent lives.
 pub(super) async fn follow(context: &Context) -> Infallible {
@@ -45,7 +49,13 @@ pub(super) async fn follow(context: &Context) -> Infallible {
             continue;
         }
         following.back(away.take()).await;
-        failures = following.events().await;
+        let began = Instant::now();
+        following.events().await;
+        // A stream that ends as soon as it begins is no engine that was away.
+        failures = match began.elapsed() > LASTED {
+            true => 1,
+            false => failures.saturating_add(1),
+        };
         away = Some((Instant::now(), clock::now_millis()));
     }
 }
@@ -65,6 +75,13 @@ impl Following<'_> {
     /// The engine answers: what is not ours there, and what nobody saw.
     async fn back(&mut self, away: Option<(Instant, u64)>) {
         if let Ok(foreign) = self.context.engine.foreign().await {
+            // What is gone needs no room.
+            let there: BTreeSet<&String> = foreign.iter().map(|one| &one.id).collect();
+            let is_gone = |id: &String| !there.contains(id);
+            if self.context.known.get().containers.iter().any(is_gone) {
+                let note = |told: &mut Told| told.containers.retain(|id| there.contains(id));
+                self.context.known.note(note);
+            }
             for one in foreign {
                 // Those that are made from now on come as events.
                 if one.created > self.since / 1_000_000
@@ -84,6 +101,7 @@ impl Following<'_> {
                 self.context.known.note(|told| {
                     told.containers.insert(one.id);
                 });
+                tokio::task::yield_now().await;
             }
         }
         if let Some((since, at)) = away.filter(|(since, _)| since.elapsed() >= BRIEF) {
@@ -98,11 +116,11 @@ impl Following<'_> {
         }
     }
 
-    /// Until the stream ends; how many failures that makes.
-    async fn events(&mut self) -> u32 {
+    /// Until the stream ends.
+    async fn events(&mut self) {
         let context = self.context;
         let Ok(stream) = context.engine.events(self.since) else {
-            return 1;
+            return;
         };
         let mut stream = std::pin::pin!(stream);
         loop {
@@ -113,9 +131,9 @@ impl Following<'_> {
                     Some(Ok(seen)) => self.heard(seen).await,
                     Some(Err(error)) => {
                         tracing::debug!(%error, "the engine's events have ended");
-                        return 1;
+                        return;
                     }
-                    None => return 1,
+                    None => return,
                 },
                 () = async { match wait { Some(at) => sleep_until(at).await, None => std::future::pending().await } } => {
                     for notice in self.bursts.over(self.clock.now()) {
@@ -184,7 +202,10 @@ impl Following<'_> {
     /// What is told is not told again by the next agent.
     fn tell(&self, notice: Notice) {
         tell(self.context, notice);
-        self.context.known.note(|told| told.engine = Some(self.since));
+        // What is held is told later: an agent that is killed before has to hear of it again.
+        if self.bursts.due().is_none() {
+            self.context.known.note(|told| told.engine = Some(self.since));
+        }
     }
 }
 

@@ -51,7 +51,6 @@ pub(super) async fn follow(context: &Context) {
         let changed = before.as_ref().map(|before| changes(before, &look.hashes));
         for notice in notices(
             changed.as_deref().unwrap_or_default(),
-            &look.hashes,
             &boot_id,
             clock::now_millis(),
         ) {

@@ -159,19 +159,18 @@ impl Lane {
     pub(super) fn keep(&self, notice: &Notice, json: &Value) {
         let is_boot = matches!(notice.what, What::Boot(_));
         let kept = self.queue().keep(&notice.id, json, is_boot);
-        let why = match kept {
-            Ok(Kept::Yes | Kept::Already) => {
+        match kept {
+            Kept::Yes | Kept::Already => {
                 self.count();
                 self.news.notify_one();
                 return;
             }
-            Ok(Kept::Full) => "too many wait for it already".to_owned(),
-            Err(error) => chain(&error),
-        };
+            Kept::Full => {}
+        }
         self.reporter.notice_figures().dropped(self.receiver);
         if !std::mem::replace(&mut *self.full_told(), true) {
             let text = format!(
-                "the {} will not hear of everything, what is lost is counted: {why}",
+                "the {} will not hear of everything, what is lost is counted: too many wait for it already",
                 self.receiver.words()
             );
             self.reporter.tell(Event::Warning { text });

@@ -42,6 +42,8 @@ pub(super) struct Queue {
 struct Waiting {
     name: String,
     bytes: usize,
+    /// What could not be written: a disk that is full is what somebody should hear of.
+    json: Option<Value>,
 }
 
 /// One that is to be sent.
@@ -80,6 +82,7 @@ impl Queue {
                 queue.waiting.push_back(Waiting {
                     name,
                     bytes: bytes.len(),
+                    json: None,
                 });
             } else {
                 files::ensure_gone(&path)?;
@@ -92,11 +95,11 @@ impl Queue {
         self.waiting.len()
     }
 
-    /// Keeps one, on the disk when this returns.
-    pub(super) fn keep(&mut self, id: &str, json: &Value, is_boot: bool) -> Result<Kept, FileError> {
+    /// Keeps one, on the disk when this returns; in memory alone where the disk takes nothing.
+    pub(super) fn keep(&mut self, id: &str, json: &Value, is_boot: bool) -> Kept {
         let mark = mark(id);
         if self.waiting.iter().any(|one| one.name.ends_with(&mark)) {
-            return Ok(Kept::Already);
+            return Kept::Already;
         }
         let text = json.to_string();
         let (room, bytes) = match is_boot {
@@ -104,17 +107,21 @@ impl Queue {
             false => (MOST, MOST_BYTES),
         };
         if self.waiting.len() >= room || self.bytes + text.len() > bytes {
-            return Ok(Kept::Full);
+            return Kept::Full;
         }
         let name = format!("{:012}-{mark}", self.next);
-        files::ensure_durable_content(&self.directory.join(&name), text.as_bytes())?;
+        let written = files::ensure_durable_content(&self.directory.join(&name), text.as_bytes());
+        if let Err(error) = &written {
+            tracing::debug!(%error, "a notice waits in memory");
+        }
         self.next += 1;
         self.bytes += text.len();
         self.waiting.push_back(Waiting {
             name,
             bytes: text.len(),
+            json: written.is_err().then(|| json.clone()),
         });
-        Ok(Kept::Yes)
+        Kept::Yes
     }
 
     /// The oldest, so many at most, and not more than so many bytes of them; one in any case.
@@ -124,8 +131,11 @@ impl Queue {
             if all.len() >= most || (!all.is_empty() && bytes + one.bytes > most_bytes) {
                 break;
             }
-            let read = files::read(&self.directory.join(&one.name)).ok().flatten();
-            match read.and_then(|read| serde_json::from_slice(&read).ok()) {
+            let on_disk = || {
+                let read = files::read(&self.directory.join(&one.name)).ok().flatten()?;
+                serde_json::from_slice(&read).ok()
+            };
+            match one.json.clone().or_else(on_disk) {
                 Some(json) => {
                     bytes += one.bytes;
                     all.push(Item {
@@ -189,12 +199,9 @@ mod tests {
         let path = directory("order");
         let mut queue = Queue::open(path.clone(), "i-1").unwrap();
         for n in 0..12 {
-            assert!(matches!(
-                queue.keep(&n.to_string(), &one(n), false).unwrap(),
-                Kept::Yes
-            ));
+            assert!(matches!(queue.keep(&n.to_string(), &one(n), false), Kept::Yes));
         }
-        assert!(matches!(queue.keep("3", &one(3), false).unwrap(), Kept::Already));
+        assert!(matches!(queue.keep("3", &one(3), false), Kept::Already));
         let mut queue = Queue::open(path.clone(), "i-1").unwrap();
         let oldest = queue.oldest(10, 1 << 20);
         assert_eq!(oldest.len(), 10);
@@ -205,7 +212,7 @@ mod tests {
         queue.remove(&oldest[0].name);
         assert_eq!(queue.oldest(10, 1)[0].json["n"], json!(1));
         assert_eq!(queue.oldest(10, 1).len(), 1);
-        assert!(matches!(queue.keep("x", &one(99), false).unwrap(), Kept::Yes));
+        assert!(matches!(queue.keep("x", &one(99), false), Kept::Yes));
         assert_eq!(Queue::open(path.clone(), "i-1").unwrap().len(), 12);
         assert_eq!(
             Queue::open(path.clone(), "i-2").unwrap().len(),
@@ -221,10 +228,10 @@ mod tests {
         let mut queue = Queue::open(path.clone(), "i-1").unwrap();
         let large = json!({"instance_id": "i-1", "x": "x".repeat(100_000)});
         let kept = (0..20)
-            .filter(|n| matches!(queue.keep(&n.to_string(), &large, false).unwrap(), Kept::Yes))
+            .filter(|n| matches!(queue.keep(&n.to_string(), &large, false), Kept::Yes))
             .count();
         assert_eq!(kept, 10);
-        assert!(matches!(queue.keep("b", &one(1), true).unwrap(), Kept::Yes));
+        assert!(matches!(queue.keep("b", &one(1), true), Kept::Yes));
         std::fs::write(path.join("000000000001-torn.json"), "{").unwrap();
         std::fs::write(path.join(".half"), "{").unwrap();
         assert_eq!(Queue::open(path.clone(), "i-1").unwrap().len(), 11);
@@ -234,5 +241,19 @@ mod tests {
             "nothing is left lying"
         );
         std::fs::remove_dir_all(path).unwrap();
+    }
+
+    #[test]
+    fn where_the_disk_takes_nothing_it_waits_in_memory() {
+        let path = directory("full");
+        let mut queue = Queue::open(path.clone(), "i-1").unwrap();
+        std::fs::remove_dir_all(&path).unwrap();
+        std::fs::write(&path, "in the way").unwrap();
+        assert!(matches!(queue.keep("1", &one(1), false), Kept::Yes));
+        let oldest = queue.oldest(10, 1 << 20);
+        assert_eq!(oldest[0].json["n"], json!(1));
+        queue.remove(&oldest[0].name);
+        assert_eq!(queue.len(), 0);
+        std::fs::remove_file(path).unwrap();
     }
 }

@@ -4,11 +4,11 @@
 //! on a thread beside the agent's own, with a deadline, and while one reading is stuck no other is begun: the scrape then
 //! says of each collector that it has nothing.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use monopod_core::event::Event;
 use monopod_core::metrics::host::Texts;
@@ -25,14 +25,16 @@ use crate::report::figures::Probed;
 
 /// Whoever scrapes gives up after 10 s, if nobody said otherwise.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Between two complaints about one file.
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// Reads for scrapes, one at a time.
 #[derive(Default)]
 pub(super) struct Gatherer {
     textfiles: Mutex<Option<PathBuf>>,
     reading: Arc<tokio::sync::Mutex<()>>,
-    /// What is wrong with the files, told once.
-    told: Mutex<BTreeSet<String>>,
+    /// Which files were said to be wrong, and when.
+    told: Mutex<BTreeMap<String, Instant>>,
 }
 
 /// What was read.
@@ -65,20 +67,31 @@ impl Gatherer {
             textfiles: is_asked.then(stuck),
             ..Gathered::default()
         });
-        for file in gathered.textfiles.iter_mut().flat_map(|found| &mut found.files) {
-            file.text = reporter.redacted(&file.text);
-        }
-        let scrape = metrics::scrape(&Figures {
-            denied: reporter.denials().asked(),
-            notices: Some(reporter.notice_figures().now()),
-            pushes: reporter
-                .push_figures()
-                .now()
-                .map(|(sent, failed)| Pushes { sent, failed }),
-            ..figures(&record, reporter.probe_figures().now(), &gathered)
+        let (redactor, probes) = (reporter.clone(), reporter.probe_figures().now());
+        let (denied, notices) = (reporter.denials().asked(), reporter.notice_figures().now());
+        let pushes = reporter.push_figures().now();
+        // Not on the agent's own thread: files of others may be long.
+        let rendering = tokio::task::spawn_blocking(move || {
+            for file in gathered.textfiles.iter_mut().flat_map(|found| &mut found.files) {
+                file.text = redactor.redacted(&file.text);
+            }
+            metrics::scrape(&Figures {
+                denied,
+                notices: Some(notices),
+                pushes: pushes.map(|(sent, failed)| Pushes { sent, failed }),
+                ..figures(&record, probes, &gathered)
+            })
         });
-        self.complain(reporter, scrape.complaints);
-        scrape.text
+        match rendering.await {
+            Ok(scrape) => {
+                self.complain(reporter, scrape.complaints);
+                scrape.text
+            }
+            Err(error) => {
+                tracing::debug!("a scrape got nothing: {error}");
+                String::new()
+            }
+        }
     }
 
     /// `None` if the thread could not be had.
@@ -99,15 +112,18 @@ impl Gatherer {
         reading.await.ok()
     }
 
-    /// Tells what was not wrong with the last scrape.
+    /// Tells what is wrong with a file, once an hour at most: one that is written anew all the time is not always whole.
     fn complain(&self, reporter: &Reporter, complaints: Vec<String>) {
+        let now = Instant::now();
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let complaints: BTreeSet<String> = complaints.into_iter().collect();
-        for complaint in complaints.difference(&told) {
-            let text = format!("figures of `metrics.textfile_directory` are left out: {complaint}");
-            reporter.tell(Event::Warning { text });
+        told.retain(|_, at| now.duration_since(*at) < HOUR);
+        for complaint in complaints {
+            let file = complaint.split(": ").next().unwrap_or_default().to_owned();
+            if told.insert(file, now).is_none() {
+                let text = format!("figures of `metrics.textfile_directory` are left out: {complaint}");
+                reporter.tell(Event::Warning { text });
+            }
         }
-        *told = complaints;
     }
 }
 

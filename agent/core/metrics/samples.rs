@@ -96,10 +96,13 @@ pub fn sample(line: &str) -> Option<Sample<'_>> {
     let mut words = rest.split([' ', '\t']).filter(|word| !word.is_empty());
     let (written, time) = (words.next()?, words.next());
     let time_is_one = time.is_none_or(|time| time.parse::<i64>().is_ok());
-    (is_name(name) && time_is_one && words.next().is_none()).then_some(Sample {
+    let value: f64 = written.parse().ok()?;
+    // Prometheus takes `+Inf`, and no number that is too large to be one: it would refuse all of the scrape.
+    let is_too_large = value.is_infinite() && written.bytes().any(|b| b.is_ascii_digit());
+    (is_name(name) && time_is_one && !is_too_large && words.next().is_none()).then_some(Sample {
         name,
         labels,
-        value: written.parse().ok()?,
+        value,
         written,
         timed: time.is_some(),
     })
@@ -295,14 +298,16 @@ pub(super) fn merge(
     more: Families,
     taken: &BTreeSet<String>,
 ) -> Result<(), &'static str> {
+    let owners: BTreeMap<String, &String> = into
+        .iter()
+        .flat_map(|(other, there)| names(other, there.kind).map(move |one| (one, other)))
+        .collect();
     for (name, family) in &more {
         // A summary's `x_count` is as much in the way as a metric of that name.
         if names(name, family.kind).any(|one| taken.contains(&one)) {
             return Err("a metric has the name of one that is served already");
         }
-        let others = into.iter().filter(|(other, _)| *other != name);
-        let mut others = others.flat_map(|(other, there)| names(other, there.kind));
-        if others.any(|other| names(name, family.kind).any(|one| one == other)) {
+        if names(name, family.kind).any(|one| owners.get(&one).is_some_and(|other| *other != name)) {
             return Err("another file has a metric with the same series");
         }
         let Some(there) = into.get(name) else {

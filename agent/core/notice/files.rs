@@ -27,15 +27,14 @@ pub fn changes(before: &Hashes, now: &Hashes) -> Vec<(String, &'static str)> {
 }
 
 /// The notices of it; what is too much for one look is told by number.
-pub fn notices(changes: &[(String, &'static str)], now: &Hashes, boot_id: &str, at: u64) -> Vec<Notice> {
+pub fn notices(changes: &[(String, &'static str)], boot_id: &str, at: u64) -> Vec<Notice> {
     let each = changes.iter().take(MOST).map(|(path, how)| {
-        let hash = now.get(path).map_or("gone", String::as_str);
-        let hash = hash.get(..12).unwrap_or(hash);
         let name: String = path
             .chars()
             .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
             .collect();
-        let id = format!("f-{boot_id}-{hash}-{}", name.trim_matches('-'));
+        // The moment is in it: a file that gets an earlier content again has changed again.
+        let id = format!("f-{boot_id}-{at}-{}", name.trim_matches('-'));
         let path = path.clone();
         Notice::new(id, at, What::FileChanged { path, how })
     });

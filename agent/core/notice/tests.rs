@@ -353,11 +353,11 @@ fn files_are_told_by_their_paths() {
         found,
         [("/b", "changed"), ("/c", "gone"), ("/d", "new")].map(|(path, how)| (path.to_owned(), how))
     );
-    let told = notices(&found, &now, "boot", 7);
+    let told = notices(&found, "boot", 7);
     assert_eq!(told[0].text(), "/b has changed since the machine booted");
-    assert_eq!(told[0].id, "f-boot-2-b");
+    assert_eq!(told[0].id, "f-boot-7-b");
     let many: Hashes = (0..100).map(|n| (format!("/{n}"), "1".to_owned())).collect();
-    let told = notices(&changes(&Hashes::new(), &many), &many, "boot", 7);
+    let told = notices(&changes(&Hashes::new(), &many), "boot", 7);
     assert_eq!(told.len(), MOST + 1);
     assert!(told[MOST].text().starts_with("80 more files"));
 }

@@ -27,7 +27,9 @@ impl Starts {
     /// What the control group counts begins with the container; what the kernel counts for all, with the machine.
     fn of(&self, name: &str) -> Option<u64> {
         match name {
-            "monopod_container_cpu_seconds_total" | "monopod_container_oom_kills_total" => self.container,
+            // That one the agent counts.
+            "monopod_container_restarts_total" => Some(self.agent),
+            _ if name.starts_with("monopod_container_") => self.container,
             _ if name.starts_with("monopod_") || name.starts_with("process_") => Some(self.agent),
             _ if name.starts_with("node_") => self.machine,
             _ => None,

@@ -189,7 +189,7 @@ pub(super) fn flush(context: &Context, left: Duration, live: Live) -> Deed<'_> {
         let (complete, (), ()) = tokio::join!(
             context.flush_shipping(deadline),
             context.flush_audit(deadline, live),
-            context.flush_events(deadline)
+            context.flush_events(deadline, true)
         );
         if !complete {
             let text = "not every line was delivered; the rest lies in the engine's files for the next start";

@@ -121,8 +121,9 @@ async fn adopt(
     deadline: Instant,
 ) -> Result<(Made, String), BootError> {
     let image = plan.container.image.to_string();
-    let origin = origin::ensure_allowed(context, plan, id, digest, Age::Old, deadline).await?;
+    // Its secrets are learnt before anything of it is quoted.
     follow(context, id, &image, digest, true, deadline).await?;
+    let origin = origin::ensure_allowed(context, plan, id, digest, Age::Old, deadline).await?;
     let spec = SpecHash::new(&plan.intent, digest);
     let delivered = Delivered::new(context, plan, &spec, fetched);
     // It has its own open; the next start needs them.
@@ -154,9 +155,9 @@ async fn resume(
     deadline: Instant,
 ) -> Result<(Made, String), BootError> {
     let image = plan.container.image.to_string();
-    let origin = origin::ensure_allowed(context, plan, id, digest, Age::Old, deadline).await?;
     // One that ran and ended in this boot is the restart policy's; one from before is simply started.
     let ended = follow(context, id, &image, digest, true, deadline).await?;
+    let origin = origin::ensure_allowed(context, plan, id, digest, Age::Old, deadline).await?;
     let in_this_boot = ended
         .started_at
         .is_some_and(|at| at > limits::machine_start(clock::now_millis()));

@@ -7,7 +7,7 @@ use monopod_core::event::Event;
 use monopod_core::plan::{Plan, StepId};
 use monopod_core::text;
 use monopod_core::trace::verdict::{self, Denied};
-use monopod_core::trace::{OfMachine, Trace, Verdict};
+use monopod_core::trace::{Level, OfImage, OfMachine, ScmFile, Trace, Verdict};
 use tokio::time::Instant;
 
 use super::persistently;
@@ -40,7 +40,20 @@ pub(super) async fn ensure_allowed(
     age: Age,
     deadline: Instant,
 ) -> Result<Origin, BootError> {
-    let image = persistently(context, deadline, async || context.engine.of_image(id).await).await?;
+    let strict = age == Age::New
+        && plan
+            .verdicts
+            .levels
+            .values()
+            .any(|said| said.value == Level::Deny);
+    let image = match strict {
+        true => persistently(context, deadline, async || context.engine.of_image(id).await).await?,
+        // Where nothing can be denied, nothing is waited for: it is only told.
+        false => context.engine.of_image(id).await.unwrap_or_else(|error| OfImage {
+            scm: ScmFile::Unreadable { why: chain(&error) },
+            ..OfImage::default()
+        }),
+    };
     let machine = OfMachine {
         digest: digest.to_owned(),
         ami_id: plan.facts.as_ref().and_then(|facts| facts.image_id.clone()),
