@@ -24,7 +24,7 @@ use crate::audit::{self, Audit, Live};
 use crate::boot::{BootError, audit_asks, event_asks, log_keys};
 use crate::host::docker::Engine;
 use crate::host::ecr::Ecr;
-use crate::host::firewall::{Firewall, FirewallError};
+use crate::host::firewall::{Ensured, Firewall, FirewallError};
 use crate::host::imds::{ENDPOINT_VARIABLE, Imds, ImdsError};
 use crate::host::{chain, files};
 use crate::identity::Endpoint;
@@ -221,16 +221,25 @@ impl Context {
     }
 
     /// Sees to it that the rules are loaded that this machine was told of, if any. Where they are, nothing changes. A machine
-    /// without the unit, of which nothing was asked that only the unit can do, goes without.
+    /// without the unit, or with one that fails, goes without where nothing was asked that only the unit can do.
     pub async fn ensure_firewall(&self, deadline: Instant) -> Result<(), FirewallError> {
-        if self.firewall.ensure(deadline).await?.is_some() {
-            self.count_denials();
-        }
+        let ensured = self.firewall.ensure(deadline).await?;
+        self.tell_firewall(&ensured);
         Ok(())
     }
 
+    /// What follows from how asking for the rules ended.
+    pub(crate) fn tell_firewall(&self, ensured: &Ensured) {
+        if let Some(text) = self.firewall.complaint(ensured) {
+            self.reporter.tell(Event::Warning { text });
+        }
+        if matches!(ensured, Ensured::Loaded(_)) {
+            self.count_denials();
+        }
+    }
+
     /// Has the unit asked for its counters whenever somebody wants them, from the first rules on.
-    pub(crate) fn count_denials(&self) {
+    fn count_denials(&self) {
         let mut counting = self.counting.lock().unwrap_or_else(PoisonError::into_inner);
         if counting.is_some() {
             return;

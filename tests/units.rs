@@ -159,6 +159,18 @@ fn systemd_never_gives_up_on_what_is_asked_by_a_socket() {
     }
 }
 
+/// A rule that names a control group is refused before there is one.
+#[test]
+fn the_firewall_s_unit_has_the_slice_that_its_rules_name() {
+    let unit = directives("monopod-firewall.service");
+    assert!(unit.contains(&"Wants=application.slice".to_owned()));
+    assert!(
+        unit.iter()
+            .filter_map(|line| line.strip_prefix("After="))
+            .any(|units| units.split(' ').any(|one| one == "application.slice"))
+    );
+}
+
 #[test]
 fn who_may_ask_is_the_socket_s_to_say() {
     let asked = |name: &str| {

@@ -1,8 +1,10 @@
 //! The owner of the table.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use monopod_core::firewall::{Denied, Order, Resolved, refresh, ruleset};
+use monopod_core::retry::Backoff;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
@@ -13,6 +15,33 @@ use crate::host::{Class, Classified as _, chain, clock, files};
 
 /// The order of this boot.
 const FILE: &str = "order.json";
+/// Rules that could not be loaded are tried again: 1, 2, 4 ... 30 s. Nobody else does: the agent asks at starts alone.
+const AGAIN: Backoff = Backoff {
+    first: Duration::from_secs(1),
+    max: Duration::from_secs(30),
+};
+
+/// The rules are not as they have to be, and that could not be mended so far.
+#[derive(Default)]
+struct Trouble {
+    failures: u32,
+    again: Option<Instant>,
+}
+
+impl Trouble {
+    /// Whether it is news.
+    fn grows(&mut self, now: Instant) -> bool {
+        self.failures = self.failures.saturating_add(1);
+        self.again = Some(now + AGAIN.delay(self.failures, 1.0));
+        self.failures == 1
+    }
+
+    /// How often it did not work, if there was any.
+    fn ends(&mut self) -> Option<u32> {
+        let failures = std::mem::take(self).failures;
+        (failures > 0).then_some(failures)
+    }
+}
 
 /// What is loaded, and what it has to be.
 pub(super) struct Keeper {
@@ -23,6 +52,7 @@ pub(super) struct Keeper {
     shown: Resolved,
     /// The table as it was after it was loaded; `None` where it is not.
     listing: Option<String>,
+    trouble: Trouble,
     /// Of tables that are gone.
     counted: Denied,
     /// Seconds since the epoch.
@@ -38,18 +68,25 @@ impl Keeper {
             names: Names::default(),
             shown: Resolved::new(),
             listing: None,
+            trouble: Trouble::default(),
             counted: Denied::default(),
             since: clock::now_seconds(),
         })
     }
 
-    /// A unit that is started anew has what it had.
+    /// A unit that is started anew has what it had, and goes on to try where that cannot be loaded yet.
     pub(super) async fn recall(&mut self) -> Result<(), ServeError> {
         let Some(bytes) = files::read(&self.file)? else {
             return Ok(());
         };
-        match serde_json::from_slice(&bytes) {
-            Ok(order) => self.apply(order).await.map(drop),
+        match serde_json::from_slice::<Order>(&bytes) {
+            Ok(order) => {
+                self.order = Some(order.clone());
+                if let Err(error) = self.apply(order).await {
+                    self.failed(&error);
+                }
+                Ok(())
+            }
             Err(error) => {
                 tracing::warn!(
                     "the order in {} is of no use, ignoring: {error}",
@@ -68,6 +105,31 @@ impl Keeper {
         self.order
             .as_ref()
             .is_some_and(|order| !order.plan.names().is_empty())
+    }
+
+    /// When rules that could not be loaded are tried again.
+    pub(super) fn next_try(&self) -> Option<Instant> {
+        self.trouble.again
+    }
+
+    fn failed(&mut self, error: &ServeError) {
+        if self.trouble.grows(Instant::now()) {
+            tracing::error!(
+                "the rules are not as they have to be, and are tried again until they are: {}",
+                chain(error)
+            );
+        } else {
+            tracing::debug!(
+                "the rules are not as they have to be, trying again: {}",
+                chain(error)
+            );
+        }
+    }
+
+    fn worked(&mut self) {
+        if let Some(failures) = self.trouble.ends() {
+            tracing::warn!("the rules are as they have to be again, after {failures} failures");
+        }
     }
 
     pub(super) fn next_refresh(&self) -> Instant {
@@ -95,7 +157,7 @@ impl Keeper {
     /// What is loaded already is left alone.
     async fn ensure(&mut self, order: Order) -> Result<Value, ServeError> {
         let same = self.order.as_ref() == Some(&order);
-        if !same || !self.is_intact().await? {
+        if !same || self.trouble.again.is_some() || !self.is_intact().await? {
             self.apply(order).await?;
         }
         self.applied()
@@ -133,6 +195,7 @@ impl Keeper {
         files::ensure_private_content(&self.file, &text)?;
         tracing::info!("rules are loaded: {}", order.plan);
         self.order = Some(order);
+        self.worked();
         Ok(())
     }
 
@@ -161,26 +224,30 @@ impl Keeper {
         Ok(self.listing.is_some() && nft::listing().await? == self.listing)
     }
 
-    /// Somebody changed our table, perhaps us.
+    /// Somebody changed our table, perhaps us; or it could not be loaded before.
     pub(super) async fn look(&mut self) {
         let Some(order) = self.order.clone() else { return };
+        // What failed may be what comes after the table.
+        let behind = self.trouble.again.is_some();
         let looked = async {
-            if self.is_intact().await? {
+            let intact = self.is_intact().await?;
+            if intact && !behind {
                 return Ok(false);
             }
-            self.load(&order).await?;
+            if !intact {
+                self.load(&order).await?;
+            }
             nft::ensure_endpoint(order.plan.credentials_endpoint).await?;
             Ok::<_, ServeError>(true)
         };
         match looked.await {
+            Ok(true) if behind => self.worked(),
             Ok(true) => tracing::warn!(
                 "somebody changed or removed the table inet {}; the rules are loaded again",
                 monopod_core::firewall::TABLE
             ),
             Ok(false) => {}
-            Err(error) => {
-                tracing::error!("the rules are not as they have to be: {}", chain(&error));
-            }
+            Err(error) => self.failed(&error),
         }
     }
 
@@ -188,6 +255,10 @@ impl Keeper {
     pub(super) async fn refresh(&mut self) {
         let Some(order) = self.order.clone() else { return };
         self.names.ask(&order.plan.names()).await;
+        // Into a table that is not ours as a whole no addresses are put: it is loaded with them.
+        if self.trouble.again.is_some() {
+            return self.look().await;
+        }
         let resolved = self.names.resolved();
         if resolved == self.shown {
             return;
@@ -227,6 +298,7 @@ impl Keeper {
         files::ensure_gone(&self.file)?;
         self.order = None;
         self.listing = None;
+        self.trouble = Trouble::default();
         self.names = Names::default();
         self.shown = Resolved::new();
         tracing::info!("the rules are taken away, as asked");
@@ -236,4 +308,43 @@ impl Keeper {
 
 fn order(question: &Value) -> Result<Order, serde_json::Error> {
     serde_json::from_value(question.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_loaded_is_tried_again_until_it_is() {
+        let mut trouble = Trouble::default();
+        assert_eq!(trouble.ends(), None);
+        let now = Instant::now();
+        let (news, waits): (Vec<bool>, Vec<u64>) = (0..7)
+            .map(|_| {
+                let news = trouble.grows(now);
+                (news, trouble.again.map_or(0, |again| (again - now).as_secs()))
+            })
+            .unzip();
+        assert_eq!(waits, [1, 2, 4, 8, 16, 30, 30]);
+        assert_eq!(news, [true, false, false, false, false, false, false]);
+        assert_eq!(trouble.ends(), Some(7));
+        assert_eq!(trouble.again, None);
+        assert!(trouble.grows(now), "the next trouble is news again");
+    }
+
+    /// An order that nobody could keep stands for a machine that refuses: nothing is run for it.
+    #[tokio::test]
+    async fn an_order_that_cannot_be_kept_yet_is_not_forgotten() {
+        let directory = std::env::temp_dir().join(format!("monopod-keeper-{}", std::process::id()));
+        let mut keeper = Keeper::new(&directory).unwrap();
+        let order = json!({
+            "plan": {"networking": "host", "metadata_blocked": true, "ports": [], "egress": null, "credentials_endpoint": false},
+            "surroundings": {"bridge": "docker0", "cgroup2": false, "resolvers": [], "slice": "application.slice"},
+        });
+        files::ensure_private_content(&directory.join(FILE), order.to_string().as_bytes()).unwrap();
+        keeper.recall().await.unwrap();
+        assert!(keeper.has_order());
+        assert!(keeper.next_try().is_some());
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
 }

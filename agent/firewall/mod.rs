@@ -8,7 +8,8 @@
 //! Invariants
 //! - Only uid 0 is answered, and what it says becomes rules through the pure core alone: names are checked, no text is passed on.
 //! - Rules stay when this process goes. They are taken away on request alone.
-//! - Nothing is polled: without names it sleeps until it is asked, or until rules change.
+//! - Nothing is polled: without names it sleeps until it is asked, or until rules change. Rules that could not be loaded are tried
+//!   again until they are.
 
 mod keeper;
 mod names;
@@ -108,11 +109,20 @@ pub async fn serve(options: &Options) -> Result<(), ServeError> {
                 idle_since = Instant::now();
             },
             () = watch.changed(), if keeper.has_order() => keeper.look().await,
+            () = at(keeper.next_try()) => keeper.look().await,
             () = tokio::time::sleep_until(keeper.next_refresh()), if keeper.has_names() => keeper.refresh().await,
             () = tokio::time::sleep_until(idle_since + IDLE), if may_go => return Ok(()),
             _ = stop.recv() => return Ok(()),
             _ = interrupt.recv() => return Ok(()),
         }
+    }
+}
+
+/// Never, without a moment.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
     }
 }
 

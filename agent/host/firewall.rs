@@ -5,7 +5,9 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use monopod_core::firewall::{Denied, Order, UNIT};
 use serde::Deserialize;
@@ -13,7 +15,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use super::local::{self, LocalError};
-use super::{Class, Classified};
+use super::{Class, Classified, chain};
 
 /// Rules are not loaded.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +62,34 @@ pub struct Loaded {
     pub unresolved: Vec<String>,
 }
 
+/// How asking for the rules ended.
+#[derive(Debug)]
+pub enum Ensured {
+    /// They are in force.
+    Loaded(Loaded),
+    /// None are wanted, or there is no unit and nothing needs one.
+    Nothing,
+    /// They are not in force, and nothing was asked that only they can do.
+    Without(FirewallError),
+}
+
+/// Rules that nobody asked for are tried once, for so long: they must not delay a container. A unit that is only slow loads them
+/// after that.
+const UNASKED: Duration = Duration::from_secs(3);
+
+/// Only what was asked for can fail.
+fn judged(answer: Result<Loaded, FirewallError>, keys: Option<String>) -> Result<Ensured, FirewallError> {
+    match (answer, keys) {
+        (Ok(loaded), _) => Ok(Ensured::Loaded(loaded)),
+        (Err(FirewallError::Local(LocalError::Absent { .. })), None) => Ok(Ensured::Nothing),
+        (Err(error), None) => Ok(Ensured::Without(error)),
+        (Err(FirewallError::Local(source @ LocalError::Absent { .. })), Some(keys)) => {
+            Err(FirewallError::NotThere { keys, source })
+        }
+        (Err(error), Some(_)) => Err(error),
+    }
+}
+
 /// What the unit says.
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -82,6 +112,8 @@ struct Counted {
 pub struct Firewall {
     socket: PathBuf,
     order: Arc<Mutex<Option<Order>>>,
+    /// It was told that the machine goes without rules.
+    told: Arc<AtomicBool>,
 }
 
 impl Firewall {
@@ -92,6 +124,7 @@ impl Firewall {
         Self {
             socket: PathBuf::from(path),
             order: Arc::default(),
+            told: Arc::default(),
         }
     }
 
@@ -115,21 +148,37 @@ impl Firewall {
         self.order.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Has the rules loaded that are wanted; `None` where none are, or where there is no unit and nothing needs it.
-    pub async fn ensure(&self, deadline: Instant) -> Result<Option<Loaded>, FirewallError> {
+    /// Has the rules loaded that are wanted. Where nothing was asked that only they can do, this is no error, and short.
+    pub async fn ensure(&self, deadline: Instant) -> Result<Ensured, FirewallError> {
         let Some(order) = self.order() else {
-            return Ok(None);
+            return Ok(Ensured::Nothing);
+        };
+        let keys = order.plan.is_asked().then(|| order.plan.keys());
+        let deadline = match keys {
+            Some(_) => deadline,
+            None => deadline.min(Instant::now() + UNASKED),
         };
         let question = json!({ "op": "apply", "plan": order.plan, "surroundings": order.surroundings });
-        match self.ask(&question, deadline).await {
-            Ok(loaded) => Ok(Some(loaded)),
-            Err(FirewallError::Local(LocalError::Absent { .. })) if !order.plan.is_asked() => Ok(None),
-            Err(FirewallError::Local(source @ LocalError::Absent { .. })) => Err(FirewallError::NotThere {
-                keys: order.plan.keys(),
-                source,
-            }),
-            Err(error) => Err(error),
-        }
+        judged(self.ask(&question, deadline).await, keys)
+    }
+
+    /// What has to be said of it, if anything: that the machine goes without rules is said once, until it has them again.
+    pub fn complaint(&self, ensured: &Ensured) -> Option<String> {
+        let error = match ensured {
+            Ensured::Without(error) => error,
+            Ensured::Loaded(_) => {
+                self.told.store(false, Ordering::Relaxed);
+                return None;
+            }
+            Ensured::Nothing => return None,
+        };
+        let before = self.told.swap(true, Ordering::Relaxed);
+        (!before).then(|| {
+            format!(
+                "the firewall's rules are not in force, only the engine's own are, and people who are let in reach the metadata service; the container runs all the same, as nothing in its user data needs them: {}; look at `journalctl -u monopod-firewall`, and whether `nftables` and `iproute2` are installed",
+                chain(error)
+            )
+        })
     }
 
     /// What was refused so far.
@@ -157,5 +206,47 @@ impl Firewall {
                 permanent: true,
             }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused() -> FirewallError {
+        FirewallError::Refused {
+            reason: "cannot run nft".to_owned(),
+            permanent: true,
+        }
+    }
+
+    #[test]
+    fn only_rules_that_were_asked_for_can_fail() {
+        let asked = || Some("`egress`".to_owned());
+        assert!(matches!(judged(Err(refused()), None), Ok(Ensured::Without(_))));
+        assert!(matches!(
+            judged(Err(refused()), asked()),
+            Err(FirewallError::Refused { .. })
+        ));
+        for keys in [None, asked()] {
+            assert!(matches!(
+                judged(Ok(Loaded::default()), keys),
+                Ok(Ensured::Loaded(_))
+            ));
+        }
+    }
+
+    #[test]
+    fn a_machine_that_goes_without_is_told_of_once_until_it_has_rules_again() {
+        let firewall = Firewall::new(Path::new("/nonexistent/monopod"));
+        let without = Ensured::Without(refused());
+        let said = firewall.complaint(&without).unwrap();
+        assert!(
+            said.contains("not in force") && said.contains("cannot run nft"),
+            "{said}"
+        );
+        assert_eq!(firewall.complaint(&without), None);
+        assert_eq!(firewall.complaint(&Ensured::Loaded(Loaded::default())), None);
+        assert!(firewall.complaint(&without).is_some());
     }
 }

@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::host::docker::{Engine, EngineError, Stopped};
 use crate::host::{chain, clock};
 
-/// The firewall's unit answers at once, or starts first.
+/// The firewall's unit answers at once, or starts first. Rules that nobody asked for have less, and refuse no start.
 const FIREWALL: Duration = Duration::from_secs(15);
 /// A frozen engine does not end a wait: it is asked for the container this often beside it.
 const LOOK: Duration = Duration::from_secs(30);

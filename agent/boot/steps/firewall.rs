@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::until_it_works;
 use crate::boot::{BootError, timed};
 use crate::context::Context;
-use crate::host::firewall::{FirewallError, Loaded};
+use crate::host::firewall::{Ensured, FirewallError};
 use crate::host::{chain, files};
 
 /// One answer: the unit starts with the first question, and asks for names.
@@ -51,16 +51,16 @@ pub(in crate::boot) async fn run(
     } else {
         deadline
     };
-    let loaded = timed(context, StepId::Firewall, does, async {
-        let loaded = load(context, until).await?;
-        let detail = detail(loaded.as_ref());
-        Ok((loaded, detail))
+    let ensured = timed(context, StepId::Firewall, does, async {
+        let ensured = load(context, until).await?;
+        let detail = detail(&ensured);
+        Ok((ensured, detail))
     })
     .await;
-    match loaded {
-        Ok(loaded) => {
-            warn(context, loaded.as_ref(), without_dns);
-            context.count_denials();
+    match ensured {
+        Ok(ensured) => {
+            context.tell_firewall(&ensured);
+            warn(context, &ensured, without_dns);
             Ok(())
         }
         Err(error) if adopted => {
@@ -87,7 +87,7 @@ pub(in crate::boot) async fn take_over(context: &Context, order: Option<&Order>)
     }
 }
 
-async fn load(context: &Context, deadline: Instant) -> Result<Option<Loaded>, BootError> {
+async fn load(context: &Context, deadline: Instant) -> Result<Ensured, BootError> {
     let unit = context.firewall_unit();
     until_it_works(
         context,
@@ -100,16 +100,22 @@ async fn load(context: &Context, deadline: Instant) -> Result<Option<Loaded>, Bo
     .map_err(|gave_up| gave_up.into_boot_error(StepId::Firewall, |error: FirewallError| error.into()))
 }
 
-fn detail(loaded: Option<&Loaded>) -> String {
-    match loaded.map(|loaded| loaded.unresolved.len() as u64) {
-        None => "there is no unit for it".to_owned(),
-        Some(0) => "loaded".to_owned(),
-        Some(number) => format!("loaded; {} of no address yet", text::count(number, "name")),
+fn detail(ensured: &Ensured) -> String {
+    match ensured {
+        Ensured::Nothing => "there is no unit for it".to_owned(),
+        Ensured::Without(_) => "not loaded; nothing needs them".to_owned(),
+        Ensured::Loaded(loaded) if loaded.unresolved.is_empty() => "loaded".to_owned(),
+        Ensured::Loaded(loaded) => format!(
+            "loaded; {} of no address yet",
+            text::count(loaded.unresolved.len() as u64, "name")
+        ),
     }
 }
 
-fn warn(context: &Context, loaded: Option<&Loaded>, without_dns: bool) {
-    if let Some(loaded) = loaded.filter(|loaded| !loaded.unresolved.is_empty()) {
+fn warn(context: &Context, ensured: &Ensured, without_dns: bool) {
+    if let Ensured::Loaded(loaded) = ensured
+        && !loaded.unresolved.is_empty()
+    {
         let text = format!(
             "no address was found for {} of `egress`: the container cannot reach it before one is; asked again every {} s",
             loaded.unresolved.join(", "),

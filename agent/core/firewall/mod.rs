@@ -10,6 +10,8 @@
 //! - Rules go by the bridge's name, or by the control group, and never by the container's address: they are complete before there
 //!   is a container.
 //! - The metadata service is decided first, for connections that are open as well.
+//! - People who are let in for a time reach neither the metadata service nor the container's credentials from the machine, whatever
+//!   the container's network: every table says so.
 //!
 //! Where the container is on the machine's own network its packets are the machine's: only the control group tells them apart, and
 //! nftables knows those of version 2 alone. What comes in is not restricted there: `ports` has no meaning on that network, so nothing
@@ -107,7 +109,7 @@ pub struct Order {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Denied {
-    /// On their way to the metadata service.
+    /// On their way to the metadata service, or to credentials that are not theirs.
     pub metadata: u64,
     /// On their way out.
     pub egress: u64,
@@ -176,11 +178,6 @@ impl FirewallPlan {
             credentials_endpoint: credentials_endpoint && has_network,
             machine_ports: extras::machine_ports(config),
         }
-    }
-
-    /// Whether there is anything to keep in or out.
-    pub fn has_rules(&self) -> bool {
-        self.networking == Networking::Bridge || self.is_asked()
     }
 
     /// Whether the user data or the policy asks for something that only the firewall can do.

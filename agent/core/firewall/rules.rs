@@ -8,6 +8,7 @@ use super::{
     Denied, ENDPOINT, ENDPOINT_PORT, EgressRule, FirewallPlan, Impossible, METADATA, Resolved, Surroundings,
     TABLE, To, Transport,
 };
+use crate::access::UIDS;
 use crate::config::{Networking, Protocol};
 
 /// Before the engine's own rules, which are at the priority `filter`.
@@ -22,7 +23,6 @@ pub fn ruleset(
     resolved: &Resolved,
     counted: &Denied,
 ) -> Result<String, Impossible> {
-    let host = plan.networking == Networking::Host;
     if plan.needs_control_group() && !surroundings.cgroup2 {
         return Err(Impossible::NoControlGroups { keys: plan.keys() });
     }
@@ -46,11 +46,17 @@ pub fn ruleset(
     if restricts {
         outgoing(&mut out, plan, surroundings);
     }
-    if host {
-        on_machines_network(&mut out, plan, surroundings, restricts);
-    } else {
-        behind_bridge(&mut out, plan, surroundings, restricts);
+    let mut output = Vec::new();
+    match plan.networking {
+        Networking::Bridge => behind_bridge(&mut out, plan, surroundings, restricts),
+        Networking::Host => {
+            output.extend(restricts.then(|| containers_own(surroundings)));
+            base_chain(&mut out, "input", endpoint(plan, "\"lo\"").into_iter().collect());
+        }
+        Networking::None => {}
     }
+    output.extend(people());
+    base_chain(&mut out, "output", output);
     out.push_str("}\n");
     Ok(out)
 }
@@ -290,15 +296,29 @@ fn behind_bridge(out: &mut String, plan: &FirewallPlan, surroundings: &Surroundi
     base_chain(out, "input", input);
 }
 
-fn on_machines_network(out: &mut String, plan: &FirewallPlan, surroundings: &Surroundings, restricts: bool) {
+/// On the machine's own network the control group alone tells the container's packets.
+fn containers_own(surroundings: &Surroundings) -> String {
     let slice = &surroundings.slice;
     let level = slice.split('/').filter(|part| !part.is_empty()).count();
-    let mut output = Vec::new();
-    if restricts {
-        output.push(format!("socket cgroupv2 level {level} \"{slice}\" jump outgoing"));
-    }
-    base_chain(out, "output", output);
-    base_chain(out, "input", endpoint(plan, "\"lo\"").into_iter().collect());
+    format!("socket cgroupv2 level {level} \"{slice}\" jump outgoing")
+}
+
+/// Who was let in for a time has a number of these, and would otherwise leave with the credentials of the instance's role, or
+/// of the container's: they are valid elsewhere, and for hours.
+fn people() -> [String; 3] {
+    let refused = |destination: String| {
+        format!(
+            "meta skuid {}-{} {destination} jump deny_metadata",
+            UIDS.start(),
+            UIDS.end()
+        )
+    };
+    let [v4, v6] = METADATA;
+    [
+        refused(format!("ip daddr {v4}")),
+        refused(format!("ip6 daddr {v6}")),
+        refused(format!("ip daddr {ENDPOINT}")),
+    ]
 }
 
 /// The address of the credentials is on the loopback interface, and Linux would take packets for it from anywhere.

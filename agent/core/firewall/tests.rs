@@ -52,6 +52,7 @@ fn tables_are_as_they_were() {
             true,
         ),
         ("host-endpoint", plan("networking: host\n", false, true), false),
+        ("none", plan("networking: none\n", true, true), false),
     ];
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("firewall/golden");
     for (name, plan, cgroup2) in all {
@@ -99,7 +100,6 @@ fn host_networking_needs_version_2_and_says_which_keys_do() {
         "{error}"
     );
     assert!(ruleset(&host, &machine(true), &Resolved::new(), &Denied::default()).is_ok());
-    assert!(!plan("networking: host\n", false, false).has_rules());
 }
 
 #[test]
@@ -128,10 +128,37 @@ fn an_order_cannot_say_more_than_names() {
 }
 
 #[test]
-fn a_container_without_a_network_needs_no_rules() {
+fn a_container_without_a_network_asks_for_nothing() {
     let none = plan("networking: none\negress: []\n", true, true);
-    assert!(!none.has_rules() && !none.is_asked());
+    assert!(!none.is_asked());
     assert_eq!(none.rows().len(), 1);
+    assert_eq!(
+        none.to_string(),
+        "keep the metadata service from people who are let in"
+    );
+}
+
+#[test]
+fn people_who_are_let_in_get_no_credentials_of_the_machine() {
+    for more in ["", "networking: host\n", "networking: none\n", EGRESS] {
+        let text = ruleset(
+            &plan(more, false, false),
+            &machine(true),
+            &Resolved::new(),
+            &Denied::default(),
+        )
+        .unwrap();
+        let chain = text.split("chain output {").nth(1).unwrap();
+        assert!(chain.contains("type filter hook output"), "{chain}");
+        for to in [
+            "ip daddr 169.254.169.254",
+            "ip6 daddr fd00:ec2::254",
+            "ip daddr 169.254.170.2",
+        ] {
+            let rule = format!("meta skuid 60706-60999 {to} jump deny_metadata");
+            assert!(chain.contains(&rule), "{more}: {chain}");
+        }
+    }
 }
 
 #[test]

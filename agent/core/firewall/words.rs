@@ -90,7 +90,10 @@ impl fmt::Display for FirewallPlan {
             (Networking::Bridge, Some(_), _) => "let only declared ports in, and only `egress` out",
             (_, Some(_), _) => "let only `egress` out",
             (_, None, true) => "let nothing out to the metadata service",
-            (_, None, false) => "keep the address of the credentials to the machine",
+            (_, None, false) if self.credentials_endpoint => {
+                "keep the address of the credentials to the machine"
+            }
+            (_, None, false) => "keep the metadata service from people who are let in",
         };
         f.write_str(what)
     }

@@ -465,9 +465,7 @@ impl Plan {
         if !matches!(then, Then::Adopt { .. }) {
             steps.extend(self.preparation().map(Step::Prepare));
         }
-        if self.firewall.has_rules() {
-            steps.push(Step::Firewall(self.firewall.clone()));
-        }
+        steps.push(Step::Firewall(self.firewall.clone()));
         let uses = match then {
             Then::Create => self.secrets.clone(),
             Then::Adopt { .. } | Then::Resume { .. } => self.file_uses(),
