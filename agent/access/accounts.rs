@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use monopod_core::access::{Account, Grant, UserName, authorized_keys};
 use nix::unistd::{Group, User};
 
-use super::Places;
+use super::{Places, flat};
 use crate::host::files::{self, FileError};
 
 /// Whether somebody else has this name, or a group has.
@@ -48,7 +48,7 @@ pub(super) fn state(places: &Places) -> PathBuf {
     places.directory.join("state")
 }
 
-fn home(places: &Places, user: &UserName) -> PathBuf {
+pub(super) fn home(places: &Places, user: &UserName) -> PathBuf {
     places.directory.join("home").join(user.as_str())
 }
 
@@ -90,6 +90,17 @@ pub(super) fn ensure_no_key(places: &Places, user: &UserName) -> Result<(), File
     files::ensure_gone(&places.directory.join(user.as_str()))
 }
 
+/// Who has a key. Files of our own have a dot in their names, which no user has.
+pub(super) fn keys(places: &Places) -> Result<Vec<UserName>, FileError> {
+    let names = files::names(&places.directory)?.into_iter();
+    let is_file =
+        |name: &str| fs::symlink_metadata(places.directory.join(name)).is_ok_and(|meta| meta.is_file());
+    Ok(names
+        .filter(|name| is_file(name))
+        .filter_map(|name| UserName::parse(&name).ok())
+        .collect())
+}
+
 /// The machine knows no such user any more.
 pub(super) fn ensure_no_user(places: &Places, user: &UserName, uid: u32) -> Result<(), FileError> {
     for name in Account::names(user, uid) {
@@ -101,10 +112,7 @@ pub(super) fn ensure_no_user(places: &Places, user: &UserName, uid: u32) -> Resu
 /// Its files are gone; nobody who could add to them is there any more.
 pub(super) fn ensure_no_home(places: &Places, user: &UserName) -> Result<(), FileError> {
     let home = home(places, user);
-    match fs::remove_dir_all(&home) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(FileError::new("remove", &home, error)),
-        _ => Ok(()),
-    }
+    flat::ensure_no_tree(&home).map_err(|source| FileError::new("remove", &home, source))
 }
 
 /// Whole or not at all, and for everybody to read: sshd looks as the user, the name service as anybody.

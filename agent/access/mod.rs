@@ -9,7 +9,8 @@
 //!                                  timerfd on CLOCK_BOOTTIME ───┘
 //! ```
 //!
-//! Invariants: everything lies on tmpfs, so a full disk and a read-only root change nothing. The state of a grant is written
+//! Invariants: everything lies on tmpfs (but the last number that was given, which may be lost), so a full disk and a
+//! read-only root change nothing. The state of a grant is written
 //! before anything is done for it and removed after everything is undone: whoever starts after a death goes on from there.
 //! There is no key before the record says `granted`. Beginning and end are idempotent. Nothing of a question gets into a
 //! shell, a path or a log but as a type that cannot hold more than a name.
@@ -17,6 +18,7 @@
 //! It deliberately decides nothing: `monopod_core::access` does. It is not the agent and needs no agent.
 
 mod accounts;
+mod flat;
 mod grants;
 mod processes;
 mod records;
@@ -40,6 +42,9 @@ pub const DIRECTORY: &str = "/run/monopod-access";
 /// Where systemd's name service looks for users.
 pub const USERDB: &str = "/run/userdb";
 
+/// What has to outlive a boot.
+pub const STATE: &str = "/var/lib/monopod-access";
+
 /// Where everything lies.
 #[derive(Clone, Debug)]
 pub struct Places {
@@ -49,6 +54,8 @@ pub struct Places {
     pub directory: PathBuf,
     /// Records of users.
     pub userdb: PathBuf,
+    /// The last number that was given; on the disk, as it is about files that outlive a boot.
+    pub numbers: PathBuf,
     /// The image's own files: the policy.
     pub configuration: PathBuf,
 }

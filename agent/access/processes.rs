@@ -90,10 +90,13 @@ fn all() -> Vec<i32> {
     entries.unwrap_or_default()
 }
 
-/// Whether a process has this user among its four; `None` for one that is gone, or a zombie, which runs nothing.
+/// Whether a process has this user among its four; `None` for one that is gone, or a zombie, which runs nothing. One whose
+/// first thread alone has ended is called a zombie too, and its others run on.
 fn runs_as(status: &str, uid: u32) -> Option<bool> {
     let value = |name: &str| status.lines().find_map(|line| line.strip_prefix(name));
-    if value("State:")?.trim_start().starts_with(['Z', 'X']) {
+    let state = value("State:")?.trim_start();
+    let threads = value("Threads:").and_then(|count| count.trim().parse().ok());
+    if state.starts_with('X') || (state.starts_with('Z') && threads.unwrap_or(1u32) < 2) {
         return None;
     }
     let mut uids = value("Uid:")?.split_ascii_whitespace();
@@ -131,6 +134,15 @@ mod tests {
         assert_eq!(runs_as(STATUS, 6070), Some(false));
         assert_eq!(runs_as(&STATUS.replace("S (sl", "Z (zo"), 60_706), None);
         assert_eq!(runs_as("", 60_706), None);
+    }
+
+    #[test]
+    fn a_zombie_with_threads_runs_on() {
+        let zombie = STATUS.replace("S (sleeping)", "Z (zombie)");
+        assert_eq!(runs_as(&format!("{zombie}Threads:\t2\n"), 60_706), Some(true));
+        assert_eq!(runs_as(&format!("{zombie}Threads:\t1\n"), 60_706), None);
+        let dead = STATUS.replace("S (sleeping)", "X (dead)");
+        assert_eq!(runs_as(&format!("{dead}Threads:\t2\n"), 60_706), None);
     }
 
     #[test]

@@ -36,7 +36,10 @@ const EXIT_CODES: &str = "Exit codes:
 #[derive(Debug, Subcommand)]
 #[command(after_help = EXIT_CODES)]
 pub(super) enum AccessCommand {
-    /// Let a user log in, for a time, with a key; after it the user, its processes and its files are gone
+    /// Let a user log in, for a time, with a key; after it the user, its processes and its home are gone
+    ///
+    /// What it has put into /tmp and /var/tmp stays, and nobody else gets its number (uid) until the whole range, 294 of
+    /// them, has gone round.
     Grant(GrantArgs),
     /// Show who may log in now, and until when
     List {
@@ -116,6 +119,9 @@ pub(super) struct ServeArgs {
     /// Where systemd's name service looks for users (tmpfs)
     #[arg(long, value_name = "DIR", default_value = access::USERDB)]
     userdb_directory: PathBuf,
+    /// Where the last number stands that a user got (on the disk)
+    #[arg(long, value_name = "DIR", default_value = access::STATE, env = "STATE_DIRECTORY")]
+    state_directory: PathBuf,
     #[command(flatten)]
     image: ImageArgs,
     #[command(flatten)]
@@ -259,6 +265,7 @@ fn serve(args: ServeArgs) -> u8 {
         socket: args.socket.socket,
         directory: args.directory,
         userdb: args.userdb_directory,
+        numbers: args.state_directory,
         configuration: args.image.configuration_directory,
     };
     let Some(runtime) = runtime() else {

@@ -176,7 +176,18 @@ impl Jail {
             .append(true)
             .open(self.folder.join("unit.log"))
             .unwrap();
-        let args = ["access", "serve", "--configuration-directory", "/run/etc"];
+        // Behind the last number comes the first: `UID`.
+        self.shell(
+            "mkdir -p /run/numbers; test -e /run/numbers/last-uid || echo 60999 > /run/numbers/last-uid",
+        );
+        let args = [
+            "access",
+            "serve",
+            "--configuration-directory",
+            "/run/etc",
+            "--state-directory",
+            "/run/numbers",
+        ];
         let unit = self
             .command(binary().to_str().unwrap(), &args)
             .stderr(log)

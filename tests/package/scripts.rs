@@ -184,7 +184,14 @@ fn a_removal_ends_logins_and_takes_the_program_out_of_pam() {
     ] {
         fs::create_dir_all(machine.join(name)).unwrap();
     }
-    for name in ["alice", "record.jsonl"] {
+    // Of two, one is just ending: it has no key.
+    for name in [
+        "alice",
+        "state/alice.json",
+        "state/bob.json",
+        "state/numbers",
+        "record.jsonl",
+    ] {
         fs::write(machine.join("run/monopod-access").join(name), "").unwrap();
     }
     calls(&directory);
@@ -203,6 +210,15 @@ fn a_removal_ends_logins_and_takes_the_program_out_of_pam() {
         at("access revoke alice") < at("monopod-access.service"),
         "{called:#?}"
     );
-    assert!(!called.iter().any(|call| call.contains("record")), "{called:#?}");
+    assert!(
+        at("access revoke bob") < at("monopod-access.service"),
+        "{called:#?}"
+    );
+    assert!(
+        !called
+            .iter()
+            .any(|call| call.contains("record") || call.contains("numbers")),
+        "{called:#?}"
+    );
     at("pam-auth-update --package --remove monopod-access");
 }

@@ -17,6 +17,8 @@ const QUIET_MS: u64 = 300;
 pub(super) struct End {
     since_ms: u64,
     last_seen_ms: u64,
+    /// Since when its home alone is there.
+    home_since_ms: Option<u64>,
     killed: usize,
     complained: bool,
 }
@@ -45,14 +47,15 @@ impl Grants {
         }
     }
 
-    /// One look at a grant that ends; whether it is over.
-    pub(super) fn go_on(&mut self, user: &UserName, now: u64) -> bool {
+    /// One look at a grant that ends; when to look again, if it is not over.
+    pub(super) fn go_on(&mut self, user: &UserName, now: u64) -> Option<u64> {
         let Some(grant) = self.grants.get(user).cloned() else {
-            return true;
+            return None;
         };
         let mut end = self.ends.get(user).copied().unwrap_or(End {
             since_ms: now,
             last_seen_ms: now,
+            home_since_ms: None,
             killed: 0,
             complained: false,
         });
@@ -71,19 +74,42 @@ impl Grants {
         let over = is_quiet
             && gone
                 .and_then(|()| accounts::ensure_no_user(&self.places, user, grant.uid))
-                .and_then(|()| accounts::ensure_no_home(&self.places, user))
                 .map_err(|error| self.complain(user, &mut end, &chain(&error)))
-                .is_ok();
+                .is_ok()
+            && self.is_home_done(user, &mut end, now);
         if over {
             self.finish(user, &grant, end.killed, now);
-        } else {
-            if now.saturating_sub(end.since_ms) > AFTERWARDS_MS {
-                let text = format!("processes of {user} do not end: {found:?}");
-                self.complain(user, &mut end, &text);
-            }
-            self.ends.insert(user.clone(), end);
+            return None;
         }
-        over
+        let is_late = now.saturating_sub(end.since_ms) > AFTERWARDS_MS;
+        if is_late && !found.is_clean() {
+            let text = format!("processes of {user} do not end: {found:?}");
+            self.complain(user, &mut end, &text);
+        }
+        self.ends.insert(user.clone(), end);
+        // What did not end by now takes a while: a look at all processes costs something.
+        Some(now + if is_late { 1000 } else { 50 })
+    }
+
+    /// Whether a home is gone, or stays: nobody is there any more who could do anything with it.
+    fn is_home_done(&mut self, user: &UserName, end: &mut End, now: u64) -> bool {
+        let Err(error) = accounts::ensure_no_home(&self.places, user) else {
+            return true;
+        };
+        let since = *end.home_since_ms.get_or_insert(now);
+        if now.saturating_sub(since) < AFTERWARDS_MS {
+            return false;
+        }
+        tracing::error!(
+            "the login of {user} has ended, but its home stays: {}",
+            chain(&error)
+        );
+        let text = format!("its home stays: {}", chain(&error));
+        self.note(AccessRecord {
+            detail: Some(chosen_text(&text, 500)),
+            ..AccessRecord::new(What::Failed, user.as_str())
+        });
+        true
     }
 
     /// Once for each end.

@@ -8,6 +8,10 @@
 //! Killed between any two of these, the next daemon finds the state file and goes on.
 
 mod end;
+mod left;
+mod numbers;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -18,9 +22,9 @@ use monopod_core::access::{
     next,
 };
 use nix::unistd::Group;
-use serde::{Deserialize, Serialize};
 
 use end::End;
+use numbers::{Mark, Numbers};
 
 use super::processes::{Reach, sweep};
 use super::records::Records;
@@ -96,13 +100,6 @@ impl Classified for GrantError {
     }
 }
 
-/// The numbers that were given in this boot.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Numbers {
-    boot_id: String,
-    given: BTreeMap<UserName, u32>,
-}
-
 /// The grants.
 #[derive(Debug)]
 pub(super) struct Grants {
@@ -115,6 +112,7 @@ pub(super) struct Grants {
     /// Made whole since this daemon began.
     whole: BTreeSet<UserName>,
     numbers: Numbers,
+    mark: Mark,
     records: Records,
 }
 
@@ -123,49 +121,17 @@ impl Grants {
     pub(super) fn load(places: Places, boot_id: String) -> Result<Self, FileError> {
         accounts::ensure_directories(&places)?;
         let state = accounts::state(&places);
-        let numbers = files::read(&state.join("numbers"))?
-            .and_then(|bytes| serde_json::from_slice::<Numbers>(&bytes).ok())
-            .filter(|numbers| numbers.boot_id == boot_id)
-            .unwrap_or_default();
-        let mut grants = BTreeMap::new();
-        for name in files::names(&state)? {
-            let Some(user) = name
-                .strip_suffix(".json")
-                .and_then(|name| UserName::parse(name).ok())
-            else {
-                continue;
-            };
-            let bytes = files::read(&state.join(&name))?.unwrap_or_default();
-            match serde_json::from_slice::<Grant>(&bytes) {
-                Ok(grant) if grant.user == user => {
-                    grants.insert(user, grant);
-                }
-                // We write by rename: it was somebody else.
-                Ok(_) | Err(_) => {
-                    tracing::error!("{} is no grant of ours: it ends", state.join(&name).display());
-                    files::ensure_gone(&state.join(&name))?;
-                }
-            }
+        let mut numbers = Numbers::read(&state.join("numbers"), &boot_id)?;
+        let mut records = Records::open(&places.directory, &boot_id);
+        let (grants, garbled) = left::read(&places)?;
+        for (user, grant) in grants.iter().filter(|(_, grant)| grant.boot_id == boot_id) {
+            numbers.given.entry(user.clone()).or_insert(grant.uid);
         }
-        let mut afterwards = BTreeMap::new();
-        for (user, uid) in numbers
-            .given
-            .iter()
-            .filter(|(user, _)| !grants.contains_key(*user))
-        {
-            // Whoever took the state away has not taken the login.
-            accounts::ensure_no_key(&places, user)?;
-            accounts::ensure_no_user(&places, user, *uid)?;
-            if !sweep(*uid, Reach::Logins).is_clean() {
-                afterwards.insert(*uid, clock::since_boot_millis() + AFTERWARDS_MS);
-            }
-        }
+        let afterwards = left::clear(&places, &grants, &garbled, &numbers, &mut records)?;
         Ok(Self {
-            records: Records::open(&places.directory, &boot_id),
-            numbers: Numbers {
-                boot_id: boot_id.clone(),
-                ..numbers
-            },
+            mark: Mark::read(&places.numbers),
+            records,
+            numbers,
             places,
             boot_id,
             grants,
@@ -254,13 +220,14 @@ impl Grants {
         if let Some(uid) = given {
             return Ok(uid);
         }
-        let highest = self.numbers.given.values().copied().max();
-        let first = highest.map_or(*UIDS.start(), |highest| highest.saturating_add(1));
-        for uid in first..=*UIDS.end() {
+        for uid in self.numbers.free(&self.mark) {
             if !accounts::is_used(uid).map_err(names)? {
-                self.numbers.given.insert(user.clone(), uid);
-                let text = serde_json::to_vec(&self.numbers).unwrap_or_default();
+                let numbers = self.numbers.with(user, uid);
+                let text = serde_json::to_vec(&numbers).unwrap_or_default();
                 files::ensure_private_content(&accounts::state(&self.places).join("numbers"), &text)?;
+                // Not before it is written: the next daemon would give it to somebody else.
+                self.numbers = numbers;
+                self.mark.keep(uid);
                 return Ok(uid);
             }
         }
@@ -341,8 +308,8 @@ impl Grants {
                     again(now);
                 }
                 Next::GoOn => {
-                    if !self.go_on(&user, now) {
-                        again(now + 50);
+                    if let Some(at) = self.go_on(&user, now) {
+                        again(at);
                     }
                 }
             }
