@@ -97,7 +97,7 @@ fn a_boot_is_told_without_a_secret() {
         machine.leaks(AUDIT_PASSWORD)
     );
     // What the configuration opens is told as it happens, too.
-    server.wait_for("RUNTIME_EVENT", BOOT);
+    drop(server.wait_for("RUNTIME_EVENT", BOOT));
     assert_eq!(server.records().len(), 4, "each once");
     drop(agent);
 }
