@@ -1,6 +1,6 @@
 //! The container's own AWS credentials: unmodified SDKs in a container get them from the agent, and nobody else does.
 //!
-//! The address they are served at is put on `lo` of the machine's network here, as the firewall's unit does on a machine.
+//! The firewall's unit runs in the machine's network: it puts the address they are served at on `lo`.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,6 @@ use serde_json::{Value, json};
 use crate::common::*;
 
 const ROLE: &str = "arn:aws:iam::123456789012:role/my-app";
-const ADDRESS: &str = "169.254.170.2/32";
 const MARK: &str = "identity: ";
 
 /// What boto3 finds, without any configuration but the container's environment.
@@ -31,28 +30,58 @@ boto3.client("s3").list_buckets()
 print(json.dumps({"arn": boto3.client("sts").get_caller_identity()["Arn"]}))
 "#;
 
-/// The address, as long as a test runs.
-struct OnLo<'m>(&'m Machine);
-
-impl<'m> OnLo<'m> {
-    fn new(machine: &'m Machine) -> Self {
-        ip(machine, "add");
-        Self(machine)
-    }
+/// The firewall's unit, as long as a test runs: it has the address on `lo`, and nobody gets credentials without it.
+fn firewall(machine: &Machine) -> Agent {
+    let dirs = machine.dirs();
+    let socket = format!("{}-firewall.sock", dirs.runtime.display());
+    let order = dirs.base.join("firewall").display().to_string();
+    let args = [
+        "firewall",
+        "--socket",
+        &socket,
+        "serve",
+        "--runtime-directory",
+        &order,
+    ];
+    let mut command = machine.monopod(binary(), &args);
+    command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    let unit = machine.spawn_command(command);
+    wait_until(SOON, || Path::new(&socket).exists().then_some(())).unwrap();
+    unit
 }
 
-impl Drop for OnLo<'_> {
-    fn drop(&mut self) {
-        ip(self.0, "del");
-    }
+/// Brings what a container sends to the bridge to an address of the machine's own; the address it has there, and who does it.
+fn bridged(machine: &Machine, url: &str) -> (String, Agent) {
+    let template = "{{(index .IPAM.Config 0).Gateway}}";
+    let gateway = machine.docker_ok(&["network", "inspect", "--format", template, "bridge"]);
+    let port = url.rsplit(':').next().unwrap().trim_end_matches('/');
+    let mut command = machine.monopod(
+        Path::new("/usr/bin/python3"),
+        &["-c", RELAY, gateway.trim(), BRIDGED, port],
+    );
+    command.env("PATH", "/usr/bin:/bin");
+    let relay = machine.spawn_command(command);
+    relay.wait_for_line("listening", SOON);
+    (format!("http://{}:{BRIDGED}", gateway.trim()), relay)
 }
 
-fn ip(machine: &Machine, what: &str) {
-    let done = machine
-        .monopod(Path::new("/sbin/ip"), &["address", what, ADDRESS, "dev", "lo"])
-        .status();
-    assert!(done.unwrap().success(), "ip address {what} {ADDRESS}");
-}
+const BRIDGED: &str = "51999";
+
+const RELAY: &str = r#"
+import socket, sys, threading
+def pump(a, b):
+    try:
+        while (data := a.recv(65536)): b.sendall(data)
+    except OSError: pass
+    try: b.shutdown(socket.SHUT_WR)
+    except OSError: pass
+server = socket.create_server((sys.argv[1], int(sys.argv[2])))
+print("listening", flush=True)
+while True:
+    near, _ = server.accept()
+    far = socket.create_connection(("127.0.0.1", int(sys.argv[3])))
+    for ends in ((near, far), (far, near)): threading.Thread(target=pump, args=ends, daemon=True).start()
+"#;
 
 fn role(machine: &Machine) -> UserData {
     UserData::new(machine, "sleeper").line(&format!("aws_credentials: {ROLE}"))
@@ -202,7 +231,7 @@ fn nowhere(machine: &Machine, agent: &Agent, values: &[&str]) {
 #[test]
 fn boto3_on_the_bridge_gets_a_role_s_credentials_and_nobody_else_does() {
     let machine = Machine::acquire();
-    let _address = OnLo::new(&machine);
+    let _unit = firewall(&machine);
     role(&machine).serve(&machine);
     let agent = run_until_ready(&machine);
     bring_python(&machine);
@@ -237,11 +266,11 @@ fn boto3_on_the_bridge_gets_a_role_s_credentials_and_nobody_else_does() {
 #[test]
 fn unmodified_sdks_sign_with_them() {
     let machine = Machine::acquire();
-    let _address = OnLo::new(&machine);
-    let aws = machine.aws().endpoint();
+    let _unit = firewall(&machine);
+    let (aws, _relay) = bridged(&machine, &machine.aws().endpoint());
     role(&machine)
         // A debug build of the SDK does not begin without any.
-        .line("networking: host\nmount_certs: true")
+        .line("mount_certs: true")
         .env(&[("AWS_ENDPOINT_URL", &aws)])
         .serve(&machine);
     let _agent = run_until_ready(&machine);
@@ -257,7 +286,7 @@ fn unmodified_sdks_sign_with_them() {
 #[test]
 fn a_restarted_agent_serves_with_the_same_token_without_a_network_and_a_started_container_has_another() {
     let machine = Machine::acquire();
-    let _address = OnLo::new(&machine);
+    let _unit = firewall(&machine);
     role(&machine).serve(&machine);
     let agent = run_until_ready(&machine);
     let first = token(&machine);
@@ -288,7 +317,7 @@ fn a_restarted_agent_serves_with_the_same_token_without_a_network_and_a_started_
 #[test]
 fn a_refusal_is_told_once_and_old_credentials_go_on() {
     let machine = Machine::acquire();
-    let _address = OnLo::new(&machine);
+    let _unit = firewall(&machine);
     machine.aws().session_life(Duration::from_secs(40));
     machine
         .aws()

@@ -233,7 +233,7 @@ fn without_the_unit_a_boot_goes_on_unless_something_needs_it() {
     assert_eq!(code, 78);
     let line = error_line(&agent);
     assert!(
-        line.contains("the block of the metadata service and `egress` needs one")
+        line.contains("the block of the metadata service and `egress` and the credentials")
             && line.contains("monopod-firewall.socket"),
         "{line}"
     );
