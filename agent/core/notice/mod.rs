@@ -215,9 +215,8 @@ impl What {
             | Self::FileChanged { .. }
             | Self::Unseen { .. } => true,
             Self::Access(access) => matches!(access.what.as_str(), "refused" | "failed"),
-            Self::Verdict { severity, .. } => severity != "ignore",
             // Told as events of their own already.
-            Self::OptOut { .. } | Self::Boot(_) => false,
+            Self::Verdict { .. } | Self::OptOut { .. } | Self::Boot(_) => false,
         }
     }
 

@@ -56,6 +56,7 @@ fn no_sample_is_left_out_here() {
         "fleet.yaml",
         "gpu.yaml",
         "hardened.yaml",
+        "isolated.yaml",
         "logs.yaml",
         "migrate-from-taupage.yaml",
         "postgres-ebs.yaml",
