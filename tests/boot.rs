@@ -143,15 +143,11 @@ fn the_status_tells_what_runs_and_how_the_boot_went() {
             "ready"
         ]
     );
-    assert!(
-        shown["steps"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .all(|step| step["state"] == "done" && step["took_ms"].is_u64()
+    assert!(shown["steps"].as_array().unwrap().iter().all(
+        |step| step["state"] == "done" && step["took_ms"].is_u64()
                 // There is no such unit here, and nothing asks for it.
-                || step["step"] == "firewall" && step["state"] == "skipped")
-    );
+                || step["step"] == "firewall" && step["state"] == "skipped"
+    ));
 
     let text = machine.monopod(binary(), &["status"]).output().unwrap();
     let text = String::from_utf8(text.stdout).unwrap();
