@@ -138,7 +138,7 @@ mod tests {
         for link in ["link", "a/link", "a/b/link"] {
             symlink(&other, top.join(link)).unwrap();
         }
-        fs::set_permissions(top.join("a"), Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(top.join("a"), Permissions::from_mode(0o000)).unwrap();
         ensure_no_tree(&top).unwrap();
         assert!(!top.exists() && other.join("file").exists());
         // Nor is a link in its place one.

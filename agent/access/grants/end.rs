@@ -49,9 +49,7 @@ impl Grants {
 
     /// One look at a grant that ends; when to look again, if it is not over.
     pub(super) fn go_on(&mut self, user: &UserName, now: u64) -> Option<u64> {
-        let Some(grant) = self.grants.get(user).cloned() else {
-            return None;
-        };
+        let grant = self.grants.get(user).cloned()?;
         let mut end = self.ends.get(user).copied().unwrap_or(End {
             since_ms: now,
             last_seen_ms: now,
