@@ -14,7 +14,7 @@ packages+=(mmdebstrap packer shellcheck)
 # Which boots it.
 packages+=(systemd-container)
 # Rules that keep the container in, and logins that end.
-packages+=(libnss-systemd nftables openssh-client openssh-server procps python3 sudo)
+packages+=(curl libnss-systemd nftables openssh-client openssh-server procps python3 sudo)
 # A program of the tests, made small enough for a container.
 packages+=(binutils)
 # Services that come with those packages and have no business on a newcomer's machine.
