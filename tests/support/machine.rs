@@ -387,7 +387,7 @@ impl Machine {
     /// Makes the engine as it was, for the next lease.
     fn clean(slot: &mut Slot) {
         slot.engine.thaw();
-        if slot.small_disk {
+        if slot.small_disk || !slot.network_is_the_engines() {
             slot.small_disk = false;
             slot.replace_sandbox();
         }

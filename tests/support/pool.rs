@@ -14,7 +14,7 @@ use nix::sys::signal::Signal;
 
 use crate::engine::Engine;
 use crate::layout;
-use crate::process::{alive, send, stat};
+use crate::process::{alive, send, stat, tool};
 use crate::sandbox::Sandbox;
 use crate::wait::{lock, wait_until};
 
@@ -23,6 +23,14 @@ const SLOTS: usize = 32;
 
 /// Longest wait for a free slot: other tests hold them, and every wait in a test has its own deadline.
 const TURN: Duration = Duration::from_secs(900);
+
+/// Ends well in a network that only an engine has touched.
+const AS_MADE: &str =
+    "iptables --wait -t nat -n -L DOCKER >&2 && iptables --wait -n -L DOCKER-USER >&2 || exit 1
+test \"$(nft list tables inet)\" = '' || exit 1
+for address in $(ip -o addr show dev lo | awk '{ print $4 }'); do
+    case $address in 127.0.0.1/8|::1/128) ;; *) exit 1 ;; esac
+done";
 
 #[derive(Debug)]
 pub(crate) struct Slot {
@@ -92,6 +100,17 @@ impl Slot {
                 send(pid, Signal::SIGKILL);
             }
         }
+    }
+
+    /// Whether its network is what the engine made of it: its chains are there, and nobody else's table or address is.
+    /// Without its chains an engine starts no container that has a port, until it is started again.
+    pub(crate) fn network_is_the_engines(&self) -> bool {
+        let looked = self
+            .sandbox
+            .network()
+            .enter(|| tool("sh").args(["-c", AS_MADE]).output())
+            .unwrap_or_else(|e| panic!("rig: starting a shell in the sandbox's network: {e}"));
+        looked.status.success()
     }
 
     /// Kills everything in the sandbox, as a power cut does, and makes a new one around the same data.

@@ -72,6 +72,40 @@ fn machines_in_use_at_once_have_engines_of_their_own() {
 }
 
 #[test]
+fn a_lease_that_took_the_engine_s_rules_leaves_an_engine_that_has_them() {
+    {
+        let machines: [Machine; 3] = Machine::acquire_several();
+        let spoil = |machine: &Machine, script: &str| {
+            let mut command = machine.monopod(Path::new("/bin/sh"), &["-ec", script]);
+            assert!(
+                command
+                    .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+                    .status()
+                    .unwrap()
+                    .success()
+            );
+        };
+        spoil(&machines[0], "nft flush ruleset");
+        spoil(&machines[1], "nft add table inet left");
+        spoil(&machines[2], "ip addr add 169.254.170.2/32 dev lo");
+    }
+    let machines: [Machine; 3] = Machine::acquire_several();
+    for machine in &machines {
+        start_web(machine, "has-a-port", "web");
+        let mut command = machine.monopod(
+            Path::new("/bin/sh"),
+            &["-c", "nft list tables inet; ip -o addr show dev lo"],
+        );
+        let output = command
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(!text.contains("left") && !text.contains("169.254"), "{text}");
+    }
+}
+
+#[test]
 fn a_lease_leaves_nothing_to_the_next() {
     let (index, base, pid) = {
         let machine = Machine::acquire();
