@@ -4,6 +4,7 @@ use aws_credential_types::Credentials;
 
 use super::*;
 use crate::host::autoscaling::AutoScaling;
+use crate::host::sigv4::Service;
 use crate::host::testing::{Asked, Reply, Server, failure, reply};
 
 #[test]
@@ -37,6 +38,18 @@ pub(in crate::host) async fn config_for(url: &str, limit: Duration) -> SdkConfig
         .endpoint_url(url)
         .load()
         .await
+}
+
+/// A service that answers at a server of a test's own.
+pub(in crate::host) async fn service_at(url: &str, name: &'static str) -> Service {
+    let limit = Duration::from_secs(5);
+    Service {
+        config: config_for(url, limit).await,
+        name,
+        region: "eu-central-1".to_owned(),
+        url: format!("{url}/"),
+        limit,
+    }
 }
 
 /// Refuses, in a protocol's words, every signature that is not of its own time, an hour after ours.

@@ -2,132 +2,40 @@
 //!
 //! The SDK's client for it brings a second HTTP stack with it.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::collections::BTreeMap;
 
-use aws_credential_types::provider::ProvideCredentials as _;
 use monopod_core::lifecycle::usage::Datum;
-use reqwest::header::{DATE, HeaderValue};
-use reqwest::redirect;
-use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
-use super::aws::{self, Answer, AwsError, SdkConfig};
-use super::sigv4::{self, Unsigned};
-use super::{chain, clock, web};
+use super::aws::{Answer, AwsError};
+use super::sigv4::{Service, not_theirs};
 
-/// The name in signatures and addresses.
-const SERVICE: &str = "monitoring";
 const TARGET: &str = "GraniteServiceVersion20100801.PutMetricData";
 const CONTENT_TYPE: &str = "application/x-amz-json-1.0";
 
-/// An answer of CloudWatch's has a few hundred bytes.
-const LARGEST_ANSWER: usize = 64 << 10;
-
 /// CloudWatch in one region.
 #[derive(Debug)]
-pub struct CloudWatch {
-    config: SdkConfig,
-    region: String,
-    url: String,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Failure {
-    #[serde(rename = "__type")]
-    code: String,
-    #[serde(alias = "Message")]
-    message: String,
-}
-
-/// What came back.
-struct Came {
-    status: u16,
-    date: Option<SystemTime>,
-    body: Vec<u8>,
-}
+pub struct CloudWatch(Service);
 
 impl CloudWatch {
     /// Loads credentials' sources and endpoints from the SDK's usual places; asks nobody yet.
     pub async fn new(region: &str) -> Self {
-        let endpoint = sigv4::endpoint("AWS_ENDPOINT_URL_CLOUDWATCH", SERVICE, region, |name| {
-            std::env::var(name).ok()
-        });
-        Self {
-            config: aws::config(region).await,
-            region: region.to_owned(),
-            url: format!("{}/", endpoint.trim_end_matches('/')),
-        }
+        Self(Service::new("monitoring", "AWS_ENDPOINT_URL_CLOUDWATCH", region).await)
     }
 
     /// Writes these in one call. They have no time of ours, so CloudWatch takes its own: our clock may be wrong.
     pub async fn put(&self, namespace: &str, data: &[Datum]) -> Result<(), AwsError> {
-        let error = |answer| self.error(namespace, answer);
-        let body = body(namespace, data).to_string().into_bytes();
-        let now = UNIX_EPOCH + Duration::from_millis(clock::now_millis());
-        let mut came = self.send(&body, now).await.map_err(error)?;
-        if let (Some(failure), Some(time)) = (failure(&came), came.date)
-            && aws::is_about_time(&failure.code, &failure.message)
-        {
-            came = self.send(&body, time).await.map_err(error)?;
+        let body = body(namespace, data);
+        match self.0.post_json(CONTENT_TYPE, TARGET, &body).await {
+            Ok(answer) if is_theirs(&answer) => Ok(()),
+            Ok(_) => Err(self.error(namespace, not_theirs("CloudWatch"))),
+            Err(answer) => Err(self.error(namespace, answer)),
         }
-        match failure(&came) {
-            None => Ok(()),
-            Some(Failure { code, message }) => {
-                let class = aws::class_of(&code, &message, came.status);
-                Err(error(Answer::Error { class, code, message }))
-            }
-        }
-    }
-
-    async fn send(&self, body: &[u8], time: SystemTime) -> Result<Came, Answer> {
-        let none = |why: Box<dyn std::error::Error + Send + Sync>| Answer::None(why);
-        let provider = self.config.credentials_provider();
-        let provider = provider.ok_or_else(|| none("the SDK knows no source of credentials".into()))?;
-        let credentials = tokio::time::timeout(aws::CALL_TIMEOUT, provider.provide_credentials())
-            .await
-            .map_err(|late| none(late.into()))?
-            .map_err(|error| none(error.into()))?;
-        let unsigned = Unsigned {
-            method: "POST",
-            url: &self.url,
-            headers: &[("content-type", CONTENT_TYPE), ("x-amz-target", TARGET)],
-            body,
-            service: SERVICE,
-            region: &self.region,
-        };
-        let headers = sigv4::signed(&unsigned, &credentials, time).map_err(|why| none(why.into()))?;
-        let client = web::builder()
-            .timeout(aws::CALL_TIMEOUT)
-            // The signature is for this address alone.
-            .redirect(redirect::Policy::none())
-            // One call is all there is for a minute.
-            .pool_max_idle_per_host(0)
-            .build();
-        let client = client.map_err(|error| none(chain(&error).into()))?;
-        let mut request = client.post(&self.url).body(body.to_vec());
-        for (name, value) in &headers {
-            let mut value = HeaderValue::from_str(value.expose()).map_err(|error| none(error.into()))?;
-            value.set_sensitive(true);
-            request = request.header(*name, value);
-        }
-        let unreachable = |error: reqwest::Error| none(error.without_url().into());
-        let mut response = request.send().await.map_err(unreachable)?;
-        let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
-        let date = date.and_then(aws::server_time);
-        let status = response.status().as_u16();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            body.extend_from_slice(&chunk);
-            if body.len() > LARGEST_ANSWER {
-                break;
-            }
-        }
-        Ok(Came { status, date, body })
     }
 
     fn error(&self, namespace: &str, answer: Answer) -> AwsError {
-        let service = format!("CloudWatch in {}", self.region);
+        let service = format!("CloudWatch in {}", self.0.region);
         AwsError::from_answer(&service, &format!("metrics of {namespace}"), answer, advice)
     }
 }
@@ -156,23 +64,9 @@ fn body(namespace: &str, data: &[Datum]) -> Value {
     json!({ "Namespace": namespace, "MetricData": data })
 }
 
-/// `None` is a yes. Whoever stands in between says yes in other words.
-fn failure(came: &Came) -> Option<Failure> {
-    let json = serde_json::from_slice::<Failure>(&came.body);
-    if (200..300).contains(&came.status) {
-        let is_ours = came.body.is_empty() || json.is_ok();
-        return (!is_ours).then(|| Failure {
-            // The class of what may be better the next time.
-            code: "InternalFailure".to_owned(),
-            message: "the answer is not CloudWatch's".to_owned(),
-        });
-    }
-    let mut failure = json.unwrap_or_default();
-    // `com.amazonaws.cloudwatch#AccessDenied`
-    if let Some((_, code)) = failure.code.rsplit_once('#') {
-        failure.code = code.to_owned();
-    }
-    Some(failure)
+/// Whoever stands in between says yes in other words.
+fn is_theirs(body: &[u8]) -> bool {
+    body.is_empty() || serde_json::from_slice::<BTreeMap<String, IgnoredAny>>(body).is_ok()
 }
 
 fn advice(code: &str) -> &'static str {
@@ -189,15 +83,11 @@ mod tests {
     use monopod_core::lifecycle::usage::NAMESPACE;
 
     use super::*;
-    use crate::host::aws::tests::config_for;
+    use crate::host::aws::tests::service_at;
     use crate::host::testing::{Server, reply};
 
     async fn at(server: &Server) -> CloudWatch {
-        CloudWatch {
-            config: config_for(&server.url, Duration::from_secs(5)).await,
-            region: "eu-central-1".to_owned(),
-            url: format!("{}/", server.url),
-        }
+        CloudWatch(service_at(&server.url, "monitoring").await)
     }
 
     #[tokio::test]
@@ -226,20 +116,8 @@ mod tests {
 
     #[test]
     fn an_answer_is_read() {
-        let came = |status, body: &str| Came {
-            status,
-            date: None,
-            body: body.as_bytes().to_vec(),
-        };
-        assert!(failure(&came(200, "")).is_none() && failure(&came(200, "{}")).is_none());
-        let denied = r#"{"__type":"com.amazonaws.cloudwatch#AccessDenied","Message":"no"}"#;
-        let refused = failure(&came(403, denied)).unwrap();
-        assert_eq!(
-            (refused.code.as_str(), refused.message.as_str()),
-            ("AccessDenied", "no")
-        );
-        assert_eq!(failure(&came(200, "<html>")).unwrap().code, "InternalFailure");
-        assert_eq!(failure(&came(502, "<html>")).unwrap().code, "");
+        assert!(is_theirs(b"") && is_theirs(b"{}"));
+        assert!(!is_theirs(b"<html>") && !is_theirs(b"[]"));
     }
 
     #[test]

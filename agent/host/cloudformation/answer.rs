@@ -1,29 +1,16 @@
 //! What CloudFormation answers, read.
 
-use std::time::SystemTime;
-
 use monopod_core::text;
 use serde::Deserialize;
 
 use super::{Signalled, Status};
-use crate::host::aws;
+use crate::host::sigv4::Came;
 
-/// An answer as it came.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    /// The clock of who answered.
-    pub(super) date: Option<SystemTime>,
-    pub(super) body: Vec<u8>,
-}
-
-/// What it says.
+/// What an answer says.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// The signal is there, or nobody waits for it.
     Done(Signalled),
-    /// The signature was refused for its time.
-    WrongTime { code: String, message: String },
     /// An error of CloudFormation's own.
     Refused { code: String, message: String },
     /// Nothing CloudFormation says.
@@ -43,25 +30,23 @@ struct Error {
     message: Option<String>,
 }
 
-impl Answer {
-    pub(super) fn verdict(&self, sent: Status) -> Verdict {
-        let body = String::from_utf8_lossy(&self.body);
-        if (200..300).contains(&self.status) {
+impl Verdict {
+    /// On a signal of this status.
+    pub(super) fn of(came: &Came, sent: Status) -> Self {
+        let body = String::from_utf8_lossy(&came.body);
+        if came.is_yes() {
             // Whoever stands in between may answer 200 too.
             return if body.contains("SignalResourceResponse") {
-                Verdict::Done(Signalled::Accepted)
+                Self::Done(Signalled::Accepted)
             } else {
-                Verdict::Nonsense
+                Self::Nonsense
             };
         }
         match error(&body) {
-            None => Verdict::Nonsense,
-            Some((code, message)) if aws::is_about_time(&code, &message) => {
-                Verdict::WrongTime { code, message }
-            }
+            None => Self::Nonsense,
             Some((code, message)) => match settled(&code, &message, sent) {
-                Some(signalled) => Verdict::Done(signalled),
-                None => Verdict::Refused { code, message },
+                Some(signalled) => Self::Done(signalled),
+                None => Self::Refused { code, message },
             },
         }
     }

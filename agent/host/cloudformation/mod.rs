@@ -7,20 +7,20 @@ mod answer;
 mod request;
 mod wait_handle;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
 use monopod_core::lifecycle::{SignWith, SignalTarget};
-use reqwest::header::{DATE, HeaderValue};
-use reqwest::{Client, StatusCode, redirect};
+use reqwest::{Client, StatusCode};
 use tokio::sync::OnceCell;
 use tokio::time;
 
 use super::aws::{self, AwsError};
 use super::imds::{Imds, ImdsError};
-use super::{Class, Classified, chain, clock, web};
-use answer::{Answer, Verdict};
+use super::sigv4::{self, Came};
+use super::{Class, Classified, chain, web};
+use answer::Verdict;
 use request::{Request, Signal};
 
 pub use wait_handle::tell_wait_handle;
@@ -133,13 +133,7 @@ impl CloudFormation {
     }
 
     fn at(region: &str, endpoint: String, limit: Duration) -> Result<Self, SignalError> {
-        let client = web::builder()
-            .timeout(limit)
-            .redirect(redirect::Policy::none())
-            // One signal is all there is.
-            .pool_max_idle_per_host(0)
-            .build()
-            .map_err(|error| SignalError::Setup(chain(&error)))?;
+        let client = sigv4::client(limit).map_err(|error| SignalError::Setup(chain(&error)))?;
         Ok(Self {
             client,
             region: region.to_owned(),
@@ -172,14 +166,14 @@ impl CloudFormation {
             }
             SignWith::Role => self.send_by_role(&subject, &signal).await?,
         };
-        match answer.verdict(status) {
+        match Verdict::of(&answer, status) {
             Verdict::Done(signalled) => Ok(signalled),
             Verdict::Nonsense => Err(SignalError::Nonsense {
                 service: self.service(),
                 subject,
                 status: answer.status,
             }),
-            Verdict::WrongTime { code, message } | Verdict::Refused { code, message } => {
+            Verdict::Refused { code, message } => {
                 let (advice, class): (fn(&str) -> &'static str, Class) = match target.sign {
                     // The document does not expire and needs no time to spread: what is not believed now never will be.
                     SignWith::Instance if is_disbelief(&code) => (instance_advice, Class::Permanent),
@@ -192,19 +186,20 @@ impl CloudFormation {
         }
     }
 
-    /// Signed by this machine's clock; if that is refused, once more by the clock of who refused it.
-    async fn send_by_role(&self, subject: &str, signal: &Signal<'_>) -> Result<Answer, SignalError> {
+    async fn send_by_role(&self, subject: &str, signal: &Signal<'_>) -> Result<Came, SignalError> {
         let credentials = self.credentials(subject).await?;
         let request = |time| {
-            signal
-                .by_role(&credentials, &self.region, time)
-                .map_err(SignalError::Setup)
+            let signed = signal.by_role(&credentials, &self.region, time);
+            signed.map_err(SignalError::Setup)
         };
-        let now = UNIX_EPOCH + Duration::from_millis(clock::now_millis());
-        let answer = self.send(subject, request(now)?).await?;
-        match (answer.verdict(signal.status), answer.date) {
-            (Verdict::WrongTime { .. }, Some(time)) => self.send(subject, request(time)?).await,
-            _ => Ok(answer),
+        let came = self.send(subject, request(sigv4::now())?).await?;
+        let said = |came: &Came| match Verdict::of(came, signal.status) {
+            Verdict::Refused { code, message } => Some((code, message)),
+            Verdict::Done(_) | Verdict::Nonsense => None,
+        };
+        match sigv4::corrected_time(&came, said) {
+            None => Ok(came),
+            Some(time) => self.send(subject, request(time)?).await,
         }
     }
 
@@ -223,30 +218,11 @@ impl CloudFormation {
         }
     }
 
-    async fn send(&self, subject: &str, request: Request) -> Result<Answer, SignalError> {
-        let mut builder = self.client.get(&request.url);
-        for (name, value) in &request.headers {
-            let mut value = HeaderValue::from_str(value.expose()).map_err(|_| {
-                SignalError::Setup(format!("the header {name} would hold control characters"))
-            })?;
-            value.set_sensitive(true);
-            builder = builder.header(*name, value);
-        }
-        let unreachable =
-            |error: reqwest::Error| SignalError::from(self.unreachable(subject, error.without_url().into()));
-        let mut response = builder.send().await.map_err(unreachable)?;
-        let status = response.status().as_u16();
-        let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
-        let date: Option<SystemTime> = date.and_then(aws::server_time);
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            body.extend_from_slice(&chunk);
-            // An answer of CloudFormation's has a few hundred bytes.
-            if body.len() > LARGEST_ANSWER {
-                break;
-            }
-        }
-        Ok(Answer { status, date, body })
+    async fn send(&self, subject: &str, request: Request) -> Result<Came, SignalError> {
+        let builder = sigv4::with_headers(self.client.get(&request.url), &request.headers);
+        sigv4::exchange(builder.map_err(SignalError::Setup)?, LARGEST_ANSWER)
+            .await
+            .map_err(|error| self.unreachable(subject, error.into()).into())
     }
 
     fn service(&self) -> String {
@@ -258,6 +234,7 @@ impl CloudFormation {
     }
 }
 
+/// An answer of CloudFormation's has a few hundred bytes.
 const LARGEST_ANSWER: usize = 64 << 10;
 
 /// Codes that say who signed is not believed or may not do it.

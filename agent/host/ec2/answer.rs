@@ -3,26 +3,17 @@
 //! EC2 is asked for little, so nothing is derived: an element that is not there is read as empty, one that we do not know
 //! is passed over. What has no end or is nested without one is no answer of EC2's.
 
-use std::time::SystemTime;
-
 use monopod_core::storage::volume::{Attachment, Volume, VolumeState};
 use monopod_core::text;
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
+use crate::host::sigv4::Came;
+
 /// EC2's answers are five deep.
 const DEEPEST: usize = 32;
 
-/// An answer as it came.
-#[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: u16,
-    /// The clock of who answered.
-    pub(super) date: Option<SystemTime>,
-    pub(super) body: Vec<u8>,
-}
-
-/// What it says.
+/// What an answer says.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// It is done; the answer's root.
@@ -41,16 +32,14 @@ pub(super) struct Element {
     children: Vec<Element>,
 }
 
-impl Answer {
-    /// To a call of this action.
-    pub(super) fn verdict(&self, action: &str) -> Verdict {
-        let root = parse(&String::from_utf8_lossy(&self.body));
+impl Verdict {
+    /// On a call of this action.
+    pub(super) fn of(came: &Came, action: &str) -> Self {
+        let root = parse(&String::from_utf8_lossy(&came.body));
         match root {
-            Some(root) if (200..300).contains(&self.status) && root.name == format!("{action}Response") => {
-                Verdict::Done(root)
-            }
-            Some(root) if !(200..300).contains(&self.status) => refusal(&root).unwrap_or(Verdict::Nonsense),
-            _ => Verdict::Nonsense,
+            Some(root) if came.is_yes() && root.name == format!("{action}Response") => Self::Done(root),
+            Some(root) if !came.is_yes() => refusal(&root).unwrap_or(Self::Nonsense),
+            _ => Self::Nonsense,
         }
     }
 }

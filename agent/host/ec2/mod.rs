@@ -1,8 +1,7 @@
 //! EBS volumes: four calls to EC2, by the SDK's signer and its credentials.
 //!
 //! The SDK's client for EC2 takes 8 GiB of memory to compile, so its query protocol is spoken here: a form in a POST, XML in
-//! the answer ([`request`], [`answer`]). One attempt each; one more at once only where the machine's clock was wrong, which
-//! the `Date` of the refusal corrects.
+//! the answer ([`request`], [`answer`]).
 //!
 //! Nothing is ever detached here: who holds a volume keeps it until it lets go.
 
@@ -10,21 +9,16 @@ mod answer;
 mod request;
 
 use std::collections::BTreeSet;
-use std::error::Error;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use aws_credential_types::Credentials;
-use aws_credential_types::provider::ProvideCredentials as _;
 use monopod_core::storage::volume::{ERASE_TAG, Volume};
-use reqwest::header::{DATE, HeaderValue};
-use reqwest::{Client, redirect};
+use reqwest::Client;
 use tokio::sync::OnceCell;
-use tokio::time;
 
-use super::aws::{self, AwsError, SdkConfig};
-use super::{Class, Classified, chain, clock, web};
-use answer::{Answer, Element, Verdict};
-use request::Call;
+use super::aws::{self, AwsError};
+use super::sigv4::{Came, NoAnswer, Service};
+use super::{Class, Classified};
+use answer::{Element, Verdict};
+use request::{CONTENT_TYPE, Call};
 
 /// A page has a hundred volumes with fifty tags each at most.
 const LARGEST_ANSWER: usize = 4 << 20;
@@ -73,10 +67,7 @@ impl Classified for Ec2Error {
 /// EC2 in one region.
 #[derive(Debug)]
 pub struct Ec2 {
-    config: SdkConfig,
-    region: String,
-    url: String,
-    limit: Duration,
+    service: Service,
     client: OnceCell<Client>,
 }
 
@@ -84,10 +75,7 @@ impl Ec2 {
     /// Loads credentials' sources and endpoints from the SDK's usual places; asks nobody yet.
     pub async fn new(region: &str) -> Self {
         Self {
-            config: aws::config(region).await,
-            region: region.to_owned(),
-            url: request::url(region, |name| std::env::var(name).ok()),
-            limit: aws::CALL_TIMEOUT,
+            service: Service::new("ec2", "AWS_ENDPOINT_URL_EC2", region).await,
             client: OnceCell::new(),
         }
     }
@@ -161,91 +149,44 @@ impl Ec2 {
         }
     }
 
-    /// Signed by this machine's clock; if that is refused, once more by the clock of who refused it.
-    async fn call(&self, subject: &str, call: &Call) -> Result<(Answer, Verdict), Ec2Error> {
-        let now = UNIX_EPOCH + Duration::from_millis(clock::now_millis());
-        let mut answer = self.send(subject, call, now).await?;
-        let mut verdict = answer.verdict(call.action());
-        if let (Verdict::Refused { code, message }, Some(time)) = (&verdict, answer.date)
-            && aws::is_about_time(code, message)
-        {
-            answer = self.send(subject, call, time).await?;
-            verdict = answer.verdict(call.action());
-        }
-        Ok((answer, verdict))
+    async fn call(&self, subject: &str, call: &Call) -> Result<(Came, Verdict), Ec2Error> {
+        let said = |came: &Came| match Verdict::of(came, call.action()) {
+            Verdict::Refused { code, message } => Some((code, message)),
+            Verdict::Done(_) | Verdict::Nonsense => None,
+        };
+        let client = self.client.get_or_try_init(async || self.service.client());
+        let client = client.await.map_err(|why| self.unreachable(subject, why))?;
+        let (headers, body) = ([("content-type", CONTENT_TYPE)], call.body());
+        // What is cut is not well formed, so it is read as nobody's answer.
+        let came = self
+            .service
+            .post(client, &headers, body.as_bytes(), LARGEST_ANSWER, said);
+        let came = came.await.map_err(|why| self.unreachable(subject, why))?;
+        let verdict = Verdict::of(&came, call.action());
+        Ok((came, verdict))
     }
 
-    async fn send(&self, subject: &str, call: &Call, time: SystemTime) -> Result<Answer, Ec2Error> {
-        let none = |why: Box<dyn Error + Send + Sync>| self.unreachable(subject, why);
-        let credentials = self.credentials(subject).await?;
-        let body = call.body();
-        let headers = request::signed(&self.url, &body, &self.region, &credentials, time)
-            .map_err(|why| none(why.into()))?;
-        let client = self.client.get_or_try_init(async || self.new_client()).await;
-        let client = client.map_err(|error| none(chain(&error).into()))?;
-        let mut request = client.post(&self.url).body(body);
-        for (name, value) in &headers {
-            let mut value = HeaderValue::from_str(value.expose()).map_err(|error| none(error.into()))?;
-            value.set_sensitive(true);
-            request = request.header(*name, value);
-        }
-        let unreachable = |error: reqwest::Error| none(error.without_url().into());
-        let mut response = request.send().await.map_err(unreachable)?;
-        let date = response.headers().get(DATE).and_then(|date| date.to_str().ok());
-        let date = date.and_then(aws::server_time);
-        let status = response.status().as_u16();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-            body.extend_from_slice(&chunk);
-            if body.len() > LARGEST_ANSWER {
-                // What is cut is not well formed, so it is read as nobody's answer.
-                break;
-            }
-        }
-        Ok(Answer { status, date, body })
-    }
-
-    fn new_client(&self) -> reqwest::Result<Client> {
-        web::builder()
-            .timeout(self.limit)
-            // The signature is for this address alone.
-            .redirect(redirect::Policy::none())
-            // Minutes may lie between two calls, and a POST on a connection that has died meanwhile is not sent again.
-            .pool_max_idle_per_host(0)
-            .build()
-    }
-
-    async fn credentials(&self, subject: &str) -> Result<Credentials, Ec2Error> {
-        let none = |why: Box<dyn Error + Send + Sync>| self.unreachable(subject, why);
-        let provider = self.config.credentials_provider();
-        let provider = provider.ok_or_else(|| none("the SDK knows no source of credentials".into()))?;
-        time::timeout(self.limit, provider.provide_credentials())
-            .await
-            .map_err(|late| none(late.into()))?
-            .map_err(|error| none(error.into()))
-    }
-
-    fn error(&self, subject: &str, answer: &Answer, verdict: Verdict) -> Ec2Error {
+    fn error(&self, subject: &str, answer: &Came, verdict: Verdict) -> Ec2Error {
         match verdict {
             Verdict::Refused { code, message } => {
                 let class = class_of(&code, &message, answer.status);
                 let answer = aws::Answer::Error { class, code, message };
-                AwsError::from_answer(&self.service(), subject, answer, advice).into()
+                AwsError::from_answer(&self.name(), subject, answer, advice).into()
             }
             Verdict::Done(_) | Verdict::Nonsense => Ec2Error::Nonsense {
-                service: self.service(),
+                service: self.name(),
                 subject: subject.to_owned(),
                 status: answer.status,
             },
         }
     }
 
-    fn service(&self) -> String {
-        format!("EC2 in {}", self.region)
+    fn name(&self) -> String {
+        format!("EC2 in {}", self.service.region)
     }
 
-    fn unreachable(&self, subject: &str, why: Box<dyn Error + Send + Sync>) -> Ec2Error {
-        AwsError::from_answer(&self.service(), subject, aws::Answer::None(why), |_| "").into()
+    fn unreachable(&self, subject: &str, why: NoAnswer) -> Ec2Error {
+        AwsError::from_answer(&self.name(), subject, aws::Answer::None(why), |_| "").into()
     }
 }
 

@@ -1,18 +1,10 @@
 //! The request, as a value: every byte of it follows from what is given.
 
 use std::fmt::Write as _;
-use std::time::SystemTime;
 
-use aws_credential_types::Credentials;
-use monopod_core::secret::Secret;
-
-use crate::host::sigv4::{self, Unsigned};
-
-/// The name in signatures and addresses.
-const SERVICE: &str = "ec2";
 /// Its only one since 2016.
 const VERSION: &str = "2016-11-15";
-const CONTENT_TYPE: &str = "application/x-www-form-urlencoded; charset=utf-8";
+pub(super) const CONTENT_TYPE: &str = "application/x-www-form-urlencoded; charset=utf-8";
 /// Volumes in one answer: each may have fifty tags of 384 characters.
 const PAGE: &str = "100";
 
@@ -97,36 +89,18 @@ fn literal(value: &str) -> String {
     escaped
 }
 
-/// The headers that sign a body for an address. They prove who we are, so they are kept like passwords.
-pub(super) fn signed(
-    url: &str,
-    body: &str,
-    region: &str,
-    credentials: &Credentials,
-    time: SystemTime,
-) -> Result<Vec<(&'static str, Secret)>, String> {
-    let unsigned = Unsigned {
-        method: "POST",
-        url,
-        headers: &[("content-type", CONTENT_TYPE)],
-        body: body.as_bytes(),
-        service: SERVICE,
-        region,
-    };
-    sigv4::signed(&unsigned, credentials, time)
-}
-
-/// Where EC2 answers for a region.
-pub(super) fn url(region: &str, variable: impl Fn(&str) -> Option<String>) -> String {
-    let endpoint = sigv4::endpoint("AWS_ENDPOINT_URL_EC2", SERVICE, region, variable);
-    format!("{}/", endpoint.trim_end_matches('/'))
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, UNIX_EPOCH};
 
+    use aws_credential_types::Credentials;
+
     use super::*;
+    use crate::host::sigv4::{Unsigned, endpoint, signed};
+
+    fn url(region: &str, variable: impl Fn(&str) -> Option<String>) -> String {
+        endpoint("AWS_ENDPOINT_URL_EC2", "ec2", region, variable)
+    }
 
     /// What botocore 1.44.5 sends for `describe_volumes(Filters=[...], MaxResults=100)`, taken from its `before-send` event
     /// with the clock of `botocore.auth` held at 2026-11-21 04:16:55: the body's bytes, the headers it signs, the signature.
@@ -149,18 +123,26 @@ mod tests {
         for (region, host, signature) in [
             (
                 "eu-central-1",
-                "https://ec2.eu-central-1.amazonaws.com/",
+                "https://ec2.eu-central-1.amazonaws.com",
                 "c4f02bc66e9c8c4aa32233d5b31f2732834243718688092671dbba5147c83e53",
             ),
             (
                 "cn-north-1",
-                "https://ec2.cn-north-1.amazonaws.com.cn/",
+                "https://ec2.cn-north-1.amazonaws.com.cn",
                 "2e76a6665883a99cd1957fa496b5ea12831740a9d41d3c6dfec266123cb6b4d5",
             ),
         ] {
             let url = url(region, |_| None);
             assert_eq!(url, host);
-            let headers = signed(&url, &body, region, &credentials, time).unwrap();
+            let unsigned = Unsigned {
+                method: "POST",
+                url: &url,
+                headers: &[("content-type", CONTENT_TYPE)],
+                body: body.as_bytes(),
+                service: "ec2",
+                region,
+            };
+            let headers = signed(&unsigned, &credentials, time).unwrap();
             let mut headers: Vec<_> = headers
                 .iter()
                 .map(|(name, value)| (*name, value.expose().to_owned()))
@@ -212,7 +194,7 @@ mod tests {
             move |name: &str| (name == wanted).then(|| "http://127.0.0.1:4566".to_owned())
         };
         for name in ["AWS_ENDPOINT_URL_EC2", "AWS_ENDPOINT_URL"] {
-            assert_eq!(url("eu-central-1", set(name)), "http://127.0.0.1:4566/");
+            assert_eq!(url("eu-central-1", set(name)), "http://127.0.0.1:4566");
         }
     }
 }

@@ -2,10 +2,12 @@
 
 mod standin;
 
+use std::time::Duration;
+
 use monopod_core::storage::volume::{Attachment, VolumeState};
 
 use super::*;
-use crate::host::aws::tests::config_for;
+use crate::host::aws::tests::service_at;
 use crate::host::testing::{Asked, Reply, Server, nonsense, reply, silence};
 
 const NS: &str = r#"xmlns="http://ec2.amazonaws.com/doc/2016-11-15/""#;
@@ -15,11 +17,9 @@ async fn at(server: &Server) -> Ec2 {
 }
 
 async fn limited(server: &Server, limit: Duration) -> Ec2 {
+    let service = service_at(&server.url, "ec2").await;
     Ec2 {
-        config: config_for(&server.url, limit).await,
-        region: "eu-central-1".to_owned(),
-        url: format!("{}/", server.url),
-        limit,
+        service: Service { limit, ..service },
         client: OnceCell::new(),
     }
 }

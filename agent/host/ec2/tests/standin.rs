@@ -1,9 +1,11 @@
 //! The client and a stand-in of EC2 that attaches, refuses and fails as it does.
 
+use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use monopod_testrig::{Aws, AwsFault, EbsVolume, Identity};
 
 use super::*;
+use crate::host::chain;
 
 const ZONE: &str = "eu-central-1a";
 const OTHER: &str = "i-0000000000000000f";
@@ -24,15 +26,17 @@ impl Machine {
         let (aws, identity) = (Aws::alone(), Identity::new(number));
         aws.identify(&identity);
         let key = Credentials::new(aws.access_key(), "secret", None, None, "test");
-        let config = config_for(&aws.endpoint(), limit).await.into_builder();
+        let service = service_at(&aws.endpoint(), "ec2").await;
+        let config = service.config.into_builder();
         let config = config
             .credentials_provider(SharedCredentialsProvider::new(key))
             .build();
         let ec2 = Ec2 {
-            config,
-            region: "eu-central-1".to_owned(),
-            url: format!("{}/", aws.endpoint()),
-            limit,
+            service: Service {
+                config,
+                limit,
+                ..service
+            },
             client: OnceCell::new(),
         };
         Self {
