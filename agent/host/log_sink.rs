@@ -10,10 +10,9 @@ use monopod_core::audit::Answer;
 use monopod_core::secret::Secret;
 use monopod_core::text;
 use reqwest::header::CONTENT_TYPE;
-use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Url};
 
-use super::web::{self, is_distrusted, nameless};
+use super::web::{self, Silence};
 use super::{Class, Classified};
 
 /// From the first byte to the answer: ten megabytes get through at 180 KB a second.
@@ -119,7 +118,7 @@ impl LogSink {
             .post(url)
             .header(CONTENT_TYPE, "application/json")
             .body(body);
-        let mut answer = with_login(request, login)
+        let answer = with_login(request, login)
             .send()
             .await
             .map_err(|error| no_answer(&host, error))?;
@@ -128,12 +127,7 @@ impl LogSink {
         if verdict == Answer::Accepted {
             return Ok(());
         }
-        let mut said = Vec::new();
-        while said.len() < SAID
-            && let Ok(Some(chunk)) = answer.chunk().await
-        {
-            said.extend_from_slice(&chunk);
-        }
+        let said = web::beginning(answer, SAID).await;
         let said = text::one_line(text::printable(&String::from_utf8_lossy(&said)).trim(), SAID);
         let said = format!("{status} {said}").trim_end().to_owned();
         Err(match verdict {
@@ -162,16 +156,7 @@ impl LogSink {
         let url = Url::parse(&self.url).map_err(|error| SinkError::Address {
             why: error.to_string(),
         })?;
-        let builder = web::builder()
-            .redirect(Policy::none())
-            .timeout(CALL)
-            // Records come hours apart.
-            .pool_max_idle_per_host(0);
-        let builder = match url.scheme() {
-            "http" => builder.no_proxy().tls_certs_only([]),
-            _ => builder,
-        };
-        let client = builder
+        let client = web::for_scheme(&url, web::single_calls(CALL))
             .build()
             .map_err(|error| no_answer(url.host_str().unwrap_or_default(), error))?;
         let made = self.client.insert((client, url));
@@ -187,24 +172,11 @@ fn with_login(request: RequestBuilder, login: Option<(&str, Option<&Secret>)>) -
 }
 
 fn no_answer(host: &str, error: reqwest::Error) -> SinkError {
-    let (timed_out, builder) = (error.is_timeout(), error.is_builder());
-    let why = nameless(&error.without_url());
-    let (class, advice) = if is_distrusted(&why) {
-        let advice = "; add its authority to the machine's certificates, or name them in SSL_CERT_FILE";
-        (Class::Permanent, advice)
-    } else if builder {
-        (Class::Permanent, "; is the package ca-certificates installed?")
-    } else {
-        (Class::Transient, "; can the machine reach it?")
-    };
+    let silence = Silence::of(error, "; can the machine reach it?");
     SinkError::NoAnswer {
         host: host.to_owned(),
-        why: match (timed_out, why.as_str()) {
-            (true, _) => format!("no answer within {}", text::duration(CALL)),
-            (false, "") => "the connection broke".to_owned(),
-            (false, why) => why.to_owned(),
-        },
-        advice,
-        class,
+        advice: silence.advice,
+        class: silence.class,
+        why: silence.why_within(CALL),
     }
 }

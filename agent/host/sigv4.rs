@@ -11,7 +11,7 @@ use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, si
 use aws_sigv4::sign::v4;
 use monopod_core::secret::Secret;
 use reqwest::header::{DATE, HeaderValue};
-use reqwest::{Client, RequestBuilder, redirect};
+use reqwest::{Client, RequestBuilder};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::time;
@@ -132,7 +132,8 @@ impl Service {
 
     /// It loads the system's certificates: who calls once in a while makes one each time, and keeps none.
     pub(super) fn client(&self) -> Result<Client, NoAnswer> {
-        client(self.limit).map_err(|error| chain(&error).into())
+        let client = web::single_calls(self.limit).build();
+        client.map_err(|error| chain(&error).into())
     }
 
     /// Signed by this machine's clock; if that is refused, once more by the clock of who refused it. `said` reads the code
@@ -192,17 +193,6 @@ impl Service {
         let provider = provider.ok_or("the SDK knows no source of credentials")?;
         Ok(time::timeout(self.limit, provider.provide_credentials()).await??)
     }
-}
-
-/// A client for signed requests.
-pub(super) fn client(limit: Duration) -> reqwest::Result<Client> {
-    web::builder()
-        .timeout(limit)
-        // The signature is for this address alone.
-        .redirect(redirect::Policy::none())
-        // Minutes may lie between two calls, and a POST on a connection that has died meanwhile is not sent again.
-        .pool_max_idle_per_host(0)
-        .build()
 }
 
 /// What this machine takes for the time.

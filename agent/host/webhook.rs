@@ -9,10 +9,9 @@ use bytes::Bytes;
 use monopod_core::secret::Secret;
 use monopod_core::text;
 use reqwest::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode, Url};
 
-use super::web::{self, is_distrusted, nameless};
+use super::web::{self, Silence};
 use super::{Class, Classified};
 
 /// From the first byte to the answer.
@@ -133,18 +132,12 @@ impl Webhook {
             request = request.header(header, value);
         }
         let answer = request.send().await;
-        let mut answer = answer.map_err(|error| no_answer(&host, error))?;
+        let answer = answer.map_err(|error| no_answer(&host, error))?;
         let status = answer.status();
         if status.is_success() {
             return Ok(());
         }
-        let mut said = Vec::new();
-        while said.len() < SAID
-            && let Ok(Some(chunk)) = answer.chunk().await
-        {
-            said.extend_from_slice(&chunk);
-        }
-        let said = text::shortened(quoted(&said, &url).trim(), SAID);
+        let said = text::shortened(quoted(&web::beginning(answer, SAID).await, &url).trim(), SAID);
         Err(HookError::Answered {
             host,
             said: format!("{status} {said}").trim_end().to_owned(),
@@ -162,16 +155,7 @@ impl Webhook {
             key: "webhook".to_owned(),
             why: error.to_string(),
         })?;
-        let builder = web::builder()
-            .redirect(Policy::none())
-            .timeout(CALL)
-            // Notices come hours apart.
-            .pool_max_idle_per_host(0);
-        let builder = match url.scheme() {
-            "http" => builder.no_proxy().tls_certs_only([]),
-            _ => builder,
-        };
-        let client = builder
+        let client = web::for_scheme(&url, web::single_calls(CALL))
             .build()
             .map_err(|error| no_answer(url.host_str().unwrap_or_default(), error))?;
         Ok(self.client.insert((client, url)).clone())
@@ -188,19 +172,11 @@ fn advice(status: StatusCode) -> &'static str {
 }
 
 fn no_answer(host: &str, error: reqwest::Error) -> HookError {
-    let timed_out = error.is_timeout();
-    let why = nameless(&error.without_url());
+    let silence = Silence::of(error, "; can the machine reach it?");
     HookError::NoAnswer {
         host: host.to_owned(),
-        advice: match is_distrusted(&why) {
-            true => "; add its authority to the machine's certificates, or name them in SSL_CERT_FILE",
-            false => "; can the machine reach it?",
-        },
-        why: match (timed_out, why.as_str()) {
-            (true, _) => format!("no answer within {}", text::duration(CALL)),
-            (false, "") => "the connection broke".to_owned(),
-            (false, why) => why.to_owned(),
-        },
+        advice: silence.advice,
+        why: silence.why_within(CALL),
     }
 }
 

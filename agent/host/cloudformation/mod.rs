@@ -133,7 +133,8 @@ impl CloudFormation {
     }
 
     fn at(region: &str, endpoint: String, limit: Duration) -> Result<Self, SignalError> {
-        let client = sigv4::client(limit).map_err(|error| SignalError::Setup(chain(&error)))?;
+        let client = web::single_calls(limit).build();
+        let client = client.map_err(|error| SignalError::Setup(chain(&error)))?;
         Ok(Self {
             client,
             region: region.to_owned(),

@@ -9,6 +9,7 @@
 pub(crate) mod application_log;
 pub(crate) mod cloudwatch;
 mod datagrams;
+mod http;
 pub(crate) mod logentries;
 pub(crate) mod otlp;
 pub(crate) mod rsyslog;

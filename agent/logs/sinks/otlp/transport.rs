@@ -6,20 +6,16 @@ use bytes::Bytes;
 use monopod_core::otlp::answer::{Verdict, judge};
 use monopod_core::otlp::{OtlpTarget, Signal};
 use monopod_core::secret::Secret;
-use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::redirect::Policy;
-use reqwest::{Client, RequestBuilder, Url};
+use reqwest::header::{CONTENT_ENCODING, HeaderName, HeaderValue};
+use reqwest::{RequestBuilder, Url};
 
 use crate::host::Class;
-use crate::host::web::{is_distrusted, nameless};
 use crate::logs::keys::Keys;
 use crate::logs::sinks::SendError;
+use crate::logs::sinks::http::{Http, answer, failed};
 
-const CONNECT: Duration = Duration::from_secs(10);
 /// From the first byte to the answer: half a megabyte gets through at 17 KB a second.
 const CALL: Duration = Duration::from_secs(30);
-/// An answer is a few words; what is longer is none.
-const ANSWER_MOST: usize = 64 * 1024;
 
 /// The way to a receiver.
 #[derive(Debug)]
@@ -29,8 +25,7 @@ pub(crate) struct Transport {
     keys: Keys,
     /// Those of every request, once they are fetched.
     headers: Option<Vec<(String, Secret)>>,
-    client: Option<Client>,
-    patience: Duration,
+    http: Http,
 }
 
 impl Transport {
@@ -41,14 +36,13 @@ impl Transport {
             signal,
             keys,
             headers: None,
-            client: None,
-            patience: CALL,
+            http: Http::new(CALL),
         }
     }
 
     /// With another end of its patience.
     pub(crate) fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+        self.http = self.http.patience(patience);
         self
     }
 
@@ -65,27 +59,12 @@ impl Transport {
             text: format!("cannot send to {place}: `otlp.endpoint` is no address: {error}"),
         })?;
         let headers = self.headers().await?;
-        let client = self.client(&url).map_err(|error| failed(&url, error))?;
-        let request = client
-            .post(url.clone())
-            .timeout(self.patience)
-            .header(CONTENT_TYPE, "application/json")
-            .header(CONTENT_ENCODING, "gzip")
-            .body(body);
-        let request = with_headers(request, &headers)?;
-        let mut answer = request.send().await.map_err(|error| failed(&url, error))?;
-        let status = answer.status().as_u16();
-        let after = answer.headers().get(RETRY_AFTER);
-        let after = after.and_then(|text| text.to_str().ok()).map(str::to_owned);
-        let mut bytes = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|error| failed(&url, error))? {
-            if bytes.len() + chunk.len() > ANSWER_MOST {
-                break;
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        let bytes = without(bytes, &headers);
-        let verdict = judge(status, after.as_deref(), &bytes);
+        let failed = |error| failed(url.as_str(), error);
+        let request = self.http.post(&url).map_err(failed)?;
+        let request = request.header(CONTENT_ENCODING, "gzip").body(body);
+        let answer = answer(with_headers(request, &headers)?).await.map_err(failed)?;
+        let said = without(answer.body, &headers);
+        let verdict = judge(answer.status, answer.retry_after.as_deref(), &said);
         if matches!(verdict, Verdict::Denied { login: true, .. }) {
             self.headers = None;
         }
@@ -103,29 +82,6 @@ impl Transport {
         }
         self.headers = Some(headers.clone());
         Ok(headers)
-    }
-
-    /// Made when it's first needed: it loads the system's certificates.
-    fn client(&mut self, url: &Url) -> reqwest::Result<Client> {
-        if let Some(client) = &self.client {
-            return Ok(client.clone());
-        }
-        let builder = Client::builder()
-            .referer(false)
-            // A receiver that has moved gets no key by somebody else's word.
-            .redirect(Policy::none())
-            .connect_timeout(CONNECT)
-            .pool_idle_timeout(Duration::from_secs(30))
-            .pool_max_idle_per_host(1)
-            .tcp_keepalive(Duration::from_secs(30))
-            .user_agent(concat!("monopod/", env!("CARGO_PKG_VERSION")));
-        let builder = match url.scheme() {
-            "http" => builder.no_proxy().tls_certs_only([]),
-            _ => builder,
-        };
-        let client = builder.build()?;
-        self.client = Some(client.clone());
-        Ok(client)
     }
 }
 
@@ -165,30 +121,4 @@ fn without(bytes: Vec<u8>, headers: &[(String, Secret)]) -> Vec<u8> {
         }
     }
     text.into_bytes()
-}
-
-/// There was no answer.
-fn failed(url: &Url, error: reqwest::Error) -> SendError {
-    let (timed_out, builder) = (error.is_timeout(), error.is_builder());
-    let text = nameless(&error.without_url());
-    let (class, advice) = if is_distrusted(&text) {
-        let advice = "; add its authority to the machine's certificates, or name them in SSL_CERT_FILE";
-        (Class::Permanent, advice)
-    } else if builder {
-        (Class::Permanent, "; is the package ca-certificates installed?")
-    } else {
-        (
-            Class::Transient,
-            "; can the machine reach it, or a proxy that does?",
-        )
-    };
-    let text = match (timed_out, text.as_str()) {
-        (true, "") => "no answer in time".to_owned(),
-        (true, text) => format!("no answer in time: {text}"),
-        (false, text) => text.to_owned(),
-    };
-    SendError {
-        class,
-        text: format!("cannot send to {url}: {text}{advice}"),
-    }
 }

@@ -4,21 +4,16 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::header::CONTENT_TYPE;
-use reqwest::redirect::Policy;
-use reqwest::{Client, Url};
+use reqwest::Url;
 
 use crate::host::Class;
-use crate::host::web::{is_distrusted, nameless};
 use crate::logs::sinks::SendError;
+use crate::logs::sinks::http::{self, Http};
 
 /// Names another place than Scalyr's own, such as a relay in one's own network: `https://logs.example.org`.
 pub(super) const ENDPOINT_VARIABLE: &str = "MONOPOD_SCALYR_ENDPOINT";
-const CONNECT: Duration = Duration::from_secs(10);
 /// As long as the original's agent waits: a whole body gets through at 17 KB a second.
 const CALL: Duration = Duration::from_secs(60);
-/// An answer is a few words; what is longer is none.
-const ANSWER_MOST: usize = 64 * 1024;
 
 /// Scalyr's own place: that of the original for Europe, and where Scalyr's own agent sends to unless told.
 pub(super) fn endpoint_of(region: &str) -> String {
@@ -33,23 +28,23 @@ pub(super) fn endpoint_of(region: &str) -> String {
 pub(super) struct Transport {
     /// None if there is no such address.
     url: Option<Url>,
-    patience: Duration,
-    client: Option<Client>,
+    http: Http,
 }
 
 impl Transport {
     pub(super) fn new(endpoint: &str) -> Self {
-        Self {
-            url: address(endpoint),
-            patience: CALL,
-            client: None,
-        }
+        let (url, http) = (address(endpoint), Http::new(CALL));
+        let http = match &url {
+            Some(url) if is_loopback(url) => http.direct(),
+            _ => http,
+        };
+        Self { url, http }
     }
 
     /// With another end of its patience.
     #[cfg(test)]
     pub(super) fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+        self.http = self.http.patience(patience);
         self
     }
 
@@ -60,7 +55,7 @@ impl Transport {
 
     /// Sends one request. The status and the first bytes of the answer.
     pub(super) async fn post(&mut self, body: Bytes) -> Result<(u16, Vec<u8>), SendError> {
-        let Some(url) = self.url.clone() else {
+        let Some(url) = &self.url else {
             return Err(SendError {
                 class: Class::Permanent,
                 text: format!(
@@ -69,47 +64,13 @@ impl Transport {
                 ),
             });
         };
-        let request = self
-            .client(&url)
-            .map_err(|error| failed(&url, error))?
-            .post(url.clone())
-            .timeout(self.patience)
-            .header(CONTENT_TYPE, "application/json")
-            .body(body);
-        let mut answer = request.send().await.map_err(|error| failed(&url, error))?;
-        let status = answer.status().as_u16();
-        let mut bytes = Vec::new();
-        while let Some(chunk) = answer.chunk().await.map_err(|error| failed(&url, error))? {
-            if bytes.len() + chunk.len() > ANSWER_MOST {
-                break;
-            }
-            bytes.extend_from_slice(&chunk);
-        }
-        Ok((status, bytes))
-    }
-
-    /// Made when it's first needed: it loads the system's certificates.
-    fn client(&mut self, url: &Url) -> reqwest::Result<Client> {
-        if let Some(client) = &self.client {
-            return Ok(client.clone());
-        }
-        let builder = Client::builder()
-            .referer(false)
-            .redirect(Policy::none())
-            .connect_timeout(CONNECT)
-            // A far end may end a connection that rests, without a word that gets here.
-            .pool_idle_timeout(Duration::from_secs(30))
-            .pool_max_idle_per_host(1)
-            .tcp_keepalive(Duration::from_secs(30))
-            .user_agent(concat!("monopod/", env!("CARGO_PKG_VERSION")));
-        let builder = match url.scheme() {
-            "http" => builder.no_proxy().tls_certs_only([]),
-            _ if is_loopback(url) => builder.no_proxy(),
-            _ => builder,
+        let failed = |error| {
+            let host = url.host_str().unwrap_or_default();
+            http::failed(&format!("Scalyr at {host}"), error)
         };
-        let client = builder.build()?;
-        self.client = Some(client.clone());
-        Ok(client)
+        let request = self.http.post(url).map_err(failed)?.body(body);
+        let answer = http::answer(request).await.map_err(failed)?;
+        Ok((answer.status, answer.body))
     }
 }
 
@@ -132,33 +93,6 @@ fn is_loopback(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
-/// There was no answer.
-fn failed(url: &Url, error: reqwest::Error) -> SendError {
-    let (timed_out, builder) = (error.is_timeout(), error.is_builder());
-    let text = nameless(&error.without_url());
-    let (class, advice) = if is_distrusted(&text) {
-        let advice = "; add its authority to the machine's certificates, or name them in SSL_CERT_FILE";
-        (Class::Permanent, advice)
-    } else if builder {
-        (Class::Permanent, "; is the package ca-certificates installed?")
-    } else {
-        (
-            Class::Transient,
-            "; can the machine reach it, or a proxy that does?",
-        )
-    };
-    let text = match (timed_out, text.as_str()) {
-        (true, "") => "no answer in time".to_owned(),
-        (true, text) => format!("no answer in time: {text}"),
-        (false, text) => text.to_owned(),
-    };
-    let host = url.host_str().unwrap_or_default();
-    SendError {
-        class,
-        text: format!("cannot send to Scalyr at {host}: {text}{advice}"),
-    }
 }
 
 #[cfg(test)]
