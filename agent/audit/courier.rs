@@ -19,9 +19,9 @@ use super::keeper::Keeper;
 use super::logs::{self, Content, Id, LogFile};
 use super::marks::remove;
 use super::watch::Watch;
-use super::{AGAIN, AskError, Asks, Flush, Live, SPREAD};
+use super::{AGAIN, Asks, Flush, Live, SPREAD};
 use crate::host::log_sink::{LogSink, SinkError};
-use crate::host::{Class, Classified as _, chain, clock};
+use crate::host::{AskError, Class, Classified as _, chain, clock};
 
 /// After so many rounds without a yes somebody is told.
 const TELL_AFTER: u32 = 3;

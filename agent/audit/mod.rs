@@ -41,7 +41,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::host::files::FileError;
-use crate::host::{Class, clock, limits};
+use crate::host::{AskError, clock, limits};
 use crate::report::Reporter;
 use courier::Courier;
 use keeper::Keeper;
@@ -54,16 +54,6 @@ const AGAIN: Backoff = Backoff {
 };
 /// Machines rotate their logs in the same minute: each sends a little later than the others.
 const SPREAD: Duration = Duration::from_secs(10);
-
-/// Why something that is needed is not there.
-#[derive(Debug, thiserror::Error)]
-#[error("{text}")]
-pub struct AskError {
-    /// Whether asking again can help.
-    pub class: Class,
-    /// What was asked, of whom, and what came.
-    pub text: String,
-}
 
 /// Asks for something each time it is called.
 pub type Ask<T> = Arc<dyn Fn() -> BoxFuture<'static, Result<T, AskError>> + Send + Sync>;

@@ -20,6 +20,7 @@ pub mod copies;
 pub mod error;
 pub mod event_asks;
 pub mod hint;
+mod late;
 pub mod log_keys;
 pub mod sets;
 pub(crate) mod steps;

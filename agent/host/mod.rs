@@ -102,6 +102,16 @@ pub trait Classified: std::error::Error {
     fn class(&self) -> Class;
 }
 
+/// Why something that is needed is not there.
+#[derive(Debug, thiserror::Error)]
+#[error("{text}")]
+pub struct AskError {
+    /// Whether asking again can help.
+    pub class: Class,
+    /// What was asked, of whom, and what came.
+    pub text: String,
+}
+
 /// The whole chain of causes on one line. Called once, at the edge.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

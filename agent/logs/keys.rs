@@ -9,19 +9,9 @@ use monopod_core::logs::LogKey;
 use monopod_core::secret::Secret;
 
 use super::sinks::SendError;
-use crate::host::Class;
+use crate::host::{AskError, Class};
 
-/// Why there is no key yet.
-#[derive(Debug, thiserror::Error)]
-#[error("{text}")]
-pub struct KeyError {
-    /// Whether asking again can help.
-    pub class: Class,
-    /// What was asked, of whom, and what came.
-    pub text: String,
-}
-
-type Fetch = dyn Fn(LogKey) -> BoxFuture<'static, Result<Secret, KeyError>> + Send + Sync;
+type Fetch = dyn Fn(LogKey) -> BoxFuture<'static, Result<Secret, AskError>> + Send + Sync;
 
 /// Fetches keys.
 #[derive(Clone)]
@@ -30,7 +20,7 @@ pub struct Keys(Arc<Fetch>);
 impl Keys {
     /// With a function that asks for one. It also tells the redactor.
     pub fn new(
-        fetch: impl Fn(LogKey) -> BoxFuture<'static, Result<Secret, KeyError>> + Send + Sync + 'static,
+        fetch: impl Fn(LogKey) -> BoxFuture<'static, Result<Secret, AskError>> + Send + Sync + 'static,
     ) -> Self {
         Self(Arc::new(fetch))
     }
@@ -38,7 +28,7 @@ impl Keys {
     /// Asks for it. As what a sink answers with, since without its key it can do nothing. Blanks around it, such as the
     /// line feed that an editor left in a parameter, are no part of a key; one of blanks alone is none.
     pub(crate) async fn get(&self, key: &LogKey) -> Result<Secret, SendError> {
-        let failed = |error: KeyError| SendError {
+        let failed = |error: AskError| SendError {
             class: error.class,
             text: error.text,
         };

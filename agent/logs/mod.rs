@@ -70,7 +70,7 @@ use crate::host::s3::Clients;
 pub(crate) use files::numbered;
 
 pub use error::{LogsError, Retry};
-pub use keys::{KeyError, Keys};
+pub use keys::Keys;
 pub use redaction::Redaction;
 pub(crate) use sinks::otlp::Transport as OtlpTransport;
 pub use status::{Drained, Guarantee, LogsStatus, SinkState, SinkStatus};

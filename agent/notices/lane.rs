@@ -11,11 +11,11 @@ use monopod_core::secret::Secret;
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
+use super::AskHeaders;
 use super::queue::{Item, Kept, Queue};
-use super::{AskError, AskHeaders};
 use crate::host::event_bus::{EventBus, Refusal};
 use crate::host::webhook::Webhook;
-use crate::host::{Class, Classified as _, chain, clock};
+use crate::host::{AskError, Class, Classified as _, chain, clock};
 use crate::report::Reporter;
 use crate::report::figures::Receiver;
 

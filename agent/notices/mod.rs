@@ -40,7 +40,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::context::Context;
-use crate::host::Class;
+use crate::host::AskError;
 use crate::host::event_bus::EventBus;
 use crate::host::files::FileError;
 use crate::host::webhook::Webhook;
@@ -50,16 +50,6 @@ pub use boot::note_boot;
 pub use known::Known;
 use lane::{Hook, Lane, Way};
 use queue::Queue;
-
-/// Why something that is needed is not there.
-#[derive(Debug, thiserror::Error)]
-#[error("{text}")]
-pub struct AskError {
-    /// Whether asking again can help.
-    pub class: Class,
-    /// What was asked, of whom, and what came.
-    pub text: String,
-}
 
 /// Fetches the headers of the webhook each time it is called; the redactor knows them then.
 pub type AskHeaders =

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::otlp::OtlpTarget;
-use crate::secret::SecretRef;
+use crate::secret::{SecretRef, SecretSource};
 use crate::trace::Trace;
 
 /// Everything log shipping is told.
@@ -197,6 +197,16 @@ pub enum LogKey {
     Stored(#[serde(with = "reference_as_text")] SecretRef),
     /// In the user data, under this key: `logging.scalyr_account_key`.
     UserData(String),
+}
+
+impl LogKey {
+    /// Of a value that the user data has, or names the place of, under this key.
+    pub(crate) fn new(source: &SecretSource, key: &str) -> Self {
+        match source {
+            SecretSource::Stored(reference) => Self::Stored(reference.clone()),
+            SecretSource::Literal(_) => Self::UserData(key.to_owned()),
+        }
+    }
 }
 
 mod reference_as_text {

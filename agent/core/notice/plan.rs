@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::Events;
 use crate::logs::LogKey;
-use crate::secret::SecretSource;
 
 /// What the pusher has to know; no header's value is in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,13 +31,7 @@ impl EventsPlan {
         Some(Self {
             webhook: events.webhook.clone(),
             headers: headers
-                .map(|(name, source)| {
-                    let key = match source {
-                        SecretSource::Stored(reference) => LogKey::Stored(reference.clone()),
-                        SecretSource::Literal(_) => LogKey::UserData(header_key(name)),
-                    };
-                    (name.clone(), key)
-                })
+                .map(|(name, source)| (name.clone(), LogKey::new(source, &header_key(name))))
                 .collect(),
             event_bus: events.event_bus.clone(),
         })

@@ -22,7 +22,6 @@ use serde_json::{Value, json};
 
 use crate::config::{Config, Otlp};
 use crate::logs::LogKey;
-use crate::secret::SecretSource;
 
 /// Seconds between two pushes of metrics, unless `otlp.interval` says otherwise.
 pub const INTERVAL_SECONDS: u32 = 60;
@@ -63,13 +62,10 @@ pub struct OtlpTarget {
 
 impl OtlpTarget {
     fn new(otlp: &Otlp) -> Self {
-        let headers = otlp.headers.iter().map(|header| {
-            let key = match &header.source {
-                SecretSource::Stored(reference) => LogKey::Stored(reference.clone()),
-                SecretSource::Literal(_) => LogKey::UserData(header.key.clone()),
-            };
-            (header.name.clone(), key)
-        });
+        let headers = otlp
+            .headers
+            .iter()
+            .map(|header| (header.name.clone(), LogKey::new(&header.source, &header.key)));
         Self {
             endpoint: otlp.endpoint.trim_end_matches('/').to_owned(),
             headers: headers.collect(),

@@ -9,7 +9,7 @@ use super::{AwsCall, Plan};
 use crate::audit::{AuditOrders, AuditPlan};
 use crate::config::Audit;
 use crate::logs::LogKey;
-use crate::secret::{SecretSource, Source};
+use crate::secret::Source;
 use crate::text;
 
 const PASSWORD: &str = "logsink_password";
@@ -21,10 +21,7 @@ impl AuditPlan {
         let password = audit.logsink_password.as_ref().filter(|_| username.is_some());
         Some(Self {
             url: audit.instance_logs_url.clone()?,
-            password: password.map(|source| match source {
-                SecretSource::Stored(reference) => LogKey::Stored(reference.clone()),
-                SecretSource::Literal(_) => LogKey::UserData(PASSWORD.to_owned()),
-            }),
+            password: password.map(|source| LogKey::new(source, PASSWORD)),
             username,
         })
     }

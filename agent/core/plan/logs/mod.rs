@@ -20,7 +20,6 @@ use crate::logs::{
     RsyslogTarget, S3Target, SamplingRule, ScalyrTarget, StreamName, SyslogFormat, Target, Treatment,
 };
 use crate::otlp::{self, OtlpTarget};
-use crate::secret::SecretSource;
 
 /// The container's lines as a file.
 pub const APPLICATION_LOG: &str = "/var/log/application.log";
@@ -288,10 +287,7 @@ fn scalyr(logging: &Logging, stream: StreamName) -> Option<Target> {
 }
 
 fn log_key(key: &AccountKey) -> LogKey {
-    match &key.source {
-        SecretSource::Stored(reference) => LogKey::Stored(reference.clone()),
-        SecretSource::Literal(_) => LogKey::UserData(key.key.clone()),
-    }
+    LogKey::new(&key.source, &key.key)
 }
 
 impl Attributes {

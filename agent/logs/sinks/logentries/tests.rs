@@ -12,7 +12,7 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 
 use super::*;
-use crate::logs::keys::KeyError;
+use crate::host::AskError;
 use crate::logs::routes::attach;
 use crate::logs::testing::{Rig, retrying, sink, soon, until};
 use crate::logs::{Options, Shipper, SinkState};
@@ -297,7 +297,7 @@ async fn a_new_connection_asks_for_the_token_again() {
     let keys = Keys::new(move |_| {
         let answer = match count.fetch_add(1, Ordering::SeqCst) {
             0 => Ok(Secret::new("first".into())),
-            1 => Err(KeyError {
+            1 => Err(AskError {
                 class: Class::Transient,
                 text: "nobody answers".into(),
             }),
