@@ -3,7 +3,7 @@
 //! The firewall's unit runs in the machine's network: it puts the address they are served at on `lo`.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -118,16 +118,26 @@ fn wait_for_identity(machine: &Machine, wanted: impl Fn(&Value) -> bool) -> Valu
         .unwrap_or_else(|| panic!("it stands otherwise: {:#}", status(machine)))
 }
 
+/// The rig's Python as the system has it: `/usr/bin/python3.N`.
+fn interpreter() -> PathBuf {
+    fs::canonicalize(repository("target/rig/venv/bin/python")).unwrap()
+}
+
 /// Puts Python, boto3 and their libraries into the running container: those of the rig, as they are.
 fn bring_python(machine: &Machine) {
     let root = machine.dirs().base.join("python");
-    let packages = repository("target/rig/venv/lib/python3.11/site-packages");
+    let interpreter = interpreter();
+    let version = interpreter.file_name().unwrap();
+    let packages = repository("target/rig/venv/lib")
+        .join(version)
+        .join("site-packages");
     let script = r#"
 set -eu
 mkdir -p "$1/sdk"
-libraries=$(ldd "$3" /usr/bin/python3.11 /usr/lib/python3.11/lib-dynload/*.so | sed -n 's,^.* \(/[^ ]*\) (0x.*,\1,p; s,^[[:space:]]*\(/[^ ]*\) (0x.*,\1,p' | sort -u)
-tar -ch -C / --exclude=__pycache__ --exclude=usr/lib/python3.11/test --exclude='usr/lib/python3.11/config-*' \
-    usr/bin/python3.11 usr/lib/python3.11 $(echo "$libraries" | sed 's,^/,,') 2>"$1.err" | tar -x -C "$1"
+lib=usr/lib/${4##*/}
+libraries=$(ldd "$3" "$4" "/$lib"/lib-dynload/*.so | sed -n 's,^.* \(/[^ ]*\) (0x.*,\1,p; s,^[[:space:]]*\(/[^ ]*\) (0x.*,\1,p' | sort -u)
+tar -ch -C / --exclude=__pycache__ --exclude="$lib/test" --exclude="$lib/config-*" \
+    "${4#/}" "$lib" $(echo "$libraries" | sed 's,^/,,') 2>"$1.err" | tar -x -C "$1"
 cd "$2"
 tar -c --exclude=__pycache__ --exclude='botocore/data/*/*' boto3 jmespath dateutil s3transfer six.py urllib3 botocore \
     | tar -x -C "$1/sdk"
@@ -138,6 +148,7 @@ tar -c botocore/data/sts botocore/data/s3 | tar -x -C "$1/sdk"
         .args([&root, &packages])
         // Its libraries come along: it runs there, too.
         .arg(std::env::current_exe().unwrap())
+        .arg(&interpreter)
         .output()
         .unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
@@ -154,7 +165,8 @@ fn python(machine: &Machine, script: &str) -> Value {
         "HOME=/tmp",
         CONTAINER,
     ];
-    let args = [&args[..], &["/usr/bin/python3.11", "-B", "-c", script]].concat();
+    let interpreter = interpreter().display().to_string();
+    let args = [&args[..], &[&interpreter, "-B", "-c", script]].concat();
     serde_json::from_str(&machine.docker_ok(&args)).unwrap()
 }
 
