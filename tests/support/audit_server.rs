@@ -23,7 +23,6 @@
 //! ```
 
 use std::io::{self, BufReader, Read as _, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -32,11 +31,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use rustls::ServerConfig;
 use serde_json::Value;
 
-use crate::gate::Gate;
 use crate::http::{Request, read_request};
-use crate::line_server::Wire;
+use crate::listener::{Listener, Wire};
 use crate::place::Where;
-use crate::sandbox::Network;
 use crate::tls::Presents;
 use crate::wait::{Journal, lock, pause};
 
@@ -135,10 +132,7 @@ impl AuditRecord {
 
 /// The server. Its port is closed on drop.
 pub struct AuditServer {
-    gate: Gate,
-    network: Arc<Network>,
-    port: u16,
-    tls: bool,
+    listener: Listener,
     state: Arc<State>,
 }
 
@@ -162,28 +156,16 @@ impl AuditServer {
     }
 
     fn new(place: Where<'_>, config: Option<Arc<ServerConfig>>) -> Self {
-        let (network, port) = (place.network(), place.free_port());
         let state = Arc::new(State::default());
-        let (shared, tls) = (Arc::clone(&state), config.is_some());
-        let gate = Gate::new(&network, port, move |stream| {
-            // A client that breaks off is what some tests are about.
-            drop(serve(stream, config.as_ref(), &shared));
-        });
-        Self {
-            gate,
-            network,
-            port,
-            tls,
-            state,
-        }
+        let shared = Arc::clone(&state);
+        let listener = Listener::new(place, config, move |wire| serve(wire, &shared));
+        Self { listener, state }
     }
 
     /// Its address for user data: `http://127.0.0.1:PORT/instance-logs`.
     #[must_use]
     pub fn url(&self) -> String {
-        let scheme = if self.tls { "https" } else { "http" };
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
-        format!("{scheme}://{address}/instance-logs")
+        format!("{}/instance-logs", self.listener.url())
     }
 
     /// Replaces the script.
@@ -233,24 +215,22 @@ impl AuditServer {
 
     /// Refuses connections, and cuts those there are.
     pub fn down(&self) {
-        self.gate.close();
+        self.listener.down();
     }
 
     /// Ends [`Self::down`], at the same port.
     pub fn up(&self) {
-        self.gate.open(&self.network);
+        self.listener.up();
     }
 
     /// Listens at the same port in another place: a machine that was rebooted has a new network.
     pub fn start_in(&mut self, place: Where<'_>) {
-        self.gate.close();
-        self.network = place.network();
-        self.up();
+        self.listener.start_in(place);
     }
 }
 
-fn serve(stream: TcpStream, config: Option<&Arc<ServerConfig>>, state: &State) -> io::Result<()> {
-    let mut reader = BufReader::new(Wire::accept(stream, config)?);
+fn serve(wire: Wire, state: &State) -> io::Result<()> {
+    let mut reader = BufReader::new(wire);
     while let Some(request) = read_request(&mut reader)? {
         let answer = next_answer(state);
         let refusal = judge(&request).err();

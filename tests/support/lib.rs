@@ -58,6 +58,7 @@ mod imds;
 mod layout;
 mod leaks;
 mod line_server;
+mod listener;
 mod log_server;
 mod machine;
 mod notices;

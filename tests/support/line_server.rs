@@ -4,26 +4,23 @@
 //! Contract: it never says a word. What arrives up to a newline is a line; what is left when a connection ends is a
 //! fragment. It counts both and all bytes, and keeps the lines unless it is [`LineServer::null`].
 
-use std::io::{self, Read};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::io::{self, Read as _};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-use rustls::{ServerConfig, ServerConnection, StreamOwned};
+use rustls::ServerConfig;
 
-use crate::gate::Gate;
+use crate::listener::{Listener, Wire};
 use crate::place::Where;
-use crate::sandbox::Network;
 use crate::tls::{Presents, authority};
 use crate::wait::{Journal, lock, wait_until};
 
 /// The server. Its port is closed on drop.
 pub struct LineServer {
-    gate: Gate,
-    network: Arc<Network>,
-    port: u16,
+    listener: Listener,
     state: Arc<State>,
 }
 
@@ -66,29 +63,19 @@ impl LineServer {
     }
 
     fn new(place: Where<'_>, tls: Option<Arc<ServerConfig>>, keep: bool) -> Self {
-        let (network, port) = (place.network(), place.free_port());
         let state = Arc::new(State {
             keep,
             ..State::default()
         });
         let shared = Arc::clone(&state);
-        let gate = Gate::new(&network, port, move |stream| {
-            shared.connections.fetch_add(1, Ordering::SeqCst);
-            // A client that breaks off, or doesn't like our certificate, is what some tests are about.
-            drop(Wire::accept(stream, tls.as_ref()).and_then(|wire| serve(wire, &shared)));
-        });
-        Self {
-            gate,
-            network,
-            port,
-            state,
-        }
+        let listener = Listener::new(place, tls, move |wire| serve(wire, &shared));
+        Self { listener, state }
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.port).into()
+        self.listener.address()
     }
 
     /// The authority behind its good certificate.
@@ -178,25 +165,23 @@ impl LineServer {
 
     /// Cuts the connections there are, once.
     pub fn sever(&self) {
-        self.gate.sever();
+        self.listener.sever();
         self.state.reading.notify_all();
     }
 
     /// Refuses connections, and cuts those there are.
     pub fn down(&self) {
-        self.gate.close();
+        self.listener.down();
     }
 
     /// Ends [`Self::down`], at the same port.
     pub fn up(&self) {
-        self.gate.open(&self.network);
+        self.listener.up();
     }
 
     /// Listens at the same port in another place: a machine that was rebooted has a new network.
     pub fn start_in(&mut self, place: Where<'_>) {
-        self.gate.close();
-        self.network = place.network();
-        self.up();
+        self.listener.start_in(place);
     }
 }
 
@@ -207,6 +192,7 @@ impl Drop for LineServer {
 }
 
 fn serve(mut wire: Wire, state: &State) -> io::Result<()> {
+    state.connections.fetch_add(1, Ordering::SeqCst);
     let mut buffer = vec![0; 64 * 1024];
     let mut line = Vec::new();
     let mut carried = 0;
@@ -264,45 +250,4 @@ fn take(bytes: &[u8], line: &mut Vec<u8>, state: &State) {
         }
     }
     state.line_count.fetch_add(newlines as u64, Ordering::SeqCst);
-}
-
-/// A connection, plain or not.
-pub(crate) enum Wire {
-    Plain(TcpStream),
-    Tls(Box<StreamOwned<ServerConnection, TcpStream>>),
-}
-
-impl Wire {
-    pub(crate) fn accept(stream: TcpStream, tls: Option<&Arc<ServerConfig>>) -> io::Result<Self> {
-        let Some(config) = tls else {
-            return Ok(Self::Plain(stream));
-        };
-        let connection = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
-        Ok(Self::Tls(Box::new(StreamOwned::new(connection, stream))))
-    }
-}
-
-impl Read for Wire {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(stream) => stream.read(buffer),
-            Self::Tls(stream) => stream.read(buffer),
-        }
-    }
-}
-
-impl io::Write for Wire {
-    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Plain(stream) => stream.write(buffer),
-            Self::Tls(stream) => stream.write(buffer),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        match self {
-            Self::Plain(stream) => stream.flush(),
-            Self::Tls(stream) => stream.flush(),
-        }
-    }
 }

@@ -5,8 +5,8 @@
 //! included; what is wrong with it is answered with 400 and told by [`OtlpServer::problems`]. A header
 //! `Authorization: Bearer` with [`OTLP_TOKEN`] has to be there where [`OtlpServer::asks_for_token`] was called.
 
-use std::io::{self, BufRead as _, BufReader, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,12 +16,11 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 
-use crate::gate::Gate;
-use crate::http::{Request, read_request};
+use crate::http::Request;
 use crate::layout;
+use crate::listener::{Answer, Listener, answer_each};
 use crate::place::Where;
 use crate::process::{spawn_tied, tied};
-use crate::sandbox::Network;
 use crate::wait::{Journal, lock, pause};
 
 /// The token it may ask for; a word no output may ever hold.
@@ -119,9 +118,7 @@ pub struct OtlpRequest {
 
 /// The receiver. Its port is closed on drop.
 pub struct OtlpServer {
-    gate: Gate,
-    network: Arc<Network>,
-    port: u16,
+    listener: Listener,
     state: Arc<State>,
 }
 
@@ -192,7 +189,6 @@ impl OtlpServer {
     /// Starts it, over plain http.
     #[must_use]
     pub fn start(place: Where<'_>) -> Self {
-        let (network, port) = (place.network(), place.free_port());
         let state = Arc::new(State {
             judge: Mutex::new(Judge::start()),
             asks: AtomicBool::new(false),
@@ -202,14 +198,9 @@ impl OtlpServer {
             problems: Journal::default(),
         });
         let shared = Arc::clone(&state);
-        let gate = Gate::new(&network, port, move |stream| {
-            // A client that breaks off is what some tests are about.
-            drop(serve(stream, &shared));
-        });
+        let answer = move |wire| answer_each(wire, |request| handle(request, &shared));
         Self {
-            gate,
-            network,
-            port,
+            listener: Listener::new(place, None, answer),
             state,
         }
     }
@@ -217,13 +208,13 @@ impl OtlpServer {
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.port).into()
+        self.listener.address()
     }
 
     /// Its address for user data.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}", self.address())
+        self.listener.url()
     }
 
     /// From now on a request without the token is answered with 401.
@@ -300,12 +291,12 @@ impl OtlpServer {
 
     /// Refuses connections, and cuts those there are.
     pub fn down(&self) {
-        self.gate.close();
+        self.listener.down();
     }
 
     /// Ends [`Self::down`], at the same port.
     pub fn up(&self) {
-        self.gate.open(&self.network);
+        self.listener.up();
     }
 }
 
@@ -316,47 +307,18 @@ fn text(record: &Value) -> String {
         .to_owned()
 }
 
-fn serve(stream: TcpStream, state: &State) -> io::Result<()> {
-    let mut reader = BufReader::new(stream);
-    while let Some(request) = read_request(&mut reader)? {
-        let Some((http, headers, body)) = handle(&request, state) else {
-            return Ok(());
-        };
-        let head = format!(
-            "HTTP/1.1 {http} OTLP\r\nContent-Type: application/json\r\n{headers}Content-Length: {}\r\n\r\n",
-            body.len()
-        );
-        let wire = reader.get_mut();
-        wire.write_all(head.as_bytes())?;
-        wire.write_all(body.as_bytes())?;
-        wire.flush()?;
-        if request.last {
-            return Ok(());
-        }
-    }
-    Ok(())
-}
-
-/// The HTTP status, headers and a body; None when the connection is to end without.
-fn handle(request: &Request, state: &State) -> Option<(u16, String, String)> {
+/// None when the connection is to end without an answer.
+fn handle(request: &Request, state: &State) -> Option<Answer> {
     let signal = request.path.strip_prefix("/v1/").unwrap_or_default().to_owned();
     if let Some((http, why)) = refusal(request, &signal, state) {
         note(state, &signal, Value::Null, http, false);
-        return Some((
-            http,
-            String::new(),
-            json!({ "code": 3, "message": why }).to_string(),
-        ));
+        return Some((http, String::new(), json!({ "code": 3, "message": why })));
     }
     let (body, problem) = lock(&state.judge).ask(&signal, &request.body);
     if let Some(problem) = problem {
         state.problems.push(problem.clone());
         note(state, &signal, body, 400, false);
-        return Some((
-            400,
-            String::new(),
-            json!({ "code": 3, "message": problem }).to_string(),
-        ));
+        return Some((400, String::new(), json!({ "code": 3, "message": problem })));
     }
     let fault = next_fault(state, &body.to_string());
     match fault {
@@ -364,7 +326,7 @@ fn handle(request: &Request, state: &State) -> Option<(u16, String, String)> {
             note(state, &signal, body, http, false);
             let after = after.map_or_else(String::new, |seconds| format!("Retry-After: {seconds}\r\n"));
             let why = format!("injected by the test rig, for {OTLP_TOKEN}");
-            return Some((http, after, json!({ "code": 14, "message": why }).to_string()));
+            return Some((http, after, json!({ "code": 14, "message": why })));
         }
         Some(Fault::Cut) => {
             note(state, &signal, body, 0, false);
@@ -386,7 +348,7 @@ fn handle(request: &Request, state: &State) -> Option<(u16, String, String)> {
             json!({ "partialSuccess": { "rejectedLogRecords": rejected.to_string(), "errorMessage": "too old" } })
         }
     };
-    (!lost).then(|| (200, String::new(), answer.to_string()))
+    (!lost).then(|| (200, String::new(), answer))
 }
 
 fn refusal(request: &Request, signal: &str, state: &State) -> Option<(u16, String)> {

@@ -8,19 +8,16 @@
 //! fault says.
 
 use std::collections::HashMap;
-use std::io::{self, BufReader, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustls::ServerConfig;
 use serde_json::{Value, json};
 
-use crate::gate::Gate;
-use crate::http::{Request, read_request};
-use crate::line_server::Wire;
+use crate::http::Request;
+use crate::listener::{Answer, Listener, answer_each};
 use crate::place::Where;
-use crate::sandbox::Network;
 use crate::tls::Presents;
 use crate::wait::{Journal, lock, pause};
 
@@ -119,10 +116,7 @@ pub struct ScalyrRequest {
 
 /// The server. Its port is closed on drop.
 pub struct Scalyr {
-    gate: Gate,
-    network: Arc<Network>,
-    port: u16,
-    tls: bool,
+    listener: Listener,
     state: Arc<State>,
 }
 
@@ -149,33 +143,24 @@ impl Scalyr {
     }
 
     fn new(place: Where<'_>, config: Option<Arc<ServerConfig>>) -> Self {
-        let (network, port) = (place.network(), place.free_port());
         let state = Arc::new(State::default());
-        let (shared, tls) = (Arc::clone(&state), config.is_some());
-        let gate = Gate::new(&network, port, move |stream| {
-            // A client that breaks off is what some tests are about.
-            drop(serve(stream, config.as_ref(), &shared));
+        let shared = Arc::clone(&state);
+        let listener = Listener::new(place, config, move |wire| {
+            answer_each(wire, |request| handle(request, &shared))
         });
-        Self {
-            gate,
-            network,
-            port,
-            tls,
-            state,
-        }
+        Self { listener, state }
     }
 
     /// Where it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        (Ipv4Addr::LOCALHOST, self.port).into()
+        self.listener.address()
     }
 
     /// Its address for user data: `https://127.0.0.1:PORT`.
     #[must_use]
     pub fn url(&self) -> String {
-        let scheme = if self.tls { "https" } else { "http" };
-        format!("{scheme}://{}", self.address())
+        self.listener.url()
     }
 
     /// Replaces the faults; the first that has some times left is used.
@@ -239,19 +224,17 @@ impl Scalyr {
 
     /// Refuses connections, and cuts those there are.
     pub fn down(&self) {
-        self.gate.close();
+        self.listener.down();
     }
 
     /// Ends [`Self::down`], at the same port.
     pub fn up(&self) {
-        self.gate.open(&self.network);
+        self.listener.up();
     }
 
     /// Listens at the same port in another place: a machine that was rebooted has a new network.
     pub fn start_in(&mut self, place: Where<'_>) {
-        self.gate.close();
-        self.network = place.network();
-        self.up();
+        self.listener.start_in(place);
     }
 }
 
@@ -259,30 +242,8 @@ fn message(event: &ScalyrEvent) -> String {
     event.attrs["message"].as_str().unwrap_or_default().to_owned()
 }
 
-fn serve(stream: TcpStream, config: Option<&Arc<ServerConfig>>, state: &State) -> io::Result<()> {
-    let mut reader = BufReader::new(Wire::accept(stream, config)?);
-    while let Some(request) = read_request(&mut reader)? {
-        let Some((http, status, why)) = handle(&request, state) else {
-            return Ok(());
-        };
-        let body = json!({"status": status, "message": why}).to_string();
-        let head = format!(
-            "HTTP/1.1 {http} Scalyr\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
-            body.len()
-        );
-        let wire = reader.get_mut();
-        wire.write_all(head.as_bytes())?;
-        wire.write_all(body.as_bytes())?;
-        wire.flush()?;
-        if request.last {
-            return Ok(());
-        }
-    }
-    Ok(())
-}
-
-/// The HTTP status, `status` and a reason; None when the connection is to end without.
-fn handle(request: &Request, state: &State) -> Option<(u16, String, String)> {
+/// `status` and a reason; None when the connection is to end without.
+fn handle(request: &Request, state: &State) -> Option<Answer> {
     let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
     let fault = next_fault(state);
     if let Some(Fault::Slow(delay)) = fault {
@@ -304,7 +265,7 @@ fn handle(request: &Request, state: &State) -> Option<(u16, String, String)> {
         http: if answered { http } else { 0 },
         status: status.clone(),
     });
-    answered.then_some((http, status, why))
+    answered.then(|| (http, String::new(), json!({"status": status, "message": why})))
 }
 
 fn next_fault(state: &State) -> Option<Fault> {
