@@ -81,6 +81,8 @@ impl Hosted {
             let group = self.group();
             (!group.is_empty() && group != before).then_some(group)
         });
+        println!("{before} -> {group}");
+        assert!(group.contains("/application.slice/"), "{group}");
         self.wait_asking();
         group
     }
@@ -117,7 +119,7 @@ fn the_control_group_tells_a_container_on_the_machines_own_network() {
     let image = machine.registry().push(&Image::new("eager-host", EAGER));
     machine.imds().set_user_data(format!(
         "#taupage-ami-config\napplication_id: app\napplication_version: \"1.0\"\nsource: {image}\ndockercfg: {}\n\
-         networking: host\ninstance_metadata: false\negress: [192.0.2.20]\nboot_timeout: 1h\n",
+         networking: host\ninstance_metadata: false\negress: [192.0.2.20]\nmemory: 64M\nboot_timeout: 1h\n",
         machine.registry().dockercfg()
     ));
     let metadata_6 = machine.neighbour(METADATA[1].parse().unwrap(), 80);
@@ -188,21 +190,25 @@ fn new_groups_are_held(hosted: &Hosted) {
     assert_eq!(hosted.group(), third, "an engine that restarts leaves it alone");
     hosted.is_held("after an engine restart");
 
-    // Its script does not end by SIGTERM, and a scope that had to be killed is a failed one.
+    machine.shell(&format!("docker exec {CONTAINER} /bin/busybox tail /dev/zero"));
+    machine.shell(&format!("docker kill {CONTAINER}"));
+    let fourth = hosted.wait_group_other_than(&third);
+    hosted.is_held("after a kill for memory");
+    // It does not end by SIGTERM, and a scope that had to be killed is a failed one.
     machine.shell(
         "mkdir -p /run/systemd/system/docker-.scope.d
          printf '[Scope]\\nTimeoutStopSec=2\\n' >/run/systemd/system/docker-.scope.d/rig.conf
          systemctl daemon-reload",
     );
-    let said = machine.shell(&format!(
+    machine.shell(&format!(
         "systemctl stop docker-$(docker inspect --format '{{{{.Id}}}}' {CONTAINER}).scope"
     ));
-    let fourth = hosted.wait_group_other_than(&third);
-    hosted.is_held(&format!("after the end of its scope: {said}"));
+    let fifth = hosted.wait_group_other_than(&fourth);
+    hosted.is_held("after a stop of its scope");
 
     let said = machine.shell("systemctl stop application.slice || echo refused");
     assert!(said.ends_with("refused"), "{said}");
-    assert_eq!(hosted.group(), fourth);
+    assert_eq!(hosted.group(), fifth);
     hosted.is_held("after a stop of the slice");
 }
 
