@@ -47,6 +47,7 @@ lay_out() {
 
     # What other units get from us.
     put 644 systemd/docker-monopod.conf $units/docker.service.d/monopod.conf
+    put 644 systemd/docker-scope-monopod.conf $units/docker-.scope.d/monopod.conf
     put 644 systemd/containerd-monopod.conf $units/containerd.service.d/monopod.conf
     put 644 systemd/ssh-monopod.conf $units/ssh.service.d/monopod.conf
     put 644 systemd/rsyslog-service-monopod.conf $units/rsyslog.service.d/monopod.conf

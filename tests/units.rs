@@ -171,6 +171,15 @@ fn the_firewall_s_unit_has_the_slice_that_its_rules_name() {
     );
 }
 
+/// The rules name a control group by its number, and find nobody in another one; `machine::hosted` shows it.
+#[test]
+fn containers_stay_in_the_slice_that_the_rules_name() {
+    assert!(directives("application.slice").contains(&"RefuseManualStop=yes".to_owned()));
+    assert!(directives("docker-scope-monopod.conf").contains(&"CollectMode=inactive-or-failed".to_owned()));
+    let package = std::fs::read_to_string(repository("packer/build-deb.sh")).unwrap();
+    assert!(package.contains("docker-scope-monopod.conf $units/docker-.scope.d/monopod.conf"));
+}
+
 #[test]
 fn who_may_ask_is_the_socket_s_to_say() {
     let asked = |name: &str| {

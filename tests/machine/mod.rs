@@ -9,6 +9,7 @@ mod boots;
 mod disks;
 mod faults;
 mod firewall;
+mod hosted;
 mod logins;
 mod power;
 
@@ -21,6 +22,8 @@ use crate::common::{CONTAINER, UserData};
 
 /// From the power button to a healthy container; the machines that run this are slow.
 const BOOT: Duration = Duration::from_secs(180);
+/// The same without the processor's help, in a virtual machine, on a busy one.
+const SLOW_BOOT: Duration = Duration::from_secs(900);
 /// For what follows an event at once.
 const SOON: Duration = Duration::from_secs(30);
 /// A drain, and the rest of a shutdown.

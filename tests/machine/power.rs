@@ -7,9 +7,6 @@ use monopod_testrig::{EbsVolume, Image, VirtualMachine, pause};
 
 use super::*;
 
-/// A boot without the processor's help, on a busy machine.
-const SLOW_BOOT: Duration = Duration::from_secs(900);
-
 /// Writes numbers to the volume; says each outside once it is on the disk.
 const WRITER: &str = "trap 'exit 0' TERM
 number=$(tail -n 1 /data/log 2>/dev/null)

@@ -60,7 +60,7 @@ impl Line {
         }
     }
 
-    pub(crate) fn address(&self) -> SocketAddrV4 {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.gate.address()
     }
 

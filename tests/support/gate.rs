@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -29,7 +29,7 @@ struct Open {
 }
 
 struct Shared {
-    address: SocketAddrV4,
+    address: SocketAddr,
     handler: Handler,
     connections: Mutex<HashMap<u64, TcpStream>>,
     next: AtomicU64,
@@ -42,17 +42,17 @@ impl Gate {
         port: u16,
         handler: impl Fn(TcpStream) + Send + Sync + 'static,
     ) -> Self {
-        Self::at(network, SocketAddrV4::new(Ipv4Addr::LOCALHOST, port), handler)
+        Self::at(network, (Ipv4Addr::LOCALHOST, port), handler)
     }
 
     /// At any address that the network has.
     pub(crate) fn at(
         network: &Arc<Network>,
-        address: SocketAddrV4,
+        address: impl Into<SocketAddr>,
         handler: impl Fn(TcpStream) + Send + Sync + 'static,
     ) -> Self {
         let shared = Arc::new(Shared {
-            address,
+            address: address.into(),
             handler: Box::new(handler),
             connections: Mutex::default(),
             next: AtomicU64::new(0),
@@ -65,7 +65,7 @@ impl Gate {
         gate
     }
 
-    pub(crate) fn address(&self) -> SocketAddrV4 {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.shared.address
     }
 
@@ -99,7 +99,7 @@ impl Gate {
     pub(crate) fn close(&self) {
         if let Some(open) = lock(&self.open).take() {
             open.closing.store(true, Ordering::SeqCst);
-            let address = SocketAddr::from(self.shared.address);
+            let address = self.shared.address;
             // Wakes the acceptor; it sees the flag and lets the listener go.
             drop(open.network.enter(move || TcpStream::connect(address)));
             drop(open.acceptor.join());

@@ -104,7 +104,7 @@ pub use nix::sys::signal::Signal;
 pub use numbered::{Account, Marker, Numbered, WriterReport, writer_program};
 pub use otlp::{OTLP_TOKEN, OtlpFault, OtlpRequest, OtlpServer};
 pub use place::Where;
-pub use real::{Disk, Off, RealMachine, Session, VirtualMachine};
+pub use real::{Disk, Neighbour, Off, RealMachine, Session, VirtualMachine};
 pub use registry::{MIRROR, REGISTRY, REGISTRY_PASSWORD, REGISTRY_USER, Registry, Writer};
 pub use rsyslog::Rsyslog;
 pub use scalyr::{SCALYR_TOKEN, Scalyr, ScalyrEvent, ScalyrFault, ScalyrRequest};

@@ -18,6 +18,7 @@
 //!   has to do with it (a power cut as disks see one, memory pressure, modules, RAID) is not for here.
 //! - A volume is a loop device that appears in the machine's /dev, under the names that EC2's have there.
 
+mod beside;
 mod copy;
 mod disk;
 mod guest;
@@ -46,6 +47,7 @@ use crate::sandbox::{Network, Sandbox};
 use crate::wait::{lock, pause};
 use crate::{AWS_PORT, REGISTRY, REGISTRY_PORT, Rig};
 
+pub use beside::Neighbour;
 pub use disk::Disk;
 use guest::Guest;
 pub use people::Session;

@@ -10,8 +10,8 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpStream};
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -25,13 +25,13 @@ use crate::imds::Imds;
 use crate::layout::make_dir;
 use crate::process::{Part, exit_code, tied, tool};
 use crate::registry::Registry;
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Network, Sandbox};
 use crate::wait::{Journal, lock, pause, wait_until};
 use crate::{AWS_PORT, REGISTRY, REGISTRY_PORT, Rig};
 
 const WIRE: &str = include_str!("wire.sh");
 const ROOT_DISK: &str = include_str!("root_disk.sh");
-const INSIDE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 7);
+pub(super) const INSIDE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 7);
 /// Where the copy's shell listens.
 const SHELL_PORT: u16 = 2222;
 /// Where [`VirtualMachine::heard`] listens, outside.
@@ -340,6 +340,16 @@ impl VirtualMachine {
             self.console().contains(text).then_some(())
         })
         .unwrap_or_else(|| panic!("rig: no {text:?} on the console within {within:?}"));
+    }
+
+    /// Runs a script on the other side of its network, to its end.
+    pub(super) fn run_outside(&self, name: &str, script: &str, args: &[&std::ffi::OsStr]) {
+        self.sandbox.run(name, script, args);
+    }
+
+    /// The other side of its network.
+    pub(super) fn network(&self) -> &Arc<Network> {
+        self.sandbox.network()
     }
 
     /// Runs a shell's script in it: what it has printed, its errors too.

@@ -22,3 +22,5 @@ option subnet 255.255.255.0
 option router 10.0.0.1
 option lease 86400
 END
+# Version 6, for those who configure it inside, too: a machine has fd00:7::7 there.
+ip -6 address add fd00:7::1/64 dev outside nodad
