@@ -46,7 +46,7 @@ pub(super) async fn run(context: &Context, charge: &Charge) -> Verdict {
     };
     let mut ticks = tokio::time::interval(interval(&charge.gate));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut told = Instant::now();
+    let mut told = (Instant::now(), String::new());
     let mut last = "nothing was asked yet".to_owned();
     let mut good = 0;
     let asking = async {
@@ -67,9 +67,9 @@ pub(super) async fn run(context: &Context, charge: &Charge) -> Verdict {
                 Err(No::Yet(why) | No::Unasked(why)) => (good, last) = (0, why),
                 Err(No::Never(why)) => return Verdict::Hopeless(why),
             }
-            if told.elapsed() >= context.reporter.progress_interval() {
-                told = Instant::now();
-                let text = format!("{last}, after {}", text::duration(begun.elapsed()));
+            if told.0.elapsed() >= context.reporter.progress_interval() {
+                let text = progress(&last, &told.1, begun.elapsed());
+                told = (Instant::now(), last.clone());
                 context.reporter.tell(Event::StepProgress {
                     step: StepId::Health,
                     text,
@@ -84,6 +84,12 @@ pub(super) async fn run(context: &Context, charge: &Charge) -> Verdict {
             last,
         },
     }
+}
+
+/// What was told the last time is not told in full again.
+fn progress(last: &str, told: &str, after: Duration) -> String {
+    let what = if last == told { "no change" } else { last };
+    format!("{what}, after {}", text::duration(after))
 }
 
 /// The gate's own time, longer where the image's HEALTHCHECK says that it needs longer, never beyond the boot budget,
@@ -161,9 +167,25 @@ pub(super) async fn reason(context: &Context, charge: &Charge, verdict: &Verdict
         format!("its last lines:\n  {}", lines.join("\n  "))
     };
     format!(
-        "{what}; container {}: {now} ({state}); the container is kept, look with `docker logs` and check the health_check_* keys; {said}",
-        text::short_id(&charge.container_id)
+        "{what}; container {}{}; the container is kept, look with `docker logs` and check the health_check_* keys; {said}",
+        text::short_id(&charge.container_id),
+        standing(&what, &now, state)
     )
+}
+
+/// What the container does and where it stands, as far as it was not said before: the engine's words are long.
+fn standing(what: &str, now: &str, state: &State) -> String {
+    let now = match what.contains(now) {
+        true => String::new(),
+        false => format!(": {now}"),
+    };
+    let is_known = |words: &str| what.contains(words) || now.contains(words);
+    let state = match state {
+        State::BackingOff { after } if is_known(after) => "waiting to start it again".to_owned(),
+        State::Failed { reason } if is_known(reason) => "failed".to_owned(),
+        state => state.to_string(),
+    };
+    format!("{now} ({state})")
 }
 
 #[cfg(test)]
@@ -171,6 +193,56 @@ mod tests {
     use monopod_core::config::Probe;
 
     use super::*;
+
+    #[test]
+    fn what_was_said_is_not_said_again() {
+        let after = Duration::from_secs(12);
+        assert_eq!(progress("it is paused", "", after), "it is paused, after 12 s");
+        assert_eq!(
+            progress("it is paused", "it is paused", after),
+            "no change, after 12 s"
+        );
+        let waiting = |after: &str| State::BackingOff {
+            after: after.to_owned(),
+        };
+        let failed = State::Failed {
+            reason: "10 restarts in 10 min, last exit code 3".to_owned(),
+        };
+        for (what, now, state, said) in [
+            (
+                "no health: the engine could not start it: no",
+                "the engine could not start it: no",
+                waiting("the engine could not start it: no"),
+                " (waiting to start it again)",
+            ),
+            (
+                "no health: it was not started yet",
+                "it ended with exit code 3",
+                waiting("exit code 3"),
+                ": it ended with exit code 3 (waiting to start it again)",
+            ),
+            (
+                "no health: it was not started yet",
+                "it runs",
+                waiting("exit code 3"),
+                ": it runs (waiting to start it again after exit code 3)",
+            ),
+            (
+                "no health: the container failed: 10 restarts in 10 min, last exit code 3",
+                "it ended with exit code 3",
+                failed,
+                ": it ended with exit code 3 (failed)",
+            ),
+            (
+                "no health: it answers 500",
+                "it runs",
+                State::Running,
+                ": it runs (running)",
+            ),
+        ] {
+            assert_eq!(standing(what, now, &state), said, "{what}");
+        }
+    }
 
     #[test]
     fn a_late_gate_can_still_be_passed_and_ends() {

@@ -182,8 +182,9 @@ pub(super) fn describe(status: &ContainerStatus) -> String {
         Phase::Running => "it runs".to_owned(),
         Phase::Paused => "it is paused".to_owned(),
         Phase::Created if status.error.is_empty() => "it was not started yet".to_owned(),
-        Phase::Created => format!("it could not be started: {}", status.error),
-        Phase::Exited | Phase::Dead => format!("it ended with {}", status.exit),
+        Phase::Created => status.error.clone(),
+        Phase::Exited | Phase::Dead if status.error.is_empty() => format!("it ended with {}", status.exit),
+        Phase::Exited | Phase::Dead => format!("it ended with {}, and {}", status.exit, status.error),
     }
 }
 

@@ -100,6 +100,8 @@ enum Doing {
     Watched(Seen),
     Started(Start),
     WaitedOut,
+    /// The engine that refused the last start was started again.
+    EngineRenewed,
 }
 
 /// Looks after the container until the agent is stopped or the container is gone.
@@ -231,6 +233,8 @@ struct Supervision<'a> {
     /// The container is being told of these.
     signalling: Option<LocalBoxFuture<'a, ()>>,
     signalled: Vec<SetName>,
+    /// Why the engine refused the last start, once it is told.
+    refused: Option<String>,
 }
 
 impl<'a> Supervision<'a> {
@@ -255,6 +259,7 @@ impl<'a> Supervision<'a> {
             renewing: false,
             signalling: None,
             signalled: Vec::new(),
+            refused: None,
         }
     }
 
@@ -291,15 +296,20 @@ impl<'a> Supervision<'a> {
                     self.refreshing.told(&SetName::ALL);
                 }
                 self.wellness.started();
+                self.refused = None;
                 Input::Started
             }
             Doing::Started(Start::Refused(error)) => {
-                reporter.tell(Event::Warning {
-                    text: format!("the container could not be started: {error}"),
-                });
+                let text = match self.refused.as_ref() == Some(&error) {
+                    true => "the container could not be started, for the same reason as before".to_owned(),
+                    false => format!("the container could not be started: {error}"),
+                };
+                reporter.tell(Event::Warning { text });
+                self.refused = Some(error.clone());
                 Input::StartFailed { error }
             }
             Doing::WaitedOut => Input::BackoffOver,
+            Doing::EngineRenewed => Input::TryAgain,
         };
         if input == Input::Started && self.machine.restarts() > 0 {
             reporter.tell(Event::Restarted {
@@ -310,8 +320,12 @@ impl<'a> Supervision<'a> {
         match self.machine.on(input, self.clock.now(), clock::chance()) {
             Some(Action::Wait(wait)) => {
                 reporter.tell(Event::RestartPlanned { wait, restart });
+                let (context, refused) = (self.context, self.refused.is_some());
                 Some(Box::pin(async move {
-                    tokio::time::sleep(wait).await;
+                    match refused {
+                        true => watch::wait_out(context, wait).await,
+                        false => tokio::time::sleep(wait).await,
+                    }
                     Doing::WaitedOut
                 }))
             }
@@ -329,11 +343,24 @@ impl<'a> Supervision<'a> {
                     let deeds = self.wellness.failed(reason, self.machine.may_try_again());
                     let next = self.follow(deeds);
                     self.end();
-                    next
+                    next.or_else(|| self.await_other_engine())
                 }
                 State::Starting | State::BackingOff { .. } => None,
             },
         }
+    }
+
+    /// One that failed because the engine refused to start it is started once more when the engine was: what it is told to
+    /// do about that has to help.
+    fn await_other_engine(&self) -> Option<LocalBoxFuture<'a, Doing>> {
+        let context = self.context;
+        (self.refused.is_some() && self.machine.may_try_again()).then(|| {
+            let renewed: LocalBoxFuture<'a, Doing> = Box::pin(async move {
+                watch::renewed(context).await;
+                Doing::EngineRenewed
+            });
+            renewed
+        })
     }
 
     /// The sets are seen to at once, not when the engine has time: a newer one must not be put back.

@@ -88,6 +88,31 @@ pub(super) enum Start {
     FilesGone,
 }
 
+/// Waits so long, or until the engine that refused a start has gone and is back: what it was refused for may be over.
+pub(super) async fn wait_out(context: &Context, wait: Duration) {
+    tokio::select! {
+        () = tokio::time::sleep(wait) => {}
+        () = context.engine.gone() => back(context).await,
+    }
+}
+
+/// Returns when the engine has gone and is back.
+pub(super) async fn renewed(context: &Context) {
+    context.engine.gone().await;
+    back(context).await;
+}
+
+async fn back(context: &Context) {
+    let mut outage = Outage::default();
+    while let Err(error) = context.engine.ping().await {
+        outage.begins(context, &error);
+        // Nothing ran whose lines it could have lost.
+        outage.died = false;
+        tokio::time::sleep(outage.wait()).await;
+    }
+    outage.ends(context).await;
+}
+
 /// Stops it to be started again, waiting for an engine that is away. What keeps it from stopping is told by the start.
 /// Down before anybody told it to be means that it ended by itself; after an outage nobody knows, and it is started.
 pub(super) async fn stop(context: &Context, id: &str) -> Stopped {

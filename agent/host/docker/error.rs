@@ -172,6 +172,16 @@ pub enum EngineError {
         /// The engine's words.
         message: String,
     },
+    /// Somebody took the engine's own rules out of the kernel.
+    #[error(
+        "the engine could not {what}, because its own network rules are gone, as after `nft flush ruleset` or when a firewall was started after it; `systemctl restart docker` puts them back (it says: {message})"
+    )]
+    RulesGone {
+        /// What was asked.
+        what: What,
+        /// The engine's words.
+        message: String,
+    },
     /// It was asked for something impossible.
     #[error("the engine refused to {what}: {message}")]
     BadRequest {
@@ -226,6 +236,8 @@ impl Classified for EngineError {
             | Self::Incomplete { .. }
             | Self::NotFound { .. }
             | Self::PortTaken { .. }
+            // They are back when the engine is started again, which nobody tells us beforehand.
+            | Self::RulesGone { .. }
             | Self::Malformed { .. }
             | Self::Refused { .. } => Class::Transient,
             // A full disk during a pull stays full; at other times logs rotate and people clean up.
@@ -255,6 +267,11 @@ impl EngineError {
             self,
             Self::Unreachable { .. } | Self::Silent { .. } | Self::Hangup { .. }
         )
+    }
+
+    /// What the engine wrote into a container about its last start, as if it had just said so.
+    pub(super) fn of_start(id: &str, message: String) -> Self {
+        Self::from_words(What::Start { id: id.to_owned() }, 500, message)
     }
 
     pub(super) fn from_call(what: What, host: &str, source: bollard::errors::Error) -> Self {

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bollard::models::EventMessage;
 use bollard::query_parameters::{EventsOptionsBuilder, ListContainersOptionsBuilder};
@@ -11,13 +12,17 @@ use futures_util::{Stream, StreamExt as _};
 use monopod_core::notice::engine::{Deed, Own, Seen};
 use monopod_core::plan::container::NAME;
 use monopod_core::plan::reconcile::LABEL_SPEC;
-use monopod_core::text;
+use monopod_core::{retry, text};
+use tokio::time::Instant;
 
 use super::{ASK, Engine, EngineError, What};
 use crate::host::clock;
 
 /// Those that somebody may have to hear of. The engine takes `exec_create` for every command's.
 const ACTIONS: [&str; 6] = ["create", "start", "exec_create", "kill", "pause", "destroy"];
+
+/// A stream of events that was there for so long was one.
+const LASTED: Duration = Duration::from_secs(1);
 
 /// A container that the agent did not make.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +79,33 @@ impl Engine {
             Ok(event) => Ok(seen(event)),
             Err(source) => Err(EngineError::from_call(What::List, &self.host, source)),
         }))
+    }
+
+    /// Returns when the engine has gone away, or was away already: its stream of events ends with it.
+    pub async fn gone(&self) {
+        let mut failures = 0;
+        loop {
+            let began = Instant::now();
+            match self.stream_ends().await {
+                Ok(()) if began.elapsed() >= LASTED => return,
+                Err(error) if error.is_outage() => return,
+                // A stream that ends as soon as it begins is no engine that went.
+                Ok(()) | Err(_) => {}
+            }
+            failures += 1;
+            tokio::time::sleep(retry::LOCAL.delay(failures, clock::chance())).await;
+        }
+    }
+
+    async fn stream_ends(&self) -> Result<(), EngineError> {
+        // Hardly any event is of this type, and none is wanted.
+        let filters = HashMap::from([("type", vec!["daemon"])]);
+        let options = EventsOptionsBuilder::default().filters(&filters).build();
+        let mut events = std::pin::pin!(self.docker(&What::List)?.events(Some(options)));
+        while let Some(event) = events.next().await {
+            event.map_err(|source| EngineError::from_call(What::List, &self.host, source))?;
+        }
+        Ok(())
     }
 
     /// Every container that is not ours.

@@ -25,7 +25,7 @@ pub struct ContainerStatus {
     pub phase: Phase,
     /// How it ended last; meaningless while it runs.
     pub exit: Exit,
-    /// Why the engine could not start it; empty if it could.
+    /// Why the engine could not start it the last time; empty if it could.
     pub error: String,
     /// When it was started, in milliseconds since the epoch.
     pub started_at: Option<u64>,
@@ -160,7 +160,11 @@ impl Engine {
                 out_of_memory,
                 memory_limit: memory_limit.filter(|_| out_of_memory),
             },
-            error: state.error.unwrap_or_default(),
+            error: state
+                .error
+                .filter(|error| !error.is_empty())
+                .map(|error| EngineError::of_start(id, error).to_string())
+                .unwrap_or_default(),
             started_at: state.started_at.as_deref().and_then(text::parse_timestamp_millis),
             log_path: answer.log_path.filter(|path| !path.is_empty()).map(PathBuf::from),
             health,

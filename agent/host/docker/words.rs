@@ -5,6 +5,7 @@ use super::{EngineError, What};
 impl EngineError {
     /// By the words first: engines answer a registry's refusal with 404 or 500 as it comes.
     pub(super) fn from_words(what: What, status: u16, message: String) -> Self {
+        let message = without_endpoint(&message);
         let words = message.to_lowercase();
         let says = |any: &[&str]| any.iter().any(|one| words.contains(one));
         let of_registry = matches!(what, What::Resolve { .. } | What::Pull { .. });
@@ -26,6 +27,8 @@ impl EngineError {
             Self::WrongPlatform { what, message }
         } else if says(&["port is already allocated", "address already in use"]) {
             Self::PortTaken { what, message }
+        } else if !of_registry && are_rules_gone(&words) {
+            Self::RulesGone { what, message }
         } else if let Some(help) = unfit(&words).filter(|_| !of_registry) {
             Self::Unfit { what, message, help }
         } else if says(&["exec: \""]) && says(&NOT_EXECUTABLE) {
@@ -77,6 +80,36 @@ const NOT_EXECUTABLE: [&str; 4] = [
     "permission denied",
     "not a directory",
 ];
+
+/// Whether the chains that the engine made at its start are not there any more, in the words of iptables (over the
+/// kernel's older tables and over nftables) and of nft. What iptables cannot do at all (a module that is missing, a
+/// table it may not make) is no such thing: a restart of the engine does not help there.
+fn are_rules_gone(words: &str) -> bool {
+    let by_iptables = words.contains("iptables") || words.contains("ip6tables");
+    // Targets have names in capitals as well: DNAT and MASQUERADE are missing where the kernel lacks them.
+    let of_engine = words.contains("chain 'docker") || words.contains("target `docker");
+    let is_missing = words.contains("does not exist") || words.contains("no such file or directory");
+    (by_iptables && words.contains("no chain/target/match by that name"))
+        || (by_iptables && of_engine && is_missing)
+        || (words.contains("docker-bridges") && is_missing)
+}
+
+/// A start that is refused has another endpoint each time, so that the same words would seem to be others.
+fn without_endpoint(message: &str) -> String {
+    let is_id = |word: &str| word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let mut parts = message.split(" (");
+    let mut kept = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(')') {
+            Some((word, rest)) if is_id(word) => kept.push_str(rest),
+            _ => {
+                kept.push_str(" (");
+                kept.push_str(part);
+            }
+        }
+    }
+    kept
+}
 
 /// What to do about a request that this machine can't meet, however often it is asked.
 fn unfit(words: &str) -> Option<&'static str> {
@@ -205,6 +238,73 @@ mod tests {
         assert_eq!(
             class(pull(), 500, "write /x: no space left on device"),
             Class::Permanent
+        );
+    }
+
+    #[test]
+    fn rules_that_are_gone_are_told_apart_and_come_back() {
+        let start = || What::Start {
+            id: "0123456789abcdef".into(),
+        };
+        let of = |words: &str| {
+            let message = format!(
+                "driver failed programming external connectivity on endpoint taupageapp ({:a<64}): {words}",
+                ""
+            );
+            EngineError::from_words(start(), 500, message)
+        };
+        for words in [
+            " (iptables failed: iptables --wait -t nat -A DOCKER -p tcp -d 0/0 --dport 80 -j DNAT --to-destination 172.17.0.2:80 ! -i docker0: iptables: No chain/target/match by that name.\n (exit status 1))",
+            "iptables failed: iptables --wait -t filter -A DOCKER ! -i docker0 -o docker0 -j ACCEPT: iptables v1.8.9 (nf_tables): Chain 'DOCKER' does not exist\nTry `iptables -h' or 'iptables --help' for more information.\n (exit status 2)",
+            "Unable to enable DIRECT ACCESS FILTERING - DROP rule:  (iptables failed: iptables --wait -t raw -A PREROUTING: iptables v1.8.10 (nf_tables): Chain 'DOCKER-FORWARD' does not exist (exit status 2))",
+            "COMMAND_FAILED: '/sbin/iptables -w -t nat -A PREROUTING -j DOCKER' failed: iptables v1.4.21: Couldn't load target `DOCKER':No such file or directory",
+            "failed to create NAT chain DOCKER: iptables failed: ip6tables --wait -t nat -N DOCKER: ip6tables: No chain/target/match by that name. (exit status 1)",
+            "Error: Could not process rule: No such file or directory\nadd element ip docker-bridges filter-forward-in-jumps",
+        ] {
+            let error = of(words);
+            assert!(
+                matches!(error, EngineError::RulesGone { .. }),
+                "{words}: {error:?}"
+            );
+            assert_eq!(error.class(), Class::Transient);
+            let said = error.to_string();
+            assert!(
+                said.contains("`systemctl restart docker` puts them back"),
+                "{said}"
+            );
+            assert!(
+                said.contains("endpoint taupageapp: "),
+                "no other words each time: {said}"
+            );
+        }
+        for words in [
+            // The kernel's lack: a restart changes nothing.
+            "iptables failed: iptables -t nat -N DOCKER: iptables v1.8.9 (legacy): can't initialize iptables table `nat': Table does not exist",
+            "iptables failed: iptables --wait -t nat -A POSTROUTING -j MASQUERADE: iptables v1.8.9 (nf_tables): Chain 'MASQUERADE' does not exist",
+            "failed to create NAT chain DOCKER: iptables failed: iptables -t nat -N DOCKER: iptables: Chain already exists.",
+            "Bind for 0.0.0.0:80 failed: port is already allocated",
+            "iptables failed: Another app is currently holding the xtables lock",
+        ] {
+            let error = of(words);
+            assert!(!matches!(error, EngineError::RulesGone { .. }), "{words}");
+            assert_eq!(error.class(), Class::Transient, "{words}");
+        }
+        let words = "iptables: No chain/target/match by that name.";
+        let error = EngineError::from_words(pull(), 500, words.to_owned());
+        assert!(
+            matches!(error, EngineError::Refused { .. }),
+            "no registry means that"
+        );
+    }
+
+    #[test]
+    fn only_ids_are_left_out() {
+        let words = "on endpoint a (b) (0123): Bind (x failed";
+        assert_eq!(without_endpoint(words), words);
+        let id = "0f".repeat(32);
+        assert_eq!(
+            without_endpoint(&format!("on endpoint a ({id}): no ({id}")),
+            format!("on endpoint a: no ({id}")
         );
     }
 
