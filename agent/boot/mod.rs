@@ -234,6 +234,7 @@ async fn carry_out(
         .await;
     let images = Images::new(plan, known.as_ref(), observed, &reconciliation, store);
     images.note(plan, &reconciliation.then);
+    steps::container::ensure_worth_it(context, plan, &reconciliation.then).await?;
     let deadline = Instant::now() + orders.left;
     if lifecycle::warm::is_wanted(context, deadline).await {
         fetch_image(context, plan, &reconciliation, &images, deadline).await?;
