@@ -253,6 +253,49 @@ fn what_is_denied_never_starts() {
 }
 
 #[test]
+fn what_is_known_without_the_image_is_denied_before_it_is_pulled() {
+    let machine = Machine::acquire();
+    etc(&machine, "policy.yaml", "verdicts:\n  OUTDATED_TAUPAGE: deny\n");
+    etc(
+        &machine,
+        "image.json",
+        r#"{"name": "old-1", "expires": "2020-01-31"}"#,
+    );
+    let server = AuditServer::start(Where::Machine(&machine));
+    let connections = machine.registry().line().connections();
+    UserData::of(&machine, "127.0.0.1:5000/test/nobody-pushed-it:1")
+        .line(&audit(&machine, &server))
+        .env(&[("SECRET", "aws:kms:Z2FyYmFnZSBnYXJiYWdlIGdhcmJhZ2U=")])
+        .serve(&machine);
+    let (exit, agent) = run_to_end(&machine);
+    assert_eq!(exit, 78, "{}", agent.output());
+    let error = error_line(&agent);
+    let policy = machine.dirs().configuration.join("policy.yaml");
+    for part in [
+        "and nothing was pulled for it".to_owned(),
+        "OUTDATED_TAUPAGE: the machine's image old-1 expired: 2020-01-31".to_owned(),
+        format!("denied at {}:2", policy.display()),
+        "launch machines from a newer image".to_owned(),
+    ] {
+        assert!(error.contains(&part), "{part} in {error}");
+    }
+    assert_eq!(
+        machine.registry().line().connections(),
+        connections,
+        "nobody asked the registry"
+    );
+    assert_eq!(machine.aws().decrypt_calls(), 0);
+    assert!(machine.containers().is_empty());
+    let told: Value = serde_json::from_str(&server.wait_for("BOOT_RECORD", BOOT).text()).unwrap();
+    assert_eq!(names(&told), ["OUTDATED_TAUPAGE"]);
+    assert_eq!(told["trace"]["ami"]["name"], "old-1");
+    assert_eq!(
+        told["trace"]["scm_source"]["reason"],
+        "the image was not looked at"
+    );
+}
+
+#[test]
 fn what_is_only_told_is_told_once_a_boot() {
     let machine = Machine::acquire();
     etc(

@@ -1,6 +1,6 @@
 //! From nothing to a running container: facts, config, plan, and the plan's steps.
 //!
-//! Design: the steps come from `monopod_core::plan` as data; [`execute`] starts each as soon as what
+//! Design: the steps come from `monopod_core::plan` as data; [`execute()`] starts each as soon as what
 //! it waits for is done, so secrets and pull overlap, and makes no choices of its own. One file per
 //! kind of step under `steps/`. Every step is safe to run again after a crash at any point.
 //!
@@ -19,25 +19,22 @@ pub mod audit_asks;
 pub mod copies;
 pub mod error;
 pub mod event_asks;
+mod execute;
 pub mod hint;
+mod images;
 mod late;
 pub mod log_keys;
+mod orders;
 pub mod sets;
 pub(crate) mod steps;
+mod take_over;
+mod telling;
+mod time;
 
-use std::collections::BTreeSet;
-use std::time::Duration;
-
-use futures_util::StreamExt as _;
-use futures_util::future::LocalBoxFuture;
-use futures_util::stream::FuturesUnordered;
 use monopod_core::audit::AuditOrders;
-use monopod_core::budget::{self, Moments};
 use monopod_core::event::Event;
-use monopod_core::facts::InstanceFacts;
-use monopod_core::plan::reconcile::{self, Phase, Reconciliation, Removal, Then};
-use monopod_core::plan::{Plan, Step, StepId};
-use monopod_core::{retry, text};
+use monopod_core::plan::reconcile;
+use monopod_core::{budget, retry};
 use tokio::time::Instant;
 
 use crate::context::{Context, ShippingOrders, Stage};
@@ -45,11 +42,18 @@ use crate::host::{chain, clock};
 use crate::lifecycle;
 use crate::supervise::Begin;
 pub use error::BootError;
-use hint::{Charge, Hint};
+use execute::{execute, fetch_image};
+use hint::Charge;
+use images::Images;
+use orders::{Orders, learn_who_waits, read_orders};
 use steps::container::Made;
 pub(crate) use steps::facts::facts_file;
-use steps::image::{Pinned, Store};
-use steps::secrets::Fetched;
+use steps::image::Store;
+pub use take_over::recall;
+use take_over::take_over;
+use telling::{tell_left_alone, timed};
+use time::moment_after;
+pub(crate) use time::{launched, time_left};
 
 /// Why there is a boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,12 +75,6 @@ enum Attempt {
 
 /// How often a boot begins anew because the engine changed under it.
 const STARTS_OVER: u32 = 5;
-
-/// Without an engine, the user data is still read for so long, to tell whoever waits.
-const WHO_WAITS: Duration = Duration::from_secs(30);
-
-/// From the launch of an instance to its kernel, in milliseconds, at most.
-const TO_KERNEL: u64 = 120_000;
 
 /// Brings the machine to where there is a container to look after.
 pub async fn boot(context: &Context, occasion: Occasion) -> Result<(Charge, Begin), BootError> {
@@ -131,79 +129,6 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<Attempt, BootE
     carry_out(context, first_start, orders, known, &observed).await
 }
 
-/// A machine whose engine does not come up has to tell whoever waits for it, and follow `on_boot_failure`.
-async fn learn_who_waits(context: &Context, hint: Option<&Hint>, occasion: Occasion, first_start: u64) {
-    match hint.and_then(|hint| hint.charge.as_ref()) {
-        Some(charge) => learn_of(context, charge),
-        None => {
-            let read = read_orders(context, occasion, first_start);
-            // What is wrong with the user data is the next start's to tell, should there be an engine then.
-            let _known_or_not = tokio::time::timeout(WHO_WAITS, read).await.is_ok();
-        }
-    }
-}
-
-/// What an earlier agent of this boot knew about the machine's life.
-fn learn_of(context: &Context, charge: &Charge) {
-    context.learn_life(|life| {
-        life.plan = charge.lifecycle.clone();
-        life.extras = charge.extras.clone();
-        life.facts = Some(charge.facts.clone());
-        life.deployment_id = charge.deployment_id.clone();
-        life.budget_end = charge.budget_end;
-        life.awaited_until = charge.budget_end;
-        if charge.launched {
-            life.stage = Stage::Over;
-        }
-    });
-}
-
-/// What the machine has to do, and how long it may take.
-struct Orders {
-    facts: InstanceFacts,
-    plan: Plan,
-    opt_outs: Vec<String>,
-    left: Duration,
-    budget_end: u64,
-}
-
-/// Learns who this machine is and what its user data wants, and tells everybody who has to know.
-async fn read_orders(context: &Context, occasion: Occasion, first_start: u64) -> Result<Orders, BootError> {
-    let identity = steps::facts::run(context).await?;
-    let first_boot = hint::is_first_boot(context, &identity.facts.instance_id) && occasion == Occasion::Start;
-    let launched = identity.facts.pending_time.filter(|_| first_boot).map(launched);
-
-    let left = time_left(budget::DEFAULT, first_start, launched);
-    context.learn_life(|life| {
-        life.facts = Some(identity.facts.clone());
-        life.budget_end = moment_after(left);
-        life.awaited_until = budget::end(budget::DEFAULT, moments(first_start, launched));
-    });
-    let plan = steps::config::run(context, &identity, Instant::now() + left).await?;
-    context.ensure_served(plan.lifecycle.status_address);
-    let opt_outs = steps::config::opened(&plan);
-    context.reporter.configured(&opt_outs, None);
-    let left = time_left(plan.budget, first_start, launched);
-    let budget_end = moment_after(left);
-    context.learn_life(|life| {
-        life.plan = plan.lifecycle.clone();
-        life.extras = plan.extras.clone();
-        life.deployment_id = plan.container.deployment_id.clone();
-        life.budget_end = budget_end;
-        life.awaited_until = budget::end(plan.budget, moments(first_start, launched));
-    });
-    context
-        .reporter
-        .identify(Some(&plan.application), Some(&identity.facts));
-    Ok(Orders {
-        facts: identity.facts,
-        plan,
-        opt_outs,
-        left,
-        budget_end,
-    })
-}
-
 /// From the plan to the container, or through the warm pool.
 async fn carry_out(
     context: &Context,
@@ -235,6 +160,7 @@ async fn carry_out(
         .await;
     let images = Images::new(plan, known.as_ref(), observed, &reconciliation, store);
     images.note(plan, &reconciliation.then);
+    steps::container::ensure_worth_it(context, plan, &reconciliation.then).await?;
     let deadline = Instant::now() + orders.left;
     if lifecycle::warm::is_wanted(context, deadline).await {
         fetch_image(context, plan, &reconciliation, &images, deadline).await?;
@@ -295,420 +221,4 @@ fn charge_of(
         firewall: context.firewall(),
         mounts: plan.mounted_places(),
     }
-}
-
-/// In milliseconds since the kernel started.
-fn moment_after(time: Duration) -> u64 {
-    clock::since_boot_millis() + u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// The moment of the launch by the kernel's own clock. The wall clock may be wrong still: a kernel starts within this
-/// time of its launch.
-pub(crate) fn launched(pending_time: u64) -> u64 {
-    let up = clock::since_boot_millis();
-    let ago = clock::now_millis().saturating_sub(pending_time * 1000);
-    up.saturating_sub(ago.min(up + TO_KERNEL))
-}
-
-/// All that is done of a plan in a warm pool: the image is verified and pulled. Of the secrets only a registry's
-/// password is fetched, if the pull needs one.
-async fn fetch_image(
-    context: &Context,
-    plan: &Plan,
-    reconciliation: &Reconciliation,
-    images: &Images<'_>,
-    deadline: Instant,
-) -> Result<(), BootError> {
-    let secrets = steps::secrets::Fetcher::new(context, plan, deadline);
-    for step in plan.steps(&reconciliation.then) {
-        if let Step::ObtainImage(image) = step {
-            steps::image::run(context, plan, &image, &images.known(), &secrets, deadline).await?;
-        }
-    }
-    Ok(())
-}
-
-/// How much of the boot budget is left.
-pub(crate) fn time_left(total: Duration, first_start: u64, launched: Option<u64>) -> Duration {
-    budget::left(total, moments(first_start, launched))
-}
-
-fn moments(first_start: u64, launched: Option<u64>) -> Moments {
-    Moments {
-        now: clock::since_boot_millis(),
-        first_start,
-        launched,
-    }
-}
-
-fn tell_left_alone(context: &Context, reconciliation: &Reconciliation) {
-    for id in &reconciliation.left_alone {
-        let text = format!(
-            "the container {} has our label under another name: somebody's copy, left alone; remove it when it is not needed",
-            text::short_id(id)
-        );
-        context.reporter.tell(Event::Warning { text });
-    }
-}
-
-/// For an agent that only leaves: what an earlier one looked after in this boot, with its lines and
-/// audit records on their way.
-pub async fn recall(context: &Context) -> Option<Charge> {
-    let mut charge = hint::load(context)?.charge?;
-    charge.files.recall();
-    for set in &mut charge.sets {
-        set.recall(context);
-    }
-    for (name, secret) in charge.files.secrets() {
-        context.reporter.learn(&name, secret);
-    }
-    context
-        .reporter
-        .identify(Some(&charge.application), Some(&charge.facts));
-    learn_of(context, &charge);
-    // The application may need them to end well.
-    take_over_identity(context, &charge);
-    context.redact_lines(charge.redact_secrets);
-    context.ensure_shipping(Some(&charge.shipping)).await;
-    context.ensure_audit(charge.audit.as_ref(), &charge.facts).await;
-    let application = Some(&charge.application);
-    context
-        .ensure_events(charge.events.as_ref(), &charge.facts, application)
-        .await;
-    steps::container::tell_origin(context, &charge).await;
-    if let Ok(Some(status)) = context.engine.status(&charge.container_id).await {
-        context
-            .ensure_followed(&charge.container_id, status.log_path.as_deref())
-            .await;
-    }
-    Some(charge)
-}
-
-/// The container that runs has its token, and asks with it.
-fn take_over_identity(context: &Context, charge: &Charge) {
-    context.identity.ensure(&charge.identity, &charge.facts);
-    if let Err(error) = context.identity.ensure_token() {
-        let text = format!(
-            "the container gets no AWS credentials until it is started again: {}",
-            chain(&error)
-        );
-        context.reporter.tell(Event::Warning { text });
-    }
-}
-
-/// An agent that was killed takes over what it knew: from the label and the hint, without network.
-async fn take_over(
-    context: &Context,
-    hint: Option<&Hint>,
-    observed: &[reconcile::Observed],
-) -> Result<Option<(Charge, Begin)>, BootError> {
-    let Some(mut charge) = hint.and_then(|hint| hint.charge.clone()) else {
-        return Ok(None);
-    };
-    let mut files_are_known = charge.files.recall();
-    for set in &mut charge.sets {
-        files_are_known &= set.recall(context);
-    }
-    for (name, secret) in charge.files.secrets() {
-        context.reporter.learn(&name, secret);
-    }
-    let Ok(reconciliation) = reconcile::reconcile_known(&charge.spec, &charge.container_id, observed) else {
-        return Ok(None);
-    };
-    let begin = match &reconciliation.then {
-        Then::Create => return Ok(None),
-        // It can't be started without its files; the user data has them.
-        Then::Resume { .. } if !files_are_known => return Ok(None),
-        Then::Adopt { id, .. } if *id == charge.container_id => Begin::Running,
-        Then::Resume { id, .. } if *id == charge.container_id => Begin::Ended,
-        // Ours by its label, but not the one of the hint: look at everything.
-        Then::Adopt { .. } | Then::Resume { .. } => return Ok(None),
-    };
-    context
-        .reporter
-        .identify(Some(&charge.application), Some(&charge.facts));
-    learn_of(context, &charge);
-    take_over_identity(context, &charge);
-    context.ensure_served(charge.lifecycle.status_address);
-    context
-        .reporter
-        .configured(&charge.opt_outs, Some(charge.spec.as_str()));
-    tell_left_alone(context, &reconciliation);
-    if !files_are_known {
-        let text = "the container's files are gone from the runtime directory: it keeps those it has open, and its next start needs the user data again";
-        context.reporter.tell(Event::Warning {
-            text: text.to_owned(),
-        });
-    }
-    context.redact_lines(charge.redact_secrets);
-    context.ensure_shipping(Some(&charge.shipping)).await;
-    context.ensure_audit(charge.audit.as_ref(), &charge.facts).await;
-    let application = Some(&charge.application);
-    context
-        .ensure_events(charge.events.as_ref(), &charge.facts, application)
-        .await;
-    for (step, why) in [
-        (StepId::Facts, "known since an earlier start in this boot"),
-        (StepId::Config, "known since an earlier start in this boot"),
-        (StepId::Secrets, "the container exists"),
-        (StepId::Image, "the container exists"),
-    ] {
-        context.reporter.tell(Event::StepSkipped {
-            step,
-            why: why.to_owned(),
-        });
-    }
-    steps::firewall::take_over(context, charge.firewall.as_ref()).await;
-    let deadline = Instant::now() + budget::LEAST;
-    steps::container::take_over(context, &charge, &reconciliation, deadline).await?;
-    Ok(Some((charge, begin)))
-}
-
-/// What this instance knows about images before the plan runs.
-struct Images<'a> {
-    store: Store<'a>,
-    made: Vec<(String, String)>,
-    ended: Vec<Removal>,
-}
-
-impl<'a> Images<'a> {
-    fn new(
-        plan: &Plan,
-        hint: Option<&Charge>,
-        observed: &[reconcile::Observed],
-        reconciliation: &Reconciliation,
-        store: Store<'a>,
-    ) -> Self {
-        Self {
-            store,
-            made: steps::image::made(&plan.container.image, hint, observed),
-            ended: ended(reconciliation, observed),
-        }
-    }
-
-    /// A container that stays says what its reference is, should it be removed before the next boot.
-    fn note(&self, plan: &Plan, then: &Then) {
-        match then {
-            Then::Adopt { digest, .. } | Then::Resume { digest, .. }
-                if plan.container.image.digest().is_none() =>
-            {
-                self.store.resolve(&plan.container.image.canonical(), digest);
-            }
-            Then::Adopt { .. } | Then::Resume { .. } | Then::Create => {}
-        }
-    }
-
-    fn known(&self) -> steps::image::Known<'_> {
-        steps::image::Known {
-            store: &self.store,
-            made: &self.made,
-            ended: &self.ended,
-        }
-    }
-}
-
-/// Those of the containers which have to go that do nothing any more.
-fn ended(reconciliation: &Reconciliation, observed: &[reconcile::Observed]) -> Vec<Removal> {
-    let has_ended = |id: &str| {
-        observed.iter().any(|one| match one.phase {
-            Phase::Created | Phase::Exited | Phase::Dead => one.id == id,
-            Phase::Running | Phase::Paused => false,
-        })
-    };
-    let remove = reconciliation.remove.iter();
-    remove.filter(|removal| has_ended(&removal.id)).cloned().collect()
-}
-
-/// What steps hand to each other.
-#[derive(Default)]
-struct Filled {
-    fetched: Option<Fetched>,
-    pinned: Option<Pinned>,
-    made: Option<Made>,
-}
-
-impl Filled {
-    /// Keeps it for the steps that wait for it; which step is done.
-    fn take(&mut self, outcome: Outcome) -> StepId {
-        match outcome {
-            Outcome::Prepared => StepId::Prepare,
-            Outcome::Firewall => StepId::Firewall,
-            Outcome::Secrets(fetched) => {
-                self.fetched = Some(fetched);
-                StepId::Secrets
-            }
-            Outcome::Image(pinned) => {
-                self.pinned = Some(pinned);
-                StepId::Image
-            }
-            Outcome::Container(made) => {
-                self.made = Some(*made);
-                StepId::Container
-            }
-        }
-    }
-}
-
-enum Outcome {
-    Prepared,
-    Firewall,
-    Secrets(Fetched),
-    Image(Pinned),
-    Container(Box<Made>),
-}
-
-/// Runs the plan's steps up to the container, each as soon as it can.
-async fn execute(
-    context: &Context,
-    plan: &Plan,
-    reconciliation: &Reconciliation,
-    images: &Images<'_>,
-    deadline: Instant,
-) -> Result<Made, BootError> {
-    let mut waiting = plan.steps(&reconciliation.then);
-    waiting.retain(|step| step.id() <= StepId::Container);
-    let mut done = skipped(context, plan, &waiting);
-    let secrets = steps::secrets::Fetcher::new(context, plan, deadline);
-    let mut filled = Filled::default();
-    let mut running: FuturesUnordered<LocalBoxFuture<'_, Result<Outcome, BootError>>> =
-        FuturesUnordered::new();
-    loop {
-        let (ready, later): (Vec<Step>, Vec<Step>) = waiting
-            .into_iter()
-            .partition(|step| step.id().after().iter().all(|before| done.contains(before)));
-        waiting = later;
-        for step in ready {
-            running.push(match step {
-                Step::Prepare(_) => Box::pin(async move {
-                    steps::prepare::run(context, deadline)
-                        .await
-                        .map(|()| Outcome::Prepared)
-                }),
-                Step::Firewall(firewall) => {
-                    let adopted = matches!(reconciliation.then, Then::Adopt { .. });
-                    let dns = plan.container.dns.as_slice();
-                    Box::pin(async move {
-                        steps::firewall::run(context, firewall, dns, adopted, deadline)
-                            .await
-                            .map(|()| Outcome::Firewall)
-                    })
-                }
-                step @ Step::FetchSecrets { .. } => {
-                    let (secrets, then) = (&secrets, &reconciliation.then);
-                    Box::pin(async move {
-                        steps::delivered::run(context, plan, then, &step, secrets, deadline)
-                            .await
-                            .map(Outcome::Secrets)
-                    })
-                }
-                Step::ObtainImage(image) => {
-                    let secrets = &secrets;
-                    Box::pin(async move {
-                        steps::image::run(context, plan, &image, &images.known(), secrets, deadline)
-                            .await
-                            .map(Outcome::Image)
-                    })
-                }
-                Step::EnsureContainer(_) => {
-                    let (fetched, pinned) = (filled.fetched.take(), filled.pinned.take());
-                    Box::pin(async move {
-                        let made =
-                            steps::container::run(context, plan, reconciliation, fetched, pinned, deadline)
-                                .await?;
-                        Ok(Outcome::Container(Box::new(made)))
-                    })
-                }
-                // Disks and settings are another unit's, and what comes after the container is the supervisor's.
-                Step::AwaitHealth(_)
-                | Step::CompleteLaunchHook(_)
-                | Step::AwaitBalancers(_)
-                | Step::Signal(_)
-                | Step::NotifyReady => continue,
-            });
-        }
-        match running.next().await {
-            None => break,
-            Some(Err(error)) => return Err(error),
-            Some(Ok(outcome)) => {
-                done.insert(filled.take(outcome));
-            }
-        }
-    }
-    filled.made.ok_or(BootError::NothingToRun)
-}
-
-/// What is done before the first step: what came before the plan, and what is not in it.
-fn skipped(context: &Context, plan: &Plan, waiting: &[Step]) -> BTreeSet<StepId> {
-    let mut done = BTreeSet::from([StepId::Engine, StepId::Facts, StepId::Config]);
-    if !waiting.iter().any(|one| one.id() == StepId::Firewall) {
-        done.insert(StepId::Firewall);
-    }
-    for step in [StepId::Prepare, StepId::Secrets, StepId::Image] {
-        if waiting.iter().any(|one| one.id() == step) {
-            continue;
-        }
-        done.insert(step);
-        // Nobody misses a step that the user data asks nothing of.
-        if step != StepId::Prepare || plan.preparation().is_some() {
-            let why = "the right container exists".to_owned();
-            context.reporter.tell(Event::StepSkipped { step, why });
-        }
-    }
-    done
-}
-
-/// Tells when a step begins, how it ends and how long it took.
-async fn timed<T>(
-    context: &Context,
-    step: StepId,
-    does: String,
-    work: impl Future<Output = Result<(T, String), BootError>>,
-) -> Result<T, BootError> {
-    let begun = Instant::now();
-    context.reporter.tell(Event::StepStarted { step, does });
-    match work.await {
-        Ok((value, detail)) => {
-            context.reporter.tell(Event::StepDone {
-                step,
-                detail,
-                took: begun.elapsed(),
-            });
-            Ok(value)
-        }
-        Err(error) => {
-            context.reporter.tell(Event::StepFailed {
-                step,
-                error: chain(&error),
-                took: begun.elapsed(),
-            });
-            Err(error)
-        }
-    }
-}
-
-/// How a container found on the engine is described.
-fn phase_text(phase: Phase) -> &'static str {
-    match phase {
-        Phase::Created => "created, never started",
-        Phase::Running => "running",
-        Phase::Paused => "paused",
-        Phase::Exited => "ended",
-        Phase::Dead => "dead",
-    }
-}
-
-/// `1 container (0123456789ab running)`.
-fn found_text(observed: &[reconcile::Observed]) -> String {
-    if observed.is_empty() {
-        return "no container of ours".to_owned();
-    }
-    let each: Vec<String> = observed
-        .iter()
-        .map(|one| format!("{} {}", text::short_id(&one.id), phase_text(one.phase)))
-        .collect();
-    format!(
-        "{} ({})",
-        text::count(observed.len() as u64, "container"),
-        each.join(", ")
-    )
 }

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::repository::RepositoryPattern;
-use super::verdict::{Said, VerdictRule, warning};
+use super::verdict::{Fell, Said, VerdictRule, before_image, warning};
 use super::*;
 
 const NOW: u64 = 1_800_000_000;
@@ -221,7 +221,7 @@ fn without_a_policy_most_images_are_not_spoken_of() {
         "{line}"
     );
     assert!(line.contains("ARTIFACT_BUILT_FROM_DIRTY_REPOSITORY: ") && line.contains("OUTDATED_TAUPAGE: "));
-    assert_eq!((warning(&[]), Denied::of(&all)), (None, None));
+    assert_eq!((warning(&[]), Denied::of(&all, Fell::BeforeStart)), (None, None));
 }
 
 #[test]
@@ -348,8 +348,9 @@ fn repositories() {
 #[test]
 fn a_denial_says_what_who_and_what_to_do() {
     let told = verdicts(&traced(ScmFile::Missing), None, &all(Level::Deny), NOW);
-    let denied = Denied::of(&told).unwrap().to_string();
+    let denied = Denied::of(&told, Fell::BeforeStart).unwrap().to_string();
     for part in [
+        "and it was removed again; ",
         "SCM_SOURCE_JSON_MISSING: the image has no /scm-source.json",
         "denied at /etc/monopod/policy.yaml:2",
         "let the build put /scm-source.json into the image",
@@ -357,6 +358,31 @@ fn a_denial_says_what_who_and_what_to_do() {
         assert!(denied.contains(part), "{denied}");
     }
     assert_eq!(names(&traced(ScmFile::Missing), &all(Level::Ignore)), []);
+}
+
+#[test]
+fn what_needs_no_image_is_denied_before_there_is_one() {
+    let unknown = OfImage {
+        scm: ScmFile::Unreadable { why: "no".into() },
+        ..OfImage::default()
+    };
+    let of_machine = OfMachine {
+        ami: AmiFile::Content(br#"{"name": "old-1", "expires": "2020-01-31"}"#.to_vec()),
+        ..machine()
+    };
+    let trace = Trace::new(unknown, of_machine);
+    let mut policy = all(Level::Deny);
+    policy.max_image_age = Some(Said { value: 1, line: 1 });
+    let told = before_image(&trace, Some("1-SNAPSHOT"), &policy, NOW);
+    let names: Vec<VerdictName> = told.iter().map(|one| one.name).collect();
+    assert_eq!(
+        names,
+        [VerdictName::Ec2WithASnapshotImage, VerdictName::OutdatedTaupage]
+    );
+    let denied = Denied::of(&told, Fell::BeforeImage).unwrap().to_string();
+    assert!(denied.contains("and nothing was pulled for it; "), "{denied}");
+    let warned = before_image(&trace, None, &VerdictPolicy::default(), NOW);
+    assert_eq!((warned.len(), Denied::of(&warned, Fell::BeforeImage)), (1, None));
 }
 
 #[test]

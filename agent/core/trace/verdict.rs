@@ -80,6 +80,18 @@ impl VerdictName {
         }
     }
 
+    /// Whether only the image can tell; the others are known before it is pulled.
+    pub const fn needs_image(self) -> bool {
+        match self {
+            Self::ScmSourceJsonMissing
+            | Self::ScmSourceJsonInvalid
+            | Self::ArtifactBuiltFromDirtyRepository
+            | Self::IllegalScmRepository
+            | Self::ImageTooOld => true,
+            Self::Ec2WithASnapshotImage | Self::OutdatedTaupage => false,
+        }
+    }
+
     /// What to do about it.
     const fn help(self) -> &'static str {
         match self {
@@ -268,27 +280,40 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// The container was made and must not start.
+/// How far the boot was when the verdicts fell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fell {
+    /// Before anything was pulled or decrypted.
+    BeforeImage,
+    /// When the container was made.
+    BeforeStart,
+}
+
+/// The container must not start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Denied {
     /// Those that forbid it; one at least.
     pub verdicts: Vec<Verdict>,
+    /// When.
+    pub fell: Fell,
 }
 
 impl Denied {
     /// `None` where nothing forbids it.
-    pub fn of(verdicts: &[Verdict]) -> Option<Self> {
+    pub fn of(verdicts: &[Verdict], fell: Fell) -> Option<Self> {
         let denied = verdicts.iter().filter(|one| one.level == Level::Deny);
         let verdicts: Vec<Verdict> = denied.cloned().collect();
-        (!verdicts.is_empty()).then_some(Self { verdicts })
+        (!verdicts.is_empty()).then_some(Self { verdicts, fell })
     }
 }
 
 impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "the policy of the machine's image does not let this container start, and it was removed again",
-        )?;
+        f.write_str("the policy of the machine's image does not let this container start, and ")?;
+        f.write_str(match self.fell {
+            Fell::BeforeImage => "nothing was pulled for it",
+            Fell::BeforeStart => "it was removed again",
+        })?;
         for verdict in &self.verdicts {
             write!(f, "; {verdict}")?;
             match &verdict.rule {
@@ -345,6 +370,13 @@ pub fn verdicts(trace: &Trace, tag: Option<&str>, policy: &VerdictPolicy, now: u
             })
         })
         .collect()
+}
+
+/// Those of them that are known before the image is there; `trace` has nothing of it then.
+pub fn before_image(trace: &Trace, tag: Option<&str>, policy: &VerdictPolicy, now: u64) -> Vec<Verdict> {
+    let mut all = verdicts(trace, tag, policy, now);
+    all.retain(|one| !one.name.needs_image());
+    all
 }
 
 /// What speaks for it; `None` where nothing does.

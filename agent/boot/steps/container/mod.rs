@@ -11,6 +11,7 @@ use monopod_core::plan::{Plan, Step, StepId};
 use monopod_core::{retry, text};
 use tokio::time::Instant;
 
+pub(in crate::boot) use self::origin::ensure_worth_it;
 use self::origin::{Age, Origin};
 use super::delivered::Delivered;
 use super::holes;
