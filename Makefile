@@ -90,18 +90,18 @@ packer-check: setup build ## Check Packer's template, the examples for CloudForm
 
 # Plain tests list these as ignored: an image takes minutes to build, and boots take minutes more. The image has the agent as built for
 # development, unless MONOPOD_BINARY names another. MONOPOD_KILLS, MONOPOD_LONG, MONOPOD_SEED.
-boot-test: build ## Boot the machine image, with its disks, its faults, and its end (root; minutes)
+boot-test: setup build ## Boot the machine image, with its disks, its faults, and its end (root; minutes)
 	@$(MAKE) --no-print-directory image MONOPOD_BINARY=$(or $(MONOPOD_BINARY),target/debug/monopod)
 	$(CARGO) $(AS_ROOT) test --locked -p monopod --test it machine:: -- --include-ignored --test-threads=1 --skip machine::power --skip machine::hosted
 
 # What every change has to pass: a first boot with its reboots, a volume, a login that ends, the firewall, and the way down.
 BOOT_CHECKS := machine::boots::user_data_in machine::disks::a_blank_volume machine::boots::a_machine_that_is_powered_off \
 	machine::logins::a_guest machine::firewall::rules
-boot-check: build ## The shortest ways through a machine's life, of the boot tests (root)
+boot-check: setup build ## The shortest ways through a machine's life, of the boot tests (root)
 	@$(MAKE) --no-print-directory image MONOPOD_BINARY=$(or $(MONOPOD_BINARY),target/debug/monopod)
 	$(CARGO) $(AS_ROOT) test --locked -p monopod --test it -- $(BOOT_CHECKS) --include-ignored --test-threads=1
 
-power-test: build ## That image in qemu, with a kernel of its own: cut its power, keep its host network in (root, qemu-system-x86; an hour)
+power-test: setup build ## That image in qemu, with a kernel of its own: cut its power, keep its host network in (root, qemu-system-x86; an hour)
 	@$(MAKE) --no-print-directory image MONOPOD_BINARY=$(or $(MONOPOD_BINARY),target/debug/monopod)
 	$(CARGO) $(AS_ROOT) test --locked -p monopod --test it -- machine::power machine::hosted --include-ignored --test-threads=1 --nocapture
 

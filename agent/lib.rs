@@ -10,7 +10,8 @@
 //! ```
 //!
 //! The pure part is the crate `monopod-core` under `agent/core`. Dependencies point one way:
-//! `main → cli → {boot, supervise, lifecycle} → {logs, report, audit, serve, identity} → host → core`; a test holds it so.
+//! `main → cli → {boot, supervise, lifecycle, prepare} → {logs, report, serve, …} → host → core`; tests/structure.rs has all of it and
+//! holds it so.
 
 pub mod access;
 pub mod audit;

@@ -6,7 +6,9 @@
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
-packages=(docker.io docker-registry busybox-static etcd-server iproute2 iptables python3-venv rsyslog rsyslog-openssl systemd util-linux)
+# A linker and a C compiler, for Rust and its TLS; rustup brings neither.
+packages=(gcc libc6-dev)
+packages+=(docker.io docker-registry busybox-static etcd-server iproute2 iptables python3-venv rsyslog rsyslog-openssl systemd util-linux)
 # What the agent makes disks ready with; sfdisk.
 packages+=(e2fsprogs fdisk mdadm xfsprogs)
 # The machine image, and what checks its scripts.
