@@ -24,6 +24,8 @@ mod late;
 pub mod log_keys;
 pub mod sets;
 pub(crate) mod steps;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
