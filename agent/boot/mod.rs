@@ -240,7 +240,6 @@ async fn carry_out(
     let deadline = Instant::now() + orders.left;
     if lifecycle::warm::is_wanted(context, deadline).await {
         fetch_image(context, plan, &reconciliation, &images, deadline).await?;
-        images.store.settle();
         lifecycle::warm::wait(context, deadline).await;
         return Ok(Attempt::Woken);
     }

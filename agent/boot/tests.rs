@@ -49,3 +49,18 @@ async fn a_machine_that_serves_again_begins_anew() {
     assert!(!hint::is_first_boot(&context, "i-1"));
     fs::remove_dir_all(&place).unwrap();
 }
+
+/// A machine that was pulled for in a warm pool is one whose containers are not gone yet.
+#[tokio::test]
+async fn a_copied_disk_stays_one_after_its_image_is_resolved() {
+    let (place, context) = machine("copied");
+    let digest = format!("sha256:{:064}", 1);
+    Store::open(&context, "i-1").resolve("app:1", &digest);
+    Store::open(&context, "i-2").resolve("app:1", &digest);
+    let woken = Store::open(&context, "i-2");
+    assert!(woken.is_copied());
+    assert_eq!(woken.lookup("app:1", &[]).unwrap().0, digest);
+    woken.settle();
+    assert!(!Store::open(&context, "i-2").is_copied());
+    fs::remove_dir_all(&place).unwrap();
+}
