@@ -229,6 +229,11 @@ fn amend(context: &Context, charge: &Charge, change: impl FnOnce(&mut Charge)) {
 pub fn begin_anew(context: &Context, instance_id: &str) {
     // This agent's stage says that all is over, which is not so for the next one.
     write(context, clock::since_boot_millis(), false, None);
+    count_anew(context, instance_id);
+}
+
+/// The budget counts from the launch no more, whoever starts next in this boot.
+pub(super) fn count_anew(context: &Context, instance_id: &str) {
     // Without the boot's id it is a known instance, and no first boot.
     let path = context.directories.state.join(INSTANCE_FILE);
     if let Err(error) = files::ensure_content(&path, format!("{instance_id}\n").as_bytes()) {

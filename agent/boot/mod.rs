@@ -109,6 +109,10 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<Attempt, BootE
     if hint.as_ref().is_some_and(|hint| hint.over) && occasion == Occasion::Start {
         context.learn_life(|life| life.stage = Stage::Over);
     }
+    // A new budget begins, and an agent that is restarted in it must not count from the launch.
+    if let (Occasion::Vanished | Occasion::Woken, Some(facts)) = (occasion, context.life().facts) {
+        hint::count_anew(context, &facts.instance_id);
+    }
     // The user data may say another budget; until it is read, nobody knows.
     let left = time_left(budget::DEFAULT, first_start, None);
     hint::save(

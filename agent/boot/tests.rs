@@ -1,6 +1,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use futures_util::FutureExt as _;
+
 use super::*;
 use crate::context::{Directories, LogTargets, Sources};
 use crate::host::docker::Engine;
@@ -48,6 +50,32 @@ async fn a_machine_that_serves_again_begins_anew() {
     assert_eq!(hint.charge, None);
     assert!(!hint::is_first_boot(&context, "i-1"));
     fs::remove_dir_all(&place).unwrap();
+}
+
+#[tokio::test]
+async fn a_budget_that_began_anew_is_not_counted_from_the_launch_by_a_restarted_agent() {
+    for (occasion, counts_from_launch) in [
+        (Occasion::Start, true),
+        (Occasion::Vanished, false),
+        (Occasion::Woken, false),
+    ] {
+        let (place, context) = machine("budget");
+        let facts: InstanceFacts = serde_json::from_value(serde_json::json!({
+            "instance_id": "i-1",
+            "region": "eu-central-1",
+            "availability_zone": "eu-central-1a",
+            "account_id": "123456789012",
+        }))
+        .unwrap();
+        context.learn_life(|life| life.facts = Some(facts));
+        assert!(hint::is_first_boot(&context, "i-1"));
+        // It gets as far as the engine, which is not there.
+        let waits = attempt(&context, occasion).now_or_never().is_none();
+        assert!(waits, "{occasion:?}");
+        let counts = hint::is_first_boot(&agent(&place), "i-1");
+        assert_eq!(counts, counts_from_launch, "{occasion:?}");
+        fs::remove_dir_all(&place).unwrap();
+    }
 }
 
 /// A machine that was pulled for in a warm pool is one whose containers are not gone yet.
