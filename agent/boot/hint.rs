@@ -165,7 +165,10 @@ pub fn load(context: &Context) -> Option<Hint> {
 
 /// Leaves the hint for the next start; without it that one only has more to do.
 pub fn save(context: &Context, first_start: u64, charge: Option<Charge>) {
-    let over = context.life().stage == Stage::Over;
+    write(context, first_start, context.life().stage == Stage::Over, charge);
+}
+
+fn write(context: &Context, first_start: u64, over: bool, charge: Option<Charge>) {
     let write = || -> Result<(), BootError> {
         let json =
             serde_json::to_vec(&Hint::new(first_start, context.boot_id()?, over, charge)).unwrap_or_default();
@@ -224,7 +227,13 @@ fn amend(context: &Context, charge: &Charge, change: impl FnOnce(&mut Charge)) {
 /// For a machine that has left and is to serve again in the same boot: the next agent looks after nothing yet, whoever waits
 /// for it waits anew, and its budget counts from its start.
 pub fn begin_anew(context: &Context, instance_id: &str) {
-    save(context, clock::now_millis(), None);
+    // This agent's stage says that all is over, which is not so for the next one.
+    write(context, clock::since_boot_millis(), false, None);
+    count_anew(context, instance_id);
+}
+
+/// The budget counts from the launch no more, whoever starts next in this boot.
+pub(super) fn count_anew(context: &Context, instance_id: &str) {
     // Without the boot's id it is a known instance, and no first boot.
     let path = context.directories.state.join(INSTANCE_FILE);
     if let Err(error) = files::ensure_content(&path, format!("{instance_id}\n").as_bytes()) {

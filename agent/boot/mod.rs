@@ -29,6 +29,8 @@ pub mod sets;
 pub(crate) mod steps;
 mod take_over;
 mod telling;
+#[cfg(test)]
+mod tests;
 mod time;
 
 use monopod_core::audit::AuditOrders;
@@ -105,6 +107,10 @@ async fn attempt(context: &Context, occasion: Occasion) -> Result<Attempt, BootE
     if hint.as_ref().is_some_and(|hint| hint.over) && occasion == Occasion::Start {
         context.learn_life(|life| life.stage = Stage::Over);
     }
+    // A new budget begins, and an agent that is restarted in it must not count from the launch.
+    if let (Occasion::Vanished | Occasion::Woken, Some(facts)) = (occasion, context.life().facts) {
+        hint::count_anew(context, &facts.instance_id);
+    }
     // The user data may say another budget; until it is read, nobody knows.
     let left = time_left(budget::DEFAULT, first_start, None);
     hint::save(
@@ -164,7 +170,6 @@ async fn carry_out(
     let deadline = Instant::now() + orders.left;
     if lifecycle::warm::is_wanted(context, deadline).await {
         fetch_image(context, plan, &reconciliation, &images, deadline).await?;
-        images.store.settle();
         lifecycle::warm::wait(context, deadline).await;
         return Ok(Attempt::Woken);
     }

@@ -285,3 +285,17 @@ fn stop_on_signals() -> std::io::Result<CancellationToken> {
     });
     Ok(stop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_unit_waits_for_all_that_is_done_at_a_stop() {
+        let unit = include_str!("../../systemd/monopod.service");
+        let limit = unit.lines().find_map(|line| line.strip_prefix("TimeoutStopSec="));
+        let limit = Duration::from_secs(limit.unwrap().parse().unwrap());
+        let done = supervise::FINISH + launch::LAST_WORDS + FLUSH;
+        assert!(limit >= done + Duration::from_secs(5), "{done:?}");
+    }
+}

@@ -21,7 +21,7 @@ use tokio::time::Instant;
 
 use super::group;
 use super::signal;
-use super::signal::LAST_WORDS;
+pub(crate) use super::signal::LAST_WORDS;
 use crate::boot::hint;
 use crate::boot::steps::{GaveUp, until_it_works};
 use crate::context::{Context, Stage};

@@ -65,7 +65,7 @@ const REFRESH: Duration = Duration::from_secs(10);
 
 /// A restart for new files gets so long when the agent is told to stop: with the lines in flight, less than the unit's
 /// TimeoutStopSec.
-const FINISH: Duration = Duration::from_secs(12);
+pub(crate) const FINISH: Duration = Duration::from_secs(12);
 
 /// Those who wait for the boot's result are told for at least so long, however late it is.
 const TELLING: Duration = Duration::from_secs(60);

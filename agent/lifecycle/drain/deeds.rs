@@ -6,11 +6,12 @@ use futures_util::future::{LocalBoxFuture, join_all};
 use monopod_core::event::Event;
 use monopod_core::lifecycle::drain::{Answer, Cause, Failure, Place};
 use monopod_core::plan::container::NAME;
-use monopod_core::plan::reconcile::Phase;
+use monopod_core::plan::reconcile::{Observed, Phase};
 use tokio::time::{Instant, timeout};
 
 use super::targets;
 use crate::audit::Live;
+use crate::boot::hint;
 use crate::context::Context;
 use crate::host::autoscaling::{AutoScaling, Completed, HookResult};
 use crate::host::balancers::{BalancerClients, Service};
@@ -106,15 +107,25 @@ pub(super) fn look(context: &Context, at: usize) -> Deed<'_> {
     })
 }
 
+/// The container that is looked after, by the hint.
+pub(super) fn known(context: &Context) -> Option<String> {
+    hint::load(context)?.charge.map(|charge| charge.container_id)
+}
+
+/// What the boot counts as ours: by its name, or as the one that is looked after, whatever it is called by now.
+pub(super) fn is_ours(one: &Observed, known: Option<&str>) -> bool {
+    one.spec.is_some() && (one.name == NAME || known == Some(one.id.as_str()))
+}
+
 /// Containers of ours that run.
 async fn running(context: &Context) -> Result<Vec<String>, EngineError> {
-    let observed = context.engine.observe().await?;
+    let (observed, known) = (context.engine.observe().await?, known(context));
     let ours = observed.into_iter().filter(|one| {
         let runs = match one.phase {
             Phase::Running | Phase::Paused => true,
             Phase::Created | Phase::Exited | Phase::Dead => false,
         };
-        runs && one.name == NAME && one.spec.is_some()
+        runs && is_ours(one, known.as_deref())
     });
     Ok(ours.map(|one| one.id).collect())
 }
@@ -248,6 +259,23 @@ async fn tell_group(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_looked_after_is_ours_whatever_its_name() {
+        let container = |id: &str, name: &str, spec: Option<&str>| Observed {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            spec: spec.map(str::to_owned),
+            digest: None,
+            source: None,
+            phase: Phase::Running,
+        };
+        let renamed = container("1", "old", Some("s"));
+        assert!(is_ours(&renamed, Some("1")));
+        assert!(!is_ours(&renamed, Some("2")) && !is_ours(&renamed, None));
+        assert!(is_ours(&container("1", NAME, Some("s")), None));
+        assert!(!is_ours(&container("1", NAME, None), Some("1")));
+    }
 
     #[test]
     fn the_live_audit_log_goes_out_where_the_machine_goes_down() {

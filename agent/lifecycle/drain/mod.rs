@@ -120,9 +120,10 @@ async fn begin_anew(context: &Context) -> BootError {
         // Whatever class the engine's error is of: systemd is to start the agent again, which comes here again.
         Err(error) => return BootError::StartOver(error),
     };
+    let known = deeds::known(context);
     for one in observed
         .iter()
-        .filter(|one| one.name == NAME && one.spec.is_some())
+        .filter(|one| deeds::is_ours(one, known.as_deref()))
     {
         context.ensure_drained(&one.id, LINES).await;
         if let Err(error) = context.engine.ensure_removed(&one.id).await {
