@@ -229,13 +229,13 @@ impl Reporter {
         }
     }
 
-    /// The same of values that end by themselves and that others follow.
-    pub fn learn_passing<'s>(&self, secrets: impl IntoIterator<Item = &'s Secret>) {
+    /// The same of values that end by themselves and that others of their kind follow.
+    pub fn learn_passing<'s>(&self, kind: &'static str, secrets: impl IntoIterator<Item = &'s Secret>) {
         self.0
             .redactor
             .write()
             .unwrap_or_else(PoisonError::into_inner)
-            .learn_passing(secrets);
+            .learn_passing(kind, secrets);
     }
 
     /// The same secrets, for who writes the application's own words.
