@@ -55,7 +55,9 @@ pub(super) async fn keep(orders: Orders, shared: Arc<Shared>) {
 
 /// From now on these are served; how long they do.
 fn have(shared: &Shared, credentials: SessionCredentials) -> Duration {
-    shared.reporter.learn_passing(credentials.secrets());
+    shared
+        .reporter
+        .learn_passing("aws_credentials", credentials.secrets());
     let now = clock::now_millis();
     let expires_at = credentials.expires_at;
     let left = Duration::from_millis(expires_at.saturating_sub(now));

@@ -209,7 +209,9 @@ impl Shared {
     /// Nobody is told it from now on.
     fn take_token(&self, token: Option<Secret>) {
         if let Some(token) = &token {
-            self.reporter.learn("the token of aws_credentials", token);
+            // Every start has another: what no container has any more is not kept for ever.
+            self.reporter
+                .learn_passing("the token of aws_credentials", [token]);
         }
         *self.token.lock().unwrap_or_else(PoisonError::into_inner) = token;
     }

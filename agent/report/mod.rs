@@ -48,6 +48,8 @@ struct Inner {
     record: Mutex<BootRecord>,
     /// `None`: the record is somebody else's.
     status_path: Option<PathBuf>,
+    /// Held while the record is written: everybody may tell, from any thread, and all write to one name.
+    saving: Mutex<()>,
     outcome: watch::Sender<Outcome>,
     serving: watch::Sender<bool>,
     /// Whose values are too short to be redacted: told once.
@@ -79,6 +81,7 @@ impl Reporter {
             redactor,
             record: Mutex::new(record),
             status_path,
+            saving: Mutex::default(),
             serving: watch::Sender::default(),
             short: Mutex::default(),
             probes: figures::ProbeFigures::default(),
@@ -226,13 +229,13 @@ impl Reporter {
         }
     }
 
-    /// The same of values that end by themselves and that others follow.
-    pub fn learn_passing<'s>(&self, secrets: impl IntoIterator<Item = &'s Secret>) {
+    /// The same of values that end by themselves and that others of their kind follow.
+    pub fn learn_passing<'s>(&self, kind: &'static str, secrets: impl IntoIterator<Item = &'s Secret>) {
         self.0
             .redactor
             .write()
             .unwrap_or_else(PoisonError::into_inner)
-            .learn_passing(secrets);
+            .learn_passing(kind, secrets);
     }
 
     /// The same secrets, for who writes the application's own words.
@@ -283,6 +286,8 @@ impl Reporter {
 
     fn save(&self) {
         let Some(path) = &self.0.status_path else { return };
+        // Taken before the record is read, so that an older one never comes after a newer one.
+        let saving = self.0.saving.lock().unwrap_or_else(PoisonError::into_inner);
         let json = {
             let mut record = self.record();
             record.written_at = clock::now_millis();
@@ -291,6 +296,7 @@ impl Reporter {
         let written = json
             .map_err(|error| error.to_string())
             .and_then(|json| files::ensure_content(path, json.as_bytes()).map_err(|error| chain(&error)));
+        drop(saving);
         if let Err(error) = written {
             tracing::warn!("the boot record was not written, ignoring: {error}");
         }
@@ -329,6 +335,25 @@ mod tests {
 
     fn status(directory: &TempDir) -> String {
         std::fs::read_to_string(directory.path().join(STATUS_FILE)).unwrap()
+    }
+
+    #[test]
+    fn those_who_tell_at_once_leave_a_whole_record() {
+        let directory = TempDir::new("at-once");
+        let reporter = reporter(&directory);
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let (reporter, directory) = (&reporter, &directory);
+                scope.spawn(move || {
+                    for turn in 0..100 {
+                        reporter.set_logs(serde_json::json!(format!("{thread} {turn}").repeat(1000)));
+                        serde_json::from_str::<BootRecord>(&status(directory)).unwrap();
+                    }
+                });
+            }
+        });
+        let saved: BootRecord = serde_json::from_str(&status(&directory)).unwrap();
+        assert_eq!(saved, reporter.snapshot());
     }
 
     #[test]

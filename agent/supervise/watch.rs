@@ -19,6 +19,8 @@ use crate::host::{chain, clock};
 const FIREWALL: Duration = Duration::from_secs(15);
 /// A frozen engine does not end a wait: it is asked for the container this often beside it.
 const LOOK: Duration = Duration::from_secs(30);
+/// A wait that lasted so long was one: its end is no sign of an engine that refuses them all.
+const LASTING: Duration = Duration::from_secs(1);
 
 /// What watching ended with.
 pub(super) enum Seen {
@@ -37,11 +39,14 @@ pub(super) enum Seen {
 pub(super) async fn until_ended(context: &Context, id: &str) -> Seen {
     let mut outage = Outage::default();
     let mut paused = false;
+    let mut refused = Refused::default();
     loop {
+        let begun = Instant::now();
         let waited = tokio::select! {
             waited = context.engine.ended(id) => waited,
             () = tokio::time::sleep(LOOK) => Ok(()),
         };
+        let pause = refused.pause(waited.is_err(), begun.elapsed(), clock::chance());
         // Other errors are about the container, and its status says it better.
         if let Some(error) = waited.as_ref().err().filter(|error| error.is_outage()) {
             outage.begins(context, error);
@@ -64,6 +69,7 @@ pub(super) async fn until_ended(context: &Context, id: &str) -> Seen {
                     context.reporter.tell(Event::Warning { text });
                 }
                 paused &= status.phase == Phase::Paused;
+                tokio::time::sleep(pause).await;
             }
             Some(status) => {
                 let by_engine = was_away || (status.exit.code == 0 && is_leaving(&context.engine).await);
@@ -73,6 +79,24 @@ pub(super) async fn until_ended(context: &Context, id: &str) -> Seen {
                 };
             }
         }
+    }
+}
+
+/// Waits that the engine failed though it says that the container runs: it is not asked again at once.
+#[derive(Default)]
+struct Refused(u32);
+
+impl Refused {
+    /// How long to leave it alone after a wait.
+    fn pause(&mut self, failed: bool, lasted: Duration, chance: f64) -> Duration {
+        if !failed || lasted >= LASTING {
+            self.0 = 0;
+        }
+        if !failed {
+            return Duration::ZERO;
+        }
+        self.0 = self.0.saturating_add(1);
+        retry::LOCAL.delay(self.0, chance)
     }
 }
 
@@ -268,5 +292,30 @@ impl Outage {
         }
         self.failures = 0;
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_that_fails_every_wait_is_asked_less_and_less_often() {
+        let (mut refused, at_once) = (Refused::default(), Duration::ZERO);
+        assert_eq!(refused.pause(false, at_once, 0.0), Duration::ZERO);
+        let first = refused.pause(true, at_once, 0.0);
+        assert_eq!(first, retry::LOCAL.delay(1, 0.0));
+        for _ in 0..10 {
+            refused.pause(true, at_once, 0.0);
+        }
+        assert_eq!(refused.pause(true, at_once, 0.0), retry::LOCAL.max / 2);
+        assert_eq!(refused.pause(true, LASTING, 0.0), first, "that one was a wait");
+        refused.pause(true, at_once, 0.0);
+        refused.pause(false, at_once, 0.0);
+        assert_eq!(
+            refused.pause(true, at_once, 0.0),
+            first,
+            "the engine is well again"
+        );
     }
 }

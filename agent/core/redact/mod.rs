@@ -28,7 +28,7 @@ mod tests;
 mod view;
 
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::Range;
 
 use zeroize::Zeroizing;
@@ -61,7 +61,8 @@ pub struct Redactor {
     /// Any of them has a blank, so `+` may be one.
     blanks: bool,
     /// Those that are replaced all the time, the newest first: what they replaced has ended before it is forgotten here.
-    passing: VecDeque<Redactor>,
+    /// By their kind, as each is replaced when its own time has come.
+    passing: BTreeMap<&'static str, VecDeque<Redactor>>,
 }
 
 /// Of what is replaced all the time: those in use, and those before them, which may be in use still.
@@ -98,10 +99,11 @@ impl Redactor {
 
     /// Adds values that end by themselves and that others follow, such as credentials of an hour. Those before the last ones
     /// are forgotten: a machine that runs for a year would know ten thousand of them.
-    pub fn learn_passing<'s>(&mut self, secrets: impl IntoIterator<Item = &'s Secret>) {
+    pub fn learn_passing<'s>(&mut self, kind: &'static str, secrets: impl IntoIterator<Item = &'s Secret>) {
         let secrets: Vec<&Secret> = secrets.into_iter().collect();
+        let passing = self.passing.entry(kind).or_default();
         let is_known = |secret: &&Secret| {
-            self.passing
+            passing
                 .front()
                 .is_some_and(|newest| newest.needles.has_kept(secret.expose().as_bytes()))
         };
@@ -112,8 +114,8 @@ impl Redactor {
         for secret in secrets {
             newest.learn(secret);
         }
-        self.passing.push_front(newest);
-        self.passing.truncate(GENERATIONS);
+        passing.push_front(newest);
+        passing.truncate(GENERATIONS);
     }
 
     /// Nothing is known, so nothing will be found.
@@ -122,7 +124,7 @@ impl Redactor {
     }
 
     fn everybody(&self) -> impl Iterator<Item = &Self> {
-        std::iter::once(self).chain(&self.passing)
+        std::iter::once(self).chain(self.passing.values().flatten())
     }
 
     /// The text without any known secret.

@@ -231,9 +231,9 @@ fn what_passes_is_found_with_what_follows_it_and_forgotten_then() {
     };
     let mut redactor = knowing("stays-for-ever");
     for number in 0..4 {
-        redactor.learn_passing(&secrets(number));
+        redactor.learn_passing("keys", &secrets(number));
         // The same again is no news, and forgets nothing.
-        redactor.learn_passing(&secrets(number));
+        redactor.learn_passing("keys", &secrets(number));
         let is_found = |number: u32| {
             secrets(number)
                 .iter()
@@ -245,8 +245,13 @@ fn what_passes_is_found_with_what_follows_it_and_forgotten_then() {
         assert!(redactor.redact(&encoded).contains(MARK));
         assert_eq!(redactor.redact("stays-for-ever"), MARK);
     }
+    for number in 4..8 {
+        redactor.learn_passing("others", &secrets(number));
+        let stays = secrets(3)[0].expose().to_owned();
+        assert_eq!(redactor.redact(&stays), MARK, "others take none of these along");
+    }
     let mut passing = Redactor::default();
-    passing.learn_passing(&secrets(7));
+    passing.learn_passing("keys", &secrets(7));
     assert!(!passing.is_empty());
     assert_eq!(passing.redact("key-canary-7"), MARK);
 }
