@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::*;
+use crate::event::ContainerSeen;
 use crate::plan::sets::SetName;
+use crate::supervise::Exit;
 use crate::trace::verdict::VerdictRule;
 use crate::trace::{Ami, Level, ScmOutcome, VerdictName};
 

@@ -160,11 +160,7 @@ impl Engine {
                 out_of_memory,
                 memory_limit: memory_limit.filter(|_| out_of_memory),
             },
-            error: state
-                .error
-                .filter(|error| !error.is_empty())
-                .map(|error| EngineError::of_start(id, error).to_string())
-                .unwrap_or_default(),
+            error: refusal(id, state.error),
             started_at: state.started_at.as_deref().and_then(text::parse_timestamp_millis),
             log_path: answer.log_path.filter(|path| !path.is_empty()).map(PathBuf::from),
             health,
@@ -179,6 +175,14 @@ impl Engine {
             secrets,
         }))
     }
+}
+
+/// Told as what a refused start says.
+fn refusal(id: &str, error: Option<String>) -> String {
+    error
+        .filter(|error| !error.is_empty())
+        .map(|error| EngineError::of_start(id, error).to_string())
+        .unwrap_or_default()
 }
 
 fn address(mode: Option<&str>, settings: Option<NetworkSettings>) -> Address {
