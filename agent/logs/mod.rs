@@ -306,6 +306,7 @@ impl Shared {
             feed.orders.try_send(Command::Stop(Instant::now() + GLANCE)).ok();
         }
         locked(&self.feeds).retain(|feed| !is_it(feed));
+        self.watcher.leave_file(path);
         true
     }
 }
