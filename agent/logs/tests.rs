@@ -282,6 +282,26 @@ fn the_state_directory_is_said_when_it_fails() {
 }
 
 #[tokio::test]
+async fn a_task_that_ended_is_not_kept() {
+    let rig = Rig::new();
+    let shipper = rig.start(rig.options()).await;
+    let kept = || locked(&shipper.shared.tasks).len();
+    let before = kept();
+    let ended = Arc::new(());
+    let held = Arc::clone(&ended);
+    locked(&shipper.shared.tasks).spawn(async move { drop(held) });
+    until("its end", || Arc::strong_count(&ended) == 1).await;
+    assert_eq!(kept(), before + 1);
+    let sink = sinks::syslog::Syslog::new(
+        &rig.socket(),
+        monopod_core::logs::SyslogFormat::Rfc3164,
+        &Attributes::default(),
+    );
+    routes::attach(&shipper, sink, monopod_core::logs::Treatment::default());
+    assert_eq!(kept(), before + 1);
+}
+
+#[tokio::test]
 async fn a_task_that_ended_or_is_stuck_keeps_no_other_from_a_container() {
     let rig = Rig::new();
     let shipper = Shipper::start(rig.options()).await.unwrap();
