@@ -49,6 +49,9 @@ pub enum LogsError {
     /// The shipper's tasks have ended: it was stopped, or the runtime is shutting down.
     #[error("log shipping has stopped")]
     Stopped,
+    /// A sink's task takes no orders.
+    #[error("a log sink is busy and takes no orders")]
+    Stuck,
 }
 
 /// Whether trying again can help.
@@ -65,7 +68,7 @@ impl LogsError {
     pub fn retry(&self) -> Retry {
         match self {
             Self::StateDir { source, .. } | Self::Watch { source, .. } => io_retry(source),
-            Self::Busy { .. } => Retry::Transient,
+            Self::Busy { .. } | Self::Stuck => Retry::Transient,
             Self::LogPath { .. } | Self::Pattern(_) | Self::Template(_) | Self::Stopped => Retry::Permanent,
         }
     }
@@ -96,6 +99,7 @@ mod tests {
         assert_eq!(watch(io::ErrorKind::NotFound).retry(), Retry::Transient);
         assert_eq!(watch(io::ErrorKind::PermissionDenied).retry(), Retry::Permanent);
         assert_eq!(LogsError::Busy { path: "/x".into() }.retry(), Retry::Transient);
+        assert_eq!(LogsError::Stuck.retry(), Retry::Transient);
         assert_eq!(LogsError::Stopped.retry(), Retry::Permanent);
     }
 

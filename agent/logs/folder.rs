@@ -1,5 +1,6 @@
 //! The files of a directory, each a source of its own from the moment it is there.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -10,6 +11,8 @@ use super::{Shared, locked, routes};
 
 /// More files than this are not followed: each costs a task, a cursor and descriptors.
 const FILES_MOST: usize = 64;
+/// More names than this are not looked at: whoever writes there must not keep us busy.
+const NAMES_MOST: usize = 16 * FILES_MOST;
 /// A directory that isn't there, or can't be read, is looked for again.
 const AGAIN: Duration = Duration::from_secs(15);
 
@@ -37,7 +40,10 @@ async fn run(shared: Weak<Shared>, route: Route, directory: PathBuf) {
             if let Some(shared) = shared.upgrade() {
                 followed.retain(|path: &PathBuf| path.exists() || !shared.leave(path));
             }
-            for path in logs_in(&directory) {
+            let there = directory.clone();
+            let look = tokio::task::spawn_blocking(move || logs_in(&there));
+            let (found, mut more) = look.await.unwrap_or_default();
+            for path in found {
                 if followed.contains(&path) || followed.iter().any(|current| is_rotated(current, &path)) {
                     continue;
                 }
@@ -52,13 +58,7 @@ async fn run(shared: Weak<Shared>, route: Route, directory: PathBuf) {
                     continue;
                 }
                 if followed.len() >= FILES_MOST {
-                    if !told {
-                        tracing::warn!(
-                            directory = %directory.display(), most = FILES_MOST,
-                            "More log files than are followed: the lines of the others stay where they are"
-                        );
-                    }
-                    told = true;
+                    more = true;
                     break;
                 }
                 let Some(shared) = shared.upgrade() else { return };
@@ -73,6 +73,13 @@ async fn run(shared: Weak<Shared>, route: Route, directory: PathBuf) {
                         again_soon = true;
                     }
                 }
+            }
+            if more && !told {
+                tracing::warn!(
+                    directory = %directory.display(), most = FILES_MOST,
+                    "More log files than are followed: the lines of the others stay where they are"
+                );
+                told = true;
             }
         }
         if again_soon {
@@ -90,20 +97,35 @@ async fn run(shared: Weak<Shared>, route: Route, directory: PathBuf) {
     }
 }
 
-/// What is there now, in the order of names.
-fn logs_in(directory: &Path) -> Vec<PathBuf> {
+/// What is there now, in the order of names, and whether there is more than was looked at. It blocks.
+fn logs_in(directory: &Path) -> (Vec<PathBuf>, bool) {
     let Ok(entries) = std::fs::read_dir(directory) else {
-        return Vec::new();
+        return (Vec::new(), false);
     };
-    let mut found: Vec<PathBuf> = entries
+    let mut entries = entries
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "log"))
-        .collect();
+        .filter(|path| path.extension().is_some_and(|extension| extension == "log"));
+    let mut found: Vec<PathBuf> = entries.by_ref().take(NAMES_MOST).collect();
+    let more = entries.next().is_some();
     // A file that another one was rotated to is read as that one's, and not as a log of its own.
-    let all = found.clone();
-    found.retain(|path| !all.iter().any(|current| is_rotated(current, path)));
+    let all: HashSet<PathBuf> = found.iter().cloned().collect();
+    found.retain(|path| {
+        !was_current(path).any(|current| all.contains(&current) && is_rotated(&current, path))
+    });
     found.sort();
-    found
+    (found, more)
+}
+
+/// The names it can have had before a rotation: what that adds before the extension has two separators at most.
+fn was_current(path: &Path) -> impl Iterator<Item = PathBuf> {
+    let stem = path
+        .file_stem()
+        .and_then(|stem| stem.to_str())
+        .unwrap_or_default();
+    stem.rmatch_indices(['.', '-'])
+        .take(2)
+        .filter_map(|(at, _)| stem.get(..at))
+        .map(|before| path.with_file_name(format!("{before}.log")))
 }
 
 /// Not a link either. What becomes one later is refused when it's opened.
@@ -132,6 +154,9 @@ mod tests {
             "x.log",
             "x-20261121.log",
             "x.1.log",
+            "x-20261121-0304.log",
+            "x-a.log",
+            "x-a-20261121.log",
             "y-20261121.log",
             "x.log.1",
             "z.txt",
@@ -139,8 +164,18 @@ mod tests {
             std::fs::write(dir.path().join(name), b"").unwrap();
         }
         // A program that names its files by the day has no `y.log`.
-        let expected = ["x.log", "y-20261121.log"].map(|name| dir.path().join(name));
-        assert_eq!(logs_in(dir.path()), expected);
+        let expected = ["x-a.log", "x.log", "y-20261121.log"].map(|name| dir.path().join(name));
+        assert_eq!(logs_in(dir.path()), (expected.into(), false));
+    }
+
+    #[test]
+    fn not_more_names_are_looked_at_than_is_good() {
+        let dir = TempDir::new();
+        for number in 0..=NAMES_MOST {
+            std::fs::write(dir.path().join(format!("x{number}.log")), b"").unwrap();
+        }
+        let (found, more) = logs_in(dir.path());
+        assert_eq!((found.len(), more), (NAMES_MOST, true));
     }
 
     #[test]

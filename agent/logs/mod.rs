@@ -77,6 +77,8 @@ pub use status::{Drained, Guarantee, LogsStatus, SinkState, SinkStatus};
 
 /// Orders wait here only while a task is busy reading, which is milliseconds.
 const ORDERS: usize = 64;
+/// A task that takes no order for so long is stuck: whoever gives one goes on with the others.
+const ORDER_PATIENCE: Duration = Duration::from_secs(3);
 /// How often a drain looks whether a best-effort sink is worth waiting for.
 const GLANCE: Duration = Duration::from_millis(100);
 
@@ -191,12 +193,18 @@ impl Shipper {
             path: path.to_owned(),
         };
         let feeds = self.shared.feeds_of(|feed| feed.origin == Origin::Application);
+        let deadline = Instant::now() + ORDER_PATIENCE;
+        let mut told = Ok(());
         for feed in feeds {
-            feed.orders
-                .send(Command::Follow(source.clone()))
-                .await
-                .map_err(|_closed| LogsError::Stopped)?;
+            let order = feed.orders.send(Command::Follow(source.clone()));
+            let this = match tokio::time::timeout_at(deadline, order).await {
+                Ok(sent) => sent.map_err(|_closed| LogsError::Stopped),
+                Err(_elapsed) => Err(LogsError::Stuck),
+            };
+            // One that can't be told keeps no other from its lines.
+            told = told.and(this);
         }
+        told?;
         *locked(&self.shared.container) = Some(source);
         Ok(())
     }
@@ -306,6 +314,7 @@ impl Shared {
             feed.orders.try_send(Command::Stop(Instant::now() + GLANCE)).ok();
         }
         locked(&self.feeds).retain(|feed| !is_it(feed));
+        self.watcher.leave_file(path);
         true
     }
 }

@@ -204,7 +204,11 @@ fn add<S: Sink>(shared: &Arc<Shared>, place: Place, sink: S) -> Result<(), LogsE
         // The channel is new and empty.
         orders.try_send(Command::Follow(source)).ok();
     }
-    locked(&shared.tasks).spawn(pump.run());
+    let mut tasks = locked(&shared.tasks);
+    // Those of files that were left have ended and would be kept for ever.
+    while tasks.try_join_next().is_some() {}
+    tasks.spawn(pump.run());
+    drop(tasks);
     locked(&shared.feeds).push(Feed {
         origin: place.origin,
         orders,

@@ -280,3 +280,49 @@ fn the_state_directory_is_said_when_it_fails() {
     let error = runtime.block_on(Shipper::start(options)).unwrap_err();
     assert!(error.to_string().contains("/proc/nothing"), "{error}");
 }
+
+#[tokio::test]
+async fn a_task_that_ended_is_not_kept() {
+    let rig = Rig::new();
+    let shipper = rig.start(rig.options()).await;
+    let kept = || locked(&shipper.shared.tasks).len();
+    let before = kept();
+    let ended = Arc::new(());
+    let held = Arc::clone(&ended);
+    locked(&shipper.shared.tasks).spawn(async move { drop(held) });
+    until("its end", || Arc::strong_count(&ended) == 1).await;
+    assert_eq!(kept(), before + 1);
+    let sink = sinks::syslog::Syslog::new(
+        &rig.socket(),
+        monopod_core::logs::SyslogFormat::Rfc3164,
+        &Attributes::default(),
+    );
+    routes::attach(&shipper, sink, monopod_core::logs::Treatment::default());
+    assert_eq!(kept(), before + 1);
+}
+
+#[tokio::test]
+async fn a_task_that_ended_or_is_stuck_keeps_no_other_from_a_container() {
+    let rig = Rig::new();
+    let shipper = Shipper::start(rig.options()).await.unwrap();
+    let like = shipper.shared.feeds_of(|_| true).remove(0);
+    let feed = |orders| Feed {
+        orders,
+        ..like.clone()
+    };
+    let (ended, commands) = mpsc::channel(1);
+    drop(commands);
+    let (stuck, _commands) = mpsc::channel(1);
+    stuck
+        .try_send(Command::Gap(Gap::unknown(GapReason::Other("x".into()))))
+        .unwrap();
+    let (well, mut orders) = mpsc::channel(1);
+    let feeds = [stuck, ended, well].map(feed);
+    *locked(&shipper.shared.feeds) = feeds.into();
+    let followed = shipper.follow("c1", rig.engine.path());
+    let followed = tokio::time::timeout_at(soon(), followed)
+        .await
+        .expect("a deadline");
+    assert!(matches!(followed, Err(LogsError::Stuck)));
+    assert!(matches!(orders.try_recv(), Ok(Command::Follow(_))));
+}

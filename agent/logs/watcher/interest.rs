@@ -115,6 +115,17 @@ impl Interests {
     }
 
     #[cfg(test)]
+    pub(super) fn wants(&self, path: &Path) -> bool {
+        let wanted = self.directories.get(path.parent().unwrap());
+        wanted.is_some_and(|wanted| {
+            wanted
+                .files
+                .iter()
+                .any(|file| Some(file.as_str()) == path.file_name().unwrap().to_str())
+        })
+    }
+
+    #[cfg(test)]
     pub(super) fn ticks(&self) -> u64 {
         self.ticks
     }
@@ -143,6 +154,16 @@ impl Interests {
             wanted.files.push(name.to_owned());
         }
         self.arm_one(inotify, directory).map(drop)
+    }
+
+    /// The directory stays watched: a folder's other files are in it.
+    pub(super) fn remove_file(&mut self, path: &Path) {
+        let wanted = path
+            .parent()
+            .and_then(|directory| self.directories.get_mut(directory));
+        if let (Some(wanted), Some(name)) = (wanted, path.file_name()) {
+            wanted.files.retain(|file| file.as_str() != name);
+        }
     }
 
     /// Watches what is wanted and isn't watched, as far as it's there. True if something has come.

@@ -137,6 +137,11 @@ impl Watcher {
         self.interests().add_file(&handle.get_ref().0, path)
     }
 
+    /// This file is of no interest any more.
+    pub(crate) fn leave_file(&self, path: &Path) {
+        self.interests().remove_file(path);
+    }
+
     /// Runs until nobody listens.
     pub(crate) async fn run(self, changes: watch::Sender<Changes>) {
         let mut tick = Instant::now() + self.tick;
@@ -298,6 +303,17 @@ mod tests {
         log.write("a");
         assert_eq!(listener.wakes().await, Counts { any: 1, names: 1 });
         assert_eq!(listener.0.borrow().container, seen);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_was_left_is_of_no_interest() {
+        let dir = TempDir::new();
+        let log = PlainLog::new(dir.path());
+        let watcher = Watcher::new();
+        watcher.watch_file(log.path()).unwrap();
+        assert!(watcher.interests().wants(log.path()));
+        watcher.leave_file(log.path());
+        assert!(!watcher.interests().wants(log.path()));
     }
 
     #[test]
