@@ -556,6 +556,7 @@ mod tests {
                 error: "refused".into(),
                 failures: 1,
                 wait: Duration::from_secs(1),
+                news: true,
             },
             Event::StepDone {
                 step: StepId::Image,
