@@ -20,10 +20,11 @@ mod status;
 mod support_bundle;
 mod validate;
 
-use std::io::{self, Write as _};
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
 use tracing::Level;
@@ -252,7 +253,16 @@ pub fn main() -> ExitCode {
         Command::Schema { policy, .. } => explain::schema(policy),
         Command::Explain { word } => explain::explain(word.as_deref()),
     };
-    ExitCode::from(code)
+    ExitCode::from(exit_code(code, OUTPUT_LOST.load(Ordering::Relaxed)))
+}
+
+/// A command that did all it should, but could not say it, failed.
+fn exit_code(code: u8, output_lost: bool) -> u8 {
+    if output_lost && code == 0 {
+        EXIT_UNSAID
+    } else {
+        code
+    }
 }
 
 const fn show(args: &StatusArgs) -> status::Show {
@@ -320,11 +330,51 @@ fn pretty(value: &serde_json::Value) -> String {
     text
 }
 
-/// A reader that went away (`| head`) is nobody's error.
+/// Something that was to be printed was not; one, because a process has one standard output.
+static OUTPUT_LOST: AtomicBool = AtomicBool::new(false);
+const EXIT_UNSAID: u8 = 1;
+
+/// Says once what keeps it from printing; the exit code tells of it too.
 fn print(text: &str) {
-    let mut stdout = io::stdout().lock();
-    let _reader_gone = stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-        .is_err();
+    if let Err(error) = write(&mut io::stdout().lock(), text)
+        && !OUTPUT_LOST.swap(true, Ordering::Relaxed)
+    {
+        tracing::error!("cannot write to standard output: {error}");
+    }
+}
+
+/// A reader that went away (`| head`) is nobody's error.
+fn write(output: &mut impl io::Write, text: &str) -> io::Result<()> {
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Broken(io::ErrorKind);
+
+    impl io::Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn only_a_reader_that_went_away_is_no_error() {
+        assert!(write(&mut Broken(io::ErrorKind::BrokenPipe), "a plan\n").is_ok());
+        let error = write(&mut Broken(io::ErrorKind::StorageFull), "a plan\n").unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert_eq!(
+            [exit_code(0, false), exit_code(0, true), exit_code(78, true)],
+            [0, 1, 78]
+        );
+    }
 }

@@ -1,8 +1,9 @@
 //! `monopod plan`: what `run` would do, and what a change of the file would change.
 
+use std::io::Write as _;
 use std::path::Path;
 
-use monopod_core::config::{Severity, template};
+use monopod_core::config::{Severity, Style, template};
 use monopod_core::facts::InstanceFacts;
 use monopod_core::plan::{Difference, Plan};
 use monopod_core::text;
@@ -31,7 +32,7 @@ pub(super) fn plan(path: &Path, facts: Option<&Path>, image: &Path, show: Show) 
     let Some((facts, image)) = surroundings(facts, image) else {
         return EXIT_PERMANENT;
     };
-    let Some(plan) = make(path, facts.as_ref(), &image) else {
+    let Some(plan) = make(path, facts.as_ref(), &image, show) else {
         return EXIT_PERMANENT;
     };
     print(&match show {
@@ -53,8 +54,8 @@ pub(super) fn diff(old: &Path, new: &Path, facts: Option<&Path>, image: &Path, s
         return EXIT_PERMANENT;
     };
     let (old, new) = (
-        make(old, facts.as_ref(), &image),
-        make(new, facts.as_ref(), &image),
+        make(old, facts.as_ref(), &image, show),
+        make(new, facts.as_ref(), &image, show),
     );
     let (Some(old), Some(new)) = (old, new) else {
         return EXIT_PERMANENT;
@@ -76,7 +77,7 @@ fn surroundings(facts: Option<&Path>, image: &Path) -> Option<(Option<InstanceFa
     Some((facts, read::image(image)?))
 }
 
-fn make(path: &Path, facts: Option<&InstanceFacts>, image: &ImageFiles) -> Option<Plan> {
+fn make(path: &Path, facts: Option<&InstanceFacts>, image: &ImageFiles, show: Show) -> Option<Plan> {
     let text = read::named(path)?;
     if let Some(template) = template::templates(&text.bytes, &text.name) {
         tracing::error!(
@@ -90,12 +91,16 @@ fn make(path: &Path, facts: Option<&InstanceFacts>, image: &ImageFiles) -> Optio
     match report.planned() {
         Some(config) => Some(Plan::new(config, report.problems().to_vec(), facts)),
         None => {
-            print(&report.render(read::style()));
-            print(&format!(
-                "{} has no plan: {}\n",
-                text.name,
-                text::count(report.count(Severity::Error), "error")
-            ));
+            let errors = text::count(report.count(Severity::Error), "error");
+            let none = format!("{} has no plan: {errors}\n", text.name);
+            match show {
+                Show::Text => print(&format!("{}{none}", report.render(read::style()))),
+                // A program reads standard output, and nothing but what it asked for may stand there.
+                Show::Json | Show::Iam => {
+                    let _nowhere_left_to_say_it = std::io::stderr()
+                        .write_all(format!("{}{none}", report.render(Style::Plain)).as_bytes());
+                }
+            }
             None
         }
     }

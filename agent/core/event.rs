@@ -39,6 +39,8 @@ pub enum Event {
         failures: u32,
         /// When it will be tried again.
         wait: Duration,
+        /// Whether people should hear of it; the record counts each.
+        news: bool,
     },
     /// A step is done.
     StepDone {
@@ -189,6 +191,7 @@ impl Event {
                 error: text,
                 failures: _,
                 wait: _,
+                news: _,
             }
             | Self::StepDone {
                 step: _,
@@ -331,6 +334,7 @@ mod tests {
                 error: canary(),
                 failures: 1,
                 wait,
+                news: true,
             },
             Event::StepDone {
                 step,

@@ -36,6 +36,13 @@ pub struct ImageFiles {
 impl ImageFiles {
     /// Reads what is there.
     pub fn read(directory: &Path) -> Result<Self, FileError> {
+        for name in ["defaults.yml", "policy.yml"] {
+            let path = directory.join(name);
+            // A link that leads nowhere was meant to be read too.
+            if path.symlink_metadata().is_ok() {
+                return Err(misnamed(&path));
+            }
+        }
         let mut paths = vec![directory.join("defaults.yaml")];
         paths.extend(drop_ins(&directory.join("defaults.d"))?);
         let mut defaults = Vec::new();
@@ -128,6 +135,18 @@ pub fn machine_image(directory: &Path) -> AmiFile {
     }
 }
 
+/// Passed over, it would be a policy that allows everything.
+fn misnamed(path: &Path) -> FileError {
+    let wanted = path.with_extension("yaml");
+    let name = wanted.file_name().unwrap_or_default().display();
+    let why = format!("it must be called {name}");
+    FileError::new(
+        "read",
+        path,
+        std::io::Error::new(std::io::ErrorKind::InvalidFilename, why),
+    )
+}
+
 /// In the order of their names; what does not end in `.yaml` (an editor's backup, a package's leftover) is none.
 fn drop_ins(directory: &Path) -> Result<Vec<PathBuf>, FileError> {
     let error = |source| FileError::new("list", directory, source);
@@ -139,8 +158,10 @@ fn drop_ins(directory: &Path) -> Result<Vec<PathBuf>, FileError> {
     let mut paths = Vec::new();
     for entry in entries {
         let path = entry.map_err(error)?.path();
-        if path.extension().is_some_and(|extension| extension == "yaml") {
-            paths.push(path);
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("yaml") => paths.push(path),
+            Some("yml") => return Err(misnamed(&path)),
+            _ => {}
         }
     }
     paths.sort();
@@ -150,6 +171,28 @@ fn drop_ins(directory: &Path) -> Result<Vec<PathBuf>, FileError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_with_the_other_ending_is_not_passed_over() {
+        let directory = std::env::temp_dir().join(format!("monopod-image-yml-{}", std::process::id()));
+        std::fs::create_dir_all(directory.join("defaults.d")).unwrap();
+        for (name, wanted) in [
+            ("policy.yml", "policy.yaml"),
+            ("defaults.yml", "defaults.yaml"),
+            ("defaults.d/10-a.yml", "10-a.yaml"),
+        ] {
+            let path = directory.join(name);
+            std::fs::write(&path, "").unwrap();
+            let error = ImageFiles::read(&directory).unwrap_err();
+            assert_eq!(
+                chain(&error),
+                format!("cannot read {}: it must be called {wanted}", path.display())
+            );
+            std::fs::remove_file(&path).unwrap();
+        }
+        assert!(ImageFiles::read(&directory).is_ok());
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
 
     #[test]
     fn what_is_there_is_read_in_order() {

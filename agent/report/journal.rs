@@ -10,11 +10,13 @@ pub(super) fn write(event: &Event) {
     match event {
         Event::StepStarted { step, does } => info!(step = step.name(), "{does}"),
         Event::StepProgress { step, text } => info!(step = step.name(), "{text}"),
+        Event::Retrying { news: false, .. } => {}
         Event::Retrying {
             step,
             error,
             failures,
             wait,
+            news: true,
         } => {
             warn!(
                 step = step.name(),

@@ -22,7 +22,11 @@ pub(super) fn send(event: &Event) {
         Event::StepStarted { step, does } => format!("{step}: {does}"),
         Event::StepProgress { step, text } => format!("{step}: {text}"),
         Event::Retrying {
-            step, error, wait, ..
+            step,
+            error,
+            wait,
+            news: true,
+            ..
         } => format!("{step}: {error}; trying again in {}", duration(*wait)),
         Event::StepFailed { step, error, .. } => format!("{step} failed: {error}"),
         Event::ContainerEnded { exit } => format!("the container ended: {exit}"),
@@ -43,7 +47,8 @@ pub(super) fn send(event: &Event) {
         Event::Degraded { reason } => format!("DEGRADED: {reason}"),
         Event::BootFailed { reason, .. } => format!("FAILED: {reason}"),
         Event::Stopping => "stopping; the container keeps running".to_owned(),
-        Event::StepDone { .. }
+        Event::Retrying { news: false, .. }
+        | Event::StepDone { .. }
         | Event::StepSkipped { .. }
         | Event::Warning { .. }
         | Event::Container(_)

@@ -104,13 +104,14 @@ pub(crate) async fn until_it_works<T, E: Classified>(
             .is_none_or(|(at, before)| *before != text || now - *at >= REPEAT);
         if news {
             told = Some((now, text.clone()));
-            context.reporter.tell(Event::Retrying {
-                step,
-                error: text,
-                failures,
-                wait,
-            });
         }
+        context.reporter.tell(Event::Retrying {
+            step,
+            error: text,
+            failures,
+            wait,
+            news,
+        });
         tokio::time::sleep(wait).await;
     }
 }

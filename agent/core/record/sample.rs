@@ -68,6 +68,7 @@ pub(crate) fn full() -> BootRecord {
                     error: "refused".into(),
                     failures: 1,
                     wait: Duration::from_secs(1),
+                    news: true,
                 },
                 now,
             );

@@ -21,6 +21,7 @@ fn record() -> BootRecord {
             error: "refused".into(),
             failures: 1,
             wait: Duration::from_secs(1),
+            news: true,
         },
         Event::StepDone {
             step: StepId::Image,

@@ -59,7 +59,7 @@ pub enum EngineError {
         host: String,
     },
     /// Nobody listens, or the connection broke.
-    #[error("cannot reach the engine at {host} to {what}")]
+    #[error("cannot reach the engine at {host} to {what} (see `systemctl status docker`)")]
     Unreachable {
         /// What was asked.
         what: What,

@@ -280,6 +280,11 @@ pub(crate) fn highest_number(newest: &Path) -> io::Result<Option<usize>> {
     else {
         return Ok(None);
     };
+    // A bare name lies where the command was started.
+    let directory = match directory.as_os_str() {
+        empty if empty.is_empty() => Path::new("."),
+        _ => directory,
+    };
     let entries = match std::fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -301,6 +306,15 @@ pub(crate) fn highest_number(newest: &Path) -> io::Result<Option<usize>> {
 mod tests {
     use super::*;
     use crate::logs::testing::{EngineLog, TempDir};
+
+    #[test]
+    fn a_bare_name_lies_in_the_working_directory() {
+        assert_eq!(highest_number(Path::new("monopod-no-such.log")).unwrap(), Some(0));
+        assert_eq!(
+            highest_number(Path::new("no/such/directory/a.log")).unwrap(),
+            None
+        );
+    }
 
     #[test]
     fn finds_the_set_oldest_first_and_leaves_other_files_alone() {

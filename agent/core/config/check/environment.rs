@@ -59,9 +59,9 @@ impl Checker<'_> {
         let wrong = if name.is_empty() {
             Some("the name of an environment variable is empty")
         } else if name.contains('=') {
-            Some("the name of an environment variable has no `=`")
+            Some("the name of an environment variable may hold no `=`")
         } else if name.contains('\0') {
-            Some("the name of an environment variable has no NUL")
+            Some("the name of an environment variable may hold no NUL")
         } else {
             None
         };

@@ -227,7 +227,7 @@ impl<'c> Checker<'c> {
             return None;
         }
         if path.contains(|c: char| c.is_whitespace() || c.is_control() || c == '#') {
-            self.report(problem("`health_check_path` has no blanks and no `#`"));
+            self.report(problem("`health_check_path` may hold no blanks and no `#`"));
             return None;
         }
         Some((path, field))

@@ -72,8 +72,13 @@ impl Checker<'_> {
             .unwrap_or_default()
             .trim_end_matches('.');
         let message = format!(
-            "nobody knows the key `{}` inside `{inside}`: it has no effect",
-            entry.name
+            "nobody knows the key `{}` inside {}: it has no effect",
+            entry.name,
+            if inside.is_empty() {
+                "the policy".to_owned()
+            } else {
+                format!("`{inside}`")
+            }
         );
         let names = known
             .iter()

@@ -11,6 +11,7 @@ use super::Entry;
 /// A scanner's complaint, with the likely cause where the lines around it show one.
 pub(super) fn syntax(lines: &[&str], error: &ScanError, at: Place) -> Problem {
     let line = |number: usize| number.checked_sub(1).and_then(|index| lines.get(index)).copied();
+    let place = |line, column| Place { line, column, ..at };
     let near = [at.line, at.line.saturating_sub(1), at.line + 1];
     for number in near {
         let Some(text) = line(number) else { continue };
@@ -19,7 +20,7 @@ pub(super) fn syntax(lines: &[&str], error: &ScanError, at: Place) -> Problem {
             indent
                 .iter()
                 .position(wanted)
-                .map(|index| Place::new(number, index + 1))
+                .map(|index| place(number, index + 1))
         };
         if let Some(at) = found(|c| *c == '\t') {
             return Problem::error(Code::Tab, "a tab is used as indentation")
@@ -31,7 +32,7 @@ pub(super) fn syntax(lines: &[&str], error: &ScanError, at: Place) -> Problem {
         }
         if let Some(index) = text.find("{{") {
             let column = text.chars().count() - text.get(index..).map_or(0, |rest| rest.chars().count()) + 1;
-            return template(Place::new(number, column));
+            return template(place(number, column));
         }
     }
     if error.info().contains("recursion limit") {

@@ -25,6 +25,18 @@ fn refused(text: &str) -> Problem {
     }
 }
 
+#[test]
+fn the_likely_cause_is_in_the_text_that_was_read() {
+    for text in ["a:\n\tb: 1", "a:\n  b: 1\n\u{a0}\u{a0}c: [", "a: {{ b }}: c"] {
+        let problem = load(text, 2, Tags::Refuse, &mut Vec::new()).unwrap_err();
+        assert!(
+            matches!(problem.code, Code::Tab | Code::NoBreakSpace | Code::Template),
+            "{text:?}: {problem:?}"
+        );
+        assert_eq!(problem.place.map(|place| place.source), Some(2), "{text:?}");
+    }
+}
+
 fn flat(text: &str) -> Vec<String> {
     fn show(node: &Node) -> String {
         match &node.kind {
