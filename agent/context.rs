@@ -354,15 +354,14 @@ impl Context {
         let short = text::short_id(id);
         let missing = match &shipping.shipper {
             None => format!("the container {short} is removed, and its lines were not shipped"),
-            Some(shipper) => match shipper.drain(Instant::now() + patience).await {
-                logs::Drained::Complete => return,
-                logs::Drained::Behind { sink, bytes } => {
-                    format!(
-                        "the container {short} is removed before {sink} had all of its lines; {} of its log files are lost",
-                        text::bytes(bytes)
-                    )
+            Some(shipper) => {
+                // It is wanted still when a sink couldn't be told of it: that one is done without its lines.
+                let followed = shipping.wanted.as_ref().is_none_or(|(wanted, _)| wanted != id);
+                match lost_with(short, &shipper.drain(Instant::now() + patience).await, followed) {
+                    Some(missing) => missing,
+                    None => return,
                 }
-            },
+            }
         };
         if let Some(shipper) = &shipping.shipper {
             shipper.record_gap(&missing);
@@ -555,5 +554,31 @@ impl Context {
             );
         }
         shipper.stop(deadline).await;
+    }
+}
+
+/// What to tell of the lines that go with a container, or none where every sink has them.
+fn lost_with(short: &str, drained: &logs::Drained, followed: bool) -> Option<String> {
+    match drained {
+        logs::Drained::Complete if followed => None,
+        logs::Drained::Complete => Some(format!(
+            "the container {short} is removed, and not every sink could follow its log: lines of it may be lost"
+        )),
+        logs::Drained::Behind { sink, bytes } => Some(format!(
+            "the container {short} is removed before {sink} had all of its lines; {} of its log files are lost",
+            text::bytes(*bytes)
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sinks_that_never_followed_a_container_have_not_all_of_its_logs() {
+        assert_eq!(lost_with("c1", &logs::Drained::Complete, true), None);
+        let lost = lost_with("c1", &logs::Drained::Complete, false);
+        assert!(lost.is_some_and(|lost| lost.contains("c1") && lost.contains("may be lost")));
     }
 }
