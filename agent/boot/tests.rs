@@ -60,7 +60,7 @@ async fn a_budget_that_began_anew_is_not_counted_from_the_launch_by_a_restarted_
         (Occasion::Woken, false),
     ] {
         let (place, context) = machine("budget");
-        let facts: InstanceFacts = serde_json::from_value(serde_json::json!({
+        let facts: monopod_core::facts::InstanceFacts = serde_json::from_value(serde_json::json!({
             "instance_id": "i-1",
             "region": "eu-central-1",
             "availability_zone": "eu-central-1a",
